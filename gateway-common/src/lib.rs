@@ -1,0 +1,2 @@
+//! The packet law.
+#![no_std]

@@ -1,0 +1,2 @@
+//! portcullisd
+fn main() {}

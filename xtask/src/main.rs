@@ -1,2 +1,50 @@
-//! xtask
-fn main() {}
+//! Everything a developer or a first-time user runs, as `cargo xtask <task>`. Each task starts by
+//! making sure that what it needs is installed, so no other preparation is ever asked for.
+
+mod console;
+mod demo;
+mod kernel;
+mod lint;
+mod setup;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set up, try, test and check Portcullis.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing to build, try and test; does nothing where all is there
+    Setup,
+    /// Show the gateway at work between network namespaces
+    Demo(demo::Args),
+    /// Run all tests, with real packets between network namespaces (needs root)
+    Test(test::Args),
+    /// Check format and lints, of the host crates and of the eBPF programs
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Setup => setup::run(),
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Lint => lint::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Installs what is missing so that everything builds and runs, and says so line by line. Where
+//! all is there it takes a fraction of a second, so every other task calls it first.
+//!
+//! On Debian as root it needs no help. Elsewhere it changes nothing and names what to install.
+
+mod compiler;
+mod components;
+mod linker;
+mod packages;
+mod promtool;
+
+use anyhow::Result;
+
+pub use components::ebpf_clippy;
+
+use crate::{console, toolchain::EbpfCompiler};
+
+/// What a task needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Compile both sides, and run the demo and the tests.
+    BuildAndRun,
+    /// That, and the lints.
+    Everything,
+}
+
+/// The task `setup`: installs everything and shows what is there.
+pub fn run() -> Result<()> {
+    let found = prepare(Need::Everything)?;
+    console::done("C compiler", "cc");
+    console::done("eBPF compiler", &format!("rustc {} (toolchain {})", found.release, found.toolchain()));
+    console::done("eBPF linker", &linker::description(found.llvm));
+    console::done("tools", &packages::tool_names());
+    console::done("lints", "rustfmt, clippy, clippy for the eBPF programs");
+    println!("\nReady. Next: cargo xtask demo");
+    Ok(())
+}
+
+/// Makes sure that what `need` names is there; silent where it is.
+pub fn prepare(need: Need) -> Result<EbpfCompiler> {
+    let installed = packages::Installed::read();
+    let compiler = compiler::ensure(&installed)?;
+    linker::ensure(&compiler, &installed)?;
+    packages::ensure_tools()?;
+    promtool::ensure()?;
+    if need == Need::Everything {
+        components::ensure(&compiler, &installed)?;
+    }
+    Ok(compiler)
+}

@@ -1,0 +1,100 @@
+//! The tests: cargo's own runner and output, then one line with the sum over all its binaries.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    kernel,
+    setup::{self, Need},
+    toolchain::cargo,
+};
+
+/// Which tests to run.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only what needs neither root nor namespaces
+    #[arg(long)]
+    quick: bool,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// Runs the tests.
+pub fn run(args: &Args) -> Result<()> {
+    setup::prepare(Need::BuildAndRun)?;
+    if !args.quick {
+        kernel::check()?;
+    }
+    let mut command = command(args);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let output = child.stdout.take().context("cargo test has no output")?;
+    let mut total = Counts::default();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        total.add(Counts::parse(&line));
+    }
+    let status = child.wait()?;
+    println!("{} passed, {} failed", total.passed, total.failed);
+    ensure!(status.success(), "tests failed");
+    ensure!(total.passed > 0, "no test ran");
+    Ok(())
+}
+
+fn command(args: &Args) -> Command {
+    let mut command = cargo();
+    // Without --no-fail-fast the sum would leave out the binaries after the first failure.
+    command.args(["test", "--workspace", "--exclude", "gateway-ebpf", "--no-fail-fast"]);
+    if args.quick {
+        command.args(["--exclude", "gateway-tests"]);
+    }
+    command.args(args.filter.as_deref());
+    command
+}
+
+/// The numbers of a `test result:` line.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    fn parse(line: &str) -> Self {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
+            return Self::default();
+        };
+        let count = |word: &str| {
+            let found = counts.split("; ").find_map(|part| part.trim().strip_suffix(word));
+            found.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+        };
+        Self { passed: count(" passed"), failed: count(" failed") }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+
+    #[track_caller]
+    fn check(line: &str, passed: u64, failed: u64) {
+        assert_eq!(Counts::parse(line), Counts { passed, failed });
+    }
+
+    #[test]
+    fn result_lines_are_summed_and_others_ignored() {
+        check("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s", 12, 0);
+        check("test result: FAILED. 7 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 7, 2);
+        check("test session::tests::seven_passed ... ok", 0, 0);
+        check("running 4 tests", 0, 0);
+    }
+}

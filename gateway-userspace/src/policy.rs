@@ -21,13 +21,13 @@ pub mod model;
 pub mod cedar;
 pub mod change;
 pub mod compile;
-//pub mod gateway;
+pub mod gateway;
 pub mod plan;
 pub mod table;
 
-pub use cedar::{PolicyError, PolicySet};
-pub use change::{Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
-//pub use gateway::Gateway;
+pub use cedar::{PolicyError, PolicySet, PolicyWarning};
+pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
+pub use gateway::{Gateway, NextIds, Problem, Restored};
 pub use model::*;
 pub use plan::{Plan, Step};
 pub use table::TableSet;

@@ -9,6 +9,7 @@ mod place;
 mod sight;
 mod warning;
 
+pub(super) use ask::Facts;
 pub use ask::{Faults, Judged, Subject};
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema};

@@ -188,6 +188,9 @@ pub enum Refusal {
     /// The token of a login is that of another session.
     #[error("session `{0}` exists already; draw another token")]
     TokenTaken(SessionToken),
+    /// A login that would be over before it begins.
+    #[error("the deadline of the session has already passed")]
+    DeadlinePassed,
     /// Ids are not used again, and one kind of them has come to its end.
     #[error("the numbers for `{0}` are used up; restart the gateway with empty tables")]
     NumbersUsedUp(&'static str),

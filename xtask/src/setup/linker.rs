@@ -47,8 +47,6 @@ fn build(llvm: u32) -> Result<()> {
     // llvm-sys reads the first; bpf-linker's own build script reads the second, and without it
     // takes whichever llvm-config comes first on the PATH.
     command.env(format!("LLVM_SYS_{llvm}1_PREFIX"), &prefix).env("LLVM_PREFIX", &prefix);
-    // Its own directory: the target directory of this workspace is locked by `cargo xtask` itself.
-    command.env("CARGO_TARGET_DIR", tools::target_dir().join("bpf-linker"));
     console::doing("eBPF linker", "cargo install bpf-linker (about a minute)");
     console::run_logged(&mut command)
 }

@@ -1,1 +1,17 @@
-//! Portcullis.
+//! Portcullis in userspace: the daemon, and the command line that talks to it.
+//!
+//! Arrows point inward. `policy` is pure: no clock, socket, file, BPF map or HTTP. `dataplane` applies its plans and
+//! knows no users. `api`, `cli`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
+//! everyone.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod daemon;
+pub mod dataplane;
+pub mod identity;
+pub mod policy;
+pub mod record;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,91 @@
+//! What becomes of a packet, and what the law knows about it at that moment.
+
+use crate::DropReason;
+
+/// The fate of one packet.
+#[must_use = "a verdict that is not acted on lets the packet through"]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Goes on: toward the app, or toward the client.
+    Forward,
+    /// For the gateway's own stack: one of its services, ARP or neighbour discovery.
+    ToHost,
+    /// Ends here.
+    Drop(DropReason),
+}
+
+impl Verdict {
+    /// How many different codes [`Verdict::code`] gives: the width of an interface's counter vector.
+    pub const CODES: u32 = 64;
+
+    /// The verdict's place in the counter vector: 0 forward, 1 to host, 2 reject (reserved), 2 + number for drops.
+    #[inline(always)]
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Forward => 0,
+            Self::ToHost => 1,
+            Self::Drop(reason) => 2_u32.saturating_add(reason as u32),
+        }
+    }
+
+    /// The name used in metrics and records.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::ToHost => "to_host",
+            Self::Drop(_) => "drop",
+        }
+    }
+}
+
+const _: () = assert!(DropReason::LIMIT + 2 <= Verdict::CODES as usize);
+
+/// Which way a packet travels on a guarded interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Direction {
+    /// From the client: ingress on the guarded interface.
+    ToApp = 0,
+    /// To the client: egress on the guarded interface.
+    ToClient = 1,
+}
+
+/// A verdict, with what was found on the way to it.
+#[must_use = "a judgement that is not acted on lets the packet through"]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Judgement {
+    /// What becomes of the packet.
+    pub verdict: Verdict,
+    /// The session's token, 0 if none was found.
+    pub token: u64,
+    /// The app's number, 0 if none was found.
+    pub app: u32,
+    /// Whether this packet opened a flow.
+    pub opened: bool,
+}
+
+impl Judgement {
+    /// A verdict about a frame of nobody in particular.
+    #[inline(always)]
+    pub const fn of(verdict: Verdict) -> Self {
+        Self { verdict, token: 0, app: 0, opened: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_a_code_of_its_own() {
+        let drops = DropReason::ALL.iter().map(|reason| Verdict::Drop(*reason).code());
+        let mut codes: std::vec::Vec<u32> = drops.chain([Verdict::Forward.code(), Verdict::ToHost.code()]).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), DropReason::ALL.len() + 2);
+        assert!(codes.iter().all(|code| *code < Verdict::CODES));
+    }
+}

@@ -1,0 +1,82 @@
+//! A 64-bit word in memory that kernel and daemon share and that several CPUs write.
+//!
+//! On the host it is an `AtomicU64`. The BPF target's `core` and code generator know no relaxed atomic load or store,
+//! but an aligned 64-bit access is one instruction there and never torn, so it is a volatile one; the addition becomes
+//! `lock *(u64 *) += n`. Order between words is not promised: whoever reuses a slot waits instead.
+
+#[cfg(target_arch = "bpf")]
+use core::cell::UnsafeCell;
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A word that may change at any moment and is never torn. Additions are never lost.
+#[cfg(not(target_arch = "bpf"))]
+#[derive(Default, Debug)]
+#[repr(transparent)]
+pub struct Word(AtomicU64);
+
+/// A word that may change at any moment and is never torn. Additions are never lost.
+#[cfg(target_arch = "bpf")]
+#[derive(Default, Debug)]
+#[repr(transparent)]
+pub struct Word(UnsafeCell<u64>);
+
+#[cfg(not(target_arch = "bpf"))]
+impl Word {
+    /// The value now. What was written before it by [`Self::store`] on another CPU is visible too.
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Replaces the value, after everything that was written before.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// Adds `n`.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every access is a whole, aligned word (volatile, or the atomic addition), so sharing cannot tear it.
+#[cfg(target_arch = "bpf")]
+unsafe impl Sync for Word {}
+
+#[cfg(target_arch = "bpf")]
+impl Word {
+    /// The value now.
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        // SAFETY: the reference keeps the memory mapped and it is aligned to 8 bytes; every other access is a whole
+        // word too, so the volatile read sees one value that was really there.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    /// Replaces the value.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        // SAFETY: as for `load`; `UnsafeCell` permits the write through a shared reference.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+
+    /// Adds `n`.
+    #[inline(always)]
+    pub fn add(&self, n: u64) {
+        use core::intrinsics::{AtomicOrdering, atomic_xadd};
+        // SAFETY: as for `store`; the addition is one atomic instruction.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0.get(), n) };
+    }
+}
+
+impl From<u64> for Word {
+    #[inline(always)]
+    fn from(value: u64) -> Self {
+        Self(value.into())
+    }
+}

@@ -1,0 +1,46 @@
+//! The maps. Capacities here are the smallest; the daemon sets them from its configuration when it loads the object.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use gateway_common::Verdict;
+use gateway_common::abi::{
+    AppKey, AppPrefix, AppTraffic, Event, EventGate, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session,
+    SessionKey, Settings,
+};
+
+#[map]
+pub static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(Interface::LIMIT, 0);
+#[map]
+pub static SESSION_INDEX: HashMap<SessionKey, u32> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static SESSIONS: Array<Session> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
+#[map]
+pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1024, 0);
+/// Where a flow is written before it is inserted: the stack has no room for it.
+#[map]
+pub static NEW_FLOW: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static SERVICES: HashMap<ServiceKey, u32> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static MANAGEMENT: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(256, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+#[map]
+pub static APP_PREFIXES: LpmTrie<AppPrefix, u32> =
+    LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+#[map]
+pub static APPS: HashMap<AppKey, u32> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Interface::LIMIT * Verdict::CODES, 0);
+#[map]
+pub static APP_TRAFFIC: PerCpuArray<AppTraffic> = PerCpuArray::with_max_entries(1024, 0);
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+#[map]
+pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(2, 0);
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+
+// The ring buffer aligns its records to 8 bytes; an event must not ask for more.
+const _: () = assert!(align_of::<Event>() <= 8);

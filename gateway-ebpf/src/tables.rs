@@ -1,0 +1,78 @@
+//! The law's view of the maps.
+
+use crate::maps::{APP_PREFIXES, APPS, FLOWS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX, SESSIONS};
+use aya_ebpf::maps::lpm_trie::Key;
+use gateway_common::abi::{
+    AppKey, AppPrefix, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,
+};
+use gateway_common::{Address, Tables};
+
+/// The BPF maps.
+///
+/// Elements found stay mapped until the program ends (RCU). A preallocated hash may give an element to another key
+/// meanwhile; what that could do is said where each value is used.
+pub struct KernelTables;
+
+impl Tables for KernelTables {
+    type FlowRef<'a> = &'a Flow;
+
+    #[inline(always)]
+    fn interface(&self, index: u32) -> Option<&Interface> {
+        // SAFETY: plain integers; an entry is written once per attach and removed only after the program is detached.
+        unsafe { INTERFACES.get(&index) }
+    }
+
+    #[inline(always)]
+    fn session(&self, key: &SessionKey) -> Option<&Session> {
+        // SAFETY: a u32 read whole. If the element changed hands the slot belongs to another key, which the law checks.
+        let slot = unsafe { SESSION_INDEX.get(key) }?;
+        SESSIONS.get(*slot)
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<&Flow> {
+        // SAFETY: fields that change are atomic; `token` and `opened_at` are written before the element is linked. An
+        // element that changed hands names another token or policy, so it speaks for no packet of this session, or it
+        // is another flow of the same session, judged under the same policy: then one packet is counted there.
+        unsafe { FLOWS.get(key) }
+    }
+
+    #[inline(always)]
+    fn open_flow(&self, key: &FlowKey, begin: impl FnOnce(&mut Flow)) -> bool {
+        let Some(scratch) = NEW_FLOW.get_ptr_mut(0) else { return false };
+        // SAFETY: this CPU's own element, used by the ingress program alone, which is not interrupted by another run
+        // of itself on its CPU.
+        let flow = unsafe { &mut *scratch };
+        begin(flow);
+        FLOWS.insert(key, &*flow, 0).is_ok()
+    }
+
+    #[inline(always)]
+    fn block(&self, app_set: u32, address: &Address) -> Option<u32> {
+        let data = AppPrefix { app_set: app_set.to_be_bytes(), address: address.0 };
+        APP_PREFIXES.get(&Key::new(160, data)).copied()
+    }
+
+    #[inline(always)]
+    fn app(&self, key: &AppKey) -> Option<u32> {
+        // SAFETY: a u32 read whole. Numbers of blocks and apps are not reused while a program could hold them.
+        unsafe { APPS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn grant(&self, key: &GrantKey) -> Option<&Grant> {
+        // SAFETY: plain integers. Grants of a list are removed only when no session has named the list for a while.
+        unsafe { GRANTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey) -> Option<u32> {
+        // SAFETY: a u32 read whole.
+        unsafe { SERVICES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn is_management(&self, source: &Address) -> bool {
+        MANAGEMENT.get(&Key::new(128, source.0)).is_some()
+    }
+}

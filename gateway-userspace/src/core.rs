@@ -1,0 +1,110 @@
+//! The one task that owns the state of the gateway. Others send it requests over a bounded channel.
+//!
+//! A request is decided by the policy core, written to the store, applied to the data plane, recorded, and answered, in
+//! that order for everything that gives access. What takes access away reaches the data plane first and the store
+//! second: a full disk never delays a revocation.
+
+use crate::identity::{Accounts, ApiToken, PasswordHash, TokenId};
+use crate::policy::{EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, UserName};
+use std::net::IpAddr;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Everything that the gateway knows. Owned by the core's thread.
+pub struct State {
+    /// Users, groups, apps, policies, sessions.
+    pub gateway: Gateway,
+    /// Passwords and API tokens.
+    pub accounts: Accounts,
+}
+
+/// Who asks for something, for the records.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The user, the API token's name, or `local`.
+    pub name: String,
+    /// Where the request came from; `None` for the daemon itself.
+    pub address: Option<IpAddr>,
+}
+
+/// Something to be done.
+#[derive(Debug)]
+pub enum Request {
+    /// Whatever policy decides about.
+    Policy(Input),
+    /// Create a user or replace what is known of them, with their password if one is given.
+    PutUser {
+        /// The user.
+        user: crate::policy::User,
+        /// The hash of a new password.
+        password: Option<PasswordHash>,
+    },
+    /// Set a user's password.
+    SetPassword {
+        /// Whose.
+        user: UserName,
+        /// Its hash.
+        password: PasswordHash,
+    },
+    /// Create an API token.
+    PutApiToken(ApiToken),
+    /// Remove an API token.
+    RemoveApiToken(TokenId),
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// The session that began.
+    pub opened: Option<Session>,
+    /// One for each session that ended.
+    pub receipts: Vec<Receipt>,
+    /// The sessions whose grants changed.
+    pub regranted: Vec<Regranted>,
+    /// The generation in force now, if it changed.
+    pub generation: Option<Generation>,
+}
+
+/// Proof of a revocation.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The session, as it was.
+    pub session: Session,
+    /// Why it ended.
+    pub cause: EndCause,
+    /// Who asked.
+    pub by: String,
+    /// When the core took up the request.
+    pub requested_at: OffsetDateTime,
+    /// From then to the moment from which the kernel forwards nothing.
+    pub enforced_after: Duration,
+    /// When the session's last packet was forwarded; `None` if it never sent one.
+    pub last_packet_at: Option<OffsetDateTime>,
+    /// How long after the request that was, in nanoseconds; negative if it was before.
+    pub last_packet_after_request_nanos: Option<i64>,
+    /// How many of its flows were open.
+    pub flows_cut: usize,
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// The rules forbid it, or it makes no sense. Nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The state could not be written. Nothing changed, but for revocations, which are in force.
+    #[error("the store failed: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The kernel refused a write. The data plane is being reconciled.
+    #[error("the data plane failed: {0}")]
+    DataPlane(#[from] crate::dataplane::DataPlaneError),
+    /// No API token with this id.
+    #[error("API token `{0}` does not exist")]
+    UnknownApiToken(TokenId),
+    /// Too many requests are waiting.
+    #[error("the gateway is busy; retry in a moment")]
+    Busy,
+    /// The daemon is shutting down.
+    #[error("the gateway is shutting down")]
+    Stopped,
+}

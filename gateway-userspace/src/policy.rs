@@ -1,0 +1,21 @@
+//! Who may reach what: users, groups, apps, sessions, Cedar policies, and the tables that follow from them.
+//!
+//! Pure: no clock, socket, file, BPF map or HTTP lives here. [`Gateway::handle`] takes an input and the time, and
+//! returns what changed, with the plan that brings the kernel's tables there. All or nothing: a refused input changes
+//! nothing.
+
+pub mod model;
+
+pub mod cedar;
+pub mod change;
+pub mod compile;
+pub mod gateway;
+pub mod plan;
+pub mod table;
+
+pub use cedar::{PolicyError, PolicySet};
+pub use change::{Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
+pub use gateway::Gateway;
+pub use model::*;
+pub use plan::{Plan, Step};
+pub use table::TableSet;

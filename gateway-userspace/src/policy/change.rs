@@ -1,0 +1,256 @@
+//! What can happen to a gateway, and what comes of it.
+
+use super::model::{App, AppName, Factor, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName};
+use super::{Plan, PolicyError};
+use gateway_common::KernelNanos;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that happened, or that somebody wants.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody has proved who they are.
+    Login {
+        /// Random, drawn by the caller, never 0.
+        token: SessionToken,
+        /// Who.
+        user: UserName,
+        /// Where their packets come from. A session of the same user there is replaced; of another user, refused.
+        source: Source,
+        /// How they proved it.
+        factors: BTreeSet<Factor>,
+        /// When the session is to end, on the boot clock.
+        deadline: KernelNanos,
+    },
+    /// End sessions, each for the same cause.
+    End {
+        /// Which.
+        which: Selector,
+        /// Why.
+        cause: EndCause,
+    },
+    /// Create a user, or replace what is known of them.
+    PutUser(User),
+    /// Remove a user, and with them their sessions.
+    RemoveUser(UserName),
+    /// Create a group. Nothing happens if it exists.
+    PutGroup(GroupName),
+    /// Remove a group, and everybody's membership in it.
+    RemoveGroup(GroupName),
+    /// Create an app, or replace its definition.
+    PutApp(App),
+    /// Remove an app.
+    RemoveApp(AppName),
+    /// Replace the whole text of the policies.
+    PutPolicy {
+        /// Cedar.
+        text: String,
+        /// Refuse unless this generation is in force.
+        if_match: Option<Generation>,
+    },
+    /// Time has passed: end what is past its deadline.
+    Tick,
+}
+
+/// Which sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selector {
+    /// One.
+    Session(SessionToken),
+    /// All of a user.
+    User(UserName),
+    /// Every one that may reach an app.
+    App(AppName),
+    /// All.
+    All,
+}
+
+/// Why a session ended before, or at, its deadline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum EndCause {
+    /// The user logged out.
+    Logout,
+    /// An administrator or a program revoked it.
+    Revoked,
+    /// The user was disabled.
+    UserDisabled,
+    /// The user was removed.
+    UserRemoved,
+    /// Its deadline passed.
+    Expired,
+    /// The same user logged in again at the same source.
+    Replaced,
+    /// It could not be carried over when the daemon started: its interface is gone, or the host was restarted.
+    Orphaned,
+}
+
+impl EndCause {
+    /// The name used in records and the API.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::UserDisabled => "user_disabled",
+            Self::UserRemoved => "user_removed",
+            Self::Expired => "expired",
+            Self::Replaced => "replaced",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
+/// What an input led to.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// The steps that bring the kernel's tables to the new state.
+    pub plan: Plan,
+    /// The session that began.
+    pub opened: Option<Session>,
+    /// The sessions that ended.
+    pub ended: Vec<Ended>,
+    /// The sessions whose grants changed.
+    pub regranted: Vec<Regranted>,
+    /// The generation now in force, if it changed.
+    pub generation: Option<Generation>,
+}
+
+/// A session that ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// As it was.
+    pub session: Session,
+    /// Why.
+    pub cause: EndCause,
+}
+
+/// A session that may reach more, or less, than before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Regranted {
+    /// Which.
+    pub token: SessionToken,
+    /// Whose.
+    pub user: UserName,
+    /// Apps it may reach now.
+    pub gained: Vec<AppName>,
+    /// Apps it may no longer reach.
+    pub lost: Vec<AppName>,
+}
+
+/// Why an input was refused. Nothing has changed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A name with other characters than the permitted ones.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// No such user.
+    #[error("user `{0}` is not defined")]
+    UnknownUser(UserName),
+    /// No such group.
+    #[error("group `{0}` is not defined")]
+    UnknownGroup(GroupName),
+    /// No such app.
+    #[error("app `{0}` is not defined")]
+    UnknownApp(AppName),
+    /// No such session.
+    #[error("session `{0}` does not exist")]
+    UnknownSession(SessionToken),
+    /// Disabled users cannot log in.
+    #[error("user `{0}` is disabled")]
+    UserDisabled(UserName),
+    /// One user per source.
+    #[error("address `{address}` already belongs to a session of another user; they must log out first")]
+    SourceTaken {
+        /// The source.
+        address: std::net::IpAddr,
+    },
+    /// The app could not be compiled into the tables.
+    #[error("app `{app}`: {problem}")]
+    App {
+        /// Which.
+        app: AppName,
+        /// What is wrong with it.
+        problem: AppProblem,
+    },
+    /// The policies do not parse or do not fit the schema.
+    #[error("policy: {} error(s)", .0.len())]
+    Policy(Vec<PolicyError>),
+    /// Somebody else changed the policy meanwhile.
+    #[error("generation {expected} was expected but {found} is in force; read it again and retry", expected = .expected.0, found = .found.0)]
+    GenerationMismatch {
+        /// What the caller had seen.
+        expected: Generation,
+        /// What is in force.
+        found: Generation,
+    },
+    /// A table of the kernel would not hold the result.
+    #[error("table `{table}` would need {needed} entries and holds {capacity}; raise `capacity.{table}` in the configuration")]
+    TableFull {
+        /// Which, as the configuration names it.
+        table: &'static str,
+        /// How many entries it would have to hold at once.
+        needed: usize,
+        /// How many it holds.
+        capacity: usize,
+    },
+}
+
+/// What is wrong with an app.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AppProblem {
+    /// Nowhere.
+    #[error("it has no prefix")]
+    NoPrefix,
+    /// No way in.
+    #[error("it has no service")]
+    NoService,
+    /// Two apps claim the same destination.
+    #[error("it claims {prefix} {service} which app `{other}` claims too; one of them must be narrower")]
+    Ambiguous {
+        /// Where.
+        prefix: ipnet::IpNet,
+        /// How.
+        service: String,
+        /// The other app.
+        other: AppName,
+    },
+    /// First port above last, port 0, or ports on ICMP.
+    #[error("service `{0}` is not valid: ports go from 1 to 65535, the first not above the last, and ICMP has none")]
+    InvalidService(String),
+    /// Host bits in the prefix.
+    #[error("prefix `{prefix}` has host bits; write `{suggestion}`")]
+    HostBits {
+        /// What was given.
+        prefix: ipnet::IpNet,
+        /// What was probably meant.
+        suggestion: ipnet::IpNet,
+    },
+    /// A prefix that no host on a routed network can be in.
+    #[error("prefix `{0}` does not lie in routed unicast space")]
+    NotRoutable(ipnet::IpNet),
+}
+
+/// How full the tables may become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacities {
+    /// Sessions.
+    pub sessions: usize,
+    /// Flows; the least recently used give way, so this one is never "full".
+    pub flows: usize,
+    /// Prefixes of apps, all app sets together. A change of apps needs twice as many for a moment.
+    pub app_prefixes: usize,
+    /// Ports of apps, all app sets together. A change of apps needs twice as many for a moment.
+    pub app_ports: usize,
+    /// Grants, all allow-lists together.
+    pub grants: usize,
+    /// Apps that can be counted.
+    pub apps: usize,
+}
+
+impl Default for Capacities {
+    fn default() -> Self {
+        Self { sessions: 65_536, flows: 262_144, app_prefixes: 16_384, app_ports: 65_536, grants: 262_144, apps: 4_096 }
+    }
+}
+
+/// The apps of a session with their decisions, as stored with it.
+pub type Permitted = BTreeMap<AppName, super::model::Decision>;

@@ -1,0 +1,41 @@
+//! Ordered steps from one state of the tables to another.
+//!
+//! INVARIANT: applied up to any step, a plan permits nothing that neither the state before nor the state after
+//! permits. New app sets and allow-lists are written while no session names them; then each session moves from the old
+//! to the new in one word, losers first; what no session names any more is removed last. Sessions that end come first
+//! of all.
+
+use super::model::{AppId, AppSetId, BlockId, SessionToken};
+use super::table::{SessionEntry, TableSet};
+use gateway_common::abi::{AppKey, Grant, GrantKey};
+use ipnet::IpNet;
+
+/// One write to one table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// End a session: from this step on it forwards nothing.
+    EndSession(SessionToken),
+    /// Write a port of a block.
+    PutApp(AppKey, AppId),
+    /// Write a prefix of an app set.
+    PutAppPrefix(AppSetId, IpNet, BlockId),
+    /// Write a grant.
+    PutGrant(GrantKey, Grant),
+    /// Begin a session.
+    OpenSession(SessionToken, SessionEntry),
+    /// Change a session in place: app set, allow-list, deadline, time of authentication. Its source never changes.
+    UpdateSession(SessionToken, SessionEntry),
+    /// Remove a grant.
+    RemoveGrant(GrantKey),
+    /// Remove a prefix of an app set.
+    RemoveAppPrefix(AppSetId, IpNet),
+    /// Remove a port of a block.
+    RemoveApp(AppKey),
+}
+
+/// Steps, in the order in which they are to be taken.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}

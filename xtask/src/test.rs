@@ -8,7 +8,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    kernel,
     setup::{self, Need},
     toolchain::cargo,
 };
@@ -25,9 +24,10 @@ pub struct Args {
 
 /// Runs the tests.
 pub fn run(args: &Args) -> Result<()> {
-    setup::prepare(Need::BuildAndRun)?;
-    if !args.quick {
-        kernel::check()?;
+    if args.quick {
+        setup::prepare(Need::BuildAndRun)?;
+    } else {
+        setup::prepare_to_run()?;
     }
     let mut command = command(args);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;

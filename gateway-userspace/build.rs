@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     let rustup = path.iter().any(|dir| dir.join("rustup").is_file());
     let toolchain = choose(rustup)?;
     let environment = [
-        // Lets these two alone use the unstable features that they need, on a stable compiler: maps and atomics.
+        // Lets these two alone use the unstable features that they need for BPF, on a stable compiler.
         ("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common".into()),
         // Progress of the inner build would show as warnings of this package.
         ("CARGO_TERM_QUIET", "true".into()),

@@ -1,0 +1,108 @@
+//! Argon2 off the async threads: two at a time, a short queue, and then a refusal.
+
+use super::password::{PasswordHash, PasswordProblem};
+use secrecy::SecretString;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Each takes 19 MiB and a core for 40 ms.
+const AT_ONCE: usize = 2;
+/// At 40 ms each, the last in the queue waits less than a second.
+const QUEUE: usize = 32;
+
+/// Checks and hashes passwords.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    places: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+/// Why a password was neither checked nor hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifierError {
+    /// Too many are waiting.
+    #[error("too many logins at once; retry in a second")]
+    Full,
+    /// The runtime is shutting down.
+    #[error("the gateway is shutting down")]
+    Stopped,
+    /// The new password is not good enough.
+    #[error(transparent)]
+    Password(#[from] PasswordProblem),
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self::new(AT_ONCE, QUEUE)
+    }
+}
+
+impl Verifier {
+    /// One that works on `at_once` passwords while `queue` more wait.
+    #[must_use]
+    pub fn new(at_once: usize, queue: usize) -> Self {
+        // Now, so that the first login of an unknown user does not take twice as long.
+        let _ = PasswordHash::of_nobody();
+        Self { places: Arc::new(Semaphore::new(at_once + queue)), running: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// Whether a password is the one with this hash. Without a hash it takes the same time to say no.
+    ///
+    /// # Errors
+    /// If too many are waiting.
+    pub async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, VerifierError> {
+        self.run(move || {
+            let known = hash.is_some();
+            let matches = hash.as_ref().unwrap_or(PasswordHash::of_nobody()).verify(&password);
+            matches && known
+        })
+        .await
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// If it is not good enough, or too many are waiting.
+    pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, VerifierError> {
+        Ok(self.run(move || PasswordHash::hash(&password)).await??)
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, VerifierError> {
+        let permits = self.admit().await?;
+        // The permits go with the work: a caller who hangs up frees no core that is still busy.
+        let task = tokio::task::spawn_blocking(move || {
+            let _permits = permits;
+            work()
+        });
+        task.await.map_err(|_| VerifierError::Stopped)
+    }
+
+    async fn admit(&self) -> Result<[OwnedSemaphorePermit; 2], VerifierError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| VerifierError::Full)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| VerifierError::Stopped)?;
+        Ok([place, running])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_right_password_is_right_and_nobody_s_never_is() {
+        let verifier = Verifier::default();
+        let hash = verifier.hash("correct horse battery".into()).await.unwrap();
+        assert_eq!(verifier.verify("correct horse battery".into(), Some(hash.clone())).await, Ok(true));
+        assert_eq!(verifier.verify("correct horse".into(), Some(hash)).await, Ok(false));
+        assert_eq!(verifier.verify("correct horse battery".into(), None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_recovers() {
+        let verifier = Verifier::new(1, 0);
+        let held = verifier.admit().await.unwrap();
+        assert_eq!(verifier.verify("x".into(), None).await, Err(VerifierError::Full));
+        drop(held);
+        assert_eq!(verifier.verify("x".into(), None).await, Ok(false));
+    }
+}

@@ -1,0 +1,209 @@
+//! The store of one gateway: a redb file that one process has open.
+
+use super::record::{self, META, POLICIES, Row, SCHEMA_KEY, TABLES};
+use super::{SCHEMA, Store, StoreError, Stored, Write};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _};
+use redb::{TableDefinition, WriteTransaction};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// How many former texts of the policies are kept.
+const POLICY_HISTORY: usize = 32;
+
+/// State in one file.
+#[derive(Debug)]
+pub struct FileStore {
+    path: PathBuf,
+    // None after a failed commit: redb then refuses further ones until the file is opened anew.
+    database: Option<Database>,
+}
+
+impl FileStore {
+    /// Opens the state file, or makes an empty one, readable by nobody else.
+    ///
+    /// # Errors
+    /// If it is in use, damaged, or of a newer version, or if the system refuses.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = Self { path: path.to_owned(), database: Some(open(path)?) };
+        store.check_schema()?;
+        Ok(store)
+    }
+
+    fn check_schema(&self) -> Result<(), StoreError> {
+        let failed = |error| failure(&self.path, error);
+        let transaction = self.database()?.begin_write().map_err(|e| failed(e.into()))?;
+        let found = self.schema_of(&transaction)?;
+        match found {
+            Some(SCHEMA) => return Ok(()),
+            Some(newer) if newer > SCHEMA => {
+                return Err(StoreError::NewerSchema { path: self.path.clone(), found: newer });
+            }
+            Some(other) => return Err(self.damaged(format!("schema {other} never existed"))),
+            None => {}
+        }
+        let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
+        write(&transaction, &row).map_err(failed)?;
+        transaction.commit().map_err(|e| failed(e.into()))
+    }
+
+    fn schema_of(&self, transaction: &WriteTransaction) -> Result<Option<u32>, StoreError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = transaction.open_table(definition(META))?;
+            let value = table.get(SCHEMA_KEY)?;
+            Ok(value.map(|value| value.value().to_vec()))
+        };
+        let value = read().map_err(|error| failure(&self.path, error))?;
+        value.map(|value| record::json(&value).map_err(|problem| self.damaged(problem))).transpose()
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or_else(|| StoreError::Io {
+            path: self.path.clone(),
+            source: io::Error::other("an earlier write failed"),
+        })
+    }
+
+    fn damaged(&self, problem: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), problem }
+    }
+
+    fn read_rows(
+        &self,
+        mut take: impl FnMut(record::Table, &str, &[u8]) -> Result<(), String>,
+    ) -> Result<(), ReadError> {
+        let transaction = self.database()?.begin_read().map_err(redb::Error::from)?;
+        for table in TABLES {
+            let opened = match transaction.open_table(definition(table)) {
+                Err(redb::TableError::TableDoesNotExist(_)) => continue,
+                other => other.map_err(redb::Error::from)?,
+            };
+            for entry in opened.iter().map_err(redb::Error::from)? {
+                let (key, value) = entry.map_err(redb::Error::from)?;
+                let key = key.value();
+                take(table, key, value.value())
+                    .map_err(|problem| ReadError::Row(format!("table `{}`, key `{key}`: {problem}", table.0)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+enum ReadError {
+    Store(StoreError),
+    Database(redb::Error),
+    Row(String),
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<redb::Error> for ReadError {
+    fn from(error: redb::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Store for FileStore {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        let rows = batch.iter().map(record::rows).collect::<Result<Vec<_>, _>>();
+        let rows = rows.map_err(|error| StoreError::Io { path: self.path.clone(), source: error.into() })?;
+        if self.database.is_none() {
+            self.database = Some(open(&self.path)?);
+        }
+        let written = commit(self.database()?, rows.into_iter().flatten());
+        written.map_err(|error| {
+            self.database = None;
+            failure(&self.path, error)
+        })
+    }
+
+    fn load(&self) -> Result<Stored, StoreError> {
+        let mut stored = Stored::default();
+        let read = self.read_rows(|table, key, value| record::take(&mut stored, table, key, value));
+        read.map_err(|error| match error {
+            ReadError::Store(error) => error,
+            ReadError::Database(error) => failure(&self.path, error),
+            ReadError::Row(problem) => self.damaged(problem),
+        })?;
+        Ok(stored)
+    }
+}
+
+const fn definition(table: record::Table) -> TableDefinition<'static, &'static str, &'static [u8]> {
+    TableDefinition::new(table.0)
+}
+
+fn commit(database: &Database, rows: impl Iterator<Item = Row>) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    for row in rows {
+        write(&transaction, &row)?;
+        if row.table == POLICIES {
+            forget_old_policies(&transaction)?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn write(transaction: &WriteTransaction, row: &Row) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(definition(row.table))?;
+    match &row.value {
+        Some(value) => table.insert(row.key.as_str(), value.as_slice())?.map(drop),
+        None => table.remove(row.key.as_str())?.map(drop),
+    };
+    Ok(())
+}
+
+fn forget_old_policies(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(definition(POLICIES))?;
+    let keys = table.iter()?.map(|entry| Ok(entry?.0.value().to_owned())).collect::<Result<Vec<_>, redb::Error>>()?;
+    for key in keys.iter().rev().skip(POLICY_HISTORY) {
+        table.remove(key.as_str())?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    }
+    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(io)?;
+    // Whatever the mode was before: it holds password hashes.
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
+    let backend = FileBackend::new(file).map_err(|error| failure(path, error.into()))?;
+    Database::builder().create_with_backend(backend).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+        DatabaseError::UpgradeRequired(version) => {
+            StoreError::Damaged { path: path.to_owned(), problem: format!("redb format {version} is not supported") }
+        }
+        other => failure(path, other.into()),
+    })
+}
+
+fn failure(path: &Path, error: redb::Error) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::Io(source) if source.kind() == ErrorKind::StorageFull => StoreError::DiskFull(path),
+        redb::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
+            StoreError::Damaged { path, problem: source.to_string() }
+        }
+        redb::Error::Io(source) => StoreError::Io { path, source },
+        redb::Error::Corrupted(problem) => StoreError::Damaged { path, problem },
+        other => StoreError::Io { path, source: io::Error::other(other) },
+    }
+}
+
+#[cfg(test)]
+pub(super) fn overwrite_schema(path: &Path, value: &str) {
+    let database = open(path).unwrap();
+    let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(value.as_bytes().to_vec()) };
+    commit(&database, std::iter::once(row)).unwrap();
+}

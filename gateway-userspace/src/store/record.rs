@@ -1,0 +1,120 @@
+//! Changes and contents as rows of tables: a table's name, a key, a JSON value.
+
+use super::shape::{AppShape, CountersShape, PolicyShape, SessionShape, TokenShape, UserShape};
+use super::{Stored, Write};
+use crate::identity::PasswordHash;
+use crate::policy::{AppId, AppName, Generation, GroupName, UserName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A table, by its name in the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Table(pub &'static str);
+
+pub(super) const META: Table = Table("meta");
+pub(super) const POLICIES: Table = Table("policies");
+const USERS: Table = Table("users");
+const PASSWORDS: Table = Table("passwords");
+const GROUPS: Table = Table("groups");
+const APPS: Table = Table("apps");
+const APP_IDS: Table = Table("app_ids");
+const SESSIONS: Table = Table("sessions");
+const TOKENS: Table = Table("api_tokens");
+
+/// Every table.
+pub(super) const TABLES: [Table; 9] = [META, USERS, PASSWORDS, GROUPS, APPS, APP_IDS, POLICIES, SESSIONS, TOKENS];
+
+pub(super) const SCHEMA_KEY: &str = "schema";
+const GENERATION_KEY: &str = "generation";
+const COUNTERS_KEY: &str = "counters";
+
+/// A row to be written, or removed if it has no value.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub table: Table,
+    pub key: String,
+    pub value: Option<Vec<u8>>,
+}
+
+/// The rows that a change writes.
+pub(super) fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
+    Ok(match write {
+        Write::PutUser(user) => vec![put(USERS, user.name.as_str(), &UserShape::from(user))?],
+        Write::RemoveUser(name) => vec![remove(USERS, name.as_str()), remove(PASSWORDS, name.as_str())],
+        Write::PutPassword(name, hash) => vec![put(PASSWORDS, name.as_str(), hash.expose_phc())?],
+        Write::PutGroup(name) => vec![put(GROUPS, name.as_str(), &())?],
+        Write::RemoveGroup(name) => vec![remove(GROUPS, name.as_str())],
+        Write::PutApp { app, id } => {
+            let name = app.name.as_str();
+            vec![put(APPS, name, &AppShape::from(app))?, put(APP_IDS, name, &id.0)?]
+        }
+        Write::RemoveApp(name) => vec![remove(APPS, name.as_str())],
+        Write::PutPolicy(policy) => {
+            vec![put(POLICIES, &policy_key(policy.generation), &PolicyShape::from(policy))?]
+        }
+        Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
+        Write::SetCounters(counters) => vec![put(META, COUNTERS_KEY, &CountersShape::from(*counters))?],
+        Write::PutSession(stored) => {
+            vec![put(SESSIONS, &stored.session.token.to_string(), &SessionShape::from(stored))?]
+        }
+        Write::RemoveSession(token) => vec![remove(SESSIONS, &token.to_string())],
+        Write::PutApiToken(token) => vec![put(TOKENS, token.id.as_str(), &TokenShape::from(token))?],
+        Write::RemoveApiToken(id) => vec![remove(TOKENS, id.as_str())],
+    })
+}
+
+/// Takes up one row. Says what is wrong with it, if anything is.
+pub(super) fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
+    if table == USERS {
+        stored.users.push(json::<UserShape>(value)?.try_into()?);
+    } else if table == PASSWORDS {
+        let hash = PasswordHash::from_phc(&json::<String>(value)?).map_err(words)?;
+        stored.passwords.insert(UserName::new(key).map_err(words)?, hash);
+    } else if table == GROUPS {
+        stored.groups.insert(GroupName::new(key).map_err(words)?);
+    } else if table == APPS {
+        stored.apps.push(json::<AppShape>(value)?.try_into()?);
+    } else if table == APP_IDS {
+        stored.app_ids.insert(AppName::new(key).map_err(words)?, AppId(json(value)?));
+    } else if table == POLICIES {
+        // Keys are in order of generations: the last one stays.
+        stored.policy = Some(json::<PolicyShape>(value)?.into());
+    } else if table == SESSIONS {
+        stored.sessions.push(json::<SessionShape>(value)?.try_into()?);
+    } else if table == TOKENS {
+        stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
+    } else {
+        take_meta(stored, key, value)?;
+    }
+    Ok(())
+}
+
+fn take_meta(stored: &mut Stored, key: &str, value: &[u8]) -> Result<(), String> {
+    match key {
+        GENERATION_KEY => stored.generation = Generation(json(value)?),
+        COUNTERS_KEY => stored.counters = json::<CountersShape>(value)?.into(),
+        SCHEMA_KEY => {}
+        _ => return Err("it has no meaning".to_owned()),
+    }
+    Ok(())
+}
+
+fn put<T: Serialize + ?Sized>(table: Table, key: &str, value: &T) -> Result<Row, serde_json::Error> {
+    Ok(Row { table, key: key.to_owned(), value: Some(serde_json::to_vec(value)?) })
+}
+
+fn remove(table: Table, key: &str) -> Row {
+    Row { table, key: key.to_owned(), value: None }
+}
+
+fn policy_key(generation: Generation) -> String {
+    format!("{:020}", generation.0)
+}
+
+pub(super) fn json<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(value).map_err(words)
+}
+
+fn words(error: impl std::error::Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,202 @@
+//! What the rows look like. Unknown members are ignored, so that an older program reads what a newer one of the same
+//! schema wrote; a member that is missing is damage.
+
+mod session;
+
+use super::{Counters, StoredPolicy};
+use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
+use crate::policy::{App, AppName, Generation, GroupName, Protocol, Service, User, UserName};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use time::OffsetDateTime;
+
+pub(super) use session::SessionShape;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct UserShape {
+    name: String,
+    display_name: String,
+    groups: Vec<String>,
+    enabled: bool,
+}
+
+impl From<&User> for UserShape {
+    fn from(user: &User) -> Self {
+        let User { name, display_name, groups, enabled } = user;
+        Self {
+            name: name.to_string(),
+            display_name: display_name.clone(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            enabled: *enabled,
+        }
+    }
+}
+
+impl TryFrom<UserShape> for User {
+    type Error = String;
+
+    fn try_from(shape: UserShape) -> Result<Self, String> {
+        let UserShape { name, display_name, groups, enabled } = shape;
+        let groups = groups.iter().map(|group| GroupName::new(group)).collect::<Result<_, _>>().map_err(words)?;
+        Ok(Self { name: UserName::new(&name).map_err(words)?, display_name, groups, enabled })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct AppShape {
+    name: String,
+    description: String,
+    prefixes: Vec<String>,
+    services: Vec<ServiceShape>,
+    labels: BTreeSet<String>,
+    enabled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceShape {
+    protocol: String,
+    ports: Option<(u16, u16)>,
+}
+
+impl From<&App> for AppShape {
+    fn from(app: &App) -> Self {
+        let App { name, description, prefixes, services, labels, enabled } = app;
+        Self {
+            name: name.to_string(),
+            description: description.clone(),
+            prefixes: prefixes.iter().map(ToString::to_string).collect(),
+            services: services.iter().map(ServiceShape::from).collect(),
+            labels: labels.clone(),
+            enabled: *enabled,
+        }
+    }
+}
+
+impl TryFrom<AppShape> for App {
+    type Error = String;
+
+    fn try_from(shape: AppShape) -> Result<Self, String> {
+        let AppShape { name, description, prefixes, services, labels, enabled } = shape;
+        let prefixes =
+            prefixes.iter().map(|text| text.parse()).collect::<Result<BTreeSet<IpNet>, _>>().map_err(words)?;
+        let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
+        Ok(Self { name: AppName::new(&name).map_err(words)?, description, prefixes, services, labels, enabled })
+    }
+}
+
+impl From<&Service> for ServiceShape {
+    fn from(service: &Service) -> Self {
+        let Service { protocol, ports } = *service;
+        let protocol = match protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Icmp => "icmp",
+        };
+        Self { protocol: protocol.to_owned(), ports }
+    }
+}
+
+impl TryFrom<ServiceShape> for Service {
+    type Error = String;
+
+    fn try_from(shape: ServiceShape) -> Result<Self, String> {
+        let ServiceShape { protocol, ports } = shape;
+        let protocol = match protocol.as_str() {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            "icmp" => Protocol::Icmp,
+            other => return Err(format!("protocol `{other}` is not known")),
+        };
+        Ok(Self { protocol, ports })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PolicyShape {
+    generation: u64,
+    text: String,
+}
+
+impl From<&StoredPolicy> for PolicyShape {
+    fn from(policy: &StoredPolicy) -> Self {
+        let StoredPolicy { generation, text } = policy;
+        Self { generation: generation.0, text: text.clone() }
+    }
+}
+
+impl From<PolicyShape> for StoredPolicy {
+    fn from(shape: PolicyShape) -> Self {
+        let PolicyShape { generation, text } = shape;
+        Self { generation: Generation(generation), text }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CountersShape {
+    next_app: u32,
+    next_app_set: u32,
+    next_allow_list: u32,
+    next_block: u32,
+}
+
+impl From<Counters> for CountersShape {
+    fn from(counters: Counters) -> Self {
+        let Counters { next_app, next_app_set, next_allow_list, next_block } = counters;
+        Self { next_app, next_app_set, next_allow_list, next_block }
+    }
+}
+
+impl From<CountersShape> for Counters {
+    fn from(shape: CountersShape) -> Self {
+        let CountersShape { next_app, next_app_set, next_allow_list, next_block } = shape;
+        Self { next_app, next_app_set, next_allow_list, next_block }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct TokenShape {
+    id: String,
+    name: String,
+    scopes: Vec<String>,
+    secret_hash: [u8; 32],
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+impl From<&ApiToken> for TokenShape {
+    fn from(token: &ApiToken) -> Self {
+        let ApiToken { id, name, scopes, secret_hash, created_at, expires_at, last_used: _ } = token;
+        Self {
+            id: id.to_string(),
+            name: name.clone(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            secret_hash: *secret_hash.expose_bytes(),
+            created_at: *created_at,
+            expires_at: *expires_at,
+        }
+    }
+}
+
+impl TryFrom<TokenShape> for ApiToken {
+    type Error = String;
+
+    fn try_from(shape: TokenShape) -> Result<Self, String> {
+        let TokenShape { id, name, scopes, secret_hash, created_at, expires_at } = shape;
+        Ok(Self {
+            id: TokenId::new(&id).map_err(words)?,
+            name,
+            scopes: scopes.iter().map(|scope| scope.parse()).collect::<Result<BTreeSet<Scope>, _>>().map_err(words)?,
+            secret_hash: SecretHash::from_bytes(secret_hash),
+            created_at,
+            expires_at,
+            last_used: LastUsed::default(),
+        })
+    }
+}
+
+fn words(error: impl std::error::Error) -> String {
+    error.to_string()
+}

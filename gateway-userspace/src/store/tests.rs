@@ -1,0 +1,159 @@
+//! The store, as its users see it.
+
+use super::*;
+use crate::identity::{Scope, SessionSecret};
+use crate::policy::{AllowListId, Decision, Factor, Protocol, Service, Source};
+use gateway_common::KernelNanos;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+fn user(name: &str) -> User {
+    User {
+        name: UserName::new(name).unwrap(),
+        display_name: "Ada Lovelace \"\u{1f600}\"".into(),
+        groups: [GroupName::new("staff").unwrap()].into(),
+        enabled: true,
+    }
+}
+
+fn app() -> App {
+    App {
+        name: AppName::new("crm").unwrap(),
+        description: "customers".into(),
+        prefixes: ["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()].into(),
+        services: [
+            Service { protocol: Protocol::Tcp, ports: Some((80, 443)) },
+            Service { protocol: Protocol::Icmp, ports: None },
+        ]
+        .into(),
+        labels: ["pci".to_owned()].into(),
+        enabled: true,
+    }
+}
+
+fn session() -> StoredSession {
+    let decision = Decision { permit: true, policies: vec!["staff".into()], max_authentication_age: Some(5) };
+    let token = SessionToken(0x8000_0000_0000_0001);
+    let permitted = BTreeMap::from([(AppName::new("crm").unwrap(), decision)]);
+    StoredSession {
+        session: Session {
+            token,
+            user: UserName::new("ada").unwrap(),
+            source: Source {
+                address: "192.0.2.7".parse().unwrap(),
+                zone: 1,
+                zone_name: "office".into(),
+                interface: 3,
+                interface_name: "eth1".into(),
+                mac: Some([2, 0, 0, 0, 0, 1]),
+            },
+            factors: [Factor::Password, Factor::Totp].into(),
+            authenticated_at: KernelNanos(7),
+            deadline: KernelNanos::NEVER,
+            permitted: permitted.into(),
+            allow_list: AllowListId(4),
+        },
+        boot_id: "b".into(),
+        secret: SessionSecret::draw(token).hash,
+        wall_deadline: OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap(),
+    }
+}
+
+fn reopened(path: &Path) -> Stored {
+    FileStore::open(path).unwrap().load().unwrap()
+}
+
+#[test]
+fn everything_that_is_written_is_read_back_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/portcullis.redb");
+    let (hash, session) = (PasswordHash::of_nobody().clone(), session());
+    let (token, _) =
+        ApiToken::issue("ci".into(), Scope::ALL.into(), session.wall_deadline, Some(session.wall_deadline));
+    let counters = Counters { next_app: 2, next_app_set: 3, next_allow_list: 4, next_block: u32::MAX };
+    let policy = StoredPolicy { generation: Generation(9), text: "permit (principal, action, resource);".into() };
+    let batch = [
+        Write::PutUser(user("ada")),
+        Write::PutPassword(user("ada").name, hash.clone()),
+        Write::PutGroup(GroupName::new("staff").unwrap()),
+        Write::PutApp { app: app(), id: AppId(1) },
+        Write::PutPolicy(policy.clone()),
+        Write::SetGeneration(Generation(9)),
+        Write::SetCounters(counters),
+        Write::PutSession(session.clone()),
+        Write::PutApiToken(token.clone()),
+    ];
+    FileStore::open(&path).unwrap().commit(&batch).unwrap();
+    let Stored { users, passwords, groups, apps, app_ids, policy: read, generation, .. } = reopened(&path);
+    assert_eq!((users, passwords), (vec![user("ada")], BTreeMap::from([(user("ada").name, hash)])));
+    assert_eq!(groups, BTreeSet::from([GroupName::new("staff").unwrap()]));
+    assert_eq!((apps, app_ids), (vec![app()], BTreeMap::from([(app().name, AppId(1))])));
+    assert_eq!((read, generation), (Some(policy), Generation(9)));
+    let Stored { counters: read, sessions, tokens, .. } = reopened(&path);
+    assert_eq!((read, sessions), (counters, vec![session]));
+    assert_eq!((&tokens[0].id, &tokens[0].name, &tokens[0].scopes), (&token.id, &token.name, &token.scopes));
+    assert_eq!((tokens[0].secret_hash, tokens[0].expires_at), (token.secret_hash, token.expires_at));
+}
+
+#[test]
+fn what_is_removed_is_gone_and_an_app_s_number_stays_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let mut store = FileStore::open(&path).unwrap();
+    let ada = user("ada");
+    store.commit(&[Write::PutUser(ada.clone()), Write::PutApp { app: app(), id: AppId(1) }]).unwrap();
+    store.commit(&[Write::PutPassword(ada.name.clone(), PasswordHash::of_nobody().clone())]).unwrap();
+    store.commit(&[Write::PutSession(session()), Write::RemoveSession(session().session.token)]).unwrap();
+    store.commit(&[Write::RemoveUser(ada.name), Write::RemoveApp(app().name)]).unwrap();
+    let stored = store.load().unwrap();
+    assert!(stored.users.is_empty() && stored.passwords.is_empty() && stored.apps.is_empty());
+    assert!(stored.sessions.is_empty());
+    assert_eq!(stored.app_ids.len(), 1);
+}
+
+#[test]
+fn former_policies_are_kept_for_a_while_and_the_last_one_is_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = FileStore::open(&folder.path().join("s")).unwrap();
+    for generation in (1..=40).map(Generation) {
+        store.commit(&[Write::PutPolicy(StoredPolicy { generation, text: generation.0.to_string() })]).unwrap();
+    }
+    assert_eq!(store.load().unwrap().policy.unwrap().text, "40");
+}
+
+#[test]
+fn a_second_opener_and_a_newer_schema_are_refused_with_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = FileStore::open(&path).unwrap();
+    let error = FileStore::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)));
+    assert!(error.to_string().contains("is in use by another portcullisd"));
+    drop(store);
+    file::overwrite_schema(&path, "7");
+    let error = FileStore::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 7, .. }), "{error}");
+}
+
+#[test]
+fn a_file_of_another_kind_and_a_row_that_makes_no_sense_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    std::fs::write(&path, "x".repeat(8192)).unwrap();
+    assert!(matches!(FileStore::open(&path).unwrap_err(), StoreError::Damaged { .. }));
+    std::fs::remove_file(&path).unwrap();
+    drop(FileStore::open(&path).unwrap());
+    file::overwrite_schema(&path, "\"one\"");
+    assert!(matches!(FileStore::open(&path).unwrap_err(), StoreError::Damaged { .. }));
+}
+
+#[test]
+fn nobody_else_may_read_the_file_or_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/s");
+    let store = Arc::new(FileStore::open(&path).unwrap());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    drop(store);
+}

@@ -134,6 +134,12 @@ pub enum DataPlaneError {
     },
 }
 
+/// The name of the interface with this number, if there is one.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
 /// Wraps a map error with the table's name.
 fn table(table: &'static str) -> impl FnOnce(aya::maps::MapError) -> DataPlaneError {
     move |source| DataPlaneError::Table { table, source }

@@ -1,1 +1,2 @@
-//! Portcullis.
+//! Portcullis in userspace.
+pub mod policy;

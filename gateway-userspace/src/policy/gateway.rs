@@ -21,7 +21,6 @@ use super::model::{
     App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
 };
 use super::table::{SessionEntry, TableSet};
-use draft::Draft;
 use gateway_common::KernelNanos;
 use judge::Judge;
 use lists::Lists;

@@ -201,7 +201,9 @@ impl Gateway {
             Fact::Group(name) => drop(self.groups.insert(name)),
             Fact::NoGroup(name) => {
                 self.groups.remove(&name);
-                self.users.values_mut().for_each(|user| drop(user.groups.remove(&name)));
+                for user in self.users.values_mut() {
+                    user.groups.remove(&name);
+                }
             }
             Fact::App(app, id) => {
                 self.app_ids.insert(app.name.clone(), id);

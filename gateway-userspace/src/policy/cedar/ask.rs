@@ -3,8 +3,8 @@
 use super::{Kinds, PolicySet, Rule, Who, kinds};
 use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, Response,
-    RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
+    Response, RestrictedExpression,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;

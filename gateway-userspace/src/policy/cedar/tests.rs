@@ -44,7 +44,8 @@ fn the_schema_parses_and_requests_fit_it() {
     let kinds = kinds().expect("the schema parses");
     let user = EntityUid::from_str(r#"User::"ada""#).unwrap();
     let app = EntityUid::from_str(r#"App::"payroll""#).unwrap();
-    let context = r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}}}"#;
+    let context =
+        r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}}}"#;
     let context = Context::from_json_str(context, Some((&kinds.schema, &kinds.connect))).unwrap();
     Request::new(user, kinds.connect.clone(), app, context, Some(&kinds.schema)).expect("fits");
 }
@@ -134,13 +135,13 @@ fn a_disabled_app_is_denied_whatever_policies_say() {
 
 #[test]
 fn errors_are_told_all_at_once_with_place_and_hint() {
-    let text = "permit (principal, action, resource)\nwhen { context.mfaa };\n\n// ünïcode\n@id(\"b\") permit (principal in Grp::\"x\", action == Action::\"conect\", resource);";
+    let text = "permit (principal, action, resource)\nwhen { context.mfaa };\n\n// ünïcode\n@id(\"b\") permit (principal in Grupp::\"x\", action == Action::\"conect\", resource);";
     assert_eq!(
         errors(text),
         [
             "2:8: attribute `mfaa` in context for Action::\"connect\" not found (did you mean `mfa`?)",
-            "5:31: unrecognized entity type `Grp` (did you mean `Group`?)",
-            "5:51: unrecognized action `Action::\"conect\"` (did you mean `Action::\"connect\"`?)",
+            "5:31: unrecognized entity type `Grupp` (did you mean `Group`?)",
+            "5:53: unrecognized action `Action::\"conect\"` (did you mean `Action::\"connect\"`?)",
         ]
     );
     let named = PolicySet::parse(text).unwrap_err();
@@ -151,12 +152,16 @@ fn errors_are_told_all_at_once_with_place_and_hint() {
 fn syntax_errors_have_a_place() {
     let found = errors("permit (principal, action, resource)\nwhen { context.mfa ;");
     assert!(found[0].starts_with("2:20: unexpected token `;`"), "{found:?}");
-    assert!(errors("permit (principal, action, resource);\nallow (principal, action, resource);")[0].starts_with("2:1:"));
+    assert!(
+        errors("permit (principal, action, resource);\nallow (principal, action, resource);")[0].starts_with("2:1:")
+    );
 }
 
 #[test]
 fn types_are_checked() {
-    for condition in [r#"context.mfa == "yes""#, "context.zone > 3", "resource.labels", r#"context.source == ip("10.0.0.0/33")"#] {
+    for condition in
+        [r#"context.mfa == "yes""#, "context.zone > 3", "resource.labels", r#"context.source == ip("10.0.0.0/33")"#]
+    {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         assert!(PolicySet::parse(&text).is_err(), "{condition}");
     }
@@ -186,7 +191,8 @@ fn undefined_names_and_impossible_policies_are_warnings() {
     let text = r#"permit (principal in Group::"finanse", action, resource == App::"payroll");
 permit (principal, action, resource == App::"Crm") unless { principal in Group::"zebra" };
 permit (principal, action, resource) when { context.mfa && false };"#;
-    let (groups, apps) = ([GroupName::new("finance").unwrap()], ["payroll", "crm"].map(|name| AppName::new(name).unwrap()));
+    let (groups, apps) =
+        ([GroupName::new("finance").unwrap()], ["payroll", "crm"].map(|name| AppName::new(name).unwrap()));
     let found = PolicySet::parse(text).unwrap().warnings(&groups, &apps);
     let found: Vec<_> = found.iter().map(|w| format!("{w} ({})", w.hint.as_deref().unwrap_or("-"))).collect();
     assert_eq!(found[0], "1:22: group `finanse` is not defined (did you mean `finance`?)");

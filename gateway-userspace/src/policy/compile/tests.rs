@@ -114,7 +114,10 @@ fn equal_claims_are_ambiguous() {
 #[test]
 fn icmp_has_the_protocol_of_the_family() {
     let apps = [app("ping", &["10.0.0.0/8", "2001:db8::/32"], &["icmp"])];
-    check_all(&apps, &[("10.0.0.1", 1, 0, 1), ("10.0.0.1", 58, 0, 0), ("2001:db8::1", 58, 0, 1), ("2001:db8::1", 1, 0, 0)]);
+    check_all(
+        &apps,
+        &[("10.0.0.1", 1, 0, 1), ("10.0.0.1", 58, 0, 0), ("2001:db8::1", 58, 0, 1), ("2001:db8::1", 1, 0, 0)],
+    );
 }
 
 #[test]

@@ -81,7 +81,12 @@ impl Gateway {
     }
 
     /// Begins a session.
-    pub(super) fn draft_open(&mut self, draft: &mut Draft, session: Session, groups: &BTreeSet<GroupName>) -> Result<(), Refusal> {
+    pub(super) fn draft_open(
+        &mut self,
+        draft: &mut Draft,
+        session: Session,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<(), Refusal> {
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
         let entitlement = self.judge.entitle(world, &subject(&session, groups));
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;

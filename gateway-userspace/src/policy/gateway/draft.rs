@@ -188,7 +188,7 @@ impl Gateway {
             let mut new = old.clone();
             new.app_set = draft.app_set.as_ref().map_or(old.app_set, |set| set.id);
             new.allow_list = moved.get(token).map_or(old.allow_list, |moved| moved.allow_list);
-            (*old != new).then(|| Step::UpdateSession(*token, new))
+            (*old != new).then_some(Step::UpdateSession(*token, new))
         };
         let loses = |token: &&SessionToken| moved.get(token).is_some_and(|moved| moved.loses);
         let others: Box<dyn Iterator<Item = &SessionToken>> = match draft.app_set {

@@ -1,2 +1,1 @@
-//! Portcullis in userspace.
-pub mod policy;
+//! Portcullis.

@@ -161,9 +161,7 @@ impl Session {
     pub fn belongs_to(&self, key: &SessionKey) -> bool {
         let [high, low] = key.source.words();
         let [own_high, own_low] = &self.source;
-        (self.place.load() >> 32) as u32 == key.zone
-            && own_high.load() == high
-            && own_low.load() == low
+        (self.place.load() >> 32) as u32 == key.zone && own_high.load() == high && own_low.load() == low
     }
 
     /// The policy in force for this session, see [`policy_word`].

@@ -10,8 +10,10 @@ mod run;
 pub use run::{Core, start};
 
 use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};
-use crate::policy::{EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName};
 use crate::policy::Factor;
+use crate::policy::{
+    EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName,
+};
 use gateway_common::KernelNanos;
 use std::collections::BTreeSet;
 use std::net::IpAddr;

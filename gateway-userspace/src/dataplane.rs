@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod load;
 pub mod memory;
 pub mod monitor;
+pub mod neighbours;
 pub mod slots;
 pub mod translate;
 

@@ -146,4 +146,3 @@ impl Recorder {
         change(&mut self.shared.denials.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
-

@@ -190,7 +190,8 @@ impl Keeper {
 
     /// Stores a batch, with whatever could not be stored before.
     pub(super) fn save(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
-        let takes_away = |write: &Write| matches!(write, Write::RemoveSession(_) | Write::RemoveUser(_) | Write::RemoveApiToken(_));
+        let takes_away =
+            |write: &Write| matches!(write, Write::RemoveSession(_) | Write::RemoveUser(_) | Write::RemoveApiToken(_));
         let mut batch = std::mem::take(&mut self.unsaved);
         let kept = batch.len();
         batch.extend(writes);
@@ -239,8 +240,7 @@ fn counters(gateway: &Gateway) -> Counters {
 
 /// What has to be stored of a change.
 fn writes(gateway: &Gateway, input: &Input, changed: &Changed, before: Option<&Gateway>) -> Vec<Write> {
-    let mut writes: Vec<Write> =
-        changed.ended.iter().map(|ended| Write::RemoveSession(ended.session.token)).collect();
+    let mut writes: Vec<Write> = changed.ended.iter().map(|ended| Write::RemoveSession(ended.session.token)).collect();
     match input {
         Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
         Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),

@@ -1,64 +1,108 @@
-//! Following the kernel: events from the ring buffer, and a look at the flows now and then.
+//! Following the kernel: events from the ring buffer, and a look at the flows now and then. On a thread of its own.
 
+use super::Recorder;
 use super::flows::TrackedFlow;
 use super::line::Record;
-use super::{Recorder, metrics::Metrics};
 use crate::dataplane::clock;
 use aya::maps::{MapData, RingBuf};
 use gateway_common::abi::{Event, FlowCopy, FlowKey};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
-use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, interval};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// How often counters of flows are read, and ended flows found.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Every how many refreshes the whole table is read, for flows whose opening was not reported.
-const ADOPT_EVERY: u32 = 10;
-/// Events taken at once, before others get their turn.
-const BATCH: usize = 1024;
+/// How often the whole table is read, for flows whose opening was not reported.
+const ADOPT: Duration = Duration::from_secs(10);
+/// The longest wait for events.
+const WAIT: u16 = 100;
 
-/// Follows the kernel until the runtime ends. Denials are written at the end of each window.
+/// Follows the kernel on a thread of its own until `stop` is set. Denials are written at the end of each window.
 ///
 /// # Errors
-/// If the ring buffer cannot be watched.
-pub async fn follow(recorder: Recorder, events: RingBuf<MapData>, window: Duration, zones: Zones) -> io::Result<()> {
-    let mut ring = AsyncFd::with_interest(events, Interest::READABLE)?;
-    let mut refresh = interval(REFRESH);
-    let mut denials = interval(window);
-    let mut rounds = 0;
-    loop {
-        tokio::select! {
-            ready = ring.readable_mut() => {
-                let mut ready = ready?;
-                if drain(&recorder, ready.get_inner_mut(), &zones) {
-                    ready.clear_ready();
-                }
-                tokio::task::yield_now().await;
+/// If the thread cannot be started.
+pub fn follow(
+    recorder: Recorder,
+    events: RingBuf<MapData>,
+    window: Duration,
+    zones: Zones,
+    stop: Arc<AtomicBool>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let mut follower = Follower {
+        recorder,
+        events,
+        zones,
+        refresh: Every::new(REFRESH),
+        adopt: Every::new(ADOPT),
+        window: Every::new(window),
+    };
+    std::thread::Builder::new().name("events".into()).spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            follower.turn();
+        }
+        follower.drain();
+        follower.recorder.finish();
+    })
+}
+
+struct Follower {
+    recorder: Recorder,
+    events: RingBuf<MapData>,
+    zones: Zones,
+    refresh: Every,
+    adopt: Every,
+    window: Every,
+}
+
+/// Something to do again and again.
+struct Every {
+    period: Duration,
+    next: Instant,
+}
+
+impl Every {
+    fn new(period: Duration) -> Self {
+        Self { period, next: Instant::now() }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = now >= self.next;
+        if due {
+            self.next = now + self.period;
+        }
+        due
+    }
+}
+
+impl Follower {
+    fn turn(&mut self) {
+        let mut fds = [PollFd::new(self.events.as_fd(), PollFlags::POLLIN)];
+        // An interrupted wait is a short one; the events are looked at in any case.
+        let _ = poll(&mut fds, PollTimeout::from(WAIT));
+        self.drain();
+        if self.refresh.is_due() {
+            self.recorder.refresh(self.adopt.is_due());
+        }
+        if self.window.is_due() {
+            self.recorder.end_window();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(item) = self.events.next() {
+            if let Some(event) = event(&item) {
+                self.recorder.happened(&event, &self.zones);
             }
-            _ = refresh.tick() => {
-                recorder.refresh(rounds % ADOPT_EVERY == 0);
-                rounds = rounds.wrapping_add(1);
-            }
-            at = denials.tick() => recorder.end_window(at),
         }
     }
 }
 
 /// The zone of each guarded interface, by its number: flows are keyed by zone, events name the interface.
 pub type Zones = std::collections::BTreeMap<u32, u32>;
-
-/// Takes events until there are none, or the batch is full. True if there are none.
-fn drain(recorder: &Recorder, ring: &mut RingBuf<MapData>, zones: &Zones) -> bool {
-    for _ in 0..BATCH {
-        let Some(item) = ring.next() else { return true };
-        if let Some(event) = event(&item) {
-            recorder.happened(&event, zones);
-        }
-    }
-    false
-}
 
 /// The event in a record of the ring buffer; `None` if it has another length, as from another layout.
 fn event(bytes: &[u8]) -> Option<Event> {
@@ -115,20 +159,20 @@ impl Recorder {
         }
     }
 
-    fn end_window(&self, _at: Instant) {
+    fn end_window(&self) {
         let denials = self.denials_mut(super::Denials::drain);
         for (key, denied) in denials {
             self.write(self.names(|names| Record::denied(&key, &denied, names)));
         }
         let kernel = self.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
-        if let Some((kernel, records)) = Metrics::newly_lost(self.metrics(), kernel) {
+        if let Some((kernel, records)) = self.metrics().newly_lost(kernel) {
             self.write(Record::lost(kernel, records));
         }
     }
 
     /// Writes what is still open, at the end of the daemon: denials of the window so far. Flows stay open.
     pub fn finish(&self) {
-        self.end_window(Instant::now());
+        self.end_window();
         self.shared.log.flush();
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// Seconds, from a microsecond to ten seconds.
 const REVOCATION_BUCKETS: &[f64] = &[
-    0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01,
-    0.1, 1.0, 10.0,
+    0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005,
+    0.01, 0.1, 1.0, 10.0,
 ];
 
 /// A guarded interface as metrics name it.
@@ -67,7 +67,10 @@ impl Metrics {
                 &["map"],
             )?,
             capacity: IntGaugeVec::new(
-                Opts::new("portcullis_map_capacity", "Entries that a table holds; see `[capacity]` in the configuration."),
+                Opts::new(
+                    "portcullis_map_capacity",
+                    "Entries that a table holds; see `[capacity]` in the configuration.",
+                ),
                 &["map"],
             )?,
             revocation: Histogram::with_opts(revocation.buckets(REVOCATION_BUCKETS.to_vec()))?,
@@ -99,8 +102,18 @@ impl Metrics {
 
     fn register(&self) -> prometheus::Result<()> {
         let Self {
-            registry, sessions, generation, entries, capacity, revocation, logins, records_lost, store_failures,
-            data_plane_failures, drift, reported: _,
+            registry,
+            sessions,
+            generation,
+            entries,
+            capacity,
+            revocation,
+            logins,
+            records_lost,
+            store_failures,
+            data_plane_failures,
+            drift,
+            reported: _,
         } = self;
         registry.register(Box::new(sessions.clone()))?;
         registry.register(Box::new(generation.clone()))?;

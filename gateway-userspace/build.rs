@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     let rustup = path.iter().any(|dir| dir.join("rustup").is_file());
     let toolchain = choose(rustup)?;
     let environment = [
-        // Lets aya-ebpf alone use the unstable features that it needs, on a stable compiler.
-        ("RUSTC_BOOTSTRAP", "aya_ebpf".into()),
+        // Lets these two alone use the unstable features that they need for BPF, on a stable compiler.
+        ("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common".into()),
         // Progress of the inner build would show as warnings of this package.
         ("CARGO_TERM_QUIET", "true".into()),
         ("PATH", env::join_paths(path)?),

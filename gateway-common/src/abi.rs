@@ -109,7 +109,7 @@ impl SessionKey {
 #[derive(Default, Debug)]
 #[repr(C, align(64))]
 pub struct Session {
-    /// [`Session::FREE`], [`Session::LIVE`] or [`Session::REVOKED`].
+    /// [`Session::FREE`], [`Session::LIVE`], [`Session::REVOKED`] or [`Session::EXPIRED`].
     pub state: Word,
     /// App set and allow-list in one word, so that a change of policy is one store: see [`policy_word`].
     pub policy: Word,
@@ -142,6 +142,8 @@ impl Session {
     pub const LIVE: u64 = 1;
     /// Access was taken away; the slot remains for a moment so that the reason can be told.
     pub const REVOKED: u64 = 2;
+    /// The deadline passed and the daemon has noticed; the slot remains for a moment so that the reason can be told.
+    pub const EXPIRED: u64 = 3;
     /// In `binding`: only frames with this session's hardware address are the session's.
     pub const MAC_BOUND: u64 = 1 << 63;
 

@@ -37,6 +37,14 @@ impl Address {
         [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
     }
 
+    /// The address of these words: the inverse of [`Self::words`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words([high, low]: [u64; 2]) -> Self {
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (high.to_ne_bytes(), low.to_ne_bytes());
+        Self([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    }
+
     /// fe80::/10 or 169.254.0.0/16.
     #[inline(always)]
     #[must_use]

@@ -149,6 +149,7 @@ fn admit(session: Option<&Session>, now: KernelNanos) -> Result<&Session, DropRe
         }
         Session::LIVE => Ok(session),
         Session::REVOKED => Err(DropReason::SessionRevoked),
+        Session::EXPIRED => Err(DropReason::SessionExpired),
         _ => Err(DropReason::NoSession),
     }
 }

@@ -10,6 +10,7 @@ const HEADERS: u32 = 96;
 pub struct XdpFrame {
     start: usize,
     end: usize,
+    length: usize,
 }
 
 impl XdpFrame {
@@ -18,14 +19,25 @@ impl XdpFrame {
     pub fn of(ctx: &XdpContext) -> (Self, u32) {
         // SAFETY: the context pointer is the one the kernel passed to the program.
         let interface = unsafe { (*ctx.ctx).ingress_ifindex };
-        (Self { start: ctx.data(), end: ctx.data_end() }, interface)
+        (Self { start: ctx.data(), end: ctx.data_end(), length: linear_length(ctx) }, interface)
     }
+}
+
+/// Bytes between the start and the end of the frame.
+///
+/// Read anew and volatile: were it the same value as `end - start`, the compiler would express the bounds checks by it,
+/// as a comparison of numbers that tells the verifier nothing about the pointers.
+#[inline(always)]
+fn linear_length(ctx: &XdpContext) -> usize {
+    // SAFETY: both fields are in the context that the kernel passed to the program.
+    let (start, end) = unsafe { ((&raw const (*ctx.ctx).data).read_volatile(), (&raw const (*ctx.ctx).data_end).read_volatile()) };
+    end as usize - start as usize
 }
 
 impl Frame for XdpFrame {
     #[inline(always)]
     fn length(&self) -> usize {
-        self.end - self.start
+        self.length
     }
 
     #[inline(always)]

@@ -1,7 +1,24 @@
 //! Applying plans: to the kernel, or to an in-memory twin that runs the same law.
+//!
+//! Knows tables, sessions by token, interfaces and counters. Knows no users, no policies and no HTTP.
+
+pub mod attach;
+pub mod clock;
+pub mod kernel;
+pub mod load;
+pub mod memory;
+pub mod monitor;
+pub mod slots;
+pub mod translate;
 
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
 use gateway_common::KernelNanos;
+use gateway_common::abi::FlowKey;
+use std::path::PathBuf;
+
+pub use kernel::KernelDataPlane;
+pub use memory::MemoryDataPlane;
+pub use monitor::Monitor;
 
 /// Where plans are applied and traffic is judged.
 pub trait DataPlane: Send {
@@ -23,11 +40,11 @@ pub trait DataPlane: Send {
     /// The boot clock.
     fn now(&self) -> KernelNanos;
 
-    /// Forgets the flows of a session that ended. How many there were.
-    ///
-    /// # Errors
-    /// If the table cannot be written.
-    fn forget_flows(&mut self, token: SessionToken) -> Result<usize, DataPlaneError>;
+    /// Removes flows that nobody may use any more. They hold no authority: this only makes room.
+    fn forget_flows(&mut self, flows: &[FlowKey]);
+
+    /// Cleans slots of sessions that ended a while ago.
+    fn sweep(&mut self);
 }
 
 /// What the data plane says about a session that it ended.
@@ -44,13 +61,13 @@ pub struct EndedSession {
 /// Why the data plane could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum DataPlaneError {
-    /// A table did not take a write.
+    /// A table could not be read or written.
     #[error("table `{table}`: {source}")]
     Table {
         /// Which.
         table: &'static str,
         /// What the kernel said.
-        source: std::io::Error,
+        source: aya::maps::MapError,
     },
     /// A table has no room.
     #[error("table `{table}` is full ({capacity} entries); raise `capacity.{table}` in the configuration")]
@@ -63,4 +80,61 @@ pub enum DataPlaneError {
     /// A session that is not there.
     #[error("session `{0}` is not in the tables")]
     UnknownSession(SessionToken),
+    /// The object lacks a map or a program: it was built from another source.
+    #[error("the eBPF object has no `{0}`; the installation is incomplete, install it again")]
+    Incomplete(&'static str),
+    /// The kernel did not accept the object.
+    #[error("the kernel refused the eBPF object: {0}; Linux 6.6 or newer, root and CAP_BPF are needed")]
+    Load(#[source] Box<aya::EbpfError>),
+    /// The kernel did not accept a program.
+    #[error("the kernel refused the program `{program}`: {source}")]
+    Program {
+        /// Which.
+        program: &'static str,
+        /// What the kernel said.
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// A program could not be put on an interface.
+    #[error("interface `{interface}`: {source}")]
+    Attach {
+        /// Which.
+        interface: String,
+        /// What the kernel said.
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// A link could not be kept or taken over.
+    #[error("link `{path}`: {problem}")]
+    Link {
+        /// Its pin.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
+    /// An interface that does not exist.
+    #[error("interface `{0}` does not exist; see `ip link` for those that do")]
+    UnknownInterface(String),
+    /// More interfaces than the counters have rows for.
+    #[error("{0} interfaces are configured and at most 63 can be guarded")]
+    TooManyInterfaces(usize),
+    /// The folder for pins is not on a BPF file system.
+    #[error("`{path}` is not on a BPF file system: mount one with `mount -t bpf bpf {mount}`")]
+    NotBpffs {
+        /// The folder.
+        path: PathBuf,
+        /// Where to mount.
+        mount: PathBuf,
+    },
+    /// The folder for pins, or a pin, could not be made or removed.
+    #[error("`{path}`: {source}")]
+    Pins {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+/// Wraps a map error with the table's name.
+fn table(table: &'static str) -> impl FnOnce(aya::maps::MapError) -> DataPlaneError {
+    move |source| DataPlaneError::Table { table, source }
 }

@@ -4,6 +4,18 @@
 //! returns what changed, with the plan that brings the kernel's tables there. All or nothing: a refused input changes
 //! nothing.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 pub mod model;
 
 pub mod cedar;
@@ -13,9 +25,9 @@ pub mod gateway;
 pub mod plan;
 pub mod table;
 
-pub use cedar::{PolicyError, PolicySet};
-pub use change::{Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
-pub use gateway::Gateway;
+pub use cedar::{PolicyError, PolicySet, PolicyWarning};
+pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
+pub use gateway::{Gateway, NextIds, Problem, Restored};
 pub use model::*;
 pub use plan::{Plan, Step};
 pub use table::TableSet;

@@ -1,5 +1,33 @@
 //! The namespace world in which Portcullis is tested and shown: real hosts, real packets, nothing
 //! outside the namespaces it makes. It knows the gateway only as two binaries, so it builds before
 //! the eBPF toolchain is there.
+//!
+//! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
+//! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
+//! of it, [`daemon`] and [`cli`] run the gateway. Everything ends, and is cleaned up, when it is dropped.
 
+pub mod cli;
+pub mod client;
+pub mod daemon;
+pub mod echo;
+pub mod http;
+pub mod link;
+pub mod netns;
+pub mod ping;
+pub mod process;
+pub mod scratch;
+pub mod service;
+pub mod stream;
 pub mod tools;
+pub mod world;
+
+pub use cli::Cli;
+pub use client::{Outcome, http_get, tcp_connect, tcp_open, udp_exchange};
+pub use daemon::{Daemon, Launch};
+pub use echo::{TcpEcho, UdpEcho};
+pub use http::HttpServer;
+pub use netns::Namespace;
+pub use ping::ping;
+pub use process::{Process, wait_until};
+pub use stream::Stream;
+pub use world::World;

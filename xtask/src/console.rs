@@ -19,7 +19,7 @@ const TAIL_LINES: usize = 20;
 
 /// Shows a finding.
 pub fn done(name: &str, detail: &str) {
-    println!("✓ {name:<16} {detail}");
+    println!("{}", format!("✓ {name:<16} {detail}").trim_end());
 }
 
 /// Shows what is about to take a while.

@@ -14,10 +14,15 @@ use nix::{
 /// TCX, which attaches the TC programs, came with 6.6.
 const MINIMUM: (u32, u32) = (6, 6);
 
+/// What can be told before anything is installed: the user and the kernel's version.
+pub fn check_early() -> Result<()> {
+    ensure!(geteuid().is_root(), "network namespaces and BPF programs need root: run this as root");
+    check_version()
+}
+
 /// Fails, saying what to do, where real packets through real programs are not possible.
 pub fn check() -> Result<()> {
-    ensure!(geteuid().is_root(), "network namespaces and BPF programs need root: run this as root");
-    check_version()?;
+    check_early()?;
     check_namespaces()?;
     check_bpf()
 }

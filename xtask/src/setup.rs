@@ -13,7 +13,7 @@ use anyhow::Result;
 
 pub use components::ebpf_clippy;
 
-use crate::{console, toolchain::EbpfCompiler};
+use crate::{console, kernel, toolchain::EbpfCompiler};
 
 /// What a task needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,13 @@ pub fn run() -> Result<()> {
     console::done("lints", "rustfmt, clippy, clippy for the eBPF programs");
     println!("\nReady. Next: cargo xtask demo");
     Ok(())
+}
+
+/// Makes sure that the demo and the tests can run here: the user, the kernel, and what they need.
+pub fn prepare_to_run() -> Result<()> {
+    kernel::check_early()?;
+    prepare(Need::BuildAndRun)?;
+    kernel::check()
 }
 
 /// Makes sure that what `need` names is there; silent where it is.

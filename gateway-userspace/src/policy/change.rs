@@ -1,6 +1,7 @@
 //! What can happen to a gateway, and what comes of it.
 
 use super::model::{App, AppName, Factor, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName};
+use super::cedar::Faults;
 use super::{Plan, PolicyError};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +113,8 @@ pub struct Changed {
     pub regranted: Vec<Regranted>,
     /// The generation now in force, if it changed.
     pub generation: Option<Generation>,
+    /// Policies that could not be evaluated, by name, and why. Whoever they concerned was denied.
+    pub faults: Faults,
 }
 
 /// A session that ended.
@@ -182,6 +185,15 @@ pub enum Refusal {
         /// What is in force.
         found: Generation,
     },
+    /// The token of a login is that of another session.
+    #[error("session `{0}` exists already; draw another token")]
+    TokenTaken(SessionToken),
+    /// A login that would be over before it begins.
+    #[error("the deadline of the session has already passed")]
+    DeadlinePassed,
+    /// Ids are not used again, and one kind of them has come to its end.
+    #[error("the numbers for `{0}` are used up; restart the gateway with empty tables")]
+    NumbersUsedUp(&'static str),
     /// A table of the kernel would not hold the result.
     #[error("table `{table}` would need {needed} entries and holds {capacity}; raise `capacity.{table}` in the configuration")]
     TableFull {
@@ -224,9 +236,25 @@ pub enum AppProblem {
         /// What was probably meant.
         suggestion: ipnet::IpNet,
     },
+    /// A range of more than [`AppProblem::LONGEST_RANGE`] ports.
+    #[error(
+        "service `{service}` spans {ports} ports, more than {}; name the ports that are in use, or give it any port",
+        Self::LONGEST_RANGE
+    )]
+    RangeTooLong {
+        /// What was given.
+        service: String,
+        /// How many ports that is.
+        ports: usize,
+    },
     /// A prefix that no host on a routed network can be in.
     #[error("prefix `{0}` does not lie in routed unicast space")]
     NotRoutable(ipnet::IpNet),
+}
+
+impl AppProblem {
+    /// Most ports in one range of an app: each of them is an entry in a table of the kernel.
+    pub const LONGEST_RANGE: usize = 4_096;
 }
 
 /// How full the tables may become.
@@ -252,5 +280,5 @@ impl Default for Capacities {
     }
 }
 
-/// The apps of a session with their decisions, as stored with it.
+/// The apps that a session may reach, with the decisions.
 pub type Permitted = BTreeMap<AppName, super::model::Decision>;

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,6 +137,27 @@ pub struct Service {
     pub ports: Option<(u16, u16)>,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        })
+    }
+}
+
+/// As the configuration writes it: `tcp/443`, `udp/5000-5010`, `tcp`, `icmp`.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ports {
+            None => write!(f, "{}", self.protocol),
+            Some((first, last)) if first == last => write!(f, "{}/{first}", self.protocol),
+            Some((first, last)) => write!(f, "{}/{first}-{last}", self.protocol),
+        }
+    }
+}
+
 /// A protected destination.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct App {
@@ -207,8 +229,8 @@ pub struct Session {
     pub authenticated_at: KernelNanos,
     /// When it ends, on the boot clock.
     pub deadline: KernelNanos,
-    /// What it may reach, by policy in force, with the policies that said so.
-    pub permitted: BTreeMap<AppName, Decision>,
+    /// What it may reach, by policy in force, with the policies that said so. Shared by sessions with equal facts.
+    pub permitted: Arc<BTreeMap<AppName, Decision>>,
     /// The same, as the kernel knows it.
     pub allow_list: AllowListId,
 }

@@ -3,7 +3,14 @@
 //! INVARIANT: applied up to any step, a plan permits nothing that neither the state before nor the state after
 //! permits. New app sets and allow-lists are written while no session names them; then each session moves from the old
 //! to the new in one word, losers first; what no session names any more is removed last. Sessions that end come first
-//! of all.
+//! of all. Ids are not used again, so this is enough for every plan of a gateway. Between a state that was *found* and
+//! the one that should be, an id may mean two things: the sessions that name such an id are ended first and begin
+//! anew at the end.
+
+mod diff;
+mod needs;
+
+pub use needs::Needs;
 
 use super::model::{AppId, AppSetId, BlockId, SessionToken};
 use super::table::{SessionEntry, TableSet};
@@ -38,4 +45,24 @@ pub enum Step {
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The plan that leads from one state to another.
+    #[must_use]
+    pub fn between(from: &TableSet, to: &TableSet) -> Self {
+        diff::between(from, to)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many entries each table holds at the worst moment, if the plan starts at `from`.
+    #[must_use]
+    pub fn needs(&self, from: &TableSet) -> Needs {
+        needs::of(self, from)
+    }
 }

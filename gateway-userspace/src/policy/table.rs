@@ -1,6 +1,7 @@
 //! The kernel's tables as values: what should be in them, or what was found in them.
 
 use super::model::{AllowListId, AppId, AppSetId, BlockId, SessionToken};
+use super::plan::{Plan, Step};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{AppKey, Grant, GrantKey};
 use ipnet::IpNet;
@@ -39,4 +40,51 @@ pub struct SessionEntry {
     pub app_set: AppSetId,
     /// The allow-list it is judged by.
     pub allow_list: AllowListId,
+}
+
+impl SessionEntry {
+    /// Whether packets of both come from the same place. A session never changes that in place.
+    #[must_use]
+    pub fn is_bound_like(&self, other: &Self) -> bool {
+        self.address == other.address
+            && self.zone == other.zone
+            && self.interface == other.interface
+            && self.mac == other.mac
+    }
+}
+
+impl TableSet {
+    /// Takes a step.
+    pub fn apply(&mut self, step: &Step) {
+        match step {
+            Step::EndSession(token) => drop(self.sessions.remove(token)),
+            Step::PutApp(key, app) => drop(self.apps.insert(*key, *app)),
+            Step::PutAppPrefix(set, prefix, block) => drop(self.app_prefixes.insert((*set, *prefix), *block)),
+            Step::PutGrant(key, grant) => drop(self.grants.insert(*key, *grant)),
+            Step::OpenSession(token, entry) | Step::UpdateSession(token, entry) => {
+                self.sessions.insert(*token, entry.clone());
+            }
+            Step::RemoveGrant(key) => drop(self.grants.remove(key)),
+            Step::RemoveAppPrefix(set, prefix) => drop(self.app_prefixes.remove(&(*set, *prefix))),
+            Step::RemoveApp(key) => drop(self.apps.remove(key)),
+        }
+    }
+
+    /// Takes all steps of a plan.
+    pub fn apply_all(&mut self, plan: &Plan) {
+        plan.steps.iter().for_each(|step| self.apply(step));
+    }
+
+    /// The grants of an allow-list.
+    pub fn grants_of(&self, list: AllowListId) -> impl Iterator<Item = (&GrantKey, &Grant)> {
+        let key = |app| GrantKey { allow_list: list.0, app };
+        self.grants.range(key(0)..=key(u32::MAX))
+    }
+
+    /// The ports of a block.
+    pub fn ports_of(&self, block: BlockId) -> impl Iterator<Item = (&AppKey, &AppId)> {
+        let first = AppKey { block: block.0, port: [0; 2], protocol: 0, reserved: 0 };
+        let last = AppKey { block: block.0, port: [u8::MAX; 2], protocol: u8::MAX, reserved: u8::MAX };
+        self.apps.range(first..=last)
+    }
 }

@@ -19,7 +19,8 @@ const VERSION: &str = "^0.13";
 
 /// Finds the linker, or builds it.
 pub fn ensure(compiler: &EbpfCompiler, installed: &Installed) -> Result<()> {
-    if tools::find("bpf-linker").is_some() && built_on_other_llvm(compiler.llvm).is_none() {
+    // Run, not just found: it is linked with LLVM's shared library, which an upgrade may replace.
+    if version().is_some() && built_on_other_llvm(compiler.llvm).is_none() {
         return Ok(());
     }
     if compiler.kind == Kind::Nightly && !packages::is_debian() {
@@ -35,8 +36,11 @@ pub fn ensure(compiler: &EbpfCompiler, installed: &Installed) -> Result<()> {
 
 /// What the linker says it is.
 pub fn description(llvm: u32) -> String {
-    let version = tools::find("bpf-linker").and_then(|path| output(Command::new(path).arg("--version")));
-    format!("{} (LLVM {llvm})", version.as_deref().unwrap_or("bpf-linker").trim())
+    format!("{} (LLVM {llvm})", version().unwrap_or_default().trim())
+}
+
+fn version() -> Option<String> {
+    output(Command::new(tools::find("bpf-linker")?).arg("--version"))
 }
 
 fn build(llvm: u32) -> Result<()> {
@@ -47,8 +51,8 @@ fn build(llvm: u32) -> Result<()> {
     // llvm-sys reads the first; bpf-linker's own build script reads the second, and without it
     // takes whichever llvm-config comes first on the PATH.
     command.env(format!("LLVM_SYS_{llvm}1_PREFIX"), &prefix).env("LLVM_PREFIX", &prefix);
-    // Its own directory: the target directory of this workspace is locked by `cargo xtask` itself.
-    command.env("CARGO_TARGET_DIR", tools::target_dir().join("bpf-linker"));
+    // Its time goes by in LLVM, which is compiled already; this halves the build.
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
     console::doing("eBPF linker", "cargo install bpf-linker (about a minute)");
     console::run_logged(&mut command)
 }

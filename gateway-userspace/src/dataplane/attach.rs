@@ -1,0 +1,191 @@
+//! Putting the programs on interfaces, and keeping them there: links are pinned, so they outlive the daemon, and a new
+//! daemon replaces the program behind a link in one step.
+
+use super::load::{egress, ingress};
+use super::{DataPlaneError, load};
+use aya::Ebpf;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{SchedClassifierLink, TcAttachType};
+use aya::programs::xdp::{XdpLink, XdpMode};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// An interface that the programs are to guard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardedInterface {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Number of its zone.
+    pub zone: u32,
+    /// Whether its frames begin with an Ethernet header.
+    pub has_link_layer: bool,
+    /// Which XDP mode to use.
+    pub mode: XdpChoice,
+}
+
+/// Which XDP mode to use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum XdpChoice {
+    /// Native where the driver has it, generic otherwise.
+    #[default]
+    Auto,
+    /// In the driver, or fail.
+    Native,
+    /// In the network stack.
+    Generic,
+}
+
+/// How an interface is guarded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attached {
+    /// Its name.
+    pub interface: String,
+    /// `native` or `generic`.
+    pub mode: &'static str,
+    /// Whether the link of an earlier daemon was taken over.
+    pub adopted: bool,
+}
+
+/// Attaches both programs to each interface, or replaces the programs behind the links that are there.
+/// Afterwards removes the links of interfaces that are no longer guarded, and maps of older layouts.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    folder: &Path,
+    pins: &Path,
+    interfaces: &[GuardedInterface],
+) -> Result<Vec<Attached>, DataPlaneError> {
+    let links = folder.join("links");
+    let mut kept = BTreeSet::new();
+    let mut attached = Vec::new();
+    for guarded in interfaces {
+        let (egress_pin, ingress_pin) = (pin(&links, guarded, "tc"), pin(&links, guarded, "xdp"));
+        // Egress first: while only one of the two is there, the client can ask but gets no answer.
+        attach_egress(ebpf, guarded, &egress_pin)?;
+        attached.push(attach_ingress(ebpf, guarded, &ingress_pin)?);
+        kept.extend([egress_pin, ingress_pin, mode_path(&links, guarded, "native"), mode_path(&links, guarded, "generic")]);
+    }
+    remove_others(&links, |path| kept.contains(path))?;
+    remove_others(folder, |path| path == links || path == pins)?;
+    Ok(attached)
+}
+
+/// Takes every program off and removes every pin. From then on nothing is guarded.
+///
+/// # Errors
+/// If a pin cannot be removed.
+pub fn unload(folder: &Path) -> Result<(), DataPlaneError> {
+    remove_others(&folder.join("links"), |_| false)?;
+    remove_others(folder, |_| false)?;
+    match std::fs::remove_dir(folder) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(DataPlaneError::Pins { path: folder.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The pin names the interface's number too: a re-created interface is another one, and its old link is dead.
+fn pin(links: &Path, guarded: &GuardedInterface, hook: &str) -> PathBuf {
+    links.join(format!("{}-{}-{hook}", guarded.name.replace('.', "_"), guarded.index))
+}
+
+/// A folder that remembers in which mode the link was made: the kernel does not tell.
+fn mode_path(links: &Path, guarded: &GuardedInterface, mode: &str) -> PathBuf {
+    pin(links, guarded, mode)
+}
+
+fn attach_ingress(ebpf: &mut Ebpf, guarded: &GuardedInterface, pin: &Path) -> Result<Attached, DataPlaneError> {
+    let refused = |source| DataPlaneError::Attach { interface: guarded.name.clone(), source: Box::new(source) };
+    let program = ingress(ebpf)?;
+    let links = pin.parent().unwrap_or(pin);
+    if let Some(link) = existing(pin)? {
+        let mode = if mode_path(links, guarded, "generic").exists() { "generic" } else { "native" };
+        if guarded.mode.accepts(mode) {
+            let link = XdpLink::try_from(link).map_err(|error| broken(pin, &error))?;
+            program.attach_to_link(link).map_err(refused)?;
+            return Ok(Attached { interface: guarded.name.clone(), mode, adopted: true });
+        }
+        std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })?;
+    }
+    let (link, mode) = match guarded.mode {
+        XdpChoice::Generic => (program.attach_to_if_index(guarded.index, XdpMode::Skb), "generic"),
+        XdpChoice::Native => (program.attach_to_if_index(guarded.index, XdpMode::Driver), "native"),
+        XdpChoice::Auto => match program.attach_to_if_index(guarded.index, XdpMode::Driver) {
+            Ok(link) => (Ok(link), "native"),
+            Err(_) => (program.attach_to_if_index(guarded.index, XdpMode::Skb), "generic"),
+        },
+    };
+    let link = program.take_link(link.map_err(refused)?).map_err(refused)?;
+    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)?;
+    for other in ["native", "generic"] {
+        let path = mode_path(links, guarded, other);
+        let made = if other == mode { std::fs::create_dir_all(&path) } else { Ok(()) };
+        made.map_err(|source| DataPlaneError::Pins { path, source })?;
+    }
+    Ok(Attached { interface: guarded.name.clone(), mode, adopted: false })
+}
+
+impl XdpChoice {
+    fn accepts(self, mode: &str) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Native => mode == "native",
+            Self::Generic => mode == "generic",
+        }
+    }
+}
+
+fn attach_egress(ebpf: &mut Ebpf, guarded: &GuardedInterface, pin: &Path) -> Result<(), DataPlaneError> {
+    let refused = |source| DataPlaneError::Attach { interface: guarded.name.clone(), source: Box::new(source) };
+    let program = egress(ebpf)?;
+    if let Some(link) = existing(pin)? {
+        let link = SchedClassifierLink::try_from(link).map_err(|error| broken(pin, &error))?;
+        program.attach_to_link(link).map_err(refused)?;
+        return Ok(());
+    }
+    let link = program.attach(&guarded.name, TcAttachType::Egress).map_err(refused)?;
+    let link = program.take_link(link).map_err(refused)?;
+    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)
+}
+
+/// The link behind a pin; a pin that cannot be opened is in the way and is removed.
+fn existing(pin: &Path) -> Result<Option<FdLink>, DataPlaneError> {
+    if !pin.exists() {
+        return Ok(None);
+    }
+    match PinnedLink::from_pin(pin) {
+        Ok(link) => Ok(Some(link.into())),
+        Err(error) => {
+            tracing::warn!(pin = %pin.display(), %error, "a pinned link is not one; attaching anew");
+            std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })?;
+            Ok(None)
+        }
+    }
+}
+
+fn keep(link: FdLink, pin: &Path) -> Result<(), DataPlaneError> {
+    link.pin(pin).map(drop).map_err(|error| broken(pin, &error))
+}
+
+fn broken(pin: &Path, error: &dyn std::error::Error) -> DataPlaneError {
+    DataPlaneError::Link { path: pin.into(), problem: load::chain(error) }
+}
+
+fn remove_others(folder: &Path, keep: impl Fn(&Path) -> bool) -> Result<(), DataPlaneError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !keep(path)) {
+        let removed = if path.is_dir() { remove_folder(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(|source| DataPlaneError::Pins { path, source })?;
+    }
+    Ok(())
+}
+
+/// A BPF file system knows no recursive removal; pins lie at most one folder deep.
+fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        std::fs::remove_file(entry?.path())?;
+    }
+    std::fs::remove_dir(folder)
+}

@@ -1,0 +1,257 @@
+//! The data plane in the kernel: plans become map writes.
+
+use super::attach::{Attached, GuardedInterface};
+use super::load::{self, Loaded};
+use super::slots::{self, SessionSlots};
+use super::{DataPlane, DataPlaneError, EndedSession, clock, table, translate};
+use crate::policy::{AppId, BlockId, Capacities, Plan, SessionToken, Step, TableSet};
+use aya::maps::MapError;
+use gateway_common::abi::{FlowKey, Interface, ServiceKey, SessionKey, map};
+use gateway_common::{Address, KernelNanos};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Programs, maps and links in the kernel.
+pub struct KernelDataPlane {
+    loaded: Loaded,
+    slots: SessionSlots,
+    capacities: Capacities,
+    folder: PathBuf,
+}
+
+impl KernelDataPlane {
+    /// Loads programs and opens maps; nothing is attached yet.
+    ///
+    /// # Errors
+    /// See [`load::load`].
+    pub fn open(folder: &Path, capacities: Capacities, events_per_window: u32) -> Result<Self, DataPlaneError> {
+        let loaded = load::load(folder, &capacities, events_per_window)?;
+        let count = slots::slots_for(capacities.sessions);
+        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot()).map_err(|errno| {
+            DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() }
+        })?;
+        Ok(Self { loaded, slots, capacities, folder: folder.to_owned() })
+    }
+
+    /// Where the maps are pinned, for [`super::Monitor`].
+    #[must_use]
+    pub fn pins(&self) -> &Path {
+        &self.loaded.pins
+    }
+
+    /// The loaded object, for its logger.
+    pub fn ebpf(&mut self) -> &mut aya::Ebpf {
+        &mut self.loaded.ebpf
+    }
+
+    /// Makes the programs guard exactly these interfaces, replacing older programs without a gap.
+    ///
+    /// # Errors
+    /// If an interface does not exist or the kernel refuses.
+    pub fn guard(&mut self, interfaces: &[GuardedInterface]) -> Result<Vec<Attached>, DataPlaneError> {
+        self.configure(interfaces)?;
+        super::attach::attach(&mut self.loaded.ebpf, &self.folder, &self.loaded.pins, interfaces)
+    }
+
+    /// Tells the programs about these interfaces, without attaching anything.
+    ///
+    /// # Errors
+    /// If there are too many, or the table cannot be written.
+    pub fn configure(&mut self, interfaces: &[GuardedInterface]) -> Result<(), DataPlaneError> {
+        let known: BTreeMap<u32, Interface> = self.loaded.interfaces.iter().flatten().collect();
+        let mut free: Vec<u32> = (0..Interface::LIMIT - 1).rev().collect();
+        free.retain(|slot| !known.iter().any(|(index, row)| row.slot == *slot && guards(interfaces, *index)));
+        for guarded in interfaces {
+            let slot = match known.get(&guarded.index) {
+                Some(row) => row.slot,
+                None => free.pop().ok_or(DataPlaneError::TooManyInterfaces(interfaces.len()))?,
+            };
+            let flags = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
+            let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
+            self.loaded.interfaces.insert(guarded.index, row, 0).map_err(table(map::INTERFACES))?;
+        }
+        for index in known.keys().filter(|index| !guards(interfaces, **index)) {
+            ignore_missing(self.loaded.interfaces.remove(index)).map_err(table(map::INTERFACES))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the programs know exactly these addresses and services of the gateway.
+    ///
+    /// # Errors
+    /// If a table cannot be written.
+    pub fn serve(&mut self, services: &BTreeMap<ServiceKey, u32>) -> Result<(), DataPlaneError> {
+        let known: BTreeMap<ServiceKey, u32> = self.loaded.services.iter().flatten().collect();
+        for (key, flags) in services.iter().filter(|(key, flags)| known.get(key) != Some(flags)) {
+            self.loaded.services.insert(key, flags, 0).map_err(table(map::SERVICES))?;
+        }
+        for key in known.keys().filter(|key| !services.contains_key(key)) {
+            ignore_missing(self.loaded.services.remove(key)).map_err(table(map::SERVICES))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the programs let exactly these prefixes reach the management services.
+    ///
+    /// # Errors
+    /// If a table cannot be written.
+    pub fn manage_from(&mut self, prefixes: &[IpNet]) -> Result<(), DataPlaneError> {
+        let wanted: Vec<_> = prefixes.iter().map(translate::management).collect();
+        let same = |a: &aya::maps::lpm_trie::Key<[u8; 16]>, b: &aya::maps::lpm_trie::Key<[u8; 16]>| {
+            a.prefix_len() == b.prefix_len() && a.data() == b.data()
+        };
+        let known: Vec<_> = self.loaded.management.keys().flatten().collect();
+        for key in known.iter().filter(|key| !wanted.iter().any(|other| same(key, other))) {
+            ignore_missing(self.loaded.management.remove(key)).map_err(table(map::MANAGEMENT))?;
+        }
+        for key in &wanted {
+            self.loaded.management.insert(key, 1, 0).map_err(table(map::MANAGEMENT))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a program on one frame by `BPF_PROG_TEST_RUN`. Returns its code; every effect on the tables is real.
+    ///
+    /// # Errors
+    /// If the kernel refuses to run it.
+    pub fn test_run(&mut self, ingress: bool, frame: &[u8]) -> Result<u32, DataPlaneError> {
+        use aya::programs::{TestRun as _, TestRunOptions};
+        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
+        let (program, run) = if ingress {
+            (load::INGRESS, load::ingress(&mut self.loaded.ebpf)?.test_run(options))
+        } else {
+            (load::EGRESS, load::egress(&mut self.loaded.ebpf)?.test_run(options))
+        };
+        let result = run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?;
+        Ok(result.return_value)
+    }
+
+    fn step(&mut self, step: &Step, ended: &mut Vec<EndedSession>) -> Result<(), DataPlaneError> {
+        let full = |table_name, capacity| move |error| refused_write(table_name, capacity, error);
+        match step {
+            Step::EndSession(token) => ended.extend(self.end(*token)),
+            Step::PutApp(key, AppId(app)) => self
+                .loaded
+                .apps
+                .insert(key, app, 0)
+                .map_err(full("app_ports", self.capacities.app_ports))?,
+            Step::PutAppPrefix(app_set, prefix, BlockId(block)) => self
+                .loaded
+                .app_prefixes
+                .insert(&translate::app_prefix(*app_set, prefix), block, 0)
+                .map_err(full("app_prefixes", self.capacities.app_prefixes))?,
+            Step::PutGrant(key, grant) => {
+                self.loaded.grants.insert(key, grant, 0).map_err(full("grants", self.capacities.grants))?;
+            }
+            Step::OpenSession(token, entry) => {
+                let slot = self.slots.open_session(*token, entry, clock::boot())?;
+                let key = SessionKey::new(entry.zone, Address::from(entry.address));
+                let pointed = self.loaded.session_index.insert(key, slot, 0);
+                pointed.map_err(full("sessions", self.capacities.sessions))?;
+            }
+            Step::UpdateSession(token, entry) => {
+                let session = self.slots.of(*token).ok_or(DataPlaneError::UnknownSession(*token))?;
+                slots::update(session, entry);
+            }
+            Step::RemoveGrant(key) => {
+                ignore_missing(self.loaded.grants.remove(key)).map_err(table(map::GRANTS))?;
+            }
+            Step::RemoveAppPrefix(app_set, prefix) => {
+                let key = translate::app_prefix(*app_set, prefix);
+                ignore_missing(self.loaded.app_prefixes.remove(&key)).map_err(table(map::APP_PREFIXES))?;
+            }
+            Step::RemoveApp(key) => ignore_missing(self.loaded.apps.remove(key)).map_err(table(map::APPS))?,
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
+        let session = self.slots.end_session(token, clock::boot())?;
+        let enforced_at = clock::boot();
+        // A run that had read the state just before may still be forwarding its packet: it is over within microseconds,
+        // and this load comes after the system calls of reading the clock.
+        let last_forwarded = Some(KernelNanos(session.last_forwarded.load())).filter(|at| at.0 != 0);
+        Some(EndedSession { token, enforced_at, last_forwarded })
+    }
+}
+
+impl DataPlane for KernelDataPlane {
+    fn apply(&mut self, plan: &Plan) -> Result<Vec<EndedSession>, DataPlaneError> {
+        let mut ended = Vec::new();
+        for step in &plan.steps {
+            self.step(step, &mut ended)?;
+        }
+        Ok(ended)
+    }
+
+    fn actual(&self) -> Result<TableSet, DataPlaneError> {
+        let mut tables = TableSet::default();
+        for entry in self.loaded.app_prefixes.iter() {
+            let (key, block) = entry.map_err(table(map::APP_PREFIXES))?;
+            if let Some(place) = translate::from_app_prefix(&key) {
+                tables.app_prefixes.insert(place, BlockId(block));
+            }
+        }
+        for entry in self.loaded.apps.iter() {
+            let (key, app) = entry.map_err(table(map::APPS))?;
+            tables.apps.insert(key, AppId(app));
+        }
+        for entry in self.loaded.grants.iter() {
+            let (key, grant) = entry.map_err(table(map::GRANTS))?;
+            tables.grants.insert(key, grant);
+        }
+        self.slots.read_into(&mut tables);
+        Ok(tables)
+    }
+
+    fn capacities(&self) -> Capacities {
+        self.capacities
+    }
+
+    fn now(&self) -> KernelNanos {
+        clock::boot()
+    }
+
+    fn forget_flows(&mut self, flows: &[FlowKey]) {
+        for key in flows {
+            if let Err(error) = ignore_missing(self.loaded.flows.remove(key)) {
+                tracing::debug!(%error, "a flow could not be removed; it will age out");
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        for (slot, key) in self.slots.sweep(clock::boot()) {
+            let is_ours = self.loaded.session_index.get(&key, 0).is_ok_and(|found| found == slot);
+            if is_ours && let Err(error) = ignore_missing(self.loaded.session_index.remove(&key)) {
+                tracing::warn!(%error, "the index entry of an ended session could not be removed");
+            }
+        }
+    }
+}
+
+fn guards(interfaces: &[GuardedInterface], index: u32) -> bool {
+    interfaces.iter().any(|guarded| guarded.index == index)
+}
+
+/// Removing what is not there is no failure: plans may be applied again after a crash.
+fn ignore_missing(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// A hash that is full answers E2BIG, a trie ENOSPC.
+fn refused_write(table: &'static str, capacity: usize, source: MapError) -> DataPlaneError {
+    match &source {
+        MapError::SyscallError(error)
+            if matches!(error.io_error.raw_os_error(), Some(nix::libc::E2BIG | nix::libc::ENOSPC)) =>
+        {
+            DataPlaneError::Full { table, capacity }
+        }
+        _ => DataPlaneError::Table { table, source },
+    }
+}

@@ -1,0 +1,176 @@
+//! Loading the object and opening its maps, pinned, so that they outlive the daemon.
+//!
+//! Pins lie under `<folder>/abi<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
+//! its own, fills new maps, and only then lets the links point at programs that use them.
+
+use super::slots::slots_for;
+use super::{DataPlaneError, table};
+use crate::policy::Capacities;
+use aya::maps::{Array, HashMap, LpmTrie, MapData};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use gateway_common::abi::{
+    ABI_VERSION, AppKey, AppPrefix, FlowKey, FlowCopy, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,
+    Settings, map,
+};
+use std::path::{Path, PathBuf};
+
+/// The programs and maps, compiled from `gateway-ebpf` by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis-ebpf"));
+
+/// Name of the ingress program.
+pub const INGRESS: &str = "pc_ingress";
+/// Name of the egress program.
+pub const EGRESS: &str = "pc_egress";
+
+/// Magic number of a BPF file system (`statfs`).
+const BPFFS_MAGIC: i64 = 0xcafe_4a11;
+
+/// The loaded object, with the maps that the daemon writes.
+pub struct Loaded {
+    /// Programs, and maps nobody writes from here.
+    pub ebpf: Ebpf,
+    /// See [`map::INTERFACES`].
+    pub interfaces: HashMap<MapData, u32, Interface>,
+    /// See [`map::SESSION_INDEX`].
+    pub session_index: HashMap<MapData, SessionKey, u32>,
+    /// See [`map::SESSIONS`]; memory-mapped.
+    pub sessions: MapData,
+    /// See [`map::FLOWS`].
+    pub flows: HashMap<MapData, FlowKey, FlowCopy>,
+    /// See [`map::SERVICES`].
+    pub services: HashMap<MapData, ServiceKey, u32>,
+    /// See [`map::MANAGEMENT`].
+    pub management: LpmTrie<MapData, [u8; 16], u32>,
+    /// See [`map::APP_PREFIXES`].
+    pub app_prefixes: LpmTrie<MapData, AppPrefix, u32>,
+    /// See [`map::APPS`].
+    pub apps: HashMap<MapData, AppKey, u32>,
+    /// See [`map::GRANTS`].
+    pub grants: HashMap<MapData, GrantKey, Grant>,
+    /// Where the maps are pinned.
+    pub pins: PathBuf,
+}
+
+/// Names of the maps that are pinned: everything whose content must outlive the daemon.
+const PINNED: &[&str] = &[
+    map::INTERFACES,
+    map::SESSION_INDEX,
+    map::SESSIONS,
+    map::FLOWS,
+    map::SERVICES,
+    map::MANAGEMENT,
+    map::APP_PREFIXES,
+    map::APPS,
+    map::GRANTS,
+    map::VERDICTS,
+    map::APP_TRAFFIC,
+    map::EVENTS,
+    map::EVENT_GATE,
+    map::SETTINGS,
+];
+
+/// Loads the programs, with the maps of an earlier daemon of the same layout if there are any.
+///
+/// # Errors
+/// If the folder is not on a BPF file system, or the kernel refuses a map or program.
+pub fn load(folder: &Path, capacities: &Capacities, events_per_window: u32) -> Result<Loaded, DataPlaneError> {
+    let pins = folder.join(layout(capacities));
+    prepare(folder, &pins)?;
+    let mut ebpf = object(&pins, capacities)?;
+    let mut settings: Array<_, Settings> = take(&mut ebpf, map::SETTINGS)?;
+    settings.set(0, Settings { abi_version: ABI_VERSION, events_per_window }, 0).map_err(table(map::SETTINGS))?;
+    programs(&mut ebpf)?;
+    Ok(Loaded {
+        interfaces: take(&mut ebpf, map::INTERFACES)?,
+        session_index: take(&mut ebpf, map::SESSION_INDEX)?,
+        sessions: MapData::from_pin(pins.join(map::SESSIONS)).map_err(table(map::SESSIONS))?,
+        flows: take(&mut ebpf, map::FLOWS)?,
+        services: take(&mut ebpf, map::SERVICES)?,
+        management: take(&mut ebpf, map::MANAGEMENT)?,
+        app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
+        apps: take(&mut ebpf, map::APPS)?,
+        grants: take(&mut ebpf, map::GRANTS)?,
+        ebpf,
+        pins,
+    })
+}
+
+/// Name of the folder for maps of this layout.
+fn layout(capacities: &Capacities) -> String {
+    let Capacities { sessions, flows, app_prefixes, app_ports, grants, apps } = capacities;
+    format!("abi{ABI_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}")
+}
+
+fn prepare(folder: &Path, pins: &Path) -> Result<(), DataPlaneError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mount = folder.parent().unwrap_or(folder);
+    let is_bpffs = nix::sys::statfs::statfs(mount).is_ok_and(|found| found.filesystem_type().0 == BPFFS_MAGIC);
+    if !is_bpffs {
+        return Err(DataPlaneError::NotBpffs { path: folder.into(), mount: mount.into() });
+    }
+    for path in [folder, &folder.join("links"), pins] {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| DataPlaneError::Pins { path: path.into(), source })?;
+    }
+    Ok(())
+}
+
+fn object(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> {
+    let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let slots = slots_for(capacities.sessions);
+    let mut loader = EbpfLoader::new();
+    loader
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .map_max_entries(map::SESSION_INDEX, slots)
+        .map_max_entries(map::SESSIONS, slots)
+        .map_max_entries(map::FLOWS, entries(capacities.flows))
+        .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes))
+        .map_max_entries(map::APPS, entries(capacities.app_ports))
+        .map_max_entries(map::GRANTS, entries(capacities.grants))
+        .map_max_entries(map::APP_TRAFFIC, entries(capacities.apps));
+    for name in PINNED {
+        loader.map_pin_path(name, pins.join(name));
+    }
+    loader.load(OBJECT).map_err(|error| DataPlaneError::Load(Box::new(error)))
+}
+
+fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
+    let refused = |program| move |source| DataPlaneError::Program { program, source: Box::new(source) };
+    ingress(ebpf)?.load().map_err(refused(INGRESS))?;
+    egress(ebpf)?.load().map_err(refused(EGRESS))
+}
+
+/// The ingress program.
+///
+/// # Errors
+/// If the object lacks it.
+pub fn ingress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Xdp, DataPlaneError> {
+    let program = ebpf.program_mut(INGRESS).ok_or(DataPlaneError::Incomplete(INGRESS))?;
+    program.try_into().map_err(|_| DataPlaneError::Incomplete(INGRESS))
+}
+
+/// The egress program.
+///
+/// # Errors
+/// If the object lacks it.
+pub fn egress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::SchedClassifier, DataPlaneError> {
+    let program = ebpf.program_mut(EGRESS).ok_or(DataPlaneError::Incomplete(EGRESS))?;
+    program.try_into().map_err(|_| DataPlaneError::Incomplete(EGRESS))
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, DataPlaneError>
+where
+    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(DataPlaneError::Incomplete(name))?;
+    M::try_from(map).map_err(table(name))
+}
+
+// The array's stride is its value's size rounded up to 8, so the mapping can be indexed as a slice of sessions.
+const _: () = assert!(size_of::<Session>().is_multiple_of(8));
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

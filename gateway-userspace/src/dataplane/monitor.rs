@@ -1,0 +1,135 @@
+//! Reading what the programs counted. A second view of the pinned maps, for whoever watches without writing.
+
+use super::{DataPlaneError, table};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
+use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, map};
+use gateway_common::{DropReason, Verdict};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The maps that are only read.
+pub struct Monitor {
+    interfaces: HashMap<MapData, u32, Interface>,
+    verdicts: PerCpuArray<MapData, u64>,
+    app_traffic: PerCpuArray<MapData, AppTraffic>,
+    event_gate: PerCpuArray<MapData, EventGate>,
+    flows: HashMap<MapData, FlowKey, FlowCopy>,
+}
+
+/// What one interface has seen.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InterfaceCounters {
+    /// Packets toward apps and clients.
+    pub forward: u64,
+    /// Packets for the gateway itself.
+    pub to_host: u64,
+    /// Packets dropped, by reason; every reason is there.
+    pub drops: BTreeMap<DropReason, u64>,
+}
+
+impl InterfaceCounters {
+    /// Packets dropped, for whatever reason.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.drops.values().sum()
+    }
+}
+
+impl Monitor {
+    /// Opens the maps pinned in this folder.
+    ///
+    /// # Errors
+    /// If one of them is not there or not what it should be.
+    pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
+        Ok(Self {
+            interfaces: HashMap::try_from(Map::HashMap(pinned(pins, map::INTERFACES)?)).map_err(table(map::INTERFACES))?,
+            verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
+                .map_err(table(map::VERDICTS))?,
+            app_traffic: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::APP_TRAFFIC)?))
+                .map_err(table(map::APP_TRAFFIC))?,
+            event_gate: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::EVENT_GATE)?))
+                .map_err(table(map::EVENT_GATE))?,
+            flows: HashMap::try_from(Map::LruHashMap(pinned(pins, map::FLOWS)?)).map_err(table(map::FLOWS))?,
+        })
+    }
+
+    /// Counters of an interface by its number; `None` if it is not guarded.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn interface(&self, index: u32) -> Result<Option<InterfaceCounters>, DataPlaneError> {
+        let Ok(row) = self.interfaces.get(&index, 0) else { return Ok(None) };
+        self.counters(row.slot).map(Some)
+    }
+
+    /// Counters of packets on interfaces that carry the program but are not configured.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn unknown_interfaces(&self) -> Result<InterfaceCounters, DataPlaneError> {
+        self.counters(Interface::LIMIT - 1)
+    }
+
+    fn counters(&self, slot: u32) -> Result<InterfaceCounters, DataPlaneError> {
+        let sum = |verdict: Verdict| -> Result<u64, DataPlaneError> {
+            let place = slot * Verdict::CODES + verdict.code();
+            let cpus = self.verdicts.get(&place, 0).map_err(table(map::VERDICTS))?;
+            Ok(cpus.iter().sum())
+        };
+        let mut drops = BTreeMap::new();
+        for reason in DropReason::ALL {
+            drops.insert(*reason, sum(Verdict::Drop(*reason))?);
+        }
+        Ok(InterfaceCounters { forward: sum(Verdict::Forward)?, to_host: sum(Verdict::ToHost)?, drops })
+    }
+
+    /// What an app's number has carried.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn app(&self, app: u32) -> Result<AppTraffic, DataPlaneError> {
+        let cpus = self.app_traffic.get(&app, 0).map_err(table(map::APP_TRAFFIC))?;
+        Ok(cpus.iter().fold(AppTraffic::default(), |sum, cpu| AppTraffic {
+            to_app_packets: sum.to_app_packets + cpu.to_app_packets,
+            to_app_bytes: sum.to_app_bytes + cpu.to_app_bytes,
+            to_client_packets: sum.to_client_packets + cpu.to_client_packets,
+            to_client_bytes: sum.to_client_bytes + cpu.to_client_bytes,
+        }))
+    }
+
+    /// Events that never reached the ring buffer.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn events_lost(&self) -> Result<u64, DataPlaneError> {
+        let mut lost = 0;
+        for kind in 0..2 {
+            let cpus = self.event_gate.get(&kind, 0).map_err(table(map::EVENT_GATE))?;
+            lost += cpus.iter().map(|gate| gate.lost).sum::<u64>();
+        }
+        Ok(lost)
+    }
+
+    /// Every flow in the table. One that changes place while the table is read may be missed or seen twice.
+    pub fn flows(&self) -> impl Iterator<Item = (FlowKey, FlowCopy)> + '_ {
+        self.flows.iter().flatten()
+    }
+
+    /// One flow.
+    #[must_use]
+    pub fn flow(&self, key: &FlowKey) -> Option<FlowCopy> {
+        self.flows.get(key, 0).ok()
+    }
+}
+
+/// The ring buffer of events pinned in this folder. It has one reader.
+///
+/// # Errors
+/// If it is not there.
+pub fn events(pins: &Path) -> Result<RingBuf<MapData>, DataPlaneError> {
+    RingBuf::try_from(Map::RingBuf(pinned(pins, map::EVENTS)?)).map_err(table(map::EVENTS))
+}
+
+fn pinned(pins: &Path, name: &'static str) -> Result<MapData, DataPlaneError> {
+    MapData::from_pin(pins.join(name)).map_err(table(name))
+}

@@ -1,0 +1,106 @@
+//! What stands before a policy: its name, and how old an authentication it accepts.
+
+use super::{PolicyError, Rule, place, who_in_scope};
+use cedar_policy::{Effect, Policy};
+use std::collections::HashSet;
+use std::ops::Range;
+
+const ID: &str = "id";
+const REAUTHENTICATE: &str = "reauthenticate";
+
+/// The policies in the order of the text, with names and spans. Finds templates, names given twice, and ages that
+/// are none.
+pub(super) fn rules(text: &str, parsed: &cedar_policy::PolicySet, errors: &mut Vec<PolicyError>) -> Vec<Rule> {
+    for template in parsed.templates() {
+        let at = text.find(template.to_cedar().as_str()).unwrap_or(0);
+        let message = String::from("templates are not supported: write a policy without `?principal` and `?resource`");
+        errors.push(place::at(text, at, None, message, None));
+    }
+    let mut policies: Vec<&Policy> = parsed.policies().collect();
+    policies.sort_by_key(|policy| number(policy));
+    let mut names = HashSet::new();
+    let mut rules = Vec::with_capacity(policies.len());
+    let mut from = 0;
+    for policy in policies {
+        let span = span(text, policy, from);
+        from = span.end;
+        let rule = rule(text, policy, span, errors);
+        if !names.insert(rule.name.clone()) {
+            let message = format!("two policies are named `{}`", rule.name);
+            let hint = Some(String::from("give each policy its own `@id`"));
+            errors.push(place::at(text, spot(text, &rule.span, ID), Some(rule.name.clone()), message, hint));
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+fn rule(text: &str, policy: &Policy, span: Range<usize>, errors: &mut Vec<PolicyError>) -> Rule {
+    let name = policy.annotation(ID).map_or_else(|| policy.id().to_string(), str::to_owned);
+    let mut wrong = |key: &str, message: String, hint: Option<&str>| {
+        let at = spot(text, &span, key);
+        errors.push(place::at(text, at, Some(name.clone()), message, hint.map(str::to_owned)));
+    };
+    if name.trim().is_empty() {
+        wrong(ID, String::from("the name of a policy is empty"), None);
+    }
+    let given = policy.annotation(REAUTHENTICATE);
+    let reauthenticate = given.and_then(age);
+    if let (Some(given), None) = (given, reauthenticate) {
+        let hint = Some("write a whole number and `s`, `m`, `h` or `d`, like `8h`");
+        wrong(REAUTHENTICATE, format!("`{given}` is not an age"), hint);
+    }
+    if given.is_some() && policy.effect() == Effect::Forbid {
+        wrong(REAUTHENTICATE, String::from("`@reauthenticate` has a meaning on `permit` only"), None);
+    }
+    Rule { policy: policy.clone(), name, span, who: who_in_scope(policy), reauthenticate }
+}
+
+/// The parser numbers policies in the order of the text.
+fn number(policy: &Policy) -> usize {
+    policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX)
+}
+
+fn span(text: &str, policy: &Policy, from: usize) -> Range<usize> {
+    let own = policy.to_cedar().unwrap_or_default();
+    let start = text.get(from..).and_then(|rest| rest.find(&own)).map_or(from, |at| at.saturating_add(from));
+    start..start.saturating_add(own.len()).min(text.len())
+}
+
+/// Where the annotation `key` of a policy stands, or else its beginning.
+fn spot(text: &str, span: &Range<usize>, key: &str) -> usize {
+    let offset = text.get(span.clone()).and_then(|own| own.find(&format!("@{key}"))).unwrap_or(0);
+    span.start.saturating_add(offset)
+}
+
+/// `90s`, `30m`, `8h` or `7d` in nanoseconds; not zero.
+fn age(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = text.strip_suffix(unit)?;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let count = digits.parse::<u64>().ok().filter(|count| plain && *count > 0)?;
+    count.checked_mul(seconds)?.checked_mul(1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::age;
+
+    #[test]
+    fn ages_are_whole_numbers_with_a_unit() {
+        let second = 1_000_000_000;
+        for (text, nanos) in [("90s", 90), ("30m", 1_800), ("8h", 28_800), ("7d", 604_800)] {
+            assert_eq!(age(text), Some(nanos * second), "{text}");
+        }
+        for text in ["", "h", "8", "8 h", "0h", "-1h", "+1h", "8H", "1.5h", "99999999999999d", "8µ"] {
+            assert_eq!(age(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! One question after another: may this subject reach this app?
+
+use super::{Kinds, PolicySet, Rule, Who, kinds};
+use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, Response,
+    RestrictedExpression,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+/// Policies that could not be evaluated, by name, and why. Whoever they concerned was denied.
+pub type Faults = BTreeMap<String, String>;
+
+/// What policies may know of somebody who wants in.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Subject {
+    /// Who.
+    pub user: UserName,
+    /// Their groups.
+    pub groups: BTreeSet<GroupName>,
+    /// How they proved who they are.
+    pub factors: BTreeSet<Factor>,
+    /// Where they come from.
+    pub source: IpAddr,
+    /// Name of the zone they are in.
+    pub zone: String,
+}
+
+/// Facts that lead to the same decisions.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(in crate::policy) struct Facts {
+    groups: BTreeSet<GroupName>,
+    factors: BTreeSet<Factor>,
+    user: Option<UserName>,
+    source: Option<IpAddr>,
+    zone: Option<String>,
+}
+
+/// A decision, and the policies that could not be evaluated on the way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// What was decided.
+    pub decision: Decision,
+    /// Why it may not be what was meant.
+    pub faults: Faults,
+}
+
+impl Factor {
+    /// The name by which policies know it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Totp => "totp",
+            Self::Passkey => "passkey",
+        }
+    }
+}
+
+impl Subject {
+    /// Whether they proved who they are in two ways. A passkey is two: the device, and what unlocks it.
+    #[must_use]
+    pub fn has_mfa(&self) -> bool {
+        self.factors.contains(&Factor::Passkey) || self.factors.len() >= 2
+    }
+}
+
+impl Decision {
+    /// A name in the place of a policy's: the app was switched off.
+    pub const APP_DISABLED: &'static str = "app-disabled";
+    /// A name in the place of a policy's: the user was disabled.
+    pub const USER_DISABLED: &'static str = "user-disabled";
+
+    /// A denial.
+    #[must_use]
+    pub fn deny(policies: Vec<String>) -> Self {
+        Self { permit: false, policies, max_authentication_age: None }
+    }
+}
+
+impl Judged {
+    fn deny(policies: Vec<String>) -> Self {
+        Self { decision: Decision::deny(policies), faults: Faults::new() }
+    }
+}
+
+impl PolicySet {
+    /// Decides whether a subject may reach an app.
+    #[must_use]
+    pub fn decide(&self, subject: &Subject, app: &App) -> Judged {
+        Question::new(self, subject).ask(app)
+    }
+
+    /// The apps that a subject may reach, with the decisions.
+    #[must_use]
+    pub fn decide_all<'a>(
+        &self,
+        subject: &Subject,
+        apps: impl IntoIterator<Item = &'a App>,
+    ) -> (BTreeMap<AppName, Decision>, Faults) {
+        let question = Question::new(self, subject);
+        let mut permitted = BTreeMap::new();
+        let mut faults = Faults::new();
+        for app in apps {
+            if question.is_hopeless(app) {
+                continue;
+            }
+            let judged = question.ask(app);
+            faults.extend(judged.faults);
+            if judged.decision.permit {
+                permitted.insert(app.name.clone(), judged.decision);
+            }
+        }
+        (permitted, faults)
+    }
+
+    /// What the policies can see of a subject.
+    pub(in crate::policy) fn facts(&self, subject: &Subject) -> Facts {
+        Facts {
+            groups: subject.groups.clone(),
+            factors: subject.factors.clone(),
+            user: self.sight.user.then(|| subject.user.clone()),
+            source: self.sight.source.then_some(subject.source),
+            zone: self.sight.zone.then(|| subject.zone.clone()),
+        }
+    }
+
+    /// The policies whose scope admits the subject and the app. All others are false by their scope alone.
+    fn concerning<'s>(&'s self, subject: &'s Subject, app: &App) -> impl Iterator<Item = &'s Rule> {
+        let on_app = self.on_app.get(app.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let rules = on_app.iter().chain(&self.everywhere).filter_map(|at| self.rules.get(*at));
+        rules.filter(|rule| match &rule.who {
+            Who::Anybody => true,
+            Who::User(name) => *name == subject.user.as_str(),
+            // A group with a name that no group can have holds nobody.
+            Who::Group(name) => subject.groups.iter().any(|group| group.as_str() == name),
+        })
+    }
+}
+
+/// A subject in Cedar's terms, built once for all apps.
+struct Question<'q> {
+    policies: &'q PolicySet,
+    subject: &'q Subject,
+    asked: Option<Asked>,
+}
+
+struct Asked {
+    kinds: &'static Kinds,
+    principal: EntityUid,
+    context: Context,
+    people: Vec<Entity>,
+}
+
+impl<'q> Question<'q> {
+    fn new(policies: &'q PolicySet, subject: &'q Subject) -> Self {
+        Self { policies, subject, asked: Asked::new(subject) }
+    }
+
+    fn ask(&self, app: &App) -> Judged {
+        if !app.enabled {
+            return Judged::deny(vec![String::from(Decision::APP_DISABLED)]);
+        }
+        let rules: Vec<&Rule> = self.policies.concerning(self.subject, app).collect();
+        if rules.is_empty() {
+            return Judged::deny(Vec::new());
+        }
+        self.response(&rules, app).map_or_else(|| Judged::deny(Vec::new()), |response| self.judged(&response))
+    }
+
+    /// Whether any policy could permit it, as far as scopes tell.
+    fn is_hopeless(&self, app: &App) -> bool {
+        !self.policies.concerning(self.subject, app).any(|rule| rule.policy.effect() == Effect::Permit)
+    }
+
+    fn response(&self, rules: &[&Rule], app: &App) -> Option<Response> {
+        let asked = self.asked.as_ref()?;
+        let policies = cedar_policy::PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
+        let resource = uid(&asked.kinds.app, app.name.as_str());
+        let labels = RestrictedExpression::new_set(app.labels.iter().cloned().map(RestrictedExpression::new_string));
+        let attributes = HashMap::from([(String::from("labels"), labels)]);
+        let entity = Entity::new(resource.clone(), attributes, HashSet::new()).ok()?;
+        let entities = Entities::from_entities(asked.people.iter().cloned().chain([entity]), None).ok()?;
+        let action = asked.kinds.connect.clone();
+        // Built from our own types, so it fits the schema; a test asks Cedar to confirm that.
+        let request = Request::new(asked.principal.clone(), action, resource, asked.context.clone(), None).ok()?;
+        Some(Authorizer::new().is_authorized(&request, &policies, &entities))
+    }
+
+    fn judged(&self, response: &Response) -> Judged {
+        let rule = |id| self.policies.by_id.get(id).and_then(|at| self.policies.rules.get(*at));
+        let faults: Faults = response
+            .diagnostics()
+            .errors()
+            .filter_map(|error| {
+                let AuthorizationError::PolicyEvaluationError(error) = error;
+                Some((rule(error.policy_id())?.name.clone(), error.inner().to_string()))
+            })
+            .collect();
+        if response.diagnostics().errors().next().is_some() {
+            return Judged { decision: Decision::deny(faults.keys().cloned().collect()), faults };
+        }
+        let mut determining: Vec<&Rule> = response.diagnostics().reason().filter_map(rule).collect();
+        determining.sort_by_key(|rule| rule.span.start);
+        let permit = response.decision() == cedar_policy::Decision::Allow;
+        let policies = determining.iter().map(|rule| rule.name.clone()).collect();
+        // Each permit stands for itself, so the most generous one counts; one without a limit has none.
+        let ages: Option<Vec<u64>> = determining.iter().map(|rule| rule.reauthenticate).collect();
+        let max_authentication_age = ages.and_then(|ages| ages.into_iter().max()).filter(|_| permit);
+        Judged { decision: Decision { permit, policies, max_authentication_age }, faults }
+    }
+}
+
+impl Asked {
+    fn new(subject: &Subject) -> Option<Self> {
+        let kinds = kinds()?;
+        let groups: HashSet<EntityUid> = subject.groups.iter().map(|group| uid(&kinds.group, group.as_str())).collect();
+        let principal = uid(&kinds.user, subject.user.as_str());
+        let mut people: Vec<Entity> =
+            groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
+        people.push(Entity::new_no_attrs(principal.clone(), groups));
+        Some(Self { kinds, principal, context: context(subject)?, people })
+    }
+}
+
+fn context(subject: &Subject) -> Option<Context> {
+    let factors = subject.factors.iter().map(|factor| RestrictedExpression::new_string(factor.label().to_owned()));
+    let pairs = [
+        (String::from("mfa"), RestrictedExpression::new_bool(subject.has_mfa())),
+        (String::from("factors"), RestrictedExpression::new_set(factors)),
+        (String::from("source"), RestrictedExpression::new_ip(subject.source.to_string())),
+        (String::from("zone"), RestrictedExpression::new_string(subject.zone.clone())),
+    ];
+    Context::from_pairs(pairs).ok()
+}
+
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}

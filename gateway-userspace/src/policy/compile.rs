@@ -1,0 +1,87 @@
+//! From apps to the tables of one app set.
+//!
+//! The kernel takes the block of the most specific prefix and asks no other, so the block of a prefix holds everything
+//! that is reachable there: what its own apps claim, and what enclosing prefixes claim unless that is overridden. On
+//! one prefix a single port wins over a range, and a range over "any port". Equal blocks are stored once.
+
+mod check;
+mod flatten;
+
+pub use check::check;
+
+use super::change::AppProblem;
+use super::model::{App, AppId, AppName, AppSetId, BlockId};
+use super::table::TableSet;
+use gateway_common::abi::AppKey;
+use ipnet::IpNet;
+use std::collections::{BTreeMap, HashMap};
+
+/// An app that cannot be compiled, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Uncompilable {
+    /// Which.
+    pub app: AppName,
+    /// Why.
+    pub problem: AppProblem,
+}
+
+/// The tables of one app set.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Compiled {
+    /// Prefixes and their blocks.
+    pub prefixes: BTreeMap<(AppSetId, IpNet), BlockId>,
+    /// Ports of the blocks.
+    pub ports: BTreeMap<AppKey, AppId>,
+    /// The first block id that is still free.
+    pub next_block: u32,
+}
+
+impl Compiled {
+    /// Puts the entries into the tables.
+    pub fn add_to(&self, tables: &mut TableSet) {
+        tables.app_prefixes.extend(self.prefixes.iter().map(|(key, block)| (*key, *block)));
+        tables.apps.extend(self.ports.iter().map(|(key, app)| (*key, *app)));
+    }
+}
+
+/// Compiles apps, of which each has passed [`check`]. Blocks are numbered from `next_block`.
+///
+/// # Errors
+/// If two apps claim the same destination equally.
+pub fn compile<'a>(
+    apps: impl IntoIterator<Item = (AppId, &'a App)>,
+    set: AppSetId,
+    next_block: u32,
+) -> Result<Compiled, Uncompilable> {
+    let mut builder = Builder { compiled: Compiled { next_block, ..Compiled::default() }, blocks: HashMap::new() };
+    for (prefix, content) in flatten::flatten(apps)? {
+        let block = builder.block(content);
+        builder.compiled.prefixes.insert((set, prefix), block);
+    }
+    Ok(builder.compiled)
+}
+
+struct Builder {
+    compiled: Compiled,
+    /// INVARIANT: one block for each content.
+    blocks: HashMap<flatten::Content, BlockId>,
+}
+
+impl Builder {
+    fn block(&mut self, content: flatten::Content) -> BlockId {
+        if let Some(known) = self.blocks.get(&content) {
+            return *known;
+        }
+        let block = BlockId(self.compiled.next_block);
+        self.compiled.next_block = self.compiled.next_block.saturating_add(1);
+        for ((protocol, port), app) in content.iter() {
+            let key = AppKey { block: block.0, port: port.to_be_bytes(), protocol: *protocol, reserved: 0 };
+            self.compiled.ports.insert(key, *app);
+        }
+        self.blocks.insert(content, block);
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Prefixes that enclose each other, made independent of each other.
+
+use super::Uncompilable;
+use crate::policy::change::AppProblem;
+use crate::policy::model::{App, AppId, Protocol, Service};
+use gateway_common::Packet;
+use ipnet::{IpNet, Ipv4Net};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// (Protocol number, port) → app; port 0 is any port.
+pub(super) type Content = Arc<BTreeMap<(u8, u16), AppId>>;
+
+/// How narrow a service is. Ordered: a later one wins over an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Width {
+    AnyPort,
+    Range,
+    Single,
+}
+
+/// The content of each prefix.
+pub(super) fn flatten<'a>(
+    apps: impl IntoIterator<Item = (AppId, &'a App)>,
+) -> Result<Vec<(IpNet, Content)>, Uncompilable> {
+    let claims = by_prefix(apps);
+    let mut known: HashMap<(Option<*const BTreeMap<(u8, u16), AppId>>, bool, Vec<AppId>), Content> = HashMap::new();
+    let mut enclosing: Vec<(IpNet, Content)> = Vec::new();
+    let mut flat = Vec::with_capacity(claims.len());
+    for (prefix, claimants) in claims {
+        // Ordered by address, then length: what encloses a prefix comes before it.
+        while enclosing.last().is_some_and(|(outer, _)| !outer.contains(&prefix)) {
+            enclosing.pop();
+        }
+        let outer = enclosing.last().map(|(_, content)| Arc::clone(content));
+        let ids = claimants.iter().map(|(id, _)| *id).collect();
+        // Most prefixes of an app differ in nothing but their address. Contents live until the end, so their addresses
+        // are names.
+        let name = (outer.as_ref().map(Arc::as_ptr), matches!(prefix, IpNet::V4(_)), ids);
+        let content = match known.get(&name) {
+            Some(content) => Arc::clone(content),
+            None => Arc::new(content(&prefix, &claimants, outer.as_deref())?),
+        };
+        known.insert(name, Arc::clone(&content));
+        enclosing.push((prefix, Arc::clone(&content)));
+        flat.push((prefix, content));
+    }
+    Ok(flat)
+}
+
+type Claims<'a> = BTreeMap<IpNet, Vec<(AppId, &'a App)>>;
+
+fn by_prefix<'a>(apps: impl IntoIterator<Item = (AppId, &'a App)>) -> Claims<'a> {
+    let mut claims: Claims<'a> = BTreeMap::new();
+    for (id, app) in apps {
+        for prefix in &app.prefixes {
+            claims.entry(*prefix).or_default().push((id, app));
+        }
+    }
+    // IPv4 destinations are stored v4-mapped, inside `::/n`. An IPv6 app must not catch them by that accident.
+    if claims.keys().any(encloses_mapped) {
+        claims.entry(IpNet::V4(Ipv4Net::default())).or_default();
+    }
+    claims
+}
+
+fn encloses_mapped(prefix: &IpNet) -> bool {
+    matches!(prefix, IpNet::V6(net) if net.contains(&std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped()))
+}
+
+fn content(
+    prefix: &IpNet,
+    claimants: &[(AppId, &App)],
+    outer: Option<&BTreeMap<(u8, u16), AppId>>,
+) -> Result<BTreeMap<(u8, u16), AppId>, Uncompilable> {
+    let own = own(prefix, claimants)?;
+    let mut content = outer.cloned().unwrap_or_default();
+    let taken_whole = |protocol: u8| own.contains_key(&(Width::AnyPort, protocol, 0));
+    content.retain(|(protocol, _), _| !taken_whole(*protocol));
+    content.extend(own.into_iter().map(|((_, protocol, port), app)| ((protocol, port), app)));
+    Ok(content)
+}
+
+/// What apps claim at this very prefix, wider services first.
+fn own(prefix: &IpNet, claimants: &[(AppId, &App)]) -> Result<BTreeMap<(Width, u8, u16), AppId>, Uncompilable> {
+    let mut own = BTreeMap::new();
+    for (id, app) in claimants {
+        for service in &app.services {
+            let (width, ports) = ports(service);
+            let protocol = protocol_number(service.protocol, prefix);
+            for port in ports {
+                let before = own.insert((width, protocol, port), *id);
+                if let Some(other) = before.filter(|other| other != id) {
+                    return Err(ambiguous(prefix, service, app, other, claimants));
+                }
+            }
+        }
+    }
+    Ok(own)
+}
+
+fn ambiguous(prefix: &IpNet, service: &Service, app: &App, other: AppId, all: &[(AppId, &App)]) -> Uncompilable {
+    let other = all.iter().find(|(id, _)| *id == other).map_or(&app.name, |(_, other)| &other.name).clone();
+    let problem = AppProblem::Ambiguous { prefix: *prefix, service: service.to_string(), other };
+    Uncompilable { app: app.name.clone(), problem }
+}
+
+fn ports(service: &Service) -> (Width, std::ops::RangeInclusive<u16>) {
+    match service.ports {
+        None => (Width::AnyPort, 0..=0),
+        Some((first, last)) if first == last => (Width::Single, first..=last),
+        Some((first, last)) => (Width::Range, first..=last),
+    }
+}
+
+fn protocol_number(protocol: Protocol, prefix: &IpNet) -> u8 {
+    match (protocol, prefix) {
+        (Protocol::Tcp, _) => Packet::TCP,
+        (Protocol::Udp, _) => Packet::UDP,
+        (Protocol::Icmp, IpNet::V4(_)) => Packet::ICMP,
+        (Protocol::Icmp, IpNet::V6(_)) => Packet::ICMPV6,
+    }
+}

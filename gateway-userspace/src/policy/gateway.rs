@@ -1,0 +1,166 @@
+//! The state of the gateway, and how inputs change it.
+//!
+//! One input at a time, all or nothing: a handler drafts a change, the draft becomes a plan, the plan is checked against
+//! the capacities, and only then does anything change. A change of one session touches that session only; a change of
+//! policy looks at all of them.
+
+mod apps;
+mod draft;
+mod judge;
+mod lists;
+mod people;
+mod query;
+mod restore;
+mod sessions;
+
+pub use restore::{Problem, Restored};
+
+use super::cedar::PolicySet;
+use super::change::{Capacities, Changed, Input, Refusal};
+use super::model::{
+    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
+};
+use super::table::{SessionEntry, TableSet};
+use draft::Draft;
+use gateway_common::KernelNanos;
+use judge::Judge;
+use lists::Lists;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Everything that policy knows.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    capacities: Capacities,
+    generation: Generation,
+    users: BTreeMap<UserName, User>,
+    groups: BTreeSet<GroupName>,
+    apps: BTreeMap<AppName, App>,
+    /// INVARIANT: grows only. A name that is gone keeps its number.
+    app_ids: BTreeMap<AppName, AppId>,
+    app_names: BTreeMap<AppId, AppName>,
+    policy: PolicySet,
+    judge: Judge,
+    sessions: BTreeMap<SessionToken, Session>,
+    /// INVARIANT: these three name exactly the sessions above.
+    by_source: BTreeMap<(u32, IpAddr), SessionToken>,
+    by_user: BTreeMap<UserName, BTreeSet<SessionToken>>,
+    by_deadline: BTreeSet<(KernelNanos, SessionToken)>,
+    lists: Lists,
+    app_set: AppSetId,
+    next_app_set: u32,
+    next_block: u32,
+    /// INVARIANT: what the plans so far have led to.
+    tables: TableSet,
+}
+
+/// The ids that are given out next. Kept across restarts, so that an id in a table of the kernel means one thing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NextIds {
+    /// App sets.
+    pub app_set: u32,
+    /// Blocks.
+    pub block: u32,
+    /// Allow-lists.
+    pub allow_list: u32,
+}
+
+impl Default for NextIds {
+    fn default() -> Self {
+        Self { app_set: 1, block: 1, allow_list: 1 }
+    }
+}
+
+impl NextIds {
+    /// The same, or later ones where the tables, as they were found, use those already.
+    #[must_use]
+    pub fn above(self, found: &TableSet) -> Self {
+        let after = |next: u32, used: Option<u32>| next.max(used.map_or(0, |id| id.saturating_add(1)));
+        let sessions = || found.sessions.values();
+        let set = found.app_prefixes.keys().map(|(set, _)| set.0).chain(sessions().map(|entry| entry.app_set.0));
+        let block = found.app_prefixes.values().map(|block| block.0).chain(found.apps.keys().map(|key| key.block));
+        let list = found.grants.keys().map(|key| key.allow_list).chain(sessions().map(|entry| entry.allow_list.0));
+        Self {
+            app_set: after(self.app_set, set.max()),
+            block: after(self.block, block.max()),
+            allow_list: after(self.allow_list, list.max()),
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway that knows nobody and permits nothing.
+    #[must_use]
+    pub fn new(capacities: Capacities) -> Self {
+        Self::numbered_from(capacities, NextIds::default())
+    }
+
+    fn numbered_from(capacities: Capacities, next: NextIds) -> Self {
+        Self {
+            capacities,
+            generation: Generation::default(),
+            users: BTreeMap::new(),
+            groups: BTreeSet::new(),
+            apps: BTreeMap::new(),
+            app_ids: BTreeMap::new(),
+            app_names: BTreeMap::new(),
+            policy: PolicySet::empty(),
+            judge: Judge::default(),
+            sessions: BTreeMap::new(),
+            by_source: BTreeMap::new(),
+            by_user: BTreeMap::new(),
+            by_deadline: BTreeSet::new(),
+            lists: Lists::starting_at(next.allow_list),
+            app_set: AppSetId(next.app_set),
+            next_app_set: next.app_set.saturating_add(1),
+            next_block: next.block,
+            tables: TableSet::default(),
+        }
+    }
+
+    /// Takes an input. Sessions whose deadline has passed at `now` end along with it.
+    ///
+    /// # Errors
+    /// If the input is refused. Nothing has changed then.
+    pub fn handle(&mut self, input: Input, now: KernelNanos) -> Result<Changed, Refusal> {
+        let mut draft = self.draft(now);
+        match input {
+            Input::Login { token, user, source, factors, deadline } => {
+                let login = sessions::Login { token, user, source, factors, deadline };
+                self.login(&mut draft, login, now)
+            }
+            Input::End { which, cause } => self.end(&mut draft, &which, cause),
+            Input::PutUser(user) => self.put_user(&mut draft, user),
+            Input::RemoveUser(name) => self.remove_user(&mut draft, &name),
+            Input::PutGroup(name) => self.put_group(&mut draft, name),
+            Input::RemoveGroup(name) => self.remove_group(&mut draft, &name),
+            Input::PutApp(app) => self.put_app(&mut draft, app),
+            Input::RemoveApp(name) => self.remove_app(&mut draft, &name),
+            Input::PutPolicy { text, if_match } => self.put_policy(&mut draft, &text, if_match),
+            Input::Tick => Ok(()),
+        }?;
+        self.commit(draft)
+    }
+
+    /// When the next session ends by itself.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<KernelNanos> {
+        self.by_deadline.first().map(|(deadline, _)| *deadline)
+    }
+
+    fn entry(&self, session: &Session) -> SessionEntry {
+        SessionEntry {
+            address: session.source.address,
+            zone: session.source.zone,
+            interface: session.source.interface,
+            mac: session.source.mac,
+            deadline: session.deadline,
+            authenticated_at: session.authenticated_at,
+            app_set: self.app_set,
+            allow_list: session.allow_list,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Apps and policies change.
+
+use super::Gateway;
+use super::draft::{Draft, Fact, NewAppSet};
+use super::judge::{Judge, World};
+use crate::policy::cedar::PolicySet;
+use crate::policy::change::{AppProblem, Refusal};
+use crate::policy::compile::{Compiled, Uncompilable, check, compile};
+use crate::policy::model::{App, AppId, AppName, AppSetId, Generation};
+use std::collections::BTreeMap;
+
+impl Gateway {
+    pub(super) fn put_app(&mut self, draft: &mut Draft, app: App) -> Result<(), Refusal> {
+        check(&app).map_err(|problem| Refusal::App { app: app.name.clone(), problem })?;
+        let before = self.apps.get(&app.name);
+        if before == Some(&app) {
+            return Ok(());
+        }
+        let is_where_it_was =
+            before.is_some_and(|before| before.prefixes == app.prefixes && before.services == app.services);
+        let id = self.app_id(&app.name)?;
+        let mut apps = self.apps.clone();
+        apps.insert(app.name.clone(), app.clone());
+        let mut app_ids = self.app_ids.clone();
+        app_ids.insert(app.name.clone(), id);
+        if !is_where_it_was {
+            draft.app_set = Some(self.app_set_of(&apps, &app_ids).map_err(|found| blame(found, &app.name))?);
+        }
+        self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &app_ids })?;
+        draft.facts.push(Fact::App(app, id));
+        Ok(())
+    }
+
+    pub(super) fn remove_app(&mut self, draft: &mut Draft, name: &AppName) -> Result<(), Refusal> {
+        let mut apps = self.apps.clone();
+        if apps.remove(name).is_none() {
+            return Err(Refusal::UnknownApp(name.clone()));
+        }
+        draft.app_set = Some(self.app_set_of(&apps, &self.app_ids).map_err(|found| blame(found, name))?);
+        self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &self.app_ids })?;
+        draft.facts.push(Fact::NoApp(name.clone()));
+        Ok(())
+    }
+
+    pub(super) fn put_policy(
+        &mut self,
+        draft: &mut Draft,
+        text: &str,
+        if_match: Option<Generation>,
+    ) -> Result<(), Refusal> {
+        if let Some(expected) = if_match.filter(|expected| *expected != self.generation) {
+            return Err(Refusal::GenerationMismatch { expected, found: self.generation });
+        }
+        if text == self.policy.text() {
+            return Ok(());
+        }
+        let policy = PolicySet::parse(text).map_err(Refusal::Policy)?;
+        self.move_all_under(draft, World { policy: &policy, apps: &self.apps, app_ids: &self.app_ids })?;
+        draft.facts.push(Fact::Policy(policy));
+        Ok(())
+    }
+
+    /// Decides all sessions anew under other apps or policies.
+    fn move_all_under(&self, draft: &mut Draft, world: World<'_>) -> Result<(), Refusal> {
+        let mut judge = Judge::default();
+        self.draft_move_all(draft, (&mut judge, world))?;
+        draft.judge = Some(judge);
+        draft.bumps_generation = true;
+        Ok(())
+    }
+
+    /// The number of an app: its own, or the next free one.
+    pub(super) fn app_id(&self, name: &AppName) -> Result<AppId, Refusal> {
+        if let Some(known) = self.app_ids.get(name) {
+            return Ok(*known);
+        }
+        let last = self.app_names.last_key_value().map_or(0, |(id, _)| id.0);
+        let id = last.checked_add(1).ok_or(Refusal::NumbersUsedUp("apps"))?;
+        // The table of app counters is an array that begins at 0, which is no app.
+        let needed = usize::try_from(id).unwrap_or(usize::MAX).saturating_add(1);
+        match needed > self.capacities.apps {
+            true => Err(Refusal::TableFull { table: "apps", needed, capacity: self.capacities.apps }),
+            false => Ok(AppId(id)),
+        }
+    }
+
+    pub(super) fn app_set_of(
+        &self,
+        apps: &BTreeMap<AppName, App>,
+        app_ids: &BTreeMap<AppName, AppId>,
+    ) -> Result<NewAppSet, Trouble> {
+        let used_up = |_: u32| Trouble::Refused(Refusal::NumbersUsedUp("app sets"));
+        let id = AppSetId(self.next_app_set);
+        let compiled = numbered(apps, app_ids, id, self.next_block).map_err(Trouble::App)?;
+        match id.0.max(compiled.next_block) {
+            u32::MAX => Err(used_up(u32::MAX)),
+            _ => Ok(NewAppSet { id, compiled }),
+        }
+    }
+}
+
+fn numbered(
+    apps: &BTreeMap<AppName, App>,
+    app_ids: &BTreeMap<AppName, AppId>,
+    set: AppSetId,
+    next_block: u32,
+) -> Result<Compiled, Uncompilable> {
+    let known = apps.values().filter_map(|app| Some((*app_ids.get(&app.name)?, app)));
+    compile(known, set, next_block)
+}
+
+/// Why an app set could not be made.
+pub(super) enum Trouble {
+    App(Uncompilable),
+    Refused(Refusal),
+}
+
+/// Of two apps that claim the same, the one that has just been given is told.
+fn blame(trouble: Trouble, given: &AppName) -> Refusal {
+    let Uncompilable { app, problem } = match trouble {
+        Trouble::App(found) => found,
+        Trouble::Refused(refusal) => return refusal,
+    };
+    match problem {
+        AppProblem::Ambiguous { prefix, service, other } if other == *given => {
+            let problem = AppProblem::Ambiguous { prefix, service, other: app };
+            Refusal::App { app: given.clone(), problem }
+        }
+        problem => Refusal::App { app, problem },
+    }
+}

@@ -1,0 +1,67 @@
+//! Decisions, computed once for equal facts.
+
+use super::lists::Grants;
+use crate::policy::cedar::{Faults, PolicySet, Subject};
+use crate::policy::change::Permitted;
+use crate::policy::model::{App, AppId, AppName, Decision};
+use gateway_common::abi::Grant;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+/// What a subject may reach, in people's terms and in the kernel's.
+#[derive(Clone, Debug)]
+pub(super) struct Entitlement {
+    pub permitted: Arc<Permitted>,
+    pub grants: Grants,
+    pub faults: Arc<Faults>,
+}
+
+/// What decisions depend on, apart from the subject.
+#[derive(Clone, Copy)]
+pub(super) struct World<'w> {
+    pub policy: &'w PolicySet,
+    pub apps: &'w BTreeMap<AppName, App>,
+    pub app_ids: &'w BTreeMap<AppName, AppId>,
+}
+
+/// The decisions so far under one state of policies and apps.
+#[derive(Clone, Default)]
+pub(super) struct Judge {
+    known: HashMap<crate::policy::cedar::Facts, Entitlement>,
+}
+
+impl Judge {
+    /// Where policies look at the address, hardly two sessions are alike, and remembering them all is of no use.
+    const MOST: usize = 4_096;
+
+    pub(super) fn entitle(&mut self, world: World<'_>, subject: &Subject) -> Entitlement {
+        let facts = world.policy.facts(subject);
+        if let Some(known) = self.known.get(&facts) {
+            return known.clone();
+        }
+        let (permitted, faults) = world.policy.decide_all(subject, world.apps.values());
+        let grants = permitted.iter().filter_map(|(app, decision)| Some((*world.app_ids.get(app)?, grant(decision))));
+        let mut grants: Vec<_> = grants.collect();
+        grants.sort_by_key(|(app, _)| *app);
+        let found =
+            Entitlement { permitted: Arc::new(permitted), grants: Arc::from(grants), faults: Arc::new(faults) };
+        if self.known.len() >= Self::MOST {
+            self.known.clear();
+        }
+        self.known.insert(facts, found.clone());
+        found
+    }
+}
+
+/// Says nothing: what is remembered is no part of the state.
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Judge")
+    }
+}
+
+fn grant(decision: &Decision) -> Grant {
+    let max_authentication_age = decision.max_authentication_age.unwrap_or(u64::MAX);
+    Grant { max_authentication_age, ..Grant::UNLIMITED }
+}

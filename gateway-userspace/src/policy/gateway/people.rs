@@ -1,0 +1,65 @@
+//! Users and groups come, go and change.
+
+use super::Gateway;
+use super::draft::{Draft, Fact};
+use super::judge::World;
+use crate::policy::change::{EndCause, Refusal};
+use crate::policy::model::{GroupName, User, UserName};
+
+impl Gateway {
+    pub(super) fn put_user(&mut self, draft: &mut Draft, user: User) -> Result<(), Refusal> {
+        if let Some(unknown) = user.groups.difference(&self.groups).next() {
+            return Err(Refusal::UnknownGroup(unknown.clone()));
+        }
+        if !user.enabled {
+            self.end_all_of(draft, &user.name, EndCause::UserDisabled);
+        }
+        let before = self.users.get(&user.name);
+        if before.is_some_and(|before| before.groups != user.groups) {
+            self.move_all_of(draft, &user)?;
+        }
+        draft.facts.push(Fact::User(user));
+        Ok(())
+    }
+
+    pub(super) fn remove_user(&mut self, draft: &mut Draft, name: &UserName) -> Result<(), Refusal> {
+        if !self.users.contains_key(name) {
+            return Err(Refusal::UnknownUser(name.clone()));
+        }
+        self.end_all_of(draft, name, EndCause::UserRemoved);
+        draft.facts.push(Fact::NoUser(name.clone()));
+        Ok(())
+    }
+
+    pub(super) fn put_group(&mut self, draft: &mut Draft, name: GroupName) -> Result<(), Refusal> {
+        if !self.groups.contains(&name) {
+            draft.bumps_generation = true;
+            draft.facts.push(Fact::Group(name));
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_group(&mut self, draft: &mut Draft, name: &GroupName) -> Result<(), Refusal> {
+        if !self.groups.contains(name) {
+            return Err(Refusal::UnknownGroup(name.clone()));
+        }
+        let members: Vec<User> = self.users.values().filter(|user| user.groups.contains(name)).cloned().collect();
+        for mut user in members {
+            user.groups.remove(name);
+            self.move_all_of(draft, &user)?;
+        }
+        draft.bumps_generation = true;
+        draft.facts.push(Fact::NoGroup(name.clone()));
+        Ok(())
+    }
+
+    /// Decides the sessions of a user anew, with the groups given here.
+    fn move_all_of(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
+        let mut judge = std::mem::take(&mut self.judge);
+        let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
+        let mut tokens = self.by_user.get(&user.name).into_iter().flatten();
+        let done = tokens.try_for_each(|token| self.draft_move(draft, (&mut judge, world), *token, &user.groups));
+        self.judge = judge;
+        done
+    }
+}

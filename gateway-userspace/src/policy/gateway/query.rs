@@ -1,0 +1,157 @@
+//! Questions to the gateway. Asking changes nothing.
+
+use super::{Gateway, NextIds};
+use crate::policy::cedar::{PolicyError, PolicySet, PolicyWarning, Subject};
+use crate::policy::change::{Capacities, Refusal};
+use crate::policy::model::{
+    App, AppId, AppName, Decision, Factor, Generation, GroupName, Session, SessionToken, Source, User, UserName,
+};
+use crate::policy::table::TableSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+impl Gateway {
+    /// All users.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = &User> {
+        self.users.values()
+    }
+
+    /// One user.
+    #[must_use]
+    pub fn user(&self, name: &UserName) -> Option<&User> {
+        self.users.get(name)
+    }
+
+    /// All groups with their members.
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<GroupName, BTreeSet<UserName>> {
+        let mut groups: BTreeMap<_, _> = self.groups.iter().map(|name| (name.clone(), BTreeSet::new())).collect();
+        for user in self.users.values() {
+            for group in &user.groups {
+                groups.entry(group.clone()).or_default().insert(user.name.clone());
+            }
+        }
+        groups
+    }
+
+    /// All apps with their numbers.
+    pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> {
+        self.apps.iter().filter_map(|(name, app)| Some((*self.app_ids.get(name)?, app)))
+    }
+
+    /// One app with its number.
+    #[must_use]
+    pub fn app(&self, name: &AppName) -> Option<(AppId, &App)> {
+        Some((*self.app_ids.get(name)?, self.apps.get(name)?))
+    }
+
+    /// The name behind a number, also of an app that is gone.
+    #[must_use]
+    pub fn app_name(&self, id: AppId) -> Option<&AppName> {
+        self.app_names.get(&id)
+    }
+
+    /// The numbers of all apps that ever were, for the store.
+    #[must_use]
+    pub fn app_ids(&self) -> &BTreeMap<AppName, AppId> {
+        &self.app_ids
+    }
+
+    /// The ids that are given out next, for the store.
+    #[must_use]
+    pub fn next_ids(&self) -> NextIds {
+        NextIds { app_set: self.next_app_set, block: self.next_block, allow_list: self.lists.next() }
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// One session.
+    #[must_use]
+    pub fn session(&self, token: SessionToken) -> Option<&Session> {
+        self.sessions.get(&token)
+    }
+
+    /// The session at an address of a zone.
+    #[must_use]
+    pub fn session_at(&self, zone: u32, address: IpAddr) -> Option<&Session> {
+        self.by_source.get(&(zone, address.to_canonical())).and_then(|token| self.sessions.get(token))
+    }
+
+    /// The sessions of a user.
+    pub fn sessions_of(&self, user: &UserName) -> impl Iterator<Item = &Session> {
+        self.by_user.get(user).into_iter().flatten().filter_map(|token| self.sessions.get(token))
+    }
+
+    /// What should be in the tables of the kernel.
+    #[must_use]
+    pub fn tables(&self) -> &TableSet {
+        &self.tables
+    }
+
+    /// How full the tables may become.
+    #[must_use]
+    pub fn capacities(&self) -> &Capacities {
+        &self.capacities
+    }
+
+    /// The number of the state in force.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub fn policy(&self) -> &PolicySet {
+        &self.policy
+    }
+
+    /// The text of the policies in force.
+    #[must_use]
+    pub fn policy_text(&self) -> &str {
+        self.policy.text()
+    }
+
+    /// What looks odd about the policies in force.
+    #[must_use]
+    pub fn policy_warnings(&self) -> Vec<PolicyWarning> {
+        self.policy.warnings(&self.groups, self.apps.keys())
+    }
+
+    /// What looks odd about a text, if it were in force.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check_policy(&self, text: &str) -> Result<Vec<PolicyWarning>, Vec<PolicyError>> {
+        Ok(PolicySet::parse(text)?.warnings(&self.groups, self.apps.keys()))
+    }
+
+    /// What would be decided if this user came from there.
+    ///
+    /// # Errors
+    /// If the user or the app is not defined.
+    pub fn decide_for(
+        &self,
+        user: &UserName,
+        factors: &BTreeSet<Factor>,
+        source: &Source,
+        app: &AppName,
+    ) -> Result<Decision, Refusal> {
+        let user = self.users.get(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
+        let app = self.apps.get(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
+        if !user.enabled {
+            return Ok(Decision::deny(vec![String::from(Decision::USER_DISABLED)]));
+        }
+        let subject = Subject {
+            user: user.name.clone(),
+            groups: user.groups.clone(),
+            factors: factors.clone(),
+            source: source.address.to_canonical(),
+            zone: source.zone_name.clone(),
+        };
+        Ok(self.policy.decide(&subject, app).decision)
+    }
+}

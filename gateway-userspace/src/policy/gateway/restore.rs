@@ -1,0 +1,169 @@
+//! From what was stored to a gateway: everything is compiled and decided anew.
+//!
+//! What no longer fits is left out and reported, always toward less access: a gateway that starts with a part of its
+//! state is better than one that does not start, and lets nobody through who should not pass.
+
+use super::draft::Draft;
+use super::{Gateway, NextIds};
+use crate::policy::cedar::{PolicyError, PolicySet};
+use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Refusal};
+use crate::policy::compile::check;
+use crate::policy::model::{App, AppId, AppName, Generation, GroupName, Session, SessionToken, User, UserName};
+use gateway_common::KernelNanos;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was stored.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Users.
+    pub users: Vec<User>,
+    /// Groups.
+    pub groups: BTreeSet<GroupName>,
+    /// Apps.
+    pub apps: Vec<App>,
+    /// The numbers of all apps that ever were.
+    pub app_ids: BTreeMap<AppName, AppId>,
+    /// Cedar.
+    pub policy: String,
+    /// Number of the state.
+    pub generation: Generation,
+    /// Sessions. What they may reach is decided anew.
+    pub sessions: Vec<Session>,
+    /// The ids that are given out next.
+    pub next_ids: NextIds,
+}
+
+/// Something that was stored and is not in force.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Problem {
+    /// A user is without a group that is gone.
+    #[error("user `{user}` was in group `{group}`, which is not defined")]
+    Membership {
+        /// Who.
+        user: UserName,
+        /// The group.
+        group: GroupName,
+    },
+    /// An app is left out.
+    #[error("app `{app}` is left out: {problem}")]
+    App {
+        /// Which.
+        app: AppName,
+        /// Why.
+        problem: AppProblem,
+    },
+    /// The policies are not in force: nothing is permitted.
+    #[error("the stored policies have {} error(s) and nothing is permitted; apply a policy", .0.len())]
+    Policy(Vec<PolicyError>),
+    /// A session has ended.
+    #[error("session `{}` of user `{}` has ended: {}", .0.session.token, .0.session.user, .0.cause.label())]
+    Session(Box<Ended>),
+    /// A session could not be carried over, because another one has its source.
+    #[error("session `{token}` is left out: {refusal}")]
+    Refused {
+        /// Which.
+        token: SessionToken,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl Gateway {
+    /// A gateway in the state that was stored, and what could not be restored.
+    ///
+    /// # Errors
+    /// If the tables are too small for the apps.
+    pub fn restore(
+        stored: Restored,
+        capacities: Capacities,
+        now: KernelNanos,
+    ) -> Result<(Self, Vec<Problem>), Refusal> {
+        let Restored { users, groups, apps, app_ids, policy, generation, sessions, next_ids } = stored;
+        let mut problems = Vec::new();
+        let mut gateway = Self::numbered_from(capacities, next_ids);
+        gateway.generation = generation;
+        gateway.groups = groups;
+        gateway.app_names = app_ids.iter().map(|(name, id)| (*id, name.clone())).collect();
+        gateway.app_ids = app_ids;
+        gateway.policy = PolicySet::parse(&policy).unwrap_or_else(|errors| {
+            problems.push(Problem::Policy(errors));
+            PolicySet::empty()
+        });
+        users.into_iter().for_each(|user| gateway.restore_user(user, &mut problems));
+        gateway.restore_apps(apps, &mut problems)?;
+        for session in sessions {
+            gateway.restore_session(session, now, &mut problems);
+        }
+        Ok((gateway, problems))
+    }
+
+    fn restore_user(&mut self, mut user: User, problems: &mut Vec<Problem>) {
+        let unknown: Vec<GroupName> = user.groups.difference(&self.groups).cloned().collect();
+        for group in unknown {
+            user.groups.remove(&group);
+            problems.push(Problem::Membership { user: user.name.clone(), group });
+        }
+        self.users.insert(user.name.clone(), user);
+    }
+
+    /// Compiles the apps; leaves out, one after the other, those that do not go together with the rest.
+    fn restore_apps(&mut self, apps: Vec<App>, problems: &mut Vec<Problem>) -> Result<(), Refusal> {
+        for app in apps {
+            match check(&app) {
+                Ok(()) => {
+                    let id = self.app_id(&app.name)?;
+                    self.app_ids.insert(app.name.clone(), id);
+                    self.app_names.insert(id, app.name.clone());
+                    self.apps.insert(app.name.clone(), app);
+                }
+                Err(problem) => problems.push(Problem::App { app: app.name, problem }),
+            }
+        }
+        loop {
+            match self.app_set_of(&self.apps, &self.app_ids) {
+                Ok(new) => {
+                    let mut draft = self.draft(KernelNanos(0));
+                    draft.app_set = Some(new);
+                    return self.commit(draft).map(drop);
+                }
+                Err(super::apps::Trouble::Refused(refusal)) => return Err(refusal),
+                Err(super::apps::Trouble::App(found)) => {
+                    self.apps.remove(&found.app);
+                    problems.push(Problem::App { app: found.app, problem: found.problem });
+                }
+            }
+        }
+    }
+
+    fn restore_session(&mut self, session: Session, now: KernelNanos, problems: &mut Vec<Problem>) {
+        let user = self.users.get(&session.user);
+        let cause = match user {
+            _ if session.deadline.has_passed(now) => Some(EndCause::Expired),
+            None => Some(EndCause::UserRemoved),
+            Some(user) if !user.enabled => Some(EndCause::UserDisabled),
+            Some(_) => None,
+        };
+        if let Some(cause) = cause {
+            problems.push(Problem::Session(Box::new(Ended { session, cause })));
+            return;
+        }
+        let token = session.token;
+        let groups = user.map(|user| user.groups.clone()).unwrap_or_default();
+        if let Err(refusal) = self.reopen(session, &groups) {
+            problems.push(Problem::Refused { token, refusal });
+        }
+    }
+
+    fn reopen(&mut self, session: Session, groups: &BTreeSet<GroupName>) -> Result<(), Refusal> {
+        let address = session.source.address;
+        if self.by_source.contains_key(&(session.source.zone, address)) {
+            return Err(Refusal::SourceTaken { address });
+        }
+        if self.sessions.contains_key(&session.token) {
+            return Err(Refusal::TokenTaken(session.token));
+        }
+        let mut draft: Draft = self.draft(KernelNanos(0));
+        self.draft_open(&mut draft, session, groups)?;
+        self.commit(draft).map(drop)
+    }
+}

@@ -1,0 +1,12 @@
+//! The law in the kernel: the loaded programs run on single frames by `BPF_PROG_TEST_RUN`, beside the in-memory twin.
+//!
+//! After every frame the whole counter vector of the interface is compared, so a verdict that nobody predicted shows.
+
+#[path = "kernel/frames.rs"]
+mod frames;
+#[path = "kernel/parity.rs"]
+mod parity;
+#[path = "kernel/reasons.rs"]
+mod reasons;
+#[path = "kernel/scene.rs"]
+mod scene;

@@ -1,0 +1,109 @@
+//! Frames: well-formed ones to begin with, to be bent afterwards.
+
+use etherparse::PacketBuilder;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The client's hardware address.
+pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// The gateway's hardware address.
+pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Length of an Ethernet header.
+pub const ETHERNET: usize = 14;
+
+/// What goes inside an IP packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Inside {
+    /// TCP from port to port, with the flags in the order of their bits.
+    Tcp(u16, u16, u8),
+    /// UDP from port to port.
+    Udp(u16, u16),
+    /// Echo request with this identifier.
+    Ping(u16),
+    /// Echo reply with this identifier.
+    Pong(u16),
+}
+
+/// TCP flags.
+pub const SYN: u8 = 2;
+/// TCP flags.
+pub const ACK: u8 = 16;
+/// TCP flags.
+pub const FIN: u8 = 1;
+/// TCP flags.
+pub const RST: u8 = 4;
+
+/// An Ethernet frame from `source` to `destination`, with `payload` bytes of payload.
+pub fn frame(mac: [u8; 6], source: &str, destination: &str, inside: Inside, payload: usize) -> Vec<u8> {
+    let link = PacketBuilder::ethernet2(mac, if mac == CLIENT_MAC { GATEWAY_MAC } else { CLIENT_MAC });
+    let (source, destination) = (address(source), address(destination));
+    let payload = vec![0x5a; payload];
+    let is_v4 = source.is_ipv4();
+    let network = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => link.ipv4(source.octets(), destination.octets(), 64),
+        (source, destination) => link.ipv6(v6(source).octets(), v6(destination).octets(), 64),
+    };
+    let mut bytes = Vec::new();
+    match inside {
+        Inside::Tcp(from, to, flags) => {
+            network.tcp(from, to, 1, 1024).write(&mut bytes, &payload).unwrap();
+            let offset = ETHERNET + if is_v4 { 20 } else { 40 };
+            bytes[offset + 13] = flags;
+        }
+        Inside::Udp(from, to) => network.udp(from, to).write(&mut bytes, &payload).unwrap(),
+        Inside::Ping(id) if is_v4 => network.icmpv4_echo_request(id, 1).write(&mut bytes, &payload).unwrap(),
+        Inside::Ping(id) => network.icmpv6_echo_request(id, 1).write(&mut bytes, &payload).unwrap(),
+        Inside::Pong(id) if is_v4 => network.icmpv4_echo_reply(id, 1).write(&mut bytes, &payload).unwrap(),
+        Inside::Pong(id) => network.icmpv6_echo_reply(id, 1).write(&mut bytes, &payload).unwrap(),
+    }
+    bytes
+}
+
+/// The same without the Ethernet header.
+pub fn packet(source: &str, destination: &str, inside: Inside) -> Vec<u8> {
+    frame(CLIENT_MAC, source, destination, inside, 0).split_off(ETHERNET)
+}
+
+/// With a tag of this VLAN behind the addresses.
+pub fn tagged(mut frame: Vec<u8>, ethertype: u16, vlan: u16) -> Vec<u8> {
+    let tag = [ethertype.to_be_bytes(), vlan.to_be_bytes()].concat();
+    frame.splice(12..12, tag);
+    frame
+}
+
+/// A frame with this ethertype and body.
+pub fn raw(ethertype: u16, body: &[u8]) -> Vec<u8> {
+    [&GATEWAY_MAC[..], &CLIENT_MAC, &ethertype.to_be_bytes(), body].concat()
+}
+
+/// An ARP request from the client.
+pub fn arp() -> Vec<u8> {
+    let mut body = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    body.extend(CLIENT_MAC);
+    body.extend([10, 77, 0, 2, 0, 0, 0, 0, 0, 0, 10, 77, 0, 1]);
+    raw(0x0806, &body)
+}
+
+/// A neighbour solicitation from the client, as Linux sends it.
+pub fn neighbour_solicitation(kind: u8, hop_limit: u8) -> Vec<u8> {
+    let mut body = vec![0x60, 0, 0, 0, 0, 32, 58, hop_limit];
+    body.extend("fe80::2".parse::<Ipv6Addr>().unwrap().octets());
+    body.extend("ff02::1:ff00:1".parse::<Ipv6Addr>().unwrap().octets());
+    body.extend([kind, 0, 0, 0, 0, 0, 0, 0]);
+    body.extend("fd77::1".parse::<Ipv6Addr>().unwrap().octets());
+    body.extend([1, 1]);
+    body.extend(CLIENT_MAC);
+    let mut frame = raw(0x86dd, &body);
+    frame[..6].copy_from_slice(&[0x33, 0x33, 0xff, 0, 0, 1]);
+    frame
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn v6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}

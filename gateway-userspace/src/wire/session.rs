@@ -185,6 +185,12 @@ impl From<&core::Receipt> for Receipt {
     }
 }
 
+impl From<&[core::Receipt]> for Receipts {
+    fn from(receipts: &[core::Receipt]) -> Self {
+        Self { receipts: receipts.iter().map(Receipt::from).collect() }
+    }
+}
+
 fn format_mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

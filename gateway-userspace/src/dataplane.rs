@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod load;
 pub mod memory;
 pub mod monitor;
+pub mod neighbours;
 pub mod slots;
 pub mod translate;
 
@@ -132,6 +133,12 @@ pub enum DataPlaneError {
         /// What the kernel said.
         source: std::io::Error,
     },
+}
+
+/// The name of the interface with this number, if there is one.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
 }
 
 /// Wraps a map error with the table's name.

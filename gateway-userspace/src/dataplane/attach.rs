@@ -64,7 +64,12 @@ pub(super) fn attach(
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
         attach_egress(ebpf, guarded, &egress_pin)?;
         attached.push(attach_ingress(ebpf, guarded, &ingress_pin)?);
-        kept.extend([egress_pin, ingress_pin, mode_path(&links, guarded, "native"), mode_path(&links, guarded, "generic")]);
+        kept.extend([
+            egress_pin,
+            ingress_pin,
+            mode_path(&links, guarded, "native"),
+            mode_path(&links, guarded, "generic"),
+        ]);
     }
     remove_others(&links, |path| kept.contains(path))?;
     remove_others(folder, |path| path == links || path == pins)?;

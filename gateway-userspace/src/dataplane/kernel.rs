@@ -28,9 +28,8 @@ impl KernelDataPlane {
     pub fn open(folder: &Path, capacities: Capacities, events_per_window: u32) -> Result<Self, DataPlaneError> {
         let loaded = load::load(folder, &capacities, events_per_window)?;
         let count = slots::slots_for(capacities.sessions);
-        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot()).map_err(|errno| {
-            DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() }
-        })?;
+        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot())
+            .map_err(|errno| DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() })?;
         Ok(Self { loaded, slots, capacities, folder: folder.to_owned() })
     }
 
@@ -131,11 +130,9 @@ impl KernelDataPlane {
         let full = |table_name, capacity| move |error| refused_write(table_name, capacity, error);
         match step {
             Step::EndSession(token) => ended.extend(self.end(*token)),
-            Step::PutApp(key, AppId(app)) => self
-                .loaded
-                .apps
-                .insert(key, app, 0)
-                .map_err(full("app_ports", self.capacities.app_ports))?,
+            Step::PutApp(key, AppId(app)) => {
+                self.loaded.apps.insert(key, app, 0).map_err(full("app_ports", self.capacities.app_ports))?
+            }
             Step::PutAppPrefix(app_set, prefix, BlockId(block)) => self
                 .loaded
                 .app_prefixes

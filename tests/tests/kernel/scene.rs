@@ -189,8 +189,7 @@ pub fn apps(app_set: AppSetId) -> Vec<Step> {
     let port = |block: u32, protocol: u8, port: u16, app: u32| {
         Step::PutApp(AppKey { block: base + block, port: port.to_be_bytes(), protocol, reserved: 0 }, AppId(app))
     };
-    let prefix =
-        |prefix: &str, block: u32| Step::PutAppPrefix(app_set, prefix.parse().unwrap(), BlockId(base + block));
+    let prefix = |prefix: &str, block: u32| Step::PutAppPrefix(app_set, prefix.parse().unwrap(), BlockId(base + block));
     vec![
         port(1, Packet::TCP, 443, WEB),
         port(1, Packet::ICMP, 0, WEB),

@@ -5,7 +5,7 @@ use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
 use crate::policy::{Changed, Gateway, Input, Plan, SessionToken};
 use crate::record::Recorder;
-use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
+use crate::store::{Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Keeper {
         let mut writes = writes(&self.state.gateway, &input, &changed, undo.as_ref());
         writes.extend(also);
         if self.state.gateway.next_ids() != before {
-            writes.push(Write::SetCounters(counters(&self.state.gateway)));
+            writes.push(Write::SetNextIds(self.state.gateway.next_ids()));
         }
         if let (Some(session), Some(secret)) = (&changed.opened, secret) {
             writes.push(Write::PutSession(StoredSession {
@@ -230,12 +230,6 @@ fn gives_access(changed: &Changed) -> bool {
     let gains = regranted.iter().any(|session| !session.gained.is_empty());
     let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
     opened.is_some() || gains || !loses
-}
-
-fn counters(gateway: &Gateway) -> Counters {
-    let next = gateway.next_ids();
-    let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
-    Counters { next_app, next_app_set: next.app_set, next_allow_list: next.allow_list, next_block: next.block }
 }
 
 /// What has to be stored of a change.

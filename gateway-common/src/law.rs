@@ -329,4 +329,3 @@ fn refuse(reason: DropReason, session: Option<&Session>, app: u32) -> Judgement 
 }
 
 #[cfg(test)]
-mod tests {}

@@ -156,4 +156,3 @@ fn ends(packet: &Packet) -> Result<(), DropReason> {
 }
 
 #[cfg(test)]
-mod tests {}

@@ -8,7 +8,7 @@ mod record;
 mod shape;
 
 use crate::identity::{ApiToken, PasswordHash, SecretHash, TokenId};
-use crate::policy::{App, AppId, AppName, Generation, GroupName, NextIds, Session, SessionToken, User, UserName};
+use crate::policy::{App, AppId, AppName, Generation, GroupName, Session, SessionToken, User, UserName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -60,8 +60,8 @@ pub enum Write {
     PutPolicy(StoredPolicy),
     /// The generation in force.
     SetGeneration(Generation),
-    /// The ids that are given out next.
-    SetNextIds(NextIds),
+    /// The next free numbers.
+    SetCounters(Counters),
     /// Create or replace a session.
     PutSession(StoredSession),
     /// Remove a session.
@@ -89,8 +89,8 @@ pub struct Stored {
     pub policy: Option<StoredPolicy>,
     /// The generation in force.
     pub generation: Generation,
-    /// The ids that are given out next.
-    pub next_ids: NextIds,
+    /// The next free numbers.
+    pub counters: Counters,
     /// Sessions.
     pub sessions: Vec<StoredSession>,
     /// API tokens.
@@ -104,6 +104,25 @@ pub struct StoredPolicy {
     pub generation: Generation,
     /// Cedar.
     pub text: String,
+}
+
+/// The next free numbers. None is ever used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Of apps.
+    pub next_app: u32,
+    /// Of app sets.
+    pub next_app_set: u32,
+    /// Of allow-lists.
+    pub next_allow_list: u32,
+    /// Of blocks.
+    pub next_block: u32,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { next_app: 1, next_app_set: 1, next_allow_list: 1, next_block: 1 }
+    }
 }
 
 /// A session, with what is needed to take it up again.

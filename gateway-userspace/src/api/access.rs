@@ -1,7 +1,7 @@
 //! Who may call what: one table, asked before every handler. What is not in it is refused.
 
 use super::context::Shared;
-use super::extract::{bearer, peer_of};
+use super::extract::{Bearer, bearer, peer_of};
 use super::problem::ApiError;
 use crate::core::Actor;
 use crate::identity::Scope;
@@ -87,12 +87,13 @@ pub(super) async fn guard(
 ) -> Result<Response, ApiError> {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let peer = peer_of(request.extensions())?;
+    let presented = bearer(request.headers());
     match rule(request.method(), &path) {
         Some(Access::Open | Access::Client) => {}
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
-        Some(Access::Metrics) => drop(caller(&shared, &request, peer, Scope::MetricsRead).await?),
+        Some(Access::Metrics) => drop(caller(&shared, presented, peer, Scope::MetricsRead).await?),
         Some(Access::Token(scope)) => {
-            let caller = caller(&shared, &request, peer, scope).await?;
+            let caller = caller(&shared, presented, peer, scope).await?;
             request.extensions_mut().insert(caller);
         }
         None => return Err(no_rule(&path)),
@@ -106,12 +107,12 @@ fn no_rule(path: &str) -> ApiError {
 }
 
 /// Who calls, if they may. Where they come from is asked first: elsewhere, administration does not exist.
-async fn caller(shared: &Shared, request: &Request<Body>, peer: IpAddr, scope: Scope) -> Result<Actor, ApiError> {
+async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope: Scope) -> Result<Actor, ApiError> {
     if !shared.is_management(peer) {
         return Err(ApiError::not_found());
     }
     let unknown = || ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`");
-    let presented = bearer(request.headers()).ok_or_else(unknown)?;
+    let presented = presented.ok_or_else(unknown)?;
     let now = shared.now().wall;
     let found = shared.context.core.read(move |state| state.accounts.authenticate_token(&presented, now).cloned());
     let token = found.await?.map_err(|refusal| {

@@ -48,15 +48,16 @@ pub(super) async fn put(
     State(shared): State<Arc<Shared>>,
     Extension(actor): Extension<Actor>,
     Named(name): Named<UserName>,
-    Json(request): Json<UserPut>,
+    Json(mut request): Json<UserPut>,
 ) -> Result<axum::Json<wire::User>, ApiError> {
-    let _edit = shared.edit().await;
-    let enabled = found(&shared, &name).await?.is_none_or(|user| user.enabled);
-    let (user, password) = request.into_model(name.clone(), enabled)?;
-    let password = match password {
+    // Hashed before the lock is taken: it is slow, and nobody's removal should wait for it.
+    let password = match request.password.take() {
         Some(password) => Some(shared.verifier.hash(password.0).await?),
         None => None,
     };
+    let _edit = shared.edit().await;
+    let enabled = found(&shared, &name).await?.is_none_or(|user| user.enabled);
+    let user = request.into_model(name.clone(), enabled)?;
     let changed = shared.context.core.change(actor, Request::PutUser { user, password }).await;
     changed.map_err(|error| match error {
         crate::core::CoreError::Refused(refusal @ Refusal::UnknownGroup(_)) => {

@@ -1,6 +1,6 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
-use super::shape::{AppShape, NextIdsShape, PolicyShape, SessionShape, TokenShape, UserShape};
+use super::shape::{AppShape, CountersShape, PolicyShape, SessionShape, TokenShape, UserShape};
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
 use crate::policy::{AppId, AppName, Generation, GroupName, UserName};
@@ -26,7 +26,7 @@ pub(super) const TABLES: [Table; 9] = [META, USERS, PASSWORDS, GROUPS, APPS, APP
 
 pub(super) const SCHEMA_KEY: &str = "schema";
 const GENERATION_KEY: &str = "generation";
-const NEXT_IDS_KEY: &str = "next_ids";
+const COUNTERS_KEY: &str = "counters";
 
 /// A row to be written, or removed if it has no value.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
             vec![put(POLICIES, &policy_key(policy.generation), &PolicyShape::from(policy))?]
         }
         Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
-        Write::SetNextIds(ids) => vec![put(META, NEXT_IDS_KEY, &NextIdsShape::from(*ids))?],
+        Write::SetCounters(counters) => vec![put(META, COUNTERS_KEY, &CountersShape::from(*counters))?],
         Write::PutSession(stored) => {
             vec![put(SESSIONS, &stored.session.token.to_string(), &SessionShape::from(stored))?]
         }
@@ -92,7 +92,7 @@ pub(super) fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -
 fn take_meta(stored: &mut Stored, key: &str, value: &[u8]) -> Result<(), String> {
     match key {
         GENERATION_KEY => stored.generation = Generation(json(value)?),
-        NEXT_IDS_KEY => stored.next_ids = json::<NextIdsShape>(value)?.into(),
+        COUNTERS_KEY => stored.counters = json::<CountersShape>(value)?.into(),
         SCHEMA_KEY => {}
         _ => return Err("it has no meaning".to_owned()),
     }

@@ -3,9 +3,9 @@
 
 mod session;
 
-use super::StoredPolicy;
+use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
-use crate::policy::{App, AppName, Generation, GroupName, NextIds, Protocol, Service, User, UserName};
+use crate::policy::{App, AppName, Generation, GroupName, Protocol, Service, User, UserName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -133,23 +133,24 @@ impl From<PolicyShape> for StoredPolicy {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct NextIdsShape {
-    app_set: u32,
-    block: u32,
-    allow_list: u32,
+pub(super) struct CountersShape {
+    next_app: u32,
+    next_app_set: u32,
+    next_allow_list: u32,
+    next_block: u32,
 }
 
-impl From<NextIds> for NextIdsShape {
-    fn from(ids: NextIds) -> Self {
-        let NextIds { app_set, block, allow_list } = ids;
-        Self { app_set, block, allow_list }
+impl From<Counters> for CountersShape {
+    fn from(counters: Counters) -> Self {
+        let Counters { next_app, next_app_set, next_allow_list, next_block } = counters;
+        Self { next_app, next_app_set, next_allow_list, next_block }
     }
 }
 
-impl From<NextIdsShape> for NextIds {
-    fn from(shape: NextIdsShape) -> Self {
-        let NextIdsShape { app_set, block, allow_list } = shape;
-        Self { app_set, block, allow_list }
+impl From<CountersShape> for Counters {
+    fn from(shape: CountersShape) -> Self {
+        let CountersShape { next_app, next_app_set, next_allow_list, next_block } = shape;
+        Self { next_app, next_app_set, next_allow_list, next_block }
     }
 }
 

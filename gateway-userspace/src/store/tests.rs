@@ -71,7 +71,7 @@ fn everything_that_is_written_is_read_back_after_reopening() {
     let (hash, session) = (PasswordHash::of_nobody().clone(), session());
     let (token, _) =
         ApiToken::issue("ci".into(), Scope::ALL.into(), session.wall_deadline, Some(session.wall_deadline));
-    let next_ids = NextIds { app_set: 3, allow_list: 4, block: u32::MAX };
+    let counters = Counters { next_app: 2, next_app_set: 3, next_allow_list: 4, next_block: u32::MAX };
     let policy = StoredPolicy { generation: Generation(9), text: "permit (principal, action, resource);".into() };
     let batch = [
         Write::PutUser(user("ada")),
@@ -80,7 +80,7 @@ fn everything_that_is_written_is_read_back_after_reopening() {
         Write::PutApp { app: app(), id: AppId(1) },
         Write::PutPolicy(policy.clone()),
         Write::SetGeneration(Generation(9)),
-        Write::SetNextIds(next_ids),
+        Write::SetCounters(counters),
         Write::PutSession(session.clone()),
         Write::PutApiToken(token.clone()),
     ];
@@ -90,8 +90,8 @@ fn everything_that_is_written_is_read_back_after_reopening() {
     assert_eq!(groups, BTreeSet::from([GroupName::new("staff").unwrap()]));
     assert_eq!((apps, app_ids), (vec![app()], BTreeMap::from([(app().name, AppId(1))])));
     assert_eq!((read, generation), (Some(policy), Generation(9)));
-    let Stored { next_ids: read, sessions, tokens, .. } = reopened(&path);
-    assert_eq!((read, sessions), (next_ids, vec![session]));
+    let Stored { counters: read, sessions, tokens, .. } = reopened(&path);
+    assert_eq!((read, sessions), (counters, vec![session]));
     assert_eq!((&tokens[0].id, &tokens[0].name, &tokens[0].scopes), (&token.id, &token.name, &token.scopes));
     assert_eq!((tokens[0].secret_hash, tokens[0].expires_at), (token.secret_hash, token.expires_at));
 }

@@ -75,18 +75,19 @@ impl User {
 }
 
 impl UserPut {
-    /// The user that is meant, and their new password. `enabled` is what they are if the shape does not say.
+    /// The user that is meant; the password is for the caller to take. `enabled` is what they are if the shape does
+    /// not say.
     ///
     /// # Errors
     /// Everything that is wrong, each with its field.
-    pub fn into_model(self, name: UserName, enabled: bool) -> Result<(policy::User, Option<Secret>), Invalid> {
-        let Self { display_name, groups, enabled: said, password } = self;
+    pub fn into_model(self, name: UserName, enabled: bool) -> Result<policy::User, Invalid> {
+        let Self { display_name, groups, enabled: said, password: _ } = self;
         let mut errors = Vec::new();
         let read = groups.iter().enumerate();
         let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
         let groups = groups.collect();
         if errors.is_empty() {
-            Ok((policy::User { name, display_name, groups, enabled: said.unwrap_or(enabled) }, password))
+            Ok(policy::User { name, display_name, groups, enabled: said.unwrap_or(enabled) })
         } else {
             Err(Invalid(errors))
         }
@@ -109,8 +110,8 @@ mod tests {
     fn a_password_is_read_and_never_printed() {
         let put: UserPut = serde_json::from_str(r#"{"password":"canary-canary"}"#).unwrap();
         assert!(!format!("{put:?}").contains("canary"));
-        let (user, password) = put.into_model(UserName::new("ada").unwrap(), false).unwrap();
-        assert!(password.is_some() && !user.enabled);
+        assert!(put.password.is_some());
+        assert!(!put.into_model(UserName::new("ada").unwrap(), false).unwrap().enabled);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, Gateway, Input, Plan, SessionToken};
+use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
 use crate::record::Recorder;
-use crate::store::{Store, StoredPolicy, StoredSession, Write};
+use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Keeper {
         let mut writes = writes(&self.state.gateway, &input, &changed, undo.as_ref());
         writes.extend(also);
         if self.state.gateway.next_ids() != before {
-            writes.push(Write::SetNextIds(self.state.gateway.next_ids()));
+            writes.push(Write::SetCounters(counters(&self.state.gateway)));
         }
         if let (Some(session), Some(secret)) = (&changed.opened, secret) {
             writes.push(Write::PutSession(StoredSession {
@@ -230,6 +230,13 @@ fn gives_access(changed: &Changed) -> bool {
     let gains = regranted.iter().any(|session| !session.gained.is_empty());
     let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
     opened.is_some() || gains || !loses
+}
+
+/// The numbers that are given out next, as they are stored.
+pub(crate) fn counters(gateway: &Gateway) -> Counters {
+    let NextIds { app_set, block, allow_list } = gateway.next_ids();
+    let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
+    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
 }
 
 /// What has to be stored of a change.

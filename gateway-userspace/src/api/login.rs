@@ -34,6 +34,7 @@ pub(super) async fn login(
     let user = authenticate(&shared, peer, name, request.password).await?;
     shared.succeeded(peer, &user.name);
     if !user.enabled {
+        shared.context.recorder.login_failed(user.name.as_str(), peer, "disabled");
         return Err(ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name)));
     }
     begin(&shared, user.name, source).await.map(axum::Json)
@@ -55,7 +56,7 @@ async fn authenticate(
     let right = shared.verifier.verify(password.0, hash).await?;
     user.filter(|_| right).ok_or_else(|| {
         let user = name.as_ref().map_or("", UserName::as_str);
-        tracing::info!(%peer, user, "a login failed");
+        shared.context.recorder.login_failed(user, peer, "refused");
         ApiError::unauthorized("the user name or the password is wrong")
     })
 }

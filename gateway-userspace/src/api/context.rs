@@ -4,6 +4,7 @@ use super::problem::ApiError;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, SessionToken, Source, UserName};
+use crate::record::Recorder;
 use crate::wire::{Drops, Flow, Moment, Status};
 use ipnet::IpNet;
 use std::fmt;
@@ -98,8 +99,8 @@ pub struct Context {
     pub resolver: Arc<dyn SourceResolver>,
     /// Whether the gateway does its work.
     pub readiness: watch::Receiver<Readiness>,
-    /// The metrics.
-    pub metrics: prometheus::Registry,
+    /// The records and metrics.
+    pub recorder: Recorder,
     /// Whether the metrics are for everybody within the management prefixes, without a token.
     pub open_metrics: bool,
     /// Where administration may come from.

@@ -4,9 +4,13 @@
 //! knows no users. `api`, `cli`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
 //! everyone.
 
+pub mod api;
+pub mod config;
 pub mod core;
+pub mod daemon;
 pub mod dataplane;
 pub mod identity;
 pub mod policy;
 pub mod record;
 pub mod store;
+pub mod wire;

@@ -13,6 +13,7 @@ mod names;
 pub use denials::Denials;
 pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
+pub use line::protocol;
 pub use log::{AccessLog, Sink};
 pub use metrics::{Guarded, Metrics};
 
@@ -117,6 +118,15 @@ impl Recorder {
     #[must_use]
     pub fn open_flows(&self) -> Vec<(FlowKey, TrackedFlow)> {
         self.flows_mut(|flows| flows.all())
+    }
+
+    /// The user of a session and the name of an app, while they are known.
+    #[must_use]
+    pub fn names_of(&self, token: u64, app: u64) -> (Option<String>, Option<String>) {
+        self.names(|names| {
+            let user = names.session(token).map(|named| named.user.to_string());
+            (user, names.app(app).map(ToString::to_string))
+        })
     }
 
     fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {

@@ -3,7 +3,7 @@
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, Gateway, Input, Plan, SessionToken};
+use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
 use crate::record::Recorder;
 use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
@@ -232,10 +232,11 @@ fn gives_access(changed: &Changed) -> bool {
     opened.is_some() || gains || !loses
 }
 
-fn counters(gateway: &Gateway) -> Counters {
-    let next = gateway.next_ids();
+/// The numbers that are given out next, as they are stored.
+pub(crate) fn counters(gateway: &Gateway) -> Counters {
+    let NextIds { app_set, block, allow_list } = gateway.next_ids();
     let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
-    Counters { next_app, next_app_set: next.app_set, next_allow_list: next.allow_list, next_block: next.block }
+    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
 }
 
 /// What has to be stored of a change.

@@ -13,7 +13,7 @@ use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
 use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
-use crate::core::{self, Actor, Core, State};
+use crate::core::{self, State};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{DataPlane as _, DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
@@ -79,6 +79,26 @@ pub enum DaemonError {
     /// Two metrics have the same name, which is a mistake in the program.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl DaemonError {
+    /// Whether the configuration, or a file that it names, is what has to be changed.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::FirstStart(_) | Self::Certificate(_) | Self::DataPlane(DataPlaneError::ZonesCollide(..)))
+    }
+}
+
+/// Checks the files that the configuration names, without touching anything.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(config: &Config) -> Result<(), DaemonError> {
+    bootstrap::read(&config.first_start)?;
+    if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
+        Certificate::load(chain, key)?.into_config()?;
+    }
+    Ok(())
 }
 
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {

@@ -3,8 +3,8 @@
 use super::problem::ApiError;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
-use crate::policy::{AppName, SessionToken, Source, UserName};
 use crate::record::Recorder;
+use crate::policy::{AppName, SessionToken, Source, UserName};
 use crate::wire::{Drops, Flow, Moment, Status};
 use ipnet::IpNet;
 use std::fmt;
@@ -99,8 +99,8 @@ pub struct Context {
     pub resolver: Arc<dyn SourceResolver>,
     /// Whether the gateway does its work.
     pub readiness: watch::Receiver<Readiness>,
-    /// The records and metrics.
-    pub recorder: Recorder,
+    /// The metrics.
+    pub metrics: prometheus::Registry,
     /// Whether the metrics are for everybody within the management prefixes, without a token.
     pub open_metrics: bool,
     /// Where administration may come from.
@@ -111,6 +111,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Where failed logins are recorded.
+    pub recorder: Recorder,
 }
 
 impl fmt::Debug for Context {

@@ -60,7 +60,7 @@ async fn attempt(
         let error = ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name));
         return Err(Failure("disabled", error));
     }
-    begin(shared, user.name, source).await.map_err(Failure::because("refused"))
+    begin(shared, user.name, source).await.map_err(Failure::because("failed"))
 }
 
 /// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
@@ -71,7 +71,7 @@ async fn authenticate(shared: &Shared, name: Option<UserName>, password: Secret)
     };
     let (user, hash) = shared.context.core.read(find).await.map_err(Failure::because("busy"))?.unzip();
     let right = shared.verifier.verify(password.0, hash).await.map_err(Failure::because("busy"))?;
-    let wrong = || Failure("password", ApiError::unauthorized("the user name or the password is wrong"));
+    let wrong = || Failure("refused", ApiError::unauthorized("the user name or the password is wrong"));
     user.filter(|_| right).ok_or_else(wrong)
 }
 

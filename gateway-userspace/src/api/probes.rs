@@ -5,6 +5,7 @@ use super::problem::ApiError;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use prometheus::TextEncoder;
 use std::sync::Arc;
 
 /// The description of this interface.
@@ -37,9 +38,9 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<&'static
 /// The metrics, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "probes", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    let metrics = shared.context.recorder.metrics().clone();
+    let registry = shared.context.metrics.clone();
     // Collectors read the tables of the kernel, which takes a while.
-    let gathered = tokio::task::spawn_blocking(move || metrics.scrape());
+    let gathered = tokio::task::spawn_blocking(move || TextEncoder::new().encode_to_string(&registry.gather()));
     let text = gathered.await.map_err(|_| ApiError::internal())?.map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");
         ApiError::internal()

@@ -165,6 +165,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         views: Arc::new(FixedViews),
         resolver: Arc::new(FixedResolver),
         readiness,
+        metrics: recorder.metrics().registry(),
         recorder,
         open_metrics: false,
         management: vec!["192.0.2.0/24".parse().unwrap()],

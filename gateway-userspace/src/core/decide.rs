@@ -134,7 +134,7 @@ impl Keeper {
             let found = ended.iter().find(|found| found.token == end.session.token).copied();
             let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
             let cut = self.recorder.cut(end.session.token);
-            self.plane.forget_flows(&cut);
+            self.plane.forget_flows(&cut.keys);
             let receipt = Receipt {
                 session: end.session.clone(),
                 cause: end.cause,
@@ -143,7 +143,7 @@ impl Keeper {
                 enforced_after: Duration::from_nanos(found.enforced_at.since(requested_at)),
                 last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
                 last_packet_after_request_nanos: found.last_forwarded.map(|at| signed(at, requested_at)),
-                flows_cut: cut.len(),
+                flows_cut: cut.open,
             };
             self.recorder.metrics().revoked(receipt.enforced_after);
             receipts.push(receipt);
@@ -222,7 +222,12 @@ fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
 /// Whether a failed write can only be undone by going back to a copy. Sessions are undone by ending them: there may be
 /// very many, and logins are frequent.
 fn needs_copy(input: &Input) -> bool {
-    !matches!(input, Input::Login { .. } | Input::End { .. } | Input::Tick)
+    match input {
+        Input::Login { .. } | Input::End { .. } | Input::RemoveUser(_) | Input::Tick => false,
+        // Disabling only takes away, and what takes away is not undone.
+        Input::PutUser(user) => user.enabled,
+        _ => true,
+    }
 }
 
 fn gives_access(changed: &Changed) -> bool {

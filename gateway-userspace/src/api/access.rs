@@ -114,7 +114,8 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
     let unknown = || ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`");
     let presented = presented.ok_or_else(unknown)?;
     let now = shared.now().wall;
-    let found = shared.context.core.read(move |state| state.accounts.authenticate_token(&presented, now).cloned());
+    let found =
+        shared.context.core.read_first(move |state| state.accounts.authenticate_token(&presented, now).cloned());
     let token = found.await?.map_err(|refusal| {
         tracing::info!(%peer, reason = %refusal, "an API token was refused");
         unknown()

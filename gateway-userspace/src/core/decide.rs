@@ -3,7 +3,7 @@
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
+use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Plan, Selector, SessionToken, UserName};
 use crate::record::Recorder;
 use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
@@ -42,16 +42,17 @@ impl Keeper {
                 }
                 self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
                 self.recorder.admin(actor, "password_set", user.as_str());
-                self.state.accounts.passwords.insert(user, password);
-                Ok(Done::default())
+                self.state.accounts.passwords.insert(user.clone(), password);
+                self.end_all_of(actor, user)
             }
             Request::PutUser { user, password } => {
                 let name = user.name.clone();
                 let mut also = Vec::new();
                 also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
-                let done = self.change(actor, Input::PutUser(user), also, None)?;
+                let mut done = self.change(actor, Input::PutUser(user), also, None)?;
                 if let Some(password) = password {
-                    self.state.accounts.passwords.insert(name, password);
+                    self.state.accounts.passwords.insert(name.clone(), password);
+                    done.receipts.extend(self.end_all_of(actor, name)?.receipts);
                 }
                 Ok(done)
             }
@@ -69,6 +70,12 @@ impl Keeper {
             }
             Request::Policy(input) => self.change(actor, input, Vec::new(), None),
         }
+    }
+
+    /// A new password ends what was begun with the old one.
+    fn end_all_of(&mut self, actor: &Actor, user: UserName) -> Result<Done, CoreError> {
+        let input = Input::End { which: Selector::User(user), cause: EndCause::PasswordChanged };
+        self.change(actor, input, Vec::new(), None)
     }
 
     /// Lets policy decide, and carries out what follows.
@@ -170,10 +177,7 @@ impl Keeper {
             None => {
                 let tokens = changed.opened.iter().map(|session| session.token);
                 for token in tokens.collect::<Vec<SessionToken>>() {
-                    let input = Input::End {
-                        which: crate::policy::Selector::Session(token),
-                        cause: crate::policy::EndCause::Revoked,
-                    };
+                    let input = Input::End { which: Selector::Session(token), cause: EndCause::Revoked };
                     let now = self.plane.now();
                     if let Err(error) = self.state.gateway.handle(input, now) {
                         tracing::error!(%error, "a refused login could not be taken back");

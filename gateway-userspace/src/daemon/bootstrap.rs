@@ -29,9 +29,7 @@ pub(super) fn read(first: &FirstStart) -> Result<First, DaemonError> {
     let FirstStart { apps, policies } = first;
     let apps = match apps {
         None => Vec::new(),
-        Some(path) => {
-            parse_apps(&text(path)?, path).map_err(|errors| DaemonError::FirstStart(errors.to_string()))?
-        }
+        Some(path) => parse_apps(&text(path)?, path).map_err(|errors| DaemonError::FirstStart(errors.to_string()))?,
     };
     let policies = policies.as_deref().map(checked_policies).transpose()?;
     Ok(First { apps, policies })

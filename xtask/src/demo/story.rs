@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use gateway_tests::{Cli, Daemon, HttpServer, Launch, Namespace, Outcome, Process, TcpEcho, World, tcp_connect, wait_until, world::at};
+use gateway_tests::{
+    Cli, Daemon, HttpServer, Launch, Namespace, Outcome, Process, TcpEcho, World, tcp_connect, wait_until, world::at,
+};
 use serde_json::Value;
 
 use super::{program, stage::Stage};
@@ -166,8 +168,10 @@ fn login(stage: &mut Stage, cast: &Cast) -> Result<()> {
     portcullis(stage, "admin", &admin, &["policy", "show"], "")?;
 
     stage.act("Alice logs in from her laptop")?;
-    let (code, _) = portcullis(stage, "alice", &cast.alice(), &["login", "--user", "alice", "--password-stdin"], PASSWORD)?;
-    let observed = if code == 0 { "logged in: the session is bound to her address, interface and MAC" } else { "refused" };
+    let (code, _) =
+        portcullis(stage, "alice", &cast.alice(), &["login", "--user", "alice", "--password-stdin"], PASSWORD)?;
+    let observed =
+        if code == 0 { "logged in: the session is bound to her address, interface and MAC" } else { "refused" };
     stage.step("login", "logged in", observed, code == 0)
 }
 
@@ -329,7 +333,8 @@ fn receipt_line(receipt: &Value) -> String {
 fn afterwards(stage: &mut Stage, cast: &Cast) -> Result<()> {
     stage.act("Nothing works for her any more")?;
     refused(stage, cast, "closed_afterwards", "http://10.20.0.10:8080/", "session_revoked")?;
-    let (code, _) = portcullis(stage, "alice", &cast.alice(), &["login", "--user", "alice", "--password-stdin"], PASSWORD)?;
+    let (code, _) =
+        portcullis(stage, "alice", &cast.alice(), &["login", "--user", "alice", "--password-stdin"], PASSWORD)?;
     let observed = if code == 0 { "logged in" } else { "her login is refused" };
     stage.step("login_refused", "her login is refused", observed, code == 1)?;
 
@@ -364,11 +369,17 @@ fn show_log(stage: &mut Stage, cast: &Cast) -> Result<()> {
         (has("login") && has("session_end") && has("flow_end")).then_some(lines)
     };
     let lines = wait_until("the access log", SOON, read)?;
-    let ended = |line: &&Value| line["type"] == "session_end" || line["type"] == "flow_end" && line["outcome"] == "revoked";
+    let ended =
+        |line: &&Value| line["type"] == "session_end" || line["type"] == "flow_end" && line["outcome"] == "revoked";
     for line in lines.iter().filter(ended) {
         stage.output(&summary(line));
     }
-    stage.step("access_log", "who, what, why and how much", "who, what, by which policy, how much, and why it ended", true)
+    stage.step(
+        "access_log",
+        "who, what, why and how much",
+        "who, what, by which policy, how much, and why it ended",
+        true,
+    )
 }
 
 fn summary(line: &Value) -> String {

@@ -7,6 +7,7 @@
 mod decide;
 mod run;
 
+pub(crate) use decide::counters;
 pub use run::{Core, start};
 
 use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};

@@ -12,15 +12,15 @@ mod whereabouts;
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
-use crate::config::{Access, Config, MetricsAccess, Transport};
-use crate::core::{self, Actor, Core, State};
+use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
+use crate::core::{self, State};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{DataPlane as _, DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
 use crate::identity::Accounts;
-use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Restored, Session};
+use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
 use crate::record::{AccessLog, Guarded, Metrics, Recorder, Sink, follow};
-use crate::store::{FileStore, Store, StoreError, Stored, Write};
+use crate::store::{Counters, FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
 use std::net::SocketAddr;
@@ -34,6 +34,8 @@ use tokio::sync::watch;
 
 /// How often the gateway's own addresses are looked at.
 const OWN_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often messages of the kernel programs are read.
+const KERNEL_LOG: Duration = Duration::from_millis(250);
 /// How long open requests may take when the daemon stops.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -79,6 +81,26 @@ pub enum DaemonError {
     Metrics(#[from] prometheus::Error),
 }
 
+impl DaemonError {
+    /// Whether the configuration, or a file that it names, is what has to be changed.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::FirstStart(_) | Self::Certificate(_) | Self::DataPlane(DataPlaneError::ZonesCollide(..)))
+    }
+}
+
+/// Checks the files that the configuration names, without touching anything.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(config: &Config) -> Result<(), DaemonError> {
+    bootstrap::read(&config.first_start)?;
+    if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
+        Certificate::load(chain, key)?.into_config()?;
+    }
+    Ok(())
+}
+
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
@@ -89,7 +111,7 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let guarded = interfaces::find(&config.interfaces)?;
+    let guarded = interfaces::find(&wanted(&config))?;
     let mut store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let stored = store.load()?;
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
@@ -130,7 +152,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let router = api::router(Context {
         core: core.clone(),
         views: Arc::new(views),
-        resolver: Arc::new(whereabouts::KernelResolver::new(&config, guarded)),
+        resolver: Arc::new(whereabouts::KernelResolver { guarded }),
         readiness,
         metrics: metrics.registry(),
         open_metrics: config.api.metrics == MetricsAccess::Management,
@@ -222,7 +244,9 @@ fn restore(
             changes.push(Write::RemoveSession(token));
         }
     }
-    let next_ids = stored.next_ids.above(&plane.actual()?);
+    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
+    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
+    let next_ids = next_ids.above(&plane.actual()?);
     let restored = Restored {
         users: stored.users,
         groups: stored.groups,
@@ -246,7 +270,7 @@ fn restore(
             Problem::Membership { .. } | Problem::App { .. } | Problem::Policy(_) => {}
         }
     }
-    changes.push(Write::SetNextIds(gateway.next_ids()));
+    changes.push(Write::SetCounters(core::counters(&gateway)));
     Ok((State { gateway, accounts }, changes))
 }
 
@@ -270,6 +294,14 @@ fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, Daemon
     let plan = Plan::between(&plane.actual()?, state.gateway.tables());
     plane.apply(&plan)?;
     Ok(plan.steps.len())
+}
+
+fn wanted(config: &Config) -> Vec<interfaces::Wanted> {
+    let wanted = |interface: &InterfaceConfig| {
+        let InterfaceConfig { name, zone, xdp } = interface.clone();
+        interfaces::Wanted { name, zone, mode: xdp }
+    };
+    config.interfaces.iter().map(wanted).collect()
 }
 
 fn named(interface: &GuardedInterface) -> Guarded {
@@ -315,13 +347,18 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
 
 /// What the programs themselves say, into the daemon's log.
 fn kernel_log(plane: &mut KernelDataPlane) -> tokio::task::JoinHandle<()> {
-    match aya_log::EbpfLogger::init_with_logger(plane.ebpf(), KernelLog) {
-        Ok(logger) => tokio::spawn(follow_log(logger)),
-        Err(error) => {
-            tracing::warn!(%error, "messages of the kernel programs cannot be read");
-            tokio::spawn(async {})
+    let logger = aya_log::EbpfLogger::init(plane.ebpf());
+    tokio::spawn(async move {
+        let mut logger = match logger {
+            Ok(logger) => logger,
+            Err(error) => return tracing::warn!(%error, "messages of the kernel programs cannot be read"),
+        };
+        let mut interval = tokio::time::interval(KERNEL_LOG);
+        loop {
+            interval.tick().await;
+            logger.flush();
         }
-    }
+    })
 }
 
 /// The gateway's services, as the programs must know them.

@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod clock;
+pub mod interfaces;
 pub mod kernel;
 pub mod load;
 pub mod memory;
@@ -116,6 +117,9 @@ pub enum DataPlaneError {
     /// An interface that does not exist.
     #[error("interface `{0}` does not exist; see `ip link` for those that do")]
     UnknownInterface(String),
+    /// Two zones that the kernel could not tell apart.
+    #[error("zones `{0}` and `{1}` happen to have the same number; rename one of them")]
+    ZonesCollide(String, String),
     /// More interfaces than the counters have rows for.
     #[error("{0} interfaces are configured and at most 63 can be guarded")]
     TooManyInterfaces(usize),

@@ -13,13 +13,14 @@ mod names;
 pub use denials::Denials;
 pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
+pub use line::protocol;
 pub use log::{AccessLog, Sink};
 pub use metrics::{Guarded, Metrics};
 
 use crate::core::{Actor, Done};
 use crate::dataplane::Monitor;
 use crate::policy::{Gateway, Input, SessionToken};
-use gateway_common::abi::FlowKey;
+use gateway_common::abi::{Flow, FlowKey};
 use line::Record;
 use names::Names;
 use std::net::IpAddr;
@@ -29,6 +30,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
+}
+
+/// The flows of a session that has ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cut {
+    /// All that were known.
+    pub keys: Vec<FlowKey>,
+    /// How many of them were open: neither reset nor closed from both ends.
+    pub open: usize,
 }
 
 struct Shared {
@@ -102,21 +112,33 @@ impl Recorder {
         self.write(Record::login_failed(user, source, why));
     }
 
-    /// The flows of a session that has ended: they are recorded as cut, and returned to be forgotten.
+    /// The flows of a session that has ended: they are recorded, and returned to be forgotten.
     #[must_use]
-    pub fn cut(&self, token: SessionToken) -> Vec<FlowKey> {
-        let cut = self.flows_mut(|flows| flows.take(token, self.monitor()));
-        let keys = cut.iter().map(|(key, _)| *key).collect();
-        for (key, flow) in cut {
-            self.flow_ended(&key, &flow, "revoked");
+    pub fn cut(&self, token: SessionToken) -> Cut {
+        let taken = self.flows_mut(|flows| flows.take(token, self.monitor()));
+        let mut cut = Cut { keys: Vec::with_capacity(taken.len()), open: 0 };
+        for (key, flow) in taken {
+            let is_over = Flow::is_over(flow.copy.ends);
+            cut.open += usize::from(!is_over);
+            cut.keys.push(key);
+            self.flow_ended(&key, &flow, if is_over { "closed" } else { "revoked" });
         }
-        keys
+        cut
     }
 
     /// Copies of the flows that are open, with the names that go with them.
     #[must_use]
     pub fn open_flows(&self) -> Vec<(FlowKey, TrackedFlow)> {
         self.flows_mut(|flows| flows.all())
+    }
+
+    /// The user of a session and the name of an app, while they are known.
+    #[must_use]
+    pub fn names_of(&self, token: u64, app: u64) -> (Option<String>, Option<String>) {
+        self.names(|names| {
+            let user = names.session(token).map(|named| named.user.to_string());
+            (user, names.app(app).map(ToString::to_string))
+        })
     }
 
     fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {

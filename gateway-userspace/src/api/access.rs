@@ -128,7 +128,8 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
 /// Writes the rules into the OpenAPI document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")] {
+    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")]
+    {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description = Some(help.to_owned());
         components.add_security_scheme(name, SecurityScheme::Http(scheme));

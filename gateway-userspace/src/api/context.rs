@@ -4,6 +4,7 @@ use super::problem::ApiError;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, SessionToken, Source, UserName};
+use crate::record::Recorder;
 use crate::wire::{Drops, Flow, Moment, Status};
 use ipnet::IpNet;
 use std::fmt;
@@ -110,6 +111,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Where failed logins are recorded.
+    pub recorder: Recorder,
 }
 
 impl fmt::Debug for Context {

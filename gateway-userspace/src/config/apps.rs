@@ -1,1 +1,116 @@
-//! Apps.
+//! Files of apps: what a new gateway begins with, and what `portcullis app apply` reads.
+
+use super::ConfigErrors;
+use super::section::{Section, read};
+use super::value::Value;
+use crate::{policy, wire};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Reads a file of `[[app]]` entries that is, or would be, at `origin`. An app is enabled unless it says otherwise.
+///
+/// # Errors
+/// All that is wrong with it, at once.
+pub fn parse_apps(text: &str, origin: &Path) -> Result<Vec<policy::App>, ConfigErrors> {
+    let apps = read(text, origin, |root| {
+        let mut names = BTreeSet::new();
+        root.sections("app").iter_mut().filter_map(|section| app(section, &mut names)).collect()
+    })?;
+    Ok(apps)
+}
+
+/// One app. The shape of the API decides what is right; here its errors get their places.
+fn app(section: &mut Section<'_, '_>, names: &mut BTreeSet<policy::AppName>) -> Option<policy::App> {
+    let mut places = BTreeMap::new();
+    let name = section.required("name", "name = \"crm\"");
+    let prefixes = section.required("prefixes", "prefixes = [\"192.0.2.0/24\"]");
+    let services = section.required("services", "services = [\"443/tcp\"]");
+    let description = section.value("description").and_then(|value| value.text("customers and orders"));
+    let labels = section.value("labels");
+    let enabled = section.value("enabled").and_then(|value| value.boolean());
+    let shape = wire::App {
+        name: name.as_ref()?.text("crm")?.to_owned(),
+        description: description.unwrap_or_default().to_owned(),
+        prefixes: texts(prefixes?, "prefixes", "192.0.2.0/24", &mut places),
+        services: texts(services?, "services", "443/tcp", &mut places),
+        labels: labels.into_iter().flat_map(|value| texts(value, "labels", "pci", &mut places)).collect(),
+        enabled,
+    };
+    let app = match shape.into_model(true) {
+        Ok(app) => app,
+        Err(wire::Invalid(errors)) => {
+            for error in errors {
+                let place = error.field.as_deref().and_then(|field| places.get(field)).or(name.as_ref());
+                place?.refuse(error.message, "");
+            }
+            return None;
+        }
+    };
+    if !names.insert(app.name.clone()) {
+        name?.refuse(format!("app `{}` is there twice", app.name), "remove one of them");
+    }
+    Some(app)
+}
+
+/// The strings of a list, whose places are kept under the names that errors use.
+fn texts<'r, 't>(
+    list: Value<'r, 't>,
+    field: &str,
+    example: &str,
+    places: &mut BTreeMap<String, Value<'r, 't>>,
+) -> Vec<String> {
+    let mut texts = Vec::new();
+    let values = list.list(&format!("write a list, like `[\"{example}\"]`"));
+    if values.is_empty() && field != "labels" && list.is_empty_list() {
+        list.refuse("is empty", format!("name at least one, like `{example}`"));
+    }
+    for value in values {
+        let Some(text) = value.text(example) else { continue };
+        places.insert(format!("{field}[{}]", texts.len()), value);
+        texts.push(text.to_owned());
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let errors = parse_apps(text, Path::new("apps.toml")).map_or_else(|errors| errors.errors, |_| Vec::new());
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected, "{text}");
+    }
+
+    #[test]
+    fn every_error_is_reported_at_its_place() {
+        check("", &[]);
+        check("[[app]]\nname = 'crm'\nprefixes = ['192.0.2.0/24']\nservices = ['443/tcp', 'icmp']", &[]);
+        check(
+            "[[app]]\nname = 'c rm'\nprefixes = ['192.0.2.0/24',\n '192.0.2.1/24']\nservices = ['443']\nlables = []",
+            &[
+                "2:8: app[0].name: name `c rm` is not valid: use 1 to 128 of the characters a-z, 0-9, `.`, `_`, `-` \
+                 and `@`, beginning with a letter or digit",
+                "4:2: app[0].prefixes[1]: `192.0.2.1/24` has host bits; write `192.0.2.0/24`, or `192.0.2.1` for the \
+                 one host",
+                "5:13: app[0].services[0]: `443` is not a service; write `443/tcp`, `8000-8010/tcp`, `*/udp` or `icmp`",
+                "6:1: app[0].lables: is not a known key; did you mean `labels`?",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_app_needs_a_name_of_its_own_a_place_and_a_way_in() {
+        let crm = "[[app]]\nname = 'crm'\nprefixes = ['192.0.2.1']\nservices = ['icmp']\n";
+        check(
+            &format!("{crm}{}", crm.replace("crm", "CRM")),
+            &["6:8: app[1].name: app `crm` is there twice; remove one of them"],
+        );
+        check(&crm.replace("['icmp']", "[]"), &["4:12: app[0].services: is empty; name at least one, like `443/tcp`"]);
+        check(
+            "[app]\nname = 'crm'",
+            &["1:1: app: is one table and there may be several; write `[[app]]` with two brackets"],
+        );
+        check("[[app]]\nservices = 'icmp'\nprefixes = [1]", &["1:1: app[0].name: is missing; add `name = \"crm\"`"]);
+    }
+}

@@ -33,9 +33,8 @@ impl Endpoint {
     /// Linux lets `[::]` answer IPv4 too.
     fn overlaps(&self, other: &Self) -> bool {
         let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-        let addresses = self.address == other.address
-            || covers(self.address, other.address)
-            || covers(other.address, self.address);
+        let addresses =
+            self.address == other.address || covers(self.address, other.address) || covers(other.address, self.address);
         self.protocol == other.protocol && self.port == other.port && addresses
     }
 }

@@ -12,7 +12,8 @@ impl<'r> Value<'r, '_> {
         if is_valid(text) {
             return Some(text);
         }
-        let fix = format!("write 1 to {LONGEST} bytes without white space, `/` and `:`; `ip link` shows those that exist");
+        let fix =
+            format!("write 1 to {LONGEST} bytes without white space, `/` and `:`; `ip link` shows those that exist");
         self.refuse(format!("`{text}` is not the name of an interface"), fix);
         None
     }

@@ -12,7 +12,10 @@ impl Value<'_, '_> {
     pub(super) fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let text = self.text("8h")?;
         let Some(duration) = parse(text) else {
-            self.refuse(format!("`{text}` is not a duration"), "write a number and a unit, like `30s`, `15m`, `8h` or `1d`");
+            self.refuse(
+                format!("`{text}` is not a duration"),
+                "write a number and a unit, like `30s`, `15m`, `8h` or `1d`",
+            );
             return None;
         };
         if bounds.contains(&duration) {

@@ -54,7 +54,10 @@ fn absolute(value: &Value<'_, '_>) -> Option<PathBuf> {
     if path.is_absolute() {
         return Some(path);
     }
-    value.refuse(format!("`{}` is not absolute", path.display()), "write a path on a BPF file system, like `/sys/fs/bpf/portcullis`");
+    value.refuse(
+        format!("`{}` is not absolute", path.display()),
+        "write a path on a BPF file system, like `/sys/fs/bpf/portcullis`",
+    );
     None
 }
 
@@ -62,7 +65,11 @@ fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
     let mut found: Vec<InterfaceConfig> = Vec::new();
     let mut sections = root.sections("interface");
     if sections.is_empty() {
-        root.refuse("interface", "is missing", "add `[[interface]]` with `name = \"eth1\"` for each interface that faces clients");
+        root.refuse(
+            "interface",
+            "is missing",
+            "add `[[interface]]` with `name = \"eth1\"` for each interface that faces clients",
+        );
     }
     if sections.len() > MOST_INTERFACES {
         let fix = format!("guard at most {MOST_INTERFACES}");
@@ -74,7 +81,9 @@ fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
         let xdp = section.value("xdp").and_then(|value| {
             value.choice(&[("auto", XdpChoice::Auto), ("native", XdpChoice::Native), ("generic", XdpChoice::Generic)])
         });
-        let Some((value, name)) = name.and_then(|value| value.interface_name().map(|name| (value, name))) else { continue };
+        let Some((value, name)) = name.and_then(|value| value.interface_name().map(|name| (value, name))) else {
+            continue;
+        };
         if found.iter().any(|other| other.name == name) {
             value.refuse(format!("interface `{name}` is there twice"), "remove one of them");
         }
@@ -144,7 +153,8 @@ fn service(section: &mut Section<'_, '_>, endpoints: &mut Endpoints) -> Option<S
     let access = section
         .required("access", "access = \"management\"")
         .and_then(|value| value.choice(&[("everyone", Access::Everyone), ("management", Access::Management)]));
-    let addresses = section.value("addresses").map(|value| value.list("write a list of addresses, like `[\"192.0.2.1\"]`"));
+    let addresses =
+        section.value("addresses").map(|value| value.list("write a list of addresses, like `[\"192.0.2.1\"]`"));
     let addresses: Vec<IpAddr> = addresses.iter().flatten().filter_map(Value::address).collect();
     let (name, protocol, port, access) = (name?, protocol?, port?, access?);
     let everywhere = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
@@ -199,8 +209,7 @@ fn log(section: &mut Section<'_, '_>) -> LogConfig {
         value.refuse(format!("`{text}` is not a filter: {problem}"), fix);
         None
     });
-    let format = section
-        .value("format")
-        .and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    let format =
+        section.value("format").and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     LogConfig { level: level.unwrap_or("info").to_owned(), format: format.unwrap_or_default() }
 }

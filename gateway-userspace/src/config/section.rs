@@ -72,7 +72,9 @@ impl<'r, 't> Section<'r, 't> {
     pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Value<'r, 't>> {
         let value = self.value(key);
         if value.is_none() {
-            self.faults.report(&self.span, &self.key(key), "is missing", format!("add `{example}`"));
+            // A table that is not there has the place of the one around it.
+            let below = if self.table.is_some() { String::new() } else { format!(" below `[{}]`", self.path) };
+            self.faults.report(&self.span, &self.key(key), "is missing", format!("add `{example}`{below}"));
         }
         value
     }
@@ -118,7 +120,8 @@ impl<'r, 't> Value<'r, 't> {
 
 impl Drop for Section<'_, '_> {
     fn drop(&mut self) {
-        let unknown = self.table.into_iter().flatten().filter(|(key, _)| !self.asked_for.contains(&key.get_ref().as_ref()));
+        let unknown =
+            self.table.into_iter().flatten().filter(|(key, _)| !self.asked_for.contains(&key.get_ref().as_ref()));
         for (key, _) in unknown {
             let fix = match nearest(key.get_ref(), &self.asked_for) {
                 Some(meant) => format!("did you mean `{meant}`?"),

@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn the_distance_counts_edits_and_swaps() {
-        for (from, to, expected) in [("", "", 0), ("ab", "", 2), ("abc", "abd", 1), ("ab", "ba", 1), ("kitten", "sitting", 3)] {
+        for (from, to, expected) in
+            [("", "", 0), ("ab", "", 2), ("abc", "abd", 1), ("ab", "ba", 1), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
     }

@@ -1,0 +1,248 @@
+use super::*;
+use std::fmt::Write as _;
+
+const LEAST: &str = "[[interface]]\nname = \"eth1\"\n[api]\nlisten = [\"127.0.0.1:8443\"]\n";
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, Path::new("/etc/portcullis/portcullis.toml"))
+}
+
+/// The least configuration, with `text` below it, has exactly these errors.
+fn check(text: &str, expected: &[&str]) {
+    check_all(&format!("{LEAST}{text}"), expected);
+}
+
+fn check_all(text: &str, expected: &[&str]) {
+    let errors = parse(text).map_or_else(|errors| errors.errors, |_| Vec::new());
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, expected, "{text}");
+}
+
+fn least() -> Config {
+    parse(LEAST).unwrap()
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(Path::new(EXAMPLES).join(name)).unwrap()
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = least();
+    assert_eq!(config.state, Path::new("/var/lib/portcullis"));
+    assert_eq!(config.bpffs, Path::new("/sys/fs/bpf/portcullis"));
+    let interface = InterfaceConfig { name: "eth1".into(), zone: "eth1".into(), xdp: XdpChoice::Auto };
+    assert_eq!(config.interfaces, [interface]);
+    assert_eq!(config.api.management, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(config.api.metrics, MetricsAccess::Token);
+    assert_eq!(config.login, LoginConfig { listen: Vec::new(), session: Duration::from_secs(8 * 3_600) });
+    assert_eq!(config.capacity, Capacities::default());
+    assert_eq!((config.records.events_per_second, config.records.events_per_window()), (10_000, 1_000));
+    assert_eq!(config.first_start, FirstStart::default());
+    assert_eq!(config.log, LogConfig { level: "info".into(), format: LogFormat::Text });
+}
+
+#[test]
+fn an_empty_file_hears_what_it_lacks() {
+    check_all(
+        "",
+        &[
+            "1:1: interface: is missing; add `[[interface]]` with `name = \"eth1\"` for each interface that faces \
+             clients",
+            "1:1: api.listen: is missing; add `listen = [\"127.0.0.1:8443\"]` below `[api]`",
+        ],
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_one_that_was_meant() {
+    check("[lgin]\n", &["5:2: lgin: is not a known key; did you mean `login`?"]);
+    check("metric = 'token'", &["5:1: api.metric: is not a known key; did you mean `metrics`?"]);
+    check("[login]\nhours = 8", &["6:1: login.hours: is not a known key; known here: `listen` or `session`"]);
+}
+
+#[test]
+fn all_errors_are_reported_together_in_the_order_of_the_file() {
+    check_all(
+        "state = 3\n[[interface]]\nname = 'eth/1'\nxdp = 'nativ'\n[api]\nlisten = ['localhost:8443', '[::1]:0']\n\
+         [capacity]\nsessions = 3\nflows = 'many'",
+        &[
+            "1:9: state: is an integer and should be a string; write it like `\"/path/to/file\"`",
+            "3:8: interface[0].name: `eth/1` is not the name of an interface; write 1 to 15 bytes without white space, \
+             `/` and `:`; `ip link` shows those that exist",
+            "4:7: interface[0].xdp: `nativ` is not one of the choices; did you mean `native`?",
+            "6:11: api.listen[0]: `localhost:8443` is not an address with a port; write an address and a port from 1 \
+             to 65535, like `192.0.2.1:8443` or `[2001:db8::1]:8443`",
+            "6:29: api.listen[1]: `[::1]:0` is not an address with a port; write an address and a port from 1 to \
+             65535, like `192.0.2.1:8443` or `[2001:db8::1]:8443`",
+            "8:12: capacity.sessions: `3` is out of bounds; choose one from 16 to 4194304",
+            "9:9: capacity.flows: is a string and should be an integer; choose one from 16 to 33554432",
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_refused_with_its_place() {
+    let errors = parse("[[interface]]\nname = eth1\nzone = = 'a'\n").unwrap_err();
+    let lines: Vec<_> = errors.errors.iter().filter_map(|error| error.place).map(|place| place.line).collect();
+    assert_eq!(lines, [2, 3], "{errors}");
+}
+
+#[test]
+fn no_place_is_given_away_twice() {
+    let taken = |key: &str, what: &str, by: &str| {
+        format!("{key}: `{what}` belongs to `{by}` already; choose another port, or another address")
+    };
+    let login = "[login]\nlisten = ['127.0.0.1:8443']";
+    check(login, &[&taken("6:11: login.listen[0]", "tcp 127.0.0.1:8443", "api.listen[0]")]);
+    check("[login]\nlisten = ['127.0.0.1:443', '127.0.0.2:8443']", &[]);
+    let all = LEAST.replace("127.0.0.1", "[::]") + login;
+    check_all(&all, &[&taken("6:11: login.listen[0]", "tcp 127.0.0.1:8443", "api.listen[0]")]);
+    let service = "[[service]]\nname = 'api'\nprotocol = 'tcp'\nport = 8443\naccess = 'everyone'\n";
+    check(service, &[&taken("8:8: service[0].port", "tcp [::]:8443", "api.listen[0]")]);
+    check(&format!("{service}addresses = ['10.0.0.1']"), &[]);
+    check(&service.replace("tcp", "udp"), &[]);
+}
+
+#[test]
+fn an_interface_is_there_once() {
+    check(
+        "[[interface]]\nname = 'eth1'",
+        &["6:8: interface[1].name: interface `eth1` is there twice; remove one of them"],
+    );
+    check("[[interface]]\nname = 'eth2'\nzone = 'eth1'", &[]);
+    let many = (0..64).fold(String::new(), |mut text, n| {
+        let _ = write!(text, "[[interface]]\nname = 'i{n}'\n");
+        text
+    });
+    let many = format!("{many}[api]\nlisten = ['127.0.0.1:8443']");
+    check_all(&many, &["1:1: interface: there are 64 interfaces; guard at most 63"]);
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    check("key = 'a.pem'", &["5:7: api.key: has no certificate; add `certificate = \"chain.pem\"`, or remove both"]);
+    check("certificate = 'a.pem'", &["5:15: api.certificate: has no key; add `key = \"key.pem\"`, or remove both"]);
+    let config = parse(&format!("{LEAST}certificate = 'a.pem'\nkey = '/k.pem'")).unwrap();
+    assert_eq!(config.api.certificate.as_deref(), Some(Path::new("/etc/portcullis/a.pem")));
+    assert_eq!(config.api.key.as_deref(), Some(Path::new("/k.pem")));
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    check("management = ['10.0.0.1/8']", &["5:15: api.management[0]: `10.0.0.1/8` has host bits; write `10.0.0.0/8`"]);
+    check("[login]\nsession = '10s'", &["6:11: login.session: `10s` is out of bounds; choose one from 1m to 30d"]);
+    check(
+        "[login]\nsession = 8",
+        &["6:11: login.session: is an integer and should be a string; write it like `\"8h\"`"],
+    );
+    check(
+        "[login]\nlisten = ['0.0.0.0:443']",
+        &["6:10: login.listen: names all addresses; name the gateway's own address on each guarded interface"],
+    );
+    let relative = format!("bpffs = 'pins'\n{LEAST}");
+    check_all(
+        &relative,
+        &["1:9: bpffs: `pins` is not absolute; write a path on a BPF file system, like `/sys/fs/bpf/portcullis`"],
+    );
+    let empty = LEAST.replace("\"127.0.0.1:8443\"", "");
+    check_all(&empty, &["4:10: api.listen: is empty; name at least one address, like `127.0.0.1:8443`"]);
+    let level = parse(&format!("{LEAST}[log]\nlevel = 'portcullis=loud'")).unwrap_err().to_string();
+    assert!(level.contains("6:9: log.level: `portcullis=loud` is not a filter"), "{level}");
+}
+
+#[test]
+fn the_message_names_the_file_and_a_missing_file_is_an_error_too() {
+    let message = parse(&format!("{LEAST}a = 1\nb = 2")).unwrap_err().to_string();
+    let lines: Vec<_> = message.lines().collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("/etc/portcullis/portcullis.toml:6:1: api.b: "), "{message}");
+    let message = Config::load(Path::new("/nonexistent/portcullis.toml")).unwrap_err().to_string();
+    assert!(message.starts_with("/nonexistent/portcullis.toml: cannot be read: "), "{message}");
+}
+
+/// A comment of the example that shows a default looks like `# key = value`.
+fn with_defaults_written_out(text: &str) -> String {
+    let is_setting = |line: &str| {
+        let (key, _) = line.split_once(" = ")?;
+        key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then_some(())
+    };
+    let uncommented = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if is_setting(setting).is_some() => setting,
+        _ => line,
+    });
+    uncommented.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_loads_and_the_defaults_that_it_shows_are_the_defaults() {
+    let text = example("portcullis.toml");
+    let config = parse(&text).unwrap();
+    assert_eq!(parse(&with_defaults_written_out(&text)).unwrap(), config);
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let text = example("portcullis.toml");
+    for key in [
+        "state",
+        "bpffs",
+        "[[interface]]",
+        "name",
+        "zone",
+        "xdp",
+        "[api]",
+        "listen",
+        "management",
+        "certificate",
+        "key",
+        "metrics",
+        "[login]",
+        "session",
+        "[[service]]",
+        "protocol",
+        "port",
+        "access",
+        "addresses",
+        "[capacity]",
+        "sessions",
+        "flows",
+        "app_prefixes",
+        "app_ports",
+        "grants",
+        "apps",
+        "[records]",
+        "access_log",
+        "denial_window",
+        "events_per_second",
+        "[first_start]",
+        "policies",
+        "[log]",
+        "level",
+        "format",
+    ] {
+        let shown = |line: &str| {
+            let line = line.trim_start_matches(['#', ' ']);
+            line == key || line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" ="))
+        };
+        assert!(text.lines().any(shown), "the example does not show `{key}`");
+    }
+}
+
+#[test]
+fn the_examples_of_the_demonstration_load() {
+    let text = example("demo/portcullis.toml").replace("{bpffs}", "/sys/fs/bpf/demo").replace("{scratch}", "/tmp/demo");
+    let config = parse(&text).unwrap();
+    let names: Vec<_> = config.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!(names, ["guard0", "guard1"]);
+}
+
+#[test]
+fn the_example_apps_and_policies_load() {
+    for folder in ["", "demo/"] {
+        let apps = example(&format!("{folder}apps.toml"));
+        assert!(!apps::parse_apps(&apps, Path::new("apps.toml")).unwrap().is_empty());
+        let policies = example(&format!("{folder}policies.cedar"));
+        crate::policy::PolicySet::parse(&policies).unwrap();
+    }
+}

@@ -44,6 +44,15 @@ impl<'r, 't> Value<'r, 't> {
         None
     }
 
+    /// True or false.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        if let DeValue::Boolean(boolean) = self.raw {
+            return Some(*boolean);
+        }
+        self.refuse(format!("is {} and should be a boolean", self.kind()), "write `true` or `false`");
+        None
+    }
+
     /// The elements of a list; none if it is something else.
     pub(super) fn list(&self, fix: &str) -> Vec<Value<'r, 't>> {
         let DeValue::Array(elements) = self.raw else {
@@ -71,7 +80,8 @@ impl<'r, 't> Value<'r, 't> {
             self.refuse(format!("is {} and should be an integer", self.kind()), fix);
             return None;
         };
-        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| bounds.contains(number));
+        let number =
+            u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| bounds.contains(number));
         if number.is_none() {
             self.refuse(format!("`{integer}` is out of bounds"), fix);
         }

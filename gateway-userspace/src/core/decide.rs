@@ -3,9 +3,9 @@
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, Gateway, Input, Plan, SessionToken};
+use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
 use crate::record::Recorder;
-use crate::store::{Store, StoredPolicy, StoredSession, Write};
+use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Keeper {
         let mut writes = writes(&self.state.gateway, &input, &changed, undo.as_ref());
         writes.extend(also);
         if self.state.gateway.next_ids() != before {
-            writes.push(Write::SetNextIds(self.state.gateway.next_ids()));
+            writes.push(Write::SetCounters(counters(&self.state.gateway)));
         }
         if let (Some(session), Some(secret)) = (&changed.opened, secret) {
             writes.push(Write::PutSession(StoredSession {
@@ -134,7 +134,7 @@ impl Keeper {
             let found = ended.iter().find(|found| found.token == end.session.token).copied();
             let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
             let cut = self.recorder.cut(end.session.token);
-            self.plane.forget_flows(&cut);
+            self.plane.forget_flows(&cut.keys);
             let receipt = Receipt {
                 session: end.session.clone(),
                 cause: end.cause,
@@ -143,7 +143,7 @@ impl Keeper {
                 enforced_after: Duration::from_nanos(found.enforced_at.since(requested_at)),
                 last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
                 last_packet_after_request_nanos: found.last_forwarded.map(|at| signed(at, requested_at)),
-                flows_cut: cut.len(),
+                flows_cut: cut.open,
             };
             self.recorder.metrics().revoked(receipt.enforced_after);
             receipts.push(receipt);
@@ -222,7 +222,12 @@ fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
 /// Whether a failed write can only be undone by going back to a copy. Sessions are undone by ending them: there may be
 /// very many, and logins are frequent.
 fn needs_copy(input: &Input) -> bool {
-    !matches!(input, Input::Login { .. } | Input::End { .. } | Input::Tick)
+    match input {
+        Input::Login { .. } | Input::End { .. } | Input::RemoveUser(_) | Input::Tick => false,
+        // Disabling only takes away, and what takes away is not undone.
+        Input::PutUser(user) => user.enabled,
+        _ => true,
+    }
 }
 
 fn gives_access(changed: &Changed) -> bool {
@@ -230,6 +235,13 @@ fn gives_access(changed: &Changed) -> bool {
     let gains = regranted.iter().any(|session| !session.gained.is_empty());
     let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
     opened.is_some() || gains || !loses
+}
+
+/// The numbers that are given out next, as they are stored.
+pub(crate) fn counters(gateway: &Gateway) -> Counters {
+    let NextIds { app_set, block, allow_list } = gateway.next_ids();
+    let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
+    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
 }
 
 /// What has to be stored of a change.

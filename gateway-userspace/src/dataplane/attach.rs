@@ -19,6 +19,8 @@ pub struct GuardedInterface {
     pub index: u32,
     /// Number of its zone.
     pub zone: u32,
+    /// Name of its zone.
+    pub zone_name: String,
     /// Whether its frames begin with an Ethernet header.
     pub has_link_layer: bool,
     /// Which XDP mode to use.

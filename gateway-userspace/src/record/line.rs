@@ -269,7 +269,8 @@ fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
 }
 
 /// The name of an IP protocol number.
-pub(super) fn protocol(number: u8) -> String {
+#[must_use]
+pub fn protocol(number: u8) -> String {
     match number {
         Packet::TCP => Protocol::Tcp.label().into(),
         Packet::UDP => Protocol::Udp.label().into(),

@@ -5,7 +5,7 @@ use crate::policy::Gateway;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -135,14 +135,6 @@ impl Metrics {
         self.registry.register(Box::new(KernelCollector::new(recorder.clone(), guarded)?))
     }
 
-    /// The text format, version 0.0.4.
-    ///
-    /// # Errors
-    /// If a family cannot be written, which would be a mistake in its definition.
-    pub fn scrape(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
-    }
-
     pub(crate) fn state(&self, gateway: &Gateway) {
         let (tables, capacities) = (gateway.tables(), gateway.capacities());
         self.sessions.set(signed(gateway.sessions().len()));
@@ -177,6 +169,18 @@ impl Metrics {
 
     pub(crate) fn data_plane_failed(&self) {
         self.data_plane_failures.inc();
+    }
+
+    /// The registry that holds everything.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// Entries that were not as they should be when tables and intent were last compared.
+    #[must_use]
+    pub fn drift(&self) -> u64 {
+        u64::try_from(self.drift.get()).unwrap_or_default()
     }
 
     pub(crate) fn drifted(&self, entries: usize) {

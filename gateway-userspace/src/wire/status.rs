@@ -39,6 +39,8 @@ pub struct Interface {
     pub zone: String,
     /// `enforce` or `observe`.
     pub mode: String,
+    /// Where the ingress program runs: `native`, in the driver, or `generic`, in the network stack.
+    pub xdp: String,
     /// Whether the programs are attached.
     pub attached: bool,
 }

@@ -78,6 +78,7 @@ impl Scene {
             name: "lo".into(),
             index: INTERFACE,
             zone: ZONE,
+            zone_name: "lan".into(),
             has_link_layer,
             mode: XdpChoice::Generic,
         };

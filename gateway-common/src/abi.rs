@@ -161,9 +161,7 @@ impl Session {
     pub fn belongs_to(&self, key: &SessionKey) -> bool {
         let [high, low] = key.source.words();
         let [own_high, own_low] = &self.source;
-        (self.place.load() >> 32) as u32 == key.zone
-            && own_high.load() == high
-            && own_low.load() == low
+        (self.place.load() >> 32) as u32 == key.zone && own_high.load() == high && own_low.load() == low
     }
 
     /// The policy in force for this session, see [`policy_word`].
@@ -504,6 +502,35 @@ pub struct Event {
 impl Event {
     /// `what` of a flow's opening; no drop reason has this number.
     pub const OPENED: u8 = 0;
+
+    /// The event in these bytes, as the kernel program laid them out on this machine.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Self {
+        let mut rest = &bytes[..];
+        Self {
+            at: u64::from_ne_bytes(take(&mut rest)),
+            token: u64::from_ne_bytes(take(&mut rest)),
+            source: Address(take(&mut rest)),
+            destination: Address(take(&mut rest)),
+            interface: u32::from_ne_bytes(take(&mut rest)),
+            app: u32::from_ne_bytes(take(&mut rest)),
+            source_port: u16::from_ne_bytes(take(&mut rest)),
+            destination_port: u16::from_ne_bytes(take(&mut rest)),
+            length: u16::from_ne_bytes(take(&mut rest)),
+            protocol: u8::from_ne_bytes(take(&mut rest)),
+            what: u8::from_ne_bytes(take(&mut rest)),
+            mac: take(&mut rest),
+            direction: u8::from_ne_bytes(take(&mut rest)),
+            reserved: u8::from_ne_bytes(take(&mut rest)),
+        }
+    }
+}
+
+/// The next `N` bytes; zeros where there are none left.
+fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let Some((head, tail)) = rest.split_first_chunk() else { return [0; N] };
+    *rest = tail;
+    *head
 }
 
 const _: () = {
@@ -526,6 +553,7 @@ const _: () = {
     assert!(size_of::<AppTraffic>() == 32);
     assert!(size_of::<EventGate>() == 24);
     assert!(size_of::<Event>() == 72);
+    assert!(offset_of!(Event, interface) == 48 && offset_of!(Event, mac) == 64);
 };
 
 #[cfg(all(feature = "user", not(target_arch = "bpf")))]
@@ -543,4 +571,24 @@ mod pod {
     }
     pod!(Settings, Interface, SessionKey, FlowKey, FlowCopy, ServiceKey, AppPrefix, AppKey, GrantKey, Grant);
     pod!(AppTraffic, EventGate, Event);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_is_read_from_its_own_bytes_field_by_field() {
+        let mut bytes = [0; size_of::<Event>()];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            *byte = place as u8;
+        }
+        let event = Event::from_bytes(&bytes);
+        assert_eq!(event.at, u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7]));
+        assert_eq!(event.source.0[0], 16);
+        assert_eq!(event.interface, u32::from_ne_bytes([48, 49, 50, 51]));
+        assert_eq!(event.source_port, u16::from_ne_bytes([56, 57]));
+        assert_eq!((event.protocol, event.what), (62, 63));
+        assert_eq!((event.mac, event.direction, event.reserved), ([64, 65, 66, 67, 68, 69], 70, 71));
+    }
 }

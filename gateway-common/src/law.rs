@@ -8,7 +8,8 @@
 //! this one is the shorter for a packet in the middle of a connection.
 
 use crate::abi::{
-    AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Traffic, allow_list, app_set, place,
+    AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Traffic, allow_list, app_set,
+    place,
 };
 use crate::packet::{Parsed, parse};
 use crate::{Address, Direction, DropReason, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
@@ -144,9 +145,7 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, now: K
 fn admit(session: Option<&Session>, now: KernelNanos) -> Result<&Session, DropReason> {
     let session = session.ok_or(DropReason::NoSession)?;
     match session.state.load() {
-        Session::LIVE if KernelNanos(session.deadline.load()).has_passed(now) => {
-            Err(DropReason::SessionExpired)
-        }
+        Session::LIVE if KernelNanos(session.deadline.load()).has_passed(now) => Err(DropReason::SessionExpired),
         Session::LIVE => Ok(session),
         Session::REVOKED => Err(DropReason::SessionRevoked),
         Session::EXPIRED => Err(DropReason::SessionExpired),
@@ -329,5 +328,3 @@ fn refuse(reason: DropReason, session: Option<&Session>, app: u32) -> Judgement 
     Judgement { verdict: Verdict::Drop(reason), token, app, opened: false }
 }
 
-#[cfg(test)]
-mod tests {}

@@ -155,5 +155,3 @@ fn ends(packet: &Packet) -> Result<(), DropReason> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {}

@@ -30,7 +30,8 @@ impl XdpFrame {
 #[inline(always)]
 fn linear_length(ctx: &XdpContext) -> usize {
     // SAFETY: both fields are in the context that the kernel passed to the program.
-    let (start, end) = unsafe { ((&raw const (*ctx.ctx).data).read_volatile(), (&raw const (*ctx.ctx).data_end).read_volatile()) };
+    let (start, end) =
+        unsafe { ((&raw const (*ctx.ctx).data).read_volatile(), (&raw const (*ctx.ctx).data_end).read_volatile()) };
     end as usize - start as usize
 }
 

@@ -3,6 +3,7 @@
 //! A thin adapter: it reads bytes, looks maps up, counts and reports. Every decision is `gateway_common::law`'s.
 #![no_std]
 #![no_main]
+#![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod frame;
 mod maps;
@@ -25,7 +26,7 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
     let now = clock();
     let mut packet = Packet::default();
     let judgement = law::ingress(&frame, &mut packet, &KernelTables, interface, now);
-    report::judgement(&Reporter { interface, direction: Direction::ToApp, now }, &judgement, &packet);
+    report::judgement(&ctx, &Reporter { interface, direction: Direction::ToApp, now }, &judgement, &packet);
     match judgement.verdict {
         Verdict::Forward | Verdict::ToHost => xdp_action::XDP_PASS,
         Verdict::Drop(_) => xdp_action::XDP_DROP,
@@ -41,7 +42,7 @@ pub fn pc_egress(ctx: TcContext) -> i32 {
         Ok((frame, interface)) => (law::egress(&frame, &mut packet, &KernelTables, interface, now), interface),
         Err(interface) => (Judgement::of(Verdict::Drop(DropReason::VlanUnknown)), interface),
     };
-    report::judgement(&Reporter { interface, direction: Direction::ToClient, now }, &judgement, &packet);
+    report::judgement(&ctx, &Reporter { interface, direction: Direction::ToClient, now }, &judgement, &packet);
     match judgement.verdict {
         // Not OK but "no opinion": other programs on the hook keep their say.
         Verdict::Forward | Verdict::ToHost => TC_ACT_UNSPEC,

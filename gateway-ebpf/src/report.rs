@@ -1,6 +1,8 @@
 //! What the daemon is told: counters for every packet, events for openings and for a sample of the denials.
 
 use crate::maps::{APP_TRAFFIC, EVENT_GATE, EVENTS, INTERFACES, SETTINGS, VERDICTS};
+use aya_ebpf::EbpfContext;
+use aya_log_ebpf::warn;
 use gateway_common::abi::{EVENT_WINDOW, Event, EventGate, Interface};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict};
 
@@ -13,7 +15,7 @@ pub struct Reporter {
 
 /// Counts the verdict, and reports it if it opens a flow or denies.
 #[inline(always)]
-pub fn judgement(reporter: &Reporter, judgement: &Judgement, packet: &Packet) {
+pub fn judgement<C: EbpfContext>(ctx: &C, reporter: &Reporter, judgement: &Judgement, packet: &Packet) {
     reporter.count(judgement.verdict);
     match judgement.verdict {
         Verdict::Forward => {
@@ -25,6 +27,9 @@ pub fn judgement(reporter: &Reporter, judgement: &Judgement, packet: &Packet) {
         Verdict::ToHost => {}
         Verdict::Drop(reason) => {
             if reporter.may_emit(1) {
+                if matches!(reason, DropReason::InterfaceUnknown) {
+                    warn!(ctx, "interface {} carries the program but is not configured: dropping", reporter.interface);
+                }
                 reporter.emit(judgement, packet, reason as u8, 1);
             }
         }

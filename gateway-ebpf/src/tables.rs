@@ -1,6 +1,8 @@
 //! The law's view of the maps.
 
-use crate::maps::{APP_PREFIXES, APPS, FLOWS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX, SESSIONS};
+use crate::maps::{
+    APP_PREFIXES, APPS, FLOWS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX, SESSIONS,
+};
 use aya_ebpf::maps::lpm_trie::Key;
 use gateway_common::abi::{
     AppKey, AppPrefix, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,

@@ -1,11 +1,22 @@
 //! The one task that owns the state of the gateway. Others send it requests over a bounded channel.
 //!
-//! A request is decided by the policy core, written to the store, applied to the data plane, recorded, and answered, in
-//! that order for everything that gives access. What takes access away reaches the data plane first and the store
-//! second: a full disk never delays a revocation.
+//! A request is decided by the policy core, then stored and applied. What gives access is stored first: after a crash
+//! nothing is in force that is not known. What takes access away reaches the data plane first: a full disk never delays
+//! a revocation, and what could not be stored is tried again until it is.
 
-use crate::identity::{Accounts, ApiToken, PasswordHash, TokenId};
-use crate::policy::{EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, UserName};
+mod decide;
+mod run;
+
+pub(crate) use decide::counters;
+pub use run::{Core, start};
+
+use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};
+use crate::policy::Factor;
+use crate::policy::{
+    EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName,
+};
+use gateway_common::KernelNanos;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -30,7 +41,9 @@ pub struct Actor {
 /// Something to be done.
 #[derive(Debug)]
 pub enum Request {
-    /// Whatever policy decides about.
+    /// Somebody has proved who they are.
+    Login(Login),
+    /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.
     PutUser {
@@ -50,6 +63,23 @@ pub enum Request {
     PutApiToken(ApiToken),
     /// Remove an API token.
     RemoveApiToken(TokenId),
+}
+
+/// A proven login.
+#[derive(Debug)]
+pub struct Login {
+    /// Random, never 0.
+    pub token: SessionToken,
+    /// Hash of what the client will prove the session with.
+    pub secret: SecretHash,
+    /// Who.
+    pub user: UserName,
+    /// Where their packets come from.
+    pub source: Source,
+    /// How they proved it.
+    pub factors: BTreeSet<Factor>,
+    /// When the session is to end, on the boot clock.
+    pub deadline: KernelNanos,
 }
 
 /// What was done.

@@ -4,13 +4,17 @@
 
 pub mod attach;
 pub mod clock;
+pub mod interfaces;
 pub mod kernel;
 pub mod load;
 pub mod memory;
 pub mod monitor;
+pub mod neighbours;
+pub mod services;
 pub mod slots;
 pub mod translate;
 
+use aya::maps::MapError;
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
 use gateway_common::KernelNanos;
 use gateway_common::abi::FlowKey;
@@ -67,7 +71,7 @@ pub enum DataPlaneError {
         /// Which.
         table: &'static str,
         /// What the kernel said.
-        source: aya::maps::MapError,
+        source: MapError,
     },
     /// A table has no room.
     #[error("table `{table}` is full ({capacity} entries); raise `capacity.{table}` in the configuration")]
@@ -113,6 +117,9 @@ pub enum DataPlaneError {
     /// An interface that does not exist.
     #[error("interface `{0}` does not exist; see `ip link` for those that do")]
     UnknownInterface(String),
+    /// Two zones that the kernel could not tell apart.
+    #[error("zones `{0}` and `{1}` happen to have the same number; rename one of them")]
+    ZonesCollide(String, String),
     /// More interfaces than the counters have rows for.
     #[error("{0} interfaces are configured and at most 63 can be guarded")]
     TooManyInterfaces(usize),
@@ -134,7 +141,22 @@ pub enum DataPlaneError {
     },
 }
 
+/// Removing what is not there is no failure: plans may be applied again after a crash.
+fn ignore_missing(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// The name of the interface with this number, if there is one.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
 /// Wraps a map error with the table's name.
-fn table(table: &'static str) -> impl FnOnce(aya::maps::MapError) -> DataPlaneError {
+fn table(table: &'static str) -> impl FnOnce(MapError) -> DataPlaneError {
     move |source| DataPlaneError::Table { table, source }
 }

@@ -5,7 +5,6 @@
 //! everyone.
 
 pub mod api;
-pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;

@@ -18,11 +18,8 @@ const TAG: usize = 4;
 pub(super) fn parse<F: Frame + ?Sized>(frame: &F, packet: &mut Packet) -> Result<Parsed, DropReason> {
     let [to, _, _, _, _, _, m0, m1, m2, m3, m4, m5, t0, t1] = frame.bytes(0).ok_or(DropReason::Truncated)?;
     let (ethertype, offset) = untag(frame, u16::from_be_bytes([t0, t1]))?;
-    let payload = Payload {
-        offset,
-        available: frame.length().saturating_sub(offset),
-        padding: SHORTEST.saturating_sub(offset),
-    };
+    let payload =
+        Payload { offset, available: frame.length().saturating_sub(offset), padding: SHORTEST.saturating_sub(offset) };
     packet.mac = [m0, m1, m2, m3, m4, m5];
     let parsed = match ethertype {
         IPV4 => ipv4(frame, payload, packet)?,

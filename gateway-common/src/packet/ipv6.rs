@@ -36,9 +36,5 @@ pub(super) fn parse<F: Frame + ?Sized>(
     }
     packet.length = length as u16;
     packet.protocol = if next == Packet::ICMP { ipv4::FOREIGN } else { next };
-    Ok(Transport {
-        offset: payload.offset.saturating_add(HEADER),
-        length: length.saturating_sub(HEADER),
-        hop_limit,
-    })
+    Ok(Transport { offset: payload.offset.saturating_add(HEADER), length: length.saturating_sub(HEADER), hop_limit })
 }

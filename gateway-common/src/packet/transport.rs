@@ -4,11 +4,7 @@ use super::{Packet, Parsed, Transport};
 use crate::{DropReason, Frame};
 
 #[inline(always)]
-pub(super) fn parse<F: Frame + ?Sized>(
-    frame: &F,
-    transport: Transport,
-    packet: &mut Packet,
-) -> Result<(), DropReason> {
+pub(super) fn parse<F: Frame + ?Sized>(frame: &F, transport: Transport, packet: &mut Packet) -> Result<(), DropReason> {
     match packet.protocol {
         Packet::TCP => tcp(frame, transport, packet),
         Packet::UDP => udp(frame, transport, packet),

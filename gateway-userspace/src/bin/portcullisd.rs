@@ -1,2 +1,122 @@
-//! portcullisd
-fn main() {}
+//! The daemon. Reads its configuration, then does what `gateway_userspace::daemon` says.
+
+use anyhow::{Context as _, Result, bail};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use gateway_userspace::config::{Config, LogFormat};
+use gateway_userspace::{daemon, dataplane};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Bad configuration, as `sysexits.h` numbers it. systemd is told not to start again after it.
+const BAD_CONFIGURATION: u8 = 78;
+/// The oldest kernel that has everything: TCX links came with it.
+const OLDEST_KERNEL: (u32, u32) = (6, 6);
+
+/// The Portcullis gateway: guards interfaces, decides who may reach what, and cuts when access ends.
+#[derive(Parser)]
+#[command(version, after_help = "Exit status: 0 stopped or done, 1 failed, 2 usage, 78 bad configuration.")]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/portcullis/portcullis.toml", global = true)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Guard, and answer requests, until told to stop. What a call without a command does.
+    Run,
+    /// Check the configuration, and the files that it names, without touching anything.
+    Check,
+    /// Take every program off the interfaces and remove every table. From then on nothing is guarded.
+    Unload,
+    /// Write a completion script to the standard output.
+    Completions {
+        /// For this shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::Completions { shell }) = arguments.command {
+        clap_complete::generate(shell, &mut Arguments::command(), "portcullisd", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let outcome = match arguments.command {
+        Some(Command::Check) => check(&config),
+        Some(Command::Unload) => unload(&config),
+        Some(Command::Run | Command::Completions { .. }) | None => run(config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullisd: {error:#}");
+            let is_configuration = error.downcast_ref().is_some_and(daemon::DaemonError::is_configuration);
+            ExitCode::from(if is_configuration { BAD_CONFIGURATION } else { 1 })
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<()> {
+    daemon::check(config)?;
+    println!("the configuration is valid");
+    Ok(())
+}
+
+fn unload(config: &Config) -> Result<()> {
+    require_root()?;
+    dataplane::attach::unload(&config.bpffs)?;
+    println!("nothing is guarded any more; the state in `{}` is untouched", config.state.display());
+    Ok(())
+}
+
+fn run(config: Config) -> Result<()> {
+    require_root()?;
+    require_kernel()?;
+    start_log(&config)?;
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        bail!("a provider of cryptography is installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(daemon::run(config))?;
+    Ok(())
+}
+
+fn require_root() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("root is needed, to load programs into the kernel; use the systemd unit, or sudo");
+    }
+    Ok(())
+}
+
+fn require_kernel() -> Result<()> {
+    let name = nix::sys::utsname::uname().context("the kernel does not tell its version")?;
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let found: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < OLDEST_KERNEL {
+        let (major, minor) = OLDEST_KERNEL;
+        bail!("Linux {major}.{minor} or newer is needed and this is {release}; on Debian 12 install it from backports");
+    }
+    Ok(())
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log.level).context("`log.level` is not a filter")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match config.log.format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}

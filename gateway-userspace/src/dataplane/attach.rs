@@ -19,6 +19,8 @@ pub struct GuardedInterface {
     pub index: u32,
     /// Number of its zone.
     pub zone: u32,
+    /// Name of its zone.
+    pub zone_name: String,
     /// Whether its frames begin with an Ethernet header.
     pub has_link_layer: bool,
     /// Which XDP mode to use.
@@ -64,7 +66,12 @@ pub(super) fn attach(
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
         attach_egress(ebpf, guarded, &egress_pin)?;
         attached.push(attach_ingress(ebpf, guarded, &ingress_pin)?);
-        kept.extend([egress_pin, ingress_pin, mode_path(&links, guarded, "native"), mode_path(&links, guarded, "generic")]);
+        kept.extend([
+            egress_pin,
+            ingress_pin,
+            mode_path(&links, guarded, "native"),
+            mode_path(&links, guarded, "generic"),
+        ]);
     }
     remove_others(&links, |path| kept.contains(path))?;
     remove_others(folder, |path| path == links || path == pins)?;

@@ -3,12 +3,11 @@
 use super::attach::{Attached, GuardedInterface};
 use super::load::{self, Loaded};
 use super::slots::{self, SessionSlots};
-use super::{DataPlane, DataPlaneError, EndedSession, clock, table, translate};
+use super::{DataPlane, DataPlaneError, EndedSession, clock, ignore_missing, table, translate};
 use crate::policy::{AppId, BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
-use gateway_common::abi::{FlowKey, Interface, ServiceKey, SessionKey, map};
+use gateway_common::abi::{FlowKey, Interface, SessionKey, map};
 use gateway_common::{Address, KernelNanos};
-use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +27,8 @@ impl KernelDataPlane {
     pub fn open(folder: &Path, capacities: Capacities, events_per_window: u32) -> Result<Self, DataPlaneError> {
         let loaded = load::load(folder, &capacities, events_per_window)?;
         let count = slots::slots_for(capacities.sessions);
-        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot()).map_err(|errno| {
-            DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() }
-        })?;
+        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot())
+            .map_err(|errno| DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() })?;
         Ok(Self { loaded, slots, capacities, folder: folder.to_owned() })
     }
 
@@ -77,40 +75,6 @@ impl KernelDataPlane {
         Ok(())
     }
 
-    /// Makes the programs know exactly these addresses and services of the gateway.
-    ///
-    /// # Errors
-    /// If a table cannot be written.
-    pub fn serve(&mut self, services: &BTreeMap<ServiceKey, u32>) -> Result<(), DataPlaneError> {
-        let known: BTreeMap<ServiceKey, u32> = self.loaded.services.iter().flatten().collect();
-        for (key, flags) in services.iter().filter(|(key, flags)| known.get(key) != Some(flags)) {
-            self.loaded.services.insert(key, flags, 0).map_err(table(map::SERVICES))?;
-        }
-        for key in known.keys().filter(|key| !services.contains_key(key)) {
-            ignore_missing(self.loaded.services.remove(key)).map_err(table(map::SERVICES))?;
-        }
-        Ok(())
-    }
-
-    /// Makes the programs let exactly these prefixes reach the management services.
-    ///
-    /// # Errors
-    /// If a table cannot be written.
-    pub fn manage_from(&mut self, prefixes: &[IpNet]) -> Result<(), DataPlaneError> {
-        let wanted: Vec<_> = prefixes.iter().map(translate::management).collect();
-        let same = |a: &aya::maps::lpm_trie::Key<[u8; 16]>, b: &aya::maps::lpm_trie::Key<[u8; 16]>| {
-            a.prefix_len() == b.prefix_len() && a.data() == b.data()
-        };
-        let known: Vec<_> = self.loaded.management.keys().flatten().collect();
-        for key in known.iter().filter(|key| !wanted.iter().any(|other| same(key, other))) {
-            ignore_missing(self.loaded.management.remove(key)).map_err(table(map::MANAGEMENT))?;
-        }
-        for key in &wanted {
-            self.loaded.management.insert(key, 1, 0).map_err(table(map::MANAGEMENT))?;
-        }
-        Ok(())
-    }
-
     /// Runs a program on one frame by `BPF_PROG_TEST_RUN`. Returns its code; every effect on the tables is real.
     ///
     /// # Errors
@@ -131,11 +95,9 @@ impl KernelDataPlane {
         let full = |table_name, capacity| move |error| refused_write(table_name, capacity, error);
         match step {
             Step::EndSession(token) => ended.extend(self.end(*token)),
-            Step::PutApp(key, AppId(app)) => self
-                .loaded
-                .apps
-                .insert(key, app, 0)
-                .map_err(full("app_ports", self.capacities.app_ports))?,
+            Step::PutApp(key, AppId(app)) => {
+                self.loaded.apps.insert(key, app, 0).map_err(full("app_ports", self.capacities.app_ports))?
+            }
             Step::PutAppPrefix(app_set, prefix, BlockId(block)) => self
                 .loaded
                 .app_prefixes
@@ -233,15 +195,6 @@ impl DataPlane for KernelDataPlane {
 
 fn guards(interfaces: &[GuardedInterface], index: u32) -> bool {
     interfaces.iter().any(|guarded| guarded.index == index)
-}
-
-/// Removing what is not there is no failure: plans may be applied again after a crash.
-fn ignore_missing(result: Result<(), MapError>) -> Result<(), MapError> {
-    match result {
-        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) => Ok(()),
-        other => other,
-    }
 }
 
 /// A hash that is full answers E2BIG, a trie ENOSPC.

@@ -9,7 +9,7 @@ use crate::policy::Capacities;
 use aya::maps::{Array, HashMap, LpmTrie, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{
-    ABI_VERSION, AppKey, AppPrefix, FlowKey, FlowCopy, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,
+    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Interface, Session, SessionKey,
     Settings, map,
 };
 use std::path::{Path, PathBuf};
@@ -37,10 +37,6 @@ pub struct Loaded {
     pub sessions: MapData,
     /// See [`map::FLOWS`].
     pub flows: HashMap<MapData, FlowKey, FlowCopy>,
-    /// See [`map::SERVICES`].
-    pub services: HashMap<MapData, ServiceKey, u32>,
-    /// See [`map::MANAGEMENT`].
-    pub management: LpmTrie<MapData, [u8; 16], u32>,
     /// See [`map::APP_PREFIXES`].
     pub app_prefixes: LpmTrie<MapData, AppPrefix, u32>,
     /// See [`map::APPS`].
@@ -85,8 +81,6 @@ pub fn load(folder: &Path, capacities: &Capacities, events_per_window: u32) -> R
         session_index: take(&mut ebpf, map::SESSION_INDEX)?,
         sessions: MapData::from_pin(pins.join(map::SESSIONS)).map_err(table(map::SESSIONS))?,
         flows: take(&mut ebpf, map::FLOWS)?,
-        services: take(&mut ebpf, map::SERVICES)?,
-        management: take(&mut ebpf, map::MANAGEMENT)?,
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
         grants: take(&mut ebpf, map::GRANTS)?,

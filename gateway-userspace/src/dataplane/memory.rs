@@ -4,9 +4,7 @@ use super::slots::update;
 use super::translate::length;
 use super::{DataPlane, DataPlaneError, EndedSession};
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
-use gateway_common::abi::{
-    self, AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,
-};
+use gateway_common::abi::{self, AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey};
 use gateway_common::{Address, KernelNanos, Tables};
 use ipnet::IpNet;
 use std::cell::RefCell;
@@ -53,9 +51,10 @@ impl MemoryDataPlane {
     }
 
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
-        let session = self.sessions.values().find(|session| {
-            session.token() == token.0 && session.state.load() == Session::LIVE
-        })?;
+        let session = self
+            .sessions
+            .values()
+            .find(|session| session.token() == token.0 && session.state.load() == Session::LIVE)?;
         let is_over = KernelNanos(session.deadline.load()).has_passed(self.clock);
         session.state.store(if is_over { Session::EXPIRED } else { Session::REVOKED });
         let last_forwarded = Some(KernelNanos(session.last_forwarded.load())).filter(|at| at.0 != 0);

@@ -42,7 +42,8 @@ impl Monitor {
     /// If one of them is not there or not what it should be.
     pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
         Ok(Self {
-            interfaces: HashMap::try_from(Map::HashMap(pinned(pins, map::INTERFACES)?)).map_err(table(map::INTERFACES))?,
+            interfaces: HashMap::try_from(Map::HashMap(pinned(pins, map::INTERFACES)?))
+                .map_err(table(map::INTERFACES))?,
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
                 .map_err(table(map::VERDICTS))?,
             app_traffic: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::APP_TRAFFIC)?))

@@ -102,7 +102,8 @@ impl SessionSlots {
         entry: &SessionEntry,
         now: KernelNanos,
     ) -> Result<u32, DataPlaneError> {
-        let slot = self.take_free(now).ok_or(DataPlaneError::Full { table: "sessions", capacity: self.count as usize })?;
+        let slot =
+            self.take_free(now).ok_or(DataPlaneError::Full { table: "sessions", capacity: self.count as usize })?;
         if let Some(session) = self.slot(slot) {
             fill(session, token, entry);
             session.state.store(Session::LIVE);

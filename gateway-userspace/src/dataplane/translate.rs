@@ -1,9 +1,9 @@
 //! Prefixes as the trie holds them, and back.
 
 use crate::policy::AppSetId;
+use aya::maps::lpm_trie::Key;
 use gateway_common::Address;
 use gateway_common::abi::AppPrefix;
-use aya::maps::lpm_trie::Key;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::IpAddr;
 

@@ -218,3 +218,6 @@ fn who_in_scope(policy: &Policy) -> Who {
 fn id_of_kind(uid: &EntityUid, kind: &str) -> Option<String> {
     (uid.type_name().to_string() == kind).then(|| uid.id().unescaped().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

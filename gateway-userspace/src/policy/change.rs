@@ -1,7 +1,9 @@
 //! What can happen to a gateway, and what comes of it.
 
-use super::model::{App, AppName, Factor, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName};
 use super::cedar::Faults;
+use super::model::{
+    App, AppName, Factor, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName,
+};
 use super::{Plan, PolicyError};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,7 +197,9 @@ pub enum Refusal {
     #[error("the numbers for `{0}` are used up; restart the gateway with empty tables")]
     NumbersUsedUp(&'static str),
     /// A table of the kernel would not hold the result.
-    #[error("table `{table}` would need {needed} entries and holds {capacity}; raise `capacity.{table}` in the configuration")]
+    #[error(
+        "table `{table}` would need {needed} entries and holds {capacity}; raise `capacity.{table}` in the configuration"
+    )]
     TableFull {
         /// Which, as the configuration names it.
         table: &'static str,

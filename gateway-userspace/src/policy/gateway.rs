@@ -17,11 +17,8 @@ pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
-use super::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
-};
+use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName};
 use super::table::{SessionEntry, TableSet};
-use draft::Draft;
 use gateway_common::KernelNanos;
 use judge::Judge;
 use lists::Lists;

@@ -128,6 +128,18 @@ pub enum Protocol {
     Icmp,
 }
 
+impl Protocol {
+    /// The name used in configuration, records and the API.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        }
+    }
+}
+
 /// One way to reach an app: a protocol and its ports.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Service {

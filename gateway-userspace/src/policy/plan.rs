@@ -66,3 +66,6 @@ impl Plan {
         needs::of(self, from)
     }
 }
+
+#[cfg(test)]
+mod tests;

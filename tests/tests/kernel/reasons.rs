@@ -396,9 +396,8 @@ fn policy_change_cuts_open_flows_in_both_directions_and_restoring_it_lets_them_t
 fn change_of_apps_takes_effect_when_the_session_moves_and_keeps_the_flows_that_remain_granted() {
     let mut scene = Scene::usual();
     scene.forwards(&web());
-    let without_web = apps(AppSetId(2)).into_iter().filter(
-        |step| !matches!(step, Step::PutApp(_, app) if app.0 == WEB),
-    );
+    let without_web =
+        apps(AppSetId(2)).into_iter().filter(|step| !matches!(step, Step::PutApp(_, app) if app.0 == WEB));
     scene.apply(without_web.collect::<Vec<_>>());
     scene.forwards(&web());
     let mut moved = session("10.77.0.2");

@@ -4,6 +4,7 @@ use gateway_common::abi::{AppKey, Grant, GrantKey, Interface, ServiceKey};
 use gateway_common::{Address, DropReason, KernelNanos, Packet, Verdict, law};
 use gateway_userspace::dataplane::attach::{GuardedInterface, XdpChoice};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
+use gateway_userspace::dataplane::services::Services;
 use gateway_userspace::dataplane::{DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, clock};
 use gateway_userspace::policy::table::SessionEntry;
 use gateway_userspace::policy::{AllowListId, AppId, AppSetId, BlockId, Capacities, Plan, SessionToken, Step};
@@ -77,14 +78,16 @@ impl Scene {
             name: "lo".into(),
             index: INTERFACE,
             zone: ZONE,
+            zone_name: "lan".into(),
             has_link_layer,
             mode: XdpChoice::Generic,
         };
         kernel.configure(&[guarded]).unwrap();
         twin.services = services();
         twin.management = vec!["10.77.9.0/24".parse().unwrap()];
-        kernel.serve(&twin.services).unwrap();
-        kernel.manage_from(&twin.management).unwrap();
+        let mut services = Services::open(kernel.pins()).unwrap();
+        services.serve(&twin.services).unwrap();
+        services.manage_from(&twin.management).unwrap();
         let monitor = Monitor::open(kernel.pins()).unwrap();
         let before = monitor.interface(INTERFACE).unwrap().unwrap();
         Self { kernel, twin, monitor, before, _bpffs: bpffs }
@@ -189,8 +192,7 @@ pub fn apps(app_set: AppSetId) -> Vec<Step> {
     let port = |block: u32, protocol: u8, port: u16, app: u32| {
         Step::PutApp(AppKey { block: base + block, port: port.to_be_bytes(), protocol, reserved: 0 }, AppId(app))
     };
-    let prefix =
-        |prefix: &str, block: u32| Step::PutAppPrefix(app_set, prefix.parse().unwrap(), BlockId(base + block));
+    let prefix = |prefix: &str, block: u32| Step::PutAppPrefix(app_set, prefix.parse().unwrap(), BlockId(base + block));
     vec![
         port(1, Packet::TCP, 443, WEB),
         port(1, Packet::ICMP, 0, WEB),

@@ -1,10 +1,11 @@
 //! One question after another: may this subject reach this app?
 
+use super::sight::SeenSource;
 use super::{Kinds, PolicySet, Rule, Who, kinds};
 use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, Response,
-    RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
+    Response, RestrictedExpression,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -33,7 +34,7 @@ pub(in crate::policy) struct Facts {
     groups: BTreeSet<GroupName>,
     factors: BTreeSet<Factor>,
     user: Option<UserName>,
-    source: Option<IpAddr>,
+    source: Option<SeenSource>,
     zone: Option<String>,
 }
 
@@ -121,7 +122,7 @@ impl PolicySet {
             groups: subject.groups.clone(),
             factors: subject.factors.clone(),
             user: self.sight.user.then(|| subject.user.clone()),
-            source: self.sight.source.then_some(subject.source),
+            source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
         }
     }

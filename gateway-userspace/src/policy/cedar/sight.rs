@@ -1,10 +1,13 @@
 //! What the policies look at. Sessions that differ only in what nobody looks at share their decisions.
 
 use cedar_policy::Policy;
+use ipnet::IpNet;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Whether some policy looks at…
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Sight {
     /// …who the user is, beyond their groups.
     pub user: bool,
@@ -12,42 +15,75 @@ pub(super) struct Sight {
     pub source: bool,
     /// …the zone they are in.
     pub zone: bool,
+    /// The addresses and ranges that policies compare with. Policies have no other way to tell two addresses apart, as
+    /// the schema has no other address and strict validation wants literals.
+    ranges: BTreeSet<IpNet>,
+    /// A range was not understood here.
+    has_riddle: bool,
+}
+
+/// An address, as far as policies can tell it from others.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(in crate::policy) enum SeenSource {
+    /// Family, loopback, multicast, and the ranges that it lies in.
+    Like(bool, bool, bool, Vec<bool>),
+    Exactly(IpAddr),
 }
 
 impl Sight {
-    const EVERYTHING: Self = Self { user: true, source: true, zone: true };
-
     pub(super) fn of<'p>(policies: impl Iterator<Item = &'p Policy>) -> Self {
-        policies.map(of_policy).fold(Self::default(), Self::and)
+        policies.fold(Self::default(), |mut sight, policy| {
+            sight.look_at(policy);
+            sight
+        })
     }
 
-    fn and(self, other: Self) -> Self {
-        Self { user: self.user || other.user, source: self.source || other.source, zone: self.zone || other.zone }
-    }
-}
-
-fn of_policy(policy: &Policy) -> Sight {
-    let names_a_user = policy.entity_literals().iter().any(|uid| uid.type_name().to_string() == "User");
-    // In doubt a policy looks at everything: sharing is an economy, not a right.
-    let body = policy.to_json().map_or(Sight::EVERYTHING, |json| of_expression(&json));
-    Sight { user: names_a_user, ..Sight::default() }.and(body)
-}
-
-/// Looks for `context.source` and `context.zone`; any other use of the context but by attribute counts as both.
-fn of_expression(value: &Value) -> Sight {
-    match value {
-        Value::Object(fields) => {
-            let is_access = fields.get("left").is_some_and(is_context) && fields.contains_key("attr");
-            match fields.get("attr").and_then(Value::as_str).filter(|_| is_access) {
-                Some("source") => Sight { source: true, ..Sight::default() },
-                Some("zone") => Sight { zone: true, ..Sight::default() },
-                Some(_) => Sight::default(),
-                None if is_context(value) => Sight { source: true, zone: true, ..Sight::default() },
-                None => fields.values().map(of_expression).fold(Sight::default(), Sight::and),
-            }
+    pub(super) fn source(&self, address: IpAddr) -> Option<SeenSource> {
+        if self.has_riddle {
+            return Some(SeenSource::Exactly(address));
         }
-        Value::Array(items) => items.iter().map(of_expression).fold(Sight::default(), Sight::and),
-        _ => Sight::default(),
+        let ranges = || self.ranges.iter().map(|range| range.contains(&address)).collect();
+        self.source
+            .then(|| SeenSource::Like(address.is_ipv4(), address.is_loopback(), address.is_multicast(), ranges()))
+    }
+
+    fn look_at(&mut self, policy: &Policy) {
+        self.user |= policy.entity_literals().iter().any(|uid| uid.type_name().to_string() == "User");
+        match policy.to_json() {
+            Ok(json) => self.look_into(&json),
+            // In doubt a policy looks at everything: sharing is an economy, not a right.
+            Err(_) => (self.user, self.zone, self.has_riddle) = (true, true, true),
+        }
+    }
+
+    /// Looks for `context.source` and `context.zone`; any other use of the context but by attribute counts as both.
+    fn look_into(&mut self, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                let is_access = fields.get("left").is_some_and(is_context) && fields.contains_key("attr");
+                match fields.get("attr").and_then(Value::as_str).filter(|_| is_access) {
+                    Some("source") => self.source = true,
+                    Some("zone") => self.zone = true,
+                    Some(_) => {}
+                    None if is_context(value) => (self.source, self.zone) = (true, true),
+                    None => {
+                        fields.get("ip").into_iter().for_each(|arguments| self.note_range(arguments));
+                        fields.values().for_each(|field| self.look_into(field));
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.look_into(item)),
+            _ => {}
+        }
+    }
+
+    fn note_range(&mut self, arguments: &Value) {
+        let text = arguments.get(0).and_then(|argument| argument.get("Value")).and_then(Value::as_str);
+        let range = text.and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into)));
+        match range {
+            Some(range) => drop(self.ranges.insert(IpNet::trunc(&range))),
+            None => self.has_riddle = true,
+        }
     }
 }
 
@@ -62,19 +98,37 @@ mod tests {
 
     #[test]
     fn policies_see_what_they_mention() {
-        let nothing = Sight::default();
         for (condition, expected) in [
-            ("context.mfa", nothing),
-            (r#"context.factors.contains("source")"#, nothing),
-            (r#"context.zone == "source""#, Sight { zone: true, ..nothing }),
-            (r#"!(context.mfa && context["source"].isIpv4())"#, Sight { source: true, ..nothing }),
-            (r#"if context has source then true else false"#, Sight { source: true, ..nothing }),
-            (r#"principal == User::"ada""#, Sight { user: true, ..nothing }),
-            ("[context].contains(context)", Sight { source: true, zone: true, ..nothing }),
+            ("context.mfa", (false, false, false)),
+            (r#"context.factors.contains("source")"#, (false, false, false)),
+            (r#"context.zone == "source""#, (false, false, true)),
+            (r#"!(context.mfa && context["source"].isIpv4())"#, (false, true, false)),
+            (r#"if context has source then true else false"#, (false, true, false)),
+            (r#"principal == User::"ada""#, (true, false, false)),
+            ("[context].contains(context)", (false, true, true)),
         ] {
-            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
-            let set = cedar_policy::PolicySet::from_str(&text).expect(condition);
-            assert_eq!(Sight::of(set.policies()), expected, "{condition}");
+            let sight = sight(condition);
+            assert_eq!((sight.user, sight.source, sight.zone), expected, "{condition}");
         }
+    }
+
+    #[test]
+    fn addresses_that_no_policy_tells_apart_are_alike() {
+        let sight =
+            sight(r#"context.source.isInRange(ip("10.1.0.0/16")) || [ip("10.9.0.9")].contains(context.source)"#);
+        let is_alike = |one: &str, two: &str| sight.source(one.parse().unwrap()) == sight.source(two.parse().unwrap());
+        assert!(is_alike("10.1.0.1", "10.1.200.7"));
+        assert!(is_alike("10.2.0.1", "10.9.0.8"));
+        for other in ["10.2.0.1", "10.9.0.9", "::1", "127.0.0.1"] {
+            assert!(!is_alike("10.1.0.1", other), "{other}");
+        }
+        assert!(!is_alike("10.9.0.8", "10.9.0.9"));
+        assert!(!is_alike("10.9.0.8", "2001:db8::1"));
+    }
+
+    fn sight(condition: &str) -> Sight {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let set = cedar_policy::PolicySet::from_str(&text).expect(condition);
+        Sight::of(set.policies())
     }
 }

@@ -24,7 +24,8 @@ impl PolicySet {
     }
 
     fn undefined(&self, rule: &Rule, kind: &str, known: &BTreeSet<&str>) -> Vec<PolicyWarning> {
-        let names: BTreeSet<String> = rule.policy.entity_literals().iter().filter_map(|uid| id_of_kind(uid, kind)).collect();
+        let names: BTreeSet<String> =
+            rule.policy.entity_literals().iter().filter_map(|uid| id_of_kind(uid, kind)).collect();
         let unknown = names.into_iter().filter(|name| !known.contains(name.as_str()));
         let own = self.text.get(rule.span.clone()).unwrap_or_default();
         unknown

@@ -37,8 +37,8 @@ fn check_prefix(prefix: &IpNet) -> Result<(), AppProblem> {
     if *prefix != suggestion {
         return Err(AppProblem::HostBits { prefix: *prefix, suggestion });
     }
-    let is_inside = |range: &&str| range.parse::<IpNet>().is_ok_and(|range| range.contains(prefix));
-    match NOT_ROUTED.iter().any(|range| is_inside(&range)) {
+    let is_inside = |range: &str| range.parse::<IpNet>().is_ok_and(|range| range.contains(prefix));
+    match NOT_ROUTED.iter().any(|range| is_inside(range)) {
         true => Err(AppProblem::NotRoutable(*prefix)),
         false => Ok(()),
     }

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// (Protocol number, port) → app; port 0 is any port.
 pub(super) type Content = Arc<BTreeMap<(u8, u16), AppId>>;
 
+/// What a content follows from: the enclosing content, the family (IPv4 or not), and who claims the prefix.
+type Origin = (Option<*const BTreeMap<(u8, u16), AppId>>, bool, Vec<AppId>);
+
 /// How narrow a service is. Ordered: a later one wins over an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Width {
@@ -24,7 +27,7 @@ pub(super) fn flatten<'a>(
     apps: impl IntoIterator<Item = (AppId, &'a App)>,
 ) -> Result<Vec<(IpNet, Content)>, Uncompilable> {
     let claims = by_prefix(apps);
-    let mut known: HashMap<(Option<*const BTreeMap<(u8, u16), AppId>>, bool, Vec<AppId>), Content> = HashMap::new();
+    let mut known: HashMap<Origin, Content> = HashMap::new();
     let mut enclosing: Vec<(IpNet, Content)> = Vec::new();
     let mut flat = Vec::with_capacity(claims.len());
     for (prefix, claimants) in claims {

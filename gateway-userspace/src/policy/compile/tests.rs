@@ -1,0 +1,156 @@
+use super::*;
+use crate::policy::model::{Protocol, Service};
+use std::net::IpAddr;
+
+fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
+    App {
+        name: AppName::new(name).unwrap(),
+        description: String::new(),
+        prefixes: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+        services: services.iter().map(|text| service(text)).collect(),
+        labels: Default::default(),
+        enabled: true,
+    }
+}
+
+fn service(text: &str) -> Service {
+    let (protocol, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => Protocol::Icmp,
+    };
+    let ports = ports.map(|ports| {
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        (first.parse().unwrap(), last.parse().unwrap())
+    });
+    Service { protocol, ports }
+}
+
+fn compiled(apps: &[App]) -> Compiled {
+    let numbered = apps.iter().enumerate().map(|(at, app)| (AppId(at as u32 + 1), app));
+    compile(numbered, AppSetId(1), 1).expect("compiles")
+}
+
+/// The law's lookup, as the kernel does it on v4-mapped addresses.
+fn app_at(tables: &Compiled, address: &str, protocol: u8, port: u16) -> u32 {
+    let mapped = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
+        IpAddr::V6(ip) => u128::from(ip),
+    };
+    let length = |net: &IpNet| net.prefix_len() as u32 + if matches!(net, IpNet::V4(_)) { 96 } else { 0 };
+    let is_in = |net: &IpNet| {
+        let shift = 128 - length(net);
+        let cut = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
+        cut(mapped(net.addr())) == cut(mapped(address.parse().unwrap()))
+    };
+    let candidates = tables.prefixes.iter().filter(|((_, net), _)| is_in(net));
+    let Some((_, block)) = candidates.max_by_key(|((_, net), _)| length(net)) else { return 0 };
+    let key = |port: u16| AppKey { block: block.0, port: port.to_be_bytes(), protocol, reserved: 0 };
+    let found = tables.ports.get(&key(port)).or_else(|| tables.ports.get(&key(0)));
+    found.map_or(0, |app| app.0)
+}
+
+fn check_all(apps: &[App], expected: &[(&str, u8, u16, u32)]) {
+    let tables = compiled(apps);
+    for (address, protocol, port, app) in expected {
+        assert_eq!(app_at(&tables, address, *protocol, *port), *app, "{address} {protocol} {port}");
+    }
+}
+
+#[test]
+fn the_most_specific_prefix_wins_and_the_rest_is_inherited() {
+    check_all(
+        &[
+            app("campus", &["10.0.0.0/8"], &["tcp", "udp/53", "icmp"]),
+            app("web", &["10.1.0.0/16"], &["tcp/443"]),
+            app("db", &["10.1.2.0/24", "10.1.2.9/32"], &["tcp/5432"]),
+            app("lab", &["10.7.0.0/16"], &["tcp", "udp/53-54"]),
+        ],
+        &[
+            ("10.200.0.1", 6, 22, 1),
+            ("10.1.9.9", 6, 443, 2),
+            ("10.1.9.9", 6, 80, 1),
+            ("10.1.2.3", 6, 443, 2),
+            ("10.1.2.3", 6, 5432, 3),
+            ("10.1.2.3", 6, 5433, 1),
+            ("10.1.2.9", 1, 0, 1),
+            ("10.1.2.9", 17, 53, 1),
+            ("10.7.0.1", 6, 443, 4),
+            ("10.7.0.1", 17, 53, 4),
+            ("10.7.0.1", 17, 55, 0),
+            ("11.0.0.1", 6, 443, 0),
+        ],
+    );
+}
+
+#[test]
+fn any_port_of_a_narrower_prefix_removes_single_ports_of_a_wider_one() {
+    let apps = [app("web", &["10.0.0.0/8"], &["tcp/443", "udp/443"]), app("all", &["10.1.0.0/16"], &["tcp"])];
+    check_all(&apps, &[("10.1.0.1", 6, 443, 2), ("10.1.0.1", 17, 443, 1), ("10.2.0.1", 6, 443, 1)]);
+}
+
+#[test]
+fn on_one_prefix_a_single_port_beats_a_range_and_a_range_beats_any() {
+    let apps = [
+        app("any", &["10.0.0.0/8"], &["tcp"]),
+        app("one", &["10.0.0.0/8"], &["tcp/8080"]),
+        app("some", &["10.0.0.0/8"], &["tcp/8000-9000"]),
+    ];
+    check_all(&apps, &[("10.0.0.1", 6, 8080, 2), ("10.0.0.1", 6, 8081, 3), ("10.0.0.1", 6, 22, 1)]);
+}
+
+#[test]
+fn equal_claims_are_ambiguous() {
+    for (one, two) in [("tcp", "tcp"), ("tcp/443", "tcp/443"), ("tcp/1-10", "tcp/10-20"), ("icmp", "icmp")] {
+        let apps = [app("a", &["10.0.0.0/8"], &[one]), app("b", &["10.0.0.0/8"], &[two])];
+        let numbered = apps.iter().zip(1..).map(|(app, id)| (AppId(id), app));
+        let found = compile(numbered, AppSetId(1), 1).expect_err("ambiguous");
+        assert_eq!(found.app, apps[1].name);
+        assert!(matches!(&found.problem, AppProblem::Ambiguous { other, .. } if *other == apps[0].name), "{found:?}");
+    }
+}
+
+#[test]
+fn icmp_has_the_protocol_of_the_family() {
+    let apps = [app("ping", &["10.0.0.0/8", "2001:db8::/32"], &["icmp"])];
+    check_all(
+        &apps,
+        &[("10.0.0.1", 1, 0, 1), ("10.0.0.1", 58, 0, 0), ("2001:db8::1", 58, 0, 1), ("2001:db8::1", 1, 0, 0)],
+    );
+}
+
+#[test]
+fn a_default_route_is_for_its_own_family() {
+    check_all(&[app("internet6", &["::/0"], &["tcp"])], &[("2001:db8::1", 6, 443, 1), ("8.8.8.8", 6, 443, 0)]);
+    let both = [app("internet", &["::/0", "0.0.0.0/0"], &["tcp"]), app("crm", &["10.0.0.1/32"], &["tcp/443"])];
+    check_all(&both, &[("8.8.8.8", 6, 443, 1), ("10.0.0.1", 6, 443, 2), ("10.0.0.1", 6, 80, 1)]);
+}
+
+#[test]
+fn equal_blocks_are_stored_once() {
+    let hosts: Vec<String> = (0..200).map(|host| format!("10.0.0.{host}/32")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let tables = compiled(&[app("farm", &hosts, &["tcp/1-4096", "udp/53"])]);
+    assert_eq!((tables.prefixes.len(), tables.ports.len(), tables.next_block), (200, 4097, 2));
+}
+
+#[test]
+fn apps_that_cannot_be_are_refused() {
+    for (prefixes, services, expected) in [
+        (&[][..], &["tcp"][..], "it has no prefix"),
+        (&["10.0.0.0/8"], &[], "it has no service"),
+        (&["10.0.0.1/8"], &["tcp"], "prefix `10.0.0.1/8` has host bits; write `10.0.0.0/8`"),
+        (&["127.0.0.1/32"], &["tcp"], "prefix `127.0.0.1/32` does not lie in routed unicast space"),
+        (&["::ffff:10.0.0.0/104"], &["tcp"], "prefix `::ffff:10.0.0.0/104` does not lie in routed unicast space"),
+        (&["ff02::/16"], &["tcp"], "prefix `ff02::/16` does not lie in routed unicast space"),
+        (&["10.0.0.0/8"], &["tcp/0-10"], "service `tcp/0-10` is not valid"),
+        (&["10.0.0.0/8"], &["tcp/9-8"], "service `tcp/9-8` is not valid"),
+        (&["10.0.0.0/8"], &["icmp/1"], "service `icmp/1` is not valid"),
+        (&["10.0.0.0/8"], &["tcp/1-4097"], "service `tcp/1-4097` spans 4097 ports, more than 4096"),
+    ] {
+        let found = check(&app("a", prefixes, services)).expect_err(expected).to_string();
+        assert!(found.starts_with(expected), "{found}");
+    }
+    assert_eq!(check(&app("a", &["0.0.0.0/0", "::/0", "10.0.0.1/32"], &["tcp/1-4096", "icmp", "udp"])), Ok(()));
+}

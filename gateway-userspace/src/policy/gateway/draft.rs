@@ -81,7 +81,12 @@ impl Gateway {
     }
 
     /// Begins a session.
-    pub(super) fn draft_open(&mut self, draft: &mut Draft, session: Session, groups: &BTreeSet<GroupName>) -> Result<(), Refusal> {
+    pub(super) fn draft_open(
+        &mut self,
+        draft: &mut Draft,
+        session: Session,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<(), Refusal> {
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
         let entitlement = self.judge.entitle(world, &subject(&session, groups));
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
@@ -183,7 +188,7 @@ impl Gateway {
             let mut new = old.clone();
             new.app_set = draft.app_set.as_ref().map_or(old.app_set, |set| set.id);
             new.allow_list = moved.get(token).map_or(old.allow_list, |moved| moved.allow_list);
-            (*old != new).then(|| Step::UpdateSession(*token, new))
+            (*old != new).then_some(Step::UpdateSession(*token, new))
         };
         let loses = |token: &&SessionToken| moved.get(token).is_some_and(|moved| moved.loses);
         let others: Box<dyn Iterator<Item = &SessionToken>> = match draft.app_set {
@@ -201,7 +206,9 @@ impl Gateway {
             Fact::Group(name) => drop(self.groups.insert(name)),
             Fact::NoGroup(name) => {
                 self.groups.remove(&name);
-                self.users.values_mut().for_each(|user| drop(user.groups.remove(&name)));
+                for user in self.users.values_mut() {
+                    user.groups.remove(&name);
+                }
             }
             Fact::App(app, id) => {
                 self.app_ids.insert(app.name.clone(), id);

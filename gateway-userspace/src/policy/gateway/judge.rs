@@ -44,8 +44,7 @@ impl Judge {
         let grants = permitted.iter().filter_map(|(app, decision)| Some((*world.app_ids.get(app)?, grant(decision))));
         let mut grants: Vec<_> = grants.collect();
         grants.sort_by_key(|(app, _)| *app);
-        let found =
-            Entitlement { permitted: Arc::new(permitted), grants: Arc::from(grants), faults: Arc::new(faults) };
+        let found = Entitlement { permitted: Arc::new(permitted), grants: Arc::from(grants), faults: Arc::new(faults) };
         if self.known.len() >= Self::MOST {
             self.known.clear();
         }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// What an allow-list grants, ordered by app.
 pub(super) type Grants = Arc<[(AppId, Grant)]>;
 
+/// Some lists.
+type Lot = Vec<(AllowListId, Grants)>;
+
 #[derive(Clone, Debug)]
 pub(super) struct Lists {
     by_content: BTreeMap<Grants, AllowListId>,
@@ -40,7 +43,7 @@ impl Lists {
     }
 
     /// Lists that the draft adds, and those that no session will name any more.
-    pub(super) fn difference(&self, draft: &ListDraft) -> (Vec<(AllowListId, Grants)>, Vec<(AllowListId, Grants)>) {
+    pub(super) fn difference(&self, draft: &ListDraft) -> (Lot, Lot) {
         let added = draft.new.iter().filter(|(_, id)| draft.count(**id, 0) > 0);
         let mut added: Vec<_> = added.map(|(grants, id)| (*id, Arc::clone(grants))).collect();
         added.sort_by_key(|(id, _)| *id);

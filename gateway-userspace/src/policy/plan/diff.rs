@@ -97,13 +97,12 @@ impl<'t> Change<'t> {
 
     /// Whether a session can go from old to new in one write, and never be judged by a mixture.
     fn can_be_carried(&self, old: &SessionEntry, new: &SessionEntry) -> bool {
-        let stays = old.app_set == new.app_set && old.allow_list == new.allow_list;
         let sets = if old.app_set == new.app_set {
             self.set(old.app_set).is_still()
         } else {
             self.set(old.app_set).is_frozen && self.set(new.app_set).is_settled
         };
-        let lists = if stays && old.authenticated_at == new.authenticated_at {
+        let lists = if old == new {
             // Each grant goes from the old to the new in one write, and nothing else matters to a destination.
             true
         } else if old.allow_list == new.allow_list {

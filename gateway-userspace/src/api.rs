@@ -1,0 +1,153 @@
+//! The HTTP interface: login for people behind guarded interfaces, everything else for programs with a token.
+//!
+//! Nothing is decided here: handlers read the core's state or send it requests. Every operation has a rule in
+//! [`access`]; what has none is refused. Every answer that is not a success is a problem document. No BPF map, no
+//! policy text and no file is touched from here.
+
+mod access;
+mod apps;
+mod context;
+mod extract;
+mod groups;
+mod login;
+mod page;
+mod policy;
+mod probes;
+mod problem;
+mod sessions;
+mod tokens;
+mod traffic;
+mod users;
+
+pub mod certificate;
+pub mod limits;
+pub mod server;
+
+pub use access::{Access, RULES};
+pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use context::Shared;
+use problem::ApiError;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+const MOST_BODY: usize = 1024 * 1024;
+const MOST_POLICY: usize = 4 * 1024 * 1024;
+const LONGEST: Duration = Duration::from_secs(10);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "Portcullis",
+    description = "Zero Trust Network Access: sessions, users, groups, apps, policy, and what happens to packets.",
+    license(name = "Apache-2.0 OR MIT")
+))]
+struct Document;
+
+/// The whole interface.
+#[must_use]
+pub fn router(context: Context) -> Router {
+    let (routes, mut document) = routes().split_for_parts();
+    access::describe(&mut document);
+    let shared = Shared::new(context, document);
+    routes
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard))
+        .fallback(|| async { ApiError::not_found() })
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(middleware::from_fn(bounded))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(with_security_headers))
+        .with_state(shared)
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = routes().into_openapi();
+    access::describe(&mut document);
+    document
+}
+
+fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(identity_routes())
+        .merge(gateway_routes())
+        .routes(routes!(traffic::flows))
+        .routes(routes!(traffic::drops))
+        .routes(routes!(traffic::status))
+        .routes(routes!(probes::openapi))
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(probes::metrics))
+}
+
+fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout))
+        .routes(routes!(login::session))
+        .routes(routes!(users::list))
+        .routes(routes!(users::read, users::put, users::remove))
+        .routes(routes!(users::set_password))
+        .routes(routes!(users::enable))
+        .routes(routes!(users::disable))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::read, groups::put, groups::remove))
+        .routes(routes!(groups::add_member, groups::remove_member))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::remove))
+}
+
+fn gateway_routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(apps::list))
+        .routes(routes!(apps::read, apps::put, apps::remove))
+        .routes(routes!(apps::enable))
+        .routes(routes!(apps::disable))
+        .merge(policy_routes())
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::read, sessions::remove))
+        .routes(routes!(sessions::revoke))
+}
+
+fn policy_routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(policy::read, policy::put))
+        .routes(routes!(policy::check))
+        .layer(DefaultBodyLimit::max(MOST_POLICY))
+}
+
+async fn bounded(request: Request<Body>, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::timed_out().into_response(),
+    }
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request handler panicked");
+    ApiError::internal().into_response()
+}
+
+async fn with_security_headers(request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

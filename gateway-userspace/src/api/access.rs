@@ -1,0 +1,162 @@
+//! Who may call what: one table, asked before every handler. What is not in it is refused.
+
+use super::context::Shared;
+use super::extract::{Bearer, bearer, peer_of};
+use super::problem::ApiError;
+use crate::core::Actor;
+use crate::identity::Scope;
+use axum::body::Body;
+use axum::extract::{MatchedPath, State};
+use axum::http::{Method, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::net::IpAddr;
+use std::sync::Arc;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi, PathItem, path::Operation};
+
+/// What an operation asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Nothing: probes, and the description of the interface.
+    Open,
+    /// To be a client. The handler checks the password, or the secret of the session.
+    Client,
+    /// To come from the management prefixes, with an API token of this scope.
+    Token(Scope),
+    /// The same with `metrics:read`, but no token where the configuration opens the metrics.
+    Metrics,
+}
+
+use Access::{Client, Metrics, Open, Token};
+
+/// The rule of every operation.
+pub const RULES: &[(&str, &str, Access)] = &[
+    ("POST", "/v1/login", Client),
+    ("POST", "/v1/logout", Client),
+    ("GET", "/v1/session", Client),
+    ("GET", "/v1/users", Token(Scope::Read)),
+    ("GET", "/v1/users/{name}", Token(Scope::Read)),
+    ("PUT", "/v1/users/{name}", Token(Scope::UsersWrite)),
+    ("DELETE", "/v1/users/{name}", Token(Scope::UsersWrite)),
+    ("PUT", "/v1/users/{name}/password", Token(Scope::UsersWrite)),
+    ("POST", "/v1/users/{name}/enable", Token(Scope::UsersWrite)),
+    ("POST", "/v1/users/{name}/disable", Token(Scope::UsersWrite)),
+    ("GET", "/v1/groups", Token(Scope::Read)),
+    ("GET", "/v1/groups/{name}", Token(Scope::Read)),
+    ("PUT", "/v1/groups/{name}", Token(Scope::UsersWrite)),
+    ("DELETE", "/v1/groups/{name}", Token(Scope::UsersWrite)),
+    ("PUT", "/v1/groups/{name}/members/{user}", Token(Scope::UsersWrite)),
+    ("DELETE", "/v1/groups/{name}/members/{user}", Token(Scope::UsersWrite)),
+    ("GET", "/v1/apps", Token(Scope::Read)),
+    ("GET", "/v1/apps/{name}", Token(Scope::Read)),
+    ("PUT", "/v1/apps/{name}", Token(Scope::AppsWrite)),
+    ("DELETE", "/v1/apps/{name}", Token(Scope::AppsWrite)),
+    ("POST", "/v1/apps/{name}/enable", Token(Scope::AppsWrite)),
+    ("POST", "/v1/apps/{name}/disable", Token(Scope::AppsWrite)),
+    ("GET", "/v1/policy", Token(Scope::Read)),
+    ("PUT", "/v1/policy", Token(Scope::PolicyWrite)),
+    ("POST", "/v1/policy/check", Token(Scope::Read)),
+    ("GET", "/v1/sessions", Token(Scope::Read)),
+    ("GET", "/v1/sessions/{token}", Token(Scope::Read)),
+    ("DELETE", "/v1/sessions/{token}", Token(Scope::SessionsWrite)),
+    ("POST", "/v1/revocations", Token(Scope::SessionsWrite)),
+    ("GET", "/v1/flows", Token(Scope::Read)),
+    ("GET", "/v1/drops", Token(Scope::Read)),
+    ("GET", "/v1/status", Token(Scope::Read)),
+    ("GET", "/v1/tokens", Token(Scope::Admin)),
+    ("POST", "/v1/tokens", Token(Scope::Admin)),
+    ("DELETE", "/v1/tokens/{id}", Token(Scope::Admin)),
+    ("GET", "/v1/openapi.json", Open),
+    ("GET", "/healthz", Open),
+    ("GET", "/readyz", Open),
+    ("GET", "/metrics", Metrics),
+];
+
+/// The rule of an operation, if it has one. HEAD is GET without the body.
+fn rule(method: &Method, path: &str) -> Option<Access> {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    RULES.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, access)| *access)
+}
+
+/// Lets a request through to its handler, or not.
+pub(super) async fn guard(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let peer = peer_of(request.extensions())?;
+    let presented = bearer(request.headers());
+    match rule(request.method(), &path) {
+        Some(Access::Open | Access::Client) => {}
+        Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
+        Some(Access::Metrics) => drop(caller(&shared, presented, peer, Scope::MetricsRead).await?),
+        Some(Access::Token(scope)) => {
+            let caller = caller(&shared, presented, peer, scope).await?;
+            request.extensions_mut().insert(caller);
+        }
+        None => return Err(no_rule(&path)),
+    }
+    Ok(next.run(request).await)
+}
+
+fn no_rule(path: &str) -> ApiError {
+    let methods: Vec<_> = RULES.iter().filter(|(_, p, _)| *p == path).map(|(method, _, _)| *method).collect();
+    if methods.is_empty() { ApiError::not_found() } else { ApiError::method_not_allowed(&methods.join(", ")) }
+}
+
+/// Who calls, if they may. Where they come from is asked first: elsewhere, administration does not exist.
+async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope: Scope) -> Result<Actor, ApiError> {
+    if !shared.is_management(peer) {
+        return Err(ApiError::not_found());
+    }
+    let unknown = || ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`");
+    let presented = presented.ok_or_else(unknown)?;
+    let now = shared.now().wall;
+    let found = shared.context.core.read(move |state| state.accounts.authenticate_token(&presented, now).cloned());
+    let token = found.await?.map_err(|refusal| {
+        tracing::info!(%peer, reason = %refusal, "an API token was refused");
+        unknown()
+    })?;
+    if token.permits(scope) {
+        return Ok(Actor { name: token.name, address: Some(peer) });
+    }
+    Err(ApiError::forbidden("scope", format!("API token `{}` lacks the scope `{scope}`", token.id)))
+}
+
+/// Writes the rules into the OpenAPI document.
+pub(super) fn describe(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")] {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some(help.to_owned());
+        components.add_security_scheme(name, SecurityScheme::Http(scheme));
+    }
+    for (method, path, access) in RULES {
+        let operation = document.paths.paths.get_mut(*path).and_then(|item| operation(item, method));
+        if let Some(operation) = operation {
+            operation.security = requirement(path, *access).map(|requirement| vec![requirement]);
+        }
+    }
+}
+
+fn requirement(path: &str, access: Access) -> Option<SecurityRequirement> {
+    match access {
+        Open => None,
+        Client if path == "/v1/login" => None,
+        Client => Some(SecurityRequirement::new("session", [] as [&str; 0])),
+        Metrics => Some(SecurityRequirement::new("api_token", [Scope::MetricsRead.label()])),
+        Token(scope) => Some(SecurityRequirement::new("api_token", [scope.label()])),
+    }
+}
+
+fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operation> {
+    match method {
+        "GET" => item.get.as_mut(),
+        "PUT" => item.put.as_mut(),
+        "POST" => item.post.as_mut(),
+        "DELETE" => item.delete.as_mut(),
+        _ => None,
+    }
+}

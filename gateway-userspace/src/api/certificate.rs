@@ -1,0 +1,191 @@
+//! The gateway's certificate: given, or made at the first start.
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use time::{Duration, OffsetDateTime};
+
+/// The longest that browsers accept.
+const DAYS: i64 = 825;
+
+/// A certificate with its key.
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file could not be read or written.
+    #[error("`{path}`: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("`{path}` holds no {wanted} in PEM form")]
+    NotPem {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// Others can read the key.
+    #[error("key file `{0}` can be read by everybody; run `chmod o-rwx` on it")]
+    Exposed(PathBuf),
+    /// A certificate could not be made.
+    #[error("no certificate could be made for {names}: {source}")]
+    Make {
+        /// For whom.
+        names: String,
+        /// Why.
+        source: rcgen::Error,
+    },
+    /// Certificate and key do not go together, or TLS does not know them.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+impl Certificate {
+    /// Reads a certificate chain and its key.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or holds something else, or if the key is open to everybody.
+    pub fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let file = |path: &Path| {
+            fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source })
+        };
+        let not_pem = |path: &Path, wanted| CertificateError::NotPem { path: path.to_owned(), wanted };
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file(chain)?).collect();
+        let certificates = certificates.ok().filter(|chain| !chain.is_empty());
+        let certificates = certificates.ok_or_else(|| not_pem(chain, "certificate"))?;
+        let text = file(key)?;
+        if fs::metadata(key).is_ok_and(|data| data.permissions().mode() & 0o007 != 0) {
+            return Err(CertificateError::Exposed(key.to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| not_pem(key, "private key"))?;
+        Ok(Self { chain: certificates, key })
+    }
+
+    /// Reads the certificate, or makes one that signs itself if there is neither certificate nor key. Logs its
+    /// fingerprint then: whoever connects first can compare.
+    ///
+    /// # Errors
+    /// If it can be neither read nor made.
+    pub fn load_or_make(chain: &Path, key: &Path, names: &[String]) -> Result<Self, CertificateError> {
+        if chain.exists() || key.exists() {
+            return Self::load(chain, key);
+        }
+        let (certificate, secret) = make(names, OffsetDateTime::now_utc())?;
+        // The key first: a certificate without its key would be taken for a given one.
+        write(key, &secret, 0o600)?;
+        write(chain, &certificate, 0o644)?;
+        let made = Self::load(chain, key)?;
+        tracing::info!(path = %chain.display(), fingerprint = made.fingerprint(), "made a certificate that signs itself");
+        Ok(made)
+    }
+
+    /// The SHA-256 of the certificate, as browsers show it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(self.chain.first().map_or(&[][..], AsRef::as_ref));
+        digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
+    /// How TLS is to be spoken: 1.3 and 1.2, HTTP/2 and HTTP/1.1.
+    ///
+    /// # Errors
+    /// If the key does not belong to the certificate.
+    pub fn into_config(self) -> Result<Arc<ServerConfig>, CertificateError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
+        let mut config = builder.with_no_client_auth().with_single_cert(self.chain, self.key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
+/// ECDSA on P-256: known to every client.
+fn make(names: &[String], now: OffsetDateTime) -> Result<(String, String), CertificateError> {
+    let failed = |source| CertificateError::Make { names: names.join(", "), source };
+    let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(failed)?;
+    let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
+    params.not_before = now - Duration::HOUR;
+    params.not_after = now + Duration::days(DAYS);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, names.first().map_or("portcullis", String::as_str));
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), CertificateError> {
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| CertificateError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_made_once_and_read_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let names = ["gateway.example".to_owned(), "192.0.2.1".to_owned()];
+        let made = Certificate::load_or_make(&chain, &key, &names).unwrap();
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        let read = Certificate::load_or_make(&chain, &key, &[]).unwrap();
+        assert_eq!(made.fingerprint(), read.fingerprint());
+        assert_eq!(made.fingerprint().len(), 32 * 3 - 1);
+        read.into_config().unwrap();
+    }
+
+    #[test]
+    fn an_exposed_key_and_a_file_without_certificate_are_refused_with_their_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        Certificate::load_or_make(&chain, &key, &["g".to_owned()]).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Certificate::load(&chain, &key).unwrap_err(), CertificateError::Exposed(_)));
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&chain, "nothing").unwrap();
+        let error = Certificate::load(&chain, &key).unwrap_err().to_string();
+        assert!(error.contains("cert.pem") && error.contains("holds no certificate"), "{error}");
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_unusable() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        for number in ["1", "2"] {
+            let (chain, key) = (file(&format!("c{number}")), file(&format!("k{number}")));
+            Certificate::load_or_make(&chain, &key, &["g".to_owned()]).unwrap();
+        }
+        let mixed = Certificate::load(&file("c1"), &file("k2")).unwrap();
+        assert!(matches!(mixed.into_config().unwrap_err(), CertificateError::Unusable(_)));
+    }
+}

@@ -1,0 +1,128 @@
+//! Login, logout, and the session of whoever asks: for people behind guarded interfaces.
+
+use super::context::Shared;
+use super::extract::{Json, Peer, bearer};
+use super::problem::ApiError;
+use crate::core::{Actor, Login, Request};
+use crate::identity::{PasswordHash, SessionSecret};
+use crate::policy::{EndCause, Factor, Input, Selector, Session, SessionToken, Source, User, UserName};
+use crate::wire::{self, LoginRequest, LoginResponse, Problem, Receipt, Secret};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Log in: begin a session at the address that the request comes from.
+#[utoipa::path(post, path = "/v1/login", tag = "session", request_body = LoginRequest, responses(
+    (status = 200, body = LoginResponse),
+    (status = 401, description = "The user name or the password is wrong", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 403, description = "Disabled, or not behind a guarded interface", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "The address belongs to another user's session", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn login(
+    State(shared): State<Arc<Shared>>,
+    Peer(peer): Peer,
+    Json(request): Json<LoginRequest>,
+) -> Result<axum::Json<LoginResponse>, ApiError> {
+    let name = UserName::new(&request.username).ok();
+    shared.attempt(peer, name.as_ref())?;
+    let source = shared.context.resolver.resolve(peer).await?;
+    let user = authenticate(&shared, peer, name, request.password).await?;
+    shared.succeeded(peer, &user.name);
+    if !user.enabled {
+        shared.context.recorder.login_failed(user.name.as_str(), peer, "disabled");
+        return Err(ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name)));
+    }
+    begin(&shared, user.name, source).await.map(axum::Json)
+}
+
+/// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
+async fn authenticate(
+    shared: &Shared,
+    peer: IpAddr,
+    name: Option<UserName>,
+    password: Secret,
+) -> Result<User, ApiError> {
+    let asked = name.clone();
+    let find = move |state: &crate::core::State| -> Option<(User, PasswordHash)> {
+        let name = asked?;
+        Some((state.gateway.user(&name)?.clone(), state.accounts.passwords.get(&name)?.clone()))
+    };
+    let (user, hash) = shared.context.core.read(find).await?.unzip();
+    let right = shared.verifier.verify(password.0, hash).await?;
+    user.filter(|_| right).ok_or_else(|| {
+        let user = name.as_ref().map_or("", UserName::as_str);
+        shared.context.recorder.login_failed(user, peer, "refused");
+        ApiError::unauthorized("the user name or the password is wrong")
+    })
+}
+
+async fn begin(shared: &Shared, user: UserName, source: Source) -> Result<LoginResponse, ApiError> {
+    let now = shared.now();
+    let lifetime = u64::try_from(shared.context.session_lifetime.as_nanos()).unwrap_or(u64::MAX);
+    let token = SessionToken(rand::random_range(1..=u64::MAX));
+    let SessionSecret { secret, hash } = SessionSecret::draw(token);
+    let actor = Actor { name: user.to_string(), address: Some(source.address) };
+    let login = Login {
+        token,
+        secret: hash,
+        user,
+        source,
+        factors: [Factor::Password].into(),
+        deadline: now.boot.after(lifetime),
+    };
+    let done = shared.context.core.change(actor, Request::Login(login)).await?;
+    let session = done.opened.ok_or_else(ApiError::internal)?;
+    Ok(LoginResponse { session: wire::Session::of(&session, now), secret: Secret(secret) })
+}
+
+/// Log out: end the session whose secret the request presents.
+#[utoipa::path(post, path = "/v1/logout", tag = "session", responses(
+    (status = 200, body = Receipt),
+    (status = 401, description = "No such session at this address", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub(super) async fn logout(
+    State(shared): State<Arc<Shared>>,
+    Peer(peer): Peer,
+    headers: HeaderMap,
+) -> Result<axum::Json<Receipt>, ApiError> {
+    let session = own(&shared, peer, &headers).await?;
+    let actor = Actor { name: session.user.to_string(), address: Some(peer) };
+    let input = Input::End { which: Selector::Session(session.token), cause: EndCause::Logout };
+    let done = shared.context.core.change(actor, Request::Policy(input)).await?;
+    let receipt = done.receipts.iter().find(|receipt| receipt.session.token == session.token);
+    receipt.map(|receipt| axum::Json(receipt.into())).ok_or_else(ApiError::internal)
+}
+
+/// The session whose secret the request presents.
+#[utoipa::path(get, path = "/v1/session", tag = "session", responses(
+    (status = 200, body = wire::Session),
+    (status = 401, description = "No such session at this address", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub(super) async fn session(
+    State(shared): State<Arc<Shared>>,
+    Peer(peer): Peer,
+    headers: HeaderMap,
+) -> Result<axum::Json<wire::Session>, ApiError> {
+    let session = own(&shared, peer, &headers).await?;
+    Ok(axum::Json(wire::Session::of(&session, shared.now())))
+}
+
+async fn own(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Session, ApiError> {
+    let unknown = || ApiError::unauthorized("no session with this secret is at your address; log in");
+    let presented = bearer(headers).ok_or_else(unknown)?;
+    let now = shared.now().boot;
+    let find = move |state: &crate::core::State| -> Option<Session> {
+        let token = state.accounts.authenticate_session(&presented)?;
+        state.gateway.session(token).cloned()
+    };
+    let found = shared.context.core.read(find).await?;
+    let is_theirs = |session: &Session| session.source.address.to_canonical() == peer && !session.deadline.has_passed(now);
+    found.filter(is_theirs).ok_or_else(unknown)
+}

@@ -1,0 +1,142 @@
+//! Listening: sockets first, so that an address in use is known before anything else begins; then requests over TLS.
+
+use super::limits::{ConnectionLimits, LimitedAcceptor};
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const LARGEST_HEAD: usize = 32 * 1024;
+const MOST_HEADERS: usize = 64;
+const MOST_STREAMS: u32 = 64;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Where to listen, and how.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// The addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// Certificate, key and versions.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// How many connections.
+    pub limits: ConnectionLimits,
+}
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("`{address}` cannot be listened on: {source}; is it an address of this host, and free?")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A listener failed.
+    #[error("the listener at `{address}` failed: {source}")]
+    Serve {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Sockets that listen, before the first connection is taken.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    tls: RustlsConfig,
+    acceptor: LimitedAcceptor,
+}
+
+/// Ends a server, or gives it another certificate.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    handle: Handle<SocketAddr>,
+    tls: RustlsConfig,
+}
+
+impl ServerHandle {
+    /// Takes no more connections, and ends those that are open after a while.
+    pub fn shut_down(&self, grace: Duration) {
+        self.handle.graceful_shutdown(Some(grace));
+    }
+
+    /// Uses another certificate from the next connection on.
+    pub fn renew(&self, tls: Arc<rustls::ServerConfig>) {
+        self.tls.reload_from_config(tls);
+    }
+}
+
+impl Server {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on.
+    pub fn bind(config: ListenerConfig) -> Result<Self, ServerError> {
+        let ListenerConfig { addresses, tls, limits } = config;
+        let listeners = addresses.into_iter().map(listen).collect::<Result<_, _>>()?;
+        Ok(Self { listeners, tls: RustlsConfig::from_config(tls), acceptor: LimitedAcceptor::new(limits) })
+    }
+
+    /// The addresses that are listened on, with the ports that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Answers requests until it is told to end.
+    ///
+    /// # Errors
+    /// If a listener fails.
+    pub async fn run(self, router: Router, handle: &ServerHandle) -> Result<(), ServerError> {
+        let mut tasks = JoinSet::new();
+        for (address, listener) in self.listeners {
+            let acceptor = RustlsAcceptor::new(self.tls.clone()).handshake_timeout(HANDSHAKE);
+            let acceptor = acceptor.acceptor(self.acceptor.clone());
+            let (router, handle) = (router.clone(), handle.handle.clone());
+            tasks.spawn(async move {
+                let served = serve(listener, acceptor, router, handle).await;
+                served.map_err(|source| ServerError::Serve { address, source })
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        }
+        Ok(())
+    }
+
+    /// What ends this server.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { handle: Handle::new(), tls: self.tls.clone() }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), ServerError> {
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, listener))
+    };
+    listen().map_err(|source| ServerError::Bind { address, source })
+}
+
+async fn serve(
+    listener: TcpListener,
+    acceptor: RustlsAcceptor<LimitedAcceptor>,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+    server.http_builder().http1().max_buf_size(LARGEST_HEAD).max_headers(MOST_HEADERS);
+    let mut http2 = server.http_builder().http2();
+    http2.max_header_list_size(LARGEST_HEAD as u32).max_concurrent_streams(MOST_STREAMS);
+    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+}

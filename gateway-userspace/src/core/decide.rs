@@ -1,0 +1,268 @@
+//! From a request to what must be stored, applied and recorded.
+
+use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
+use crate::dataplane::clock::WallClock;
+use crate::dataplane::{DataPlane, EndedSession};
+use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
+use crate::record::Recorder;
+use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
+use gateway_common::KernelNanos;
+use std::time::Duration;
+
+/// Everything that the core's thread works with.
+pub(super) struct Keeper {
+    pub(super) state: State,
+    pub(super) store: Box<dyn Store>,
+    pub(super) plane: Box<dyn DataPlane>,
+    pub(super) recorder: Recorder,
+    pub(super) boot_id: String,
+    /// What is in force but could not be stored yet.
+    pub(super) unsaved: Vec<Write>,
+}
+
+impl Keeper {
+    pub(super) fn handle(&mut self, actor: &Actor, request: Request) -> Result<Done, CoreError> {
+        match request {
+            Request::PutApiToken(token) => {
+                self.save(vec![Write::PutApiToken(token.clone())])?;
+                self.recorder.admin(actor, "api_token_created", &token.id.to_string());
+                self.state.accounts.tokens.insert(token.id.clone(), token);
+                Ok(Done::default())
+            }
+            Request::RemoveApiToken(id) => {
+                let removed = self.state.accounts.tokens.remove(&id);
+                removed.ok_or_else(|| CoreError::UnknownApiToken(id.clone()))?;
+                self.recorder.admin(actor, "api_token_revoked", &id.to_string());
+                self.save(vec![Write::RemoveApiToken(id)])?;
+                Ok(Done::default())
+            }
+            Request::SetPassword { user, password } => {
+                if self.state.gateway.user(&user).is_none() {
+                    return Err(crate::policy::Refusal::UnknownUser(user).into());
+                }
+                self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
+                self.recorder.admin(actor, "password_set", user.as_str());
+                self.state.accounts.passwords.insert(user, password);
+                Ok(Done::default())
+            }
+            Request::PutUser { user, password } => {
+                let name = user.name.clone();
+                let mut also = Vec::new();
+                also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
+                let done = self.change(actor, Input::PutUser(user), also, None)?;
+                if let Some(password) = password {
+                    self.state.accounts.passwords.insert(name, password);
+                }
+                Ok(done)
+            }
+            Request::Login(login) => {
+                let Login { token, secret, user, source, factors, deadline } = login;
+                let input = Input::Login { token, user, source, factors, deadline };
+                let done = self.change(actor, input, Vec::new(), Some(&secret))?;
+                self.state.accounts.session_secrets.insert(token, secret);
+                Ok(done)
+            }
+            Request::Policy(Input::RemoveUser(name)) => {
+                let done = self.change(actor, Input::RemoveUser(name.clone()), Vec::new(), None)?;
+                self.state.accounts.passwords.remove(&name);
+                Ok(done)
+            }
+            Request::Policy(input) => self.change(actor, input, Vec::new(), None),
+        }
+    }
+
+    /// Lets policy decide, and carries out what follows.
+    fn change(
+        &mut self,
+        actor: &Actor,
+        input: Input,
+        also: Vec<Write>,
+        secret: Option<&crate::identity::SecretHash>,
+    ) -> Result<Done, CoreError> {
+        let clock = WallClock::now();
+        let requested_at = self.plane.now();
+        let undo = needs_copy(&input).then(|| self.state.gateway.clone());
+        let before = self.state.gateway.next_ids();
+        let changed = self.state.gateway.handle(input.clone(), requested_at)?;
+        let mut writes = writes(&self.state.gateway, &input, &changed, undo.as_ref());
+        writes.extend(also);
+        if self.state.gateway.next_ids() != before {
+            writes.push(Write::SetCounters(counters(&self.state.gateway)));
+        }
+        if let (Some(session), Some(secret)) = (&changed.opened, secret) {
+            writes.push(Write::PutSession(StoredSession {
+                session: session.clone(),
+                boot_id: self.boot_id.clone(),
+                secret: secret.clone(),
+                wall_deadline: clock.at(session.deadline),
+            }));
+        }
+        let done = if gives_access(&changed) {
+            if let Err(error) = self.save(writes) {
+                self.take_back(undo, &changed);
+                return Err(error);
+            }
+            self.enforce(actor, &changed, requested_at, clock)?
+        } else {
+            let done = self.enforce(actor, &changed, requested_at, clock)?;
+            self.save(writes)?;
+            done
+        };
+        self.recorder.changed(actor, &self.state.gateway, &input, &done);
+        Ok(done)
+    }
+
+    /// Applies the plan, and makes the receipts.
+    fn enforce(
+        &mut self,
+        actor: &Actor,
+        changed: &Changed,
+        requested_at: KernelNanos,
+        clock: WallClock,
+    ) -> Result<Done, CoreError> {
+        let ended = match self.plane.apply(&changed.plan) {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a plan could not be applied; reconciling");
+                self.reconcile().inspect_err(|_| self.recorder.metrics().data_plane_failed())?;
+                Vec::new()
+            }
+        };
+        let mut receipts = Vec::new();
+        for end in &changed.ended {
+            self.state.accounts.session_secrets.remove(&end.session.token);
+            let found = ended.iter().find(|found| found.token == end.session.token).copied();
+            let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
+            let cut = self.recorder.cut(end.session.token);
+            self.plane.forget_flows(&cut);
+            let receipt = Receipt {
+                session: end.session.clone(),
+                cause: end.cause,
+                by: actor.name.clone(),
+                requested_at: clock.at(requested_at),
+                enforced_after: Duration::from_nanos(found.enforced_at.since(requested_at)),
+                last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
+                last_packet_after_request_nanos: found.last_forwarded.map(|at| signed(at, requested_at)),
+                flows_cut: cut.len(),
+            };
+            self.recorder.metrics().revoked(receipt.enforced_after);
+            receipts.push(receipt);
+        }
+        Ok(Done {
+            opened: changed.opened.clone(),
+            receipts,
+            regranted: changed.regranted.clone(),
+            generation: changed.generation,
+        })
+    }
+
+    /// Brings the tables from whatever is in them to what should be.
+    pub(super) fn reconcile(&mut self) -> Result<usize, CoreError> {
+        let plan = Plan::between(&self.plane.actual()?, self.state.gateway.tables());
+        self.plane.apply(&plan)?;
+        Ok(plan.steps.len())
+    }
+
+    /// Puts the gateway back to what is stored, after a failed write of something that gives access.
+    fn take_back(&mut self, undo: Option<Gateway>, changed: &Changed) {
+        match undo {
+            Some(gateway) => self.state.gateway = gateway,
+            None => {
+                let tokens = changed.opened.iter().map(|session| session.token);
+                for token in tokens.collect::<Vec<SessionToken>>() {
+                    let input = Input::End {
+                        which: crate::policy::Selector::Session(token),
+                        cause: crate::policy::EndCause::Revoked,
+                    };
+                    let now = self.plane.now();
+                    if let Err(error) = self.state.gateway.handle(input, now) {
+                        tracing::error!(%error, "a refused login could not be taken back");
+                    }
+                }
+            }
+        }
+        // Whatever the change had ended (an older session at the same source, sessions past their deadline) is over in
+        // the state or comes back with it; the tables follow.
+        if let Err(error) = self.reconcile() {
+            tracing::error!(%error, "the data plane could not be reconciled");
+        }
+    }
+
+    /// Stores a batch, with whatever could not be stored before.
+    pub(super) fn save(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
+        let takes_away =
+            |write: &Write| matches!(write, Write::RemoveSession(_) | Write::RemoveUser(_) | Write::RemoveApiToken(_));
+        let mut batch = std::mem::take(&mut self.unsaved);
+        let kept = batch.len();
+        batch.extend(writes);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.store.commit(&batch) {
+            let (old, new) = batch.split_at(kept);
+            self.unsaved = old.iter().chain(new.iter().filter(|write| takes_away(write))).cloned().collect();
+            tracing::error!(%error, unsaved = self.unsaved.len(), "the store failed");
+            self.recorder.metrics().store_failed();
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+/// A session that was in force by intent and not in the tables: it forwarded nothing.
+fn unseen(token: SessionToken, now: KernelNanos) -> EndedSession {
+    EndedSession { token, enforced_at: now, last_forwarded: None }
+}
+
+fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
+    let difference = i128::from(at.0) - i128::from(from.0);
+    i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// Whether a failed write can only be undone by going back to a copy. Sessions are undone by ending them: there may be
+/// very many, and logins are frequent.
+fn needs_copy(input: &Input) -> bool {
+    !matches!(input, Input::Login { .. } | Input::End { .. } | Input::Tick)
+}
+
+fn gives_access(changed: &Changed) -> bool {
+    let Changed { opened, ended, regranted, .. } = changed;
+    let gains = regranted.iter().any(|session| !session.gained.is_empty());
+    let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
+    opened.is_some() || gains || !loses
+}
+
+/// The numbers that are given out next, as they are stored.
+pub(crate) fn counters(gateway: &Gateway) -> Counters {
+    let NextIds { app_set, block, allow_list } = gateway.next_ids();
+    let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
+    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
+}
+
+/// What has to be stored of a change.
+fn writes(gateway: &Gateway, input: &Input, changed: &Changed, before: Option<&Gateway>) -> Vec<Write> {
+    let mut writes: Vec<Write> = changed.ended.iter().map(|ended| Write::RemoveSession(ended.session.token)).collect();
+    match input {
+        Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
+        Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),
+        Input::PutGroup(name) => writes.push(Write::PutGroup(name.clone())),
+        Input::RemoveGroup(name) => {
+            let members = before.into_iter().flat_map(Gateway::users).filter(|user| user.groups.contains(name));
+            let members = members.filter_map(|user| gateway.user(&user.name));
+            writes.extend(members.cloned().map(Write::PutUser));
+            writes.push(Write::RemoveGroup(name.clone()));
+        }
+        Input::PutApp(app) => {
+            if let Some((id, app)) = gateway.app(&app.name) {
+                writes.push(Write::PutApp { app: app.clone(), id });
+            }
+        }
+        Input::RemoveApp(name) => writes.push(Write::RemoveApp(name.clone())),
+        Input::PutPolicy { text, .. } => {
+            writes.push(Write::PutPolicy(StoredPolicy { generation: gateway.generation(), text: text.clone() }));
+        }
+        Input::Login { .. } | Input::End { .. } | Input::Tick => {}
+    }
+    writes.extend(changed.generation.map(Write::SetGeneration));
+    writes
+}

@@ -1,0 +1,155 @@
+//! The core's thread: one request at a time, those that take access away first.
+
+use super::decide::Keeper;
+use super::{Actor, CoreError, Done, Request, State};
+use crate::dataplane::DataPlane;
+use crate::policy::{Input, User};
+use crate::record::Recorder;
+use crate::store::Store;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait. One more is refused as busy.
+const QUEUE: usize = 1024;
+/// The longest time without looking at the clock.
+const TICK: Duration = Duration::from_millis(500);
+
+type Question = Box<dyn FnOnce(&State) + Send>;
+
+enum Message {
+    Change(Actor, Box<Request>, oneshot::Sender<Result<Done, CoreError>>),
+    Read(Question),
+}
+
+/// The way to the core. Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    /// What takes access away. Served first, so that a flood of logins delays no revocation.
+    urgent: mpsc::Sender<Message>,
+    ordinary: mpsc::Sender<Message>,
+}
+
+impl Core {
+    /// Asks for a change, and waits until it is in force and stored.
+    ///
+    /// # Errors
+    /// If it is refused, or could not be stored or applied; see [`CoreError`] for what is in force then.
+    pub async fn change(&self, actor: Actor, request: Request) -> Result<Done, CoreError> {
+        let queue = if takes_access_away(&request) { &self.urgent } else { &self.ordinary };
+        let (answer, answered) = oneshot::channel();
+        put(queue, Message::Change(actor, Box::new(request), answer))?;
+        answered.await.map_err(|_| CoreError::Stopped)?
+    }
+
+    /// Looks at the state. The closure runs on the core's thread and must be quick.
+    ///
+    /// # Errors
+    /// If too many requests are waiting, or the daemon is shutting down.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, CoreError> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |state| {
+            // Whoever asked may have given up meanwhile.
+            let _ = answer.send(look(state));
+        });
+        put(&self.ordinary, Message::Read(question))?;
+        answered.await.map_err(|_| CoreError::Stopped)
+    }
+}
+
+fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError> {
+    queue.try_send(message).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => CoreError::Busy,
+        mpsc::error::TrySendError::Closed(_) => CoreError::Stopped,
+    })
+}
+
+fn takes_access_away(request: &Request) -> bool {
+    match request {
+        Request::Policy(Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_))
+        | Request::RemoveApiToken(_) => true,
+        Request::PutUser { user: User { enabled, .. }, .. } => !enabled,
+        Request::Policy(Input::PutApp(app)) => !app.enabled,
+        _ => false,
+    }
+}
+
+/// Starts the core on a thread of its own. It runs until every [`Core`] is gone.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub fn start(
+    state: State,
+    store: Box<dyn Store>,
+    plane: Box<dyn DataPlane>,
+    recorder: Recorder,
+    boot_id: String,
+) -> std::io::Result<(Core, std::thread::JoinHandle<()>)> {
+    let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
+    let (ordinary, mut messages) = mpsc::channel(QUEUE);
+    let mut keeper = Keeper { state, store, plane, recorder, boot_id, unsaved: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let wait = keeper.until_next_deadline().min(TICK);
+                let message = tokio::select! {
+                    biased;
+                    message = urgent_messages.recv() => message,
+                    message = messages.recv() => message,
+                    () = tokio::time::sleep(wait) => {
+                        keeper.tick();
+                        continue;
+                    }
+                };
+                match message {
+                    Some(message) => keeper.serve(message),
+                    None => break,
+                }
+            }
+        });
+    })?;
+    Ok((Core { urgent, ordinary }, thread))
+}
+
+impl Keeper {
+    fn serve(&mut self, message: Message) {
+        match message {
+            Message::Change(actor, request, answer) => {
+                let outcome = self.handle(&actor, *request);
+                // Whoever asked may have given up meanwhile; the change stands.
+                let _ = answer.send(outcome);
+            }
+            Message::Read(question) => question(&self.state),
+        }
+        self.recorder.metrics().state(&self.state.gateway);
+    }
+
+    fn until_next_deadline(&self) -> Duration {
+        let next = self.state.gateway.next_deadline();
+        next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())))
+    }
+
+    /// Ends what is past its deadline, cleans up, and tries again what could not be stored.
+    fn tick(&mut self) {
+        let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
+        if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
+            tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
+        }
+        self.plane.sweep();
+        if !self.unsaved.is_empty() && self.save(Vec::new()).is_ok() {
+            tracing::info!("the store works again; everything is saved");
+        }
+        self.recorder.metrics().state(&self.state.gateway);
+    }
+}
+
+impl Actor {
+    /// The daemon itself.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { name: "local".into(), address: None }
+    }
+}

@@ -1,0 +1,407 @@
+//! Putting the parts together: the only file that knows everyone.
+//!
+//! Order of a start: read the configuration, open the state, take the listening sockets; then load the programs and
+//! bring the tables from whatever is in them to what should be; only then let the programs judge, and answer requests.
+//! Whatever fails before the programs are attached leaves an older daemon's enforcement as it was. A stop leaves
+//! programs, tables and links in the kernel: enforcement goes on.
+
+mod bootstrap;
+mod views;
+mod whereabouts;
+
+use crate::api::certificate::{Certificate, CertificateError};
+use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
+use crate::api::{self, Context, Readiness};
+use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
+use crate::core::{self, State};
+use crate::dataplane::attach::{Attached, GuardedInterface};
+use crate::dataplane::services::{Offer, Services, offered, own_addresses};
+use crate::dataplane::{DataPlane as _, DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
+use crate::identity::Accounts;
+use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
+use crate::record::{AccessLog, Guarded, Metrics, Recorder, Sink, follow};
+use crate::store::{Counters, FileStore, Store, StoreError, Stored, Write};
+use crate::wire::Moment;
+use gateway_common::Packet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often the gateway's own addresses are looked at.
+const OWN_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often messages of the kernel programs are read.
+const KERNEL_LOG: Duration = Duration::from_millis(250);
+/// How long open requests may take when the daemon stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why the daemon could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state could not be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    DataPlane(#[from] DataPlaneError),
+    /// The tables are too small for what is stored.
+    #[error("the stored apps do not fit: {0}")]
+    Capacity(crate::policy::Refusal),
+    /// The API could not be served.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// There is no usable certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A file or folder could not be read or written.
+    #[error("`{path}`: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What a new gateway begins with is not valid.
+    #[error("{0}")]
+    FirstStart(String),
+    /// The system refused something else.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Two metrics have the same name, which is a mistake in the program.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl DaemonError {
+    /// Whether the configuration, or a file that it names, is what has to be changed.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::FirstStart(_) | Self::Certificate(_) | Self::DataPlane(DataPlaneError::ZonesCollide(..)))
+    }
+}
+
+/// Checks the files that the configuration names, without touching anything.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(config: &Config) -> Result<(), DaemonError> {
+    bootstrap::read(&config.first_start)?;
+    if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
+        Certificate::load(chain, key)?.into_config()?;
+    }
+    Ok(())
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
+    move |source| DaemonError::System { what, source }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Why it could not start.
+pub async fn run(config: Config) -> Result<(), DaemonError> {
+    let started_at = OffsetDateTime::now_utc();
+    let guarded = interfaces::find(&wanted(&config))?;
+    let mut store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
+    let stored = store.load()?;
+    let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
+    let first = if is_new { bootstrap::read(&config.first_start)? } else { bootstrap::First::default() };
+    let server = listen(&config)?;
+    let log = access_log(&config)?;
+
+    let mut plane = KernelDataPlane::open(&config.bpffs, config.capacity, config.records.events_per_window())?;
+    let kernel_log = kernel_log(&mut plane);
+    let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
+    let metrics = Metrics::new()?;
+    let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
+    let (state, changes) = restore(stored, &plane, &guarded, &boot_id)?;
+    store.commit(&changes)?;
+    metrics.drifted(reconcile(&mut plane, &state)?);
+    recorder.knows(&state.gateway);
+    metrics.watch(&recorder, guarded.iter().map(named).collect())?;
+
+    let mut services = Services::open(plane.pins())?;
+    services.manage_from(&config.api.management)?;
+    let offers = offers(&config);
+    serve(&mut services, &offers)?;
+    let attached = plane.guard(&guarded)?;
+    announce(&attached);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let zones = guarded.iter().map(|interface| (interface.index, interface.zone)).collect();
+    let events = monitor::events(plane.pins())?;
+    let follower = follow(recorder.clone(), events, config.records.denial_window, zones, Arc::clone(&stop))
+        .map_err(system("the events thread cannot be started"))?;
+    let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id)
+        .map_err(system("the core's thread cannot be started"))?;
+    bootstrap::begin(&core, &config, first).await?;
+
+    let (ready, readiness) = watch::channel(Readiness::Ready);
+    let views = views::KernelViews::new(core.clone(), recorder.clone(), guarded.clone(), attached, started_at);
+    let handle = server.handle();
+    let router = api::router(Context {
+        core: core.clone(),
+        views: Arc::new(views),
+        resolver: Arc::new(whereabouts::KernelResolver { guarded }),
+        readiness,
+        metrics: metrics.registry(),
+        open_metrics: config.api.metrics == MetricsAccess::Management,
+        management: config.api.management.clone(),
+        session_lifetime: config.login.session,
+        throttle: Default::default(),
+        clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
+        recorder,
+    });
+    let serving = tokio::spawn({
+        let handle = handle.clone();
+        async move { server.run(router, &handle).await }
+    });
+    let addresses = tokio::spawn(watch_addresses(services, offers));
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let outcome = until_stopped(&config, &handle, &log, serving).await;
+    notify(&[sd_notify::NotifyState::Stopping]);
+    ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
+    addresses.abort();
+    kernel_log.abort();
+    drop(core);
+    stop.store(true, Ordering::Relaxed);
+    let threads = tokio::task::spawn_blocking(move || (keeper.join(), follower.join())).await;
+    if !matches!(threads, Ok((Ok(()), Ok(())))) {
+        tracing::error!("a thread of the daemon has panicked");
+    }
+    outcome
+}
+
+/// Waits for signals: stop on TERM and INT; on HUP open the access log and the certificate anew.
+async fn until_stopped(
+    config: &Config,
+    handle: &ServerHandle,
+    log: &AccessLog,
+    mut serving: tokio::task::JoinHandle<Result<(), ServerError>>,
+) -> Result<(), DaemonError> {
+    let on = |kind| signal(kind).map_err(system("signals cannot be received"));
+    let (mut terminate, mut interrupt, mut hangup) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                log.reopen();
+                match tls(config) {
+                    Ok(tls) => handle.renew(tls),
+                    Err(error) => tracing::error!(%error, "the certificate could not be renewed; the old one stays"),
+                }
+                tracing::info!("access log and certificate opened anew");
+            }
+            served = &mut serving => {
+                return match served {
+                    Ok(outcome) => outcome.map_err(DaemonError::from),
+                    Err(error) => Err(system("the API has ended")(std::io::Error::other(error))),
+                };
+            }
+        }
+    }
+    tracing::info!("stopping; programs and tables stay in the kernel");
+    handle.shut_down(GRACE);
+    match serving.await {
+        Ok(outcome) => outcome.map_err(DaemonError::from),
+        Err(error) => Err(system("the API has ended")(std::io::Error::other(error))),
+    }
+}
+
+/// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
+/// be removed from the store.
+fn restore(
+    stored: Stored,
+    plane: &KernelDataPlane,
+    guarded: &[GuardedInterface],
+    boot_id: &str,
+) -> Result<(State, Vec<Write>), DaemonError> {
+    let mut changes = Vec::new();
+    let mut sessions = Vec::new();
+    let mut accounts =
+        Accounts { passwords: stored.passwords, tokens: by_id(stored.tokens), session_secrets: Default::default() };
+    for found in stored.sessions {
+        let token = found.session.token;
+        if found.boot_id == boot_id && is_guarded(&found.session, guarded) {
+            accounts.session_secrets.insert(token, found.secret);
+            sessions.push(found.session);
+        } else {
+            tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            changes.push(Write::RemoveSession(token));
+        }
+    }
+    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
+    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
+    let next_ids = next_ids.above(&plane.actual()?);
+    let restored = Restored {
+        users: stored.users,
+        groups: stored.groups,
+        apps: stored.apps,
+        app_ids: stored.app_ids,
+        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
+        generation: stored.generation,
+        sessions,
+        next_ids,
+    };
+    let (gateway, problems) =
+        Gateway::restore(restored, plane.capacities(), clock::boot()).map_err(DaemonError::Capacity)?;
+    for problem in problems {
+        tracing::warn!(%problem, "not everything that was stored is in force");
+        match problem {
+            Problem::Session(ended) => {
+                let Ended { session, .. } = *ended;
+                changes.push(Write::RemoveSession(session.token));
+            }
+            Problem::Refused { token, .. } => changes.push(Write::RemoveSession(token)),
+            Problem::Membership { .. } | Problem::App { .. } | Problem::Policy(_) => {}
+        }
+    }
+    changes.push(Write::SetCounters(core::counters(&gateway)));
+    Ok((State { gateway, accounts }, changes))
+}
+
+fn by_id<T>(tokens: Vec<crate::identity::ApiToken>) -> T
+where
+    T: FromIterator<(crate::identity::TokenId, crate::identity::ApiToken)>,
+{
+    tokens.into_iter().map(|token| (token.id.clone(), token)).collect()
+}
+
+fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
+    guarded.iter().any(|interface| {
+        interface.index == session.source.interface
+            && interface.zone == session.source.zone
+            && interface.name == session.source.interface_name
+    })
+}
+
+/// Brings the tables to what should be in them, by difference. Returns how many entries were not so.
+fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
+    let plan = Plan::between(&plane.actual()?, state.gateway.tables());
+    plane.apply(&plan)?;
+    Ok(plan.steps.len())
+}
+
+fn wanted(config: &Config) -> Vec<interfaces::Wanted> {
+    let wanted = |interface: &InterfaceConfig| {
+        let InterfaceConfig { name, zone, xdp } = interface.clone();
+        interfaces::Wanted { name, zone, mode: xdp }
+    };
+    config.interfaces.iter().map(wanted).collect()
+}
+
+fn named(interface: &GuardedInterface) -> Guarded {
+    Guarded { name: interface.name.clone(), index: interface.index }
+}
+
+fn announce(attached: &[Attached]) {
+    for Attached { interface, mode, adopted } in attached {
+        tracing::info!(interface, xdp = mode, adopted, "guarding");
+    }
+}
+
+fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
+    let certificate = match (&config.api.certificate, &config.api.key) {
+        (Some(chain), Some(key)) => Certificate::load(chain, key)?,
+        _ => {
+            let listen = config.api.listen.iter().chain(&config.login.listen);
+            let mut names: Vec<String> =
+                listen.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()).collect();
+            names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+            names.push("localhost".into());
+            names.sort();
+            names.dedup();
+            Certificate::load_or_make(&config.state.join("api.crt"), &config.state.join("api.key"), &names)?
+        }
+    };
+    certificate.into_config()
+}
+
+fn listen(config: &Config) -> Result<Server, DaemonError> {
+    let addresses: Vec<SocketAddr> = config.api.listen.iter().chain(&config.login.listen).copied().collect();
+    Ok(Server::bind(ListenerConfig { addresses, tls: tls(config)?, limits: Default::default() })?)
+}
+
+fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
+    let sink = match &config.records.access_log {
+        None => Sink::Nowhere,
+        Some(path) if path.as_os_str() == "-" => Sink::Stdout,
+        Some(path) => Sink::File(path.clone()),
+    };
+    AccessLog::start(sink).map_err(system("the access log cannot be opened"))
+}
+
+/// What the programs themselves say, into the daemon's log.
+fn kernel_log(plane: &mut KernelDataPlane) -> tokio::task::JoinHandle<()> {
+    let logger = aya_log::EbpfLogger::init(plane.ebpf());
+    tokio::spawn(async move {
+        let mut logger = match logger {
+            Ok(logger) => logger,
+            Err(error) => return tracing::warn!(%error, "messages of the kernel programs cannot be read"),
+        };
+        let mut interval = tokio::time::interval(KERNEL_LOG);
+        loop {
+            interval.tick().await;
+            logger.flush();
+        }
+    })
+}
+
+/// The gateway's services, as the programs must know them.
+fn offers(config: &Config) -> Vec<Offer> {
+    let tcp = |address: &SocketAddr, is_management| Offer {
+        protocol: Packet::TCP,
+        port: address.port(),
+        is_management,
+        addresses: if address.ip().is_unspecified() { Vec::new() } else { vec![address.ip()] },
+    };
+    let api = config.api.listen.iter().map(|address| tcp(address, true));
+    let login = config.login.listen.iter().map(|address| tcp(address, false));
+    let others = config.services.iter().map(|service| Offer {
+        protocol: match service.protocol {
+            Transport::Tcp => Packet::TCP,
+            Transport::Udp => Packet::UDP,
+        },
+        port: service.port,
+        is_management: service.access == Access::Management,
+        addresses: service.addresses.clone(),
+    });
+    api.chain(login).chain(others).collect()
+}
+
+fn serve(services: &mut Services, offers: &[Offer]) -> Result<bool, DaemonError> {
+    let own = own_addresses().map_err(|errno| system("own addresses cannot be read")(errno.into()))?;
+    Ok(services.serve(&offered(&own, offers))?)
+}
+
+/// Follows the addresses of the host, which come and go.
+async fn watch_addresses(mut services: Services, offers: Vec<Offer>) {
+    let mut interval = tokio::time::interval(OWN_ADDRESSES);
+    loop {
+        interval.tick().await;
+        match serve(&mut services, &offers) {
+            Ok(true) => tracing::info!("the gateway's own addresses have changed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the gateway's own addresses could not be told to the programs"),
+        }
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}

@@ -1,0 +1,146 @@
+//! What the API shows past the core: flows, drops, the gateway at a glance.
+
+use crate::api::{FlowFilter, Later, ViewError, Views};
+use crate::core::Core;
+use crate::dataplane::attach::{Attached, GuardedInterface};
+use crate::dataplane::clock::WallClock;
+use crate::record::{Recorder, TrackedFlow};
+use crate::wire::{Drops, Flow, FlowState, Interface, Status, TableUse};
+use gateway_common::KernelNanos;
+use gateway_common::abi::FlowKey;
+use time::OffsetDateTime;
+
+/// Reads the kernel's counters and the records.
+pub(super) struct KernelViews {
+    core: Core,
+    recorder: Recorder,
+    guarded: Vec<GuardedInterface>,
+    attached: Vec<Attached>,
+    started_at: OffsetDateTime,
+}
+
+impl KernelViews {
+    pub(super) fn new(
+        core: Core,
+        recorder: Recorder,
+        guarded: Vec<GuardedInterface>,
+        attached: Vec<Attached>,
+        started_at: OffsetDateTime,
+    ) -> Self {
+        Self { core, recorder, guarded, attached, started_at }
+    }
+
+    fn matching_flows(&self, filter: &FlowFilter) -> Vec<Flow> {
+        let clock = WallClock::now();
+        let mut flows: Vec<Flow> = Vec::new();
+        for (key, tracked) in self.recorder.open_flows() {
+            let flow = self.flow(&key, &tracked, &clock);
+            let matches = |wanted: Option<String>, found: Option<&String>| wanted.is_none_or(|wanted| Some(&wanted) == found);
+            if matches(filter.session.map(|token| token.to_string()), Some(&flow.token))
+                && matches(filter.user.as_ref().map(ToString::to_string), flow.user.as_ref())
+                && matches(filter.app.as_ref().map(ToString::to_string), flow.app.as_ref())
+            {
+                flows.push(flow);
+            }
+        }
+        flows.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.client.cmp(&b.client)));
+        flows.truncate(filter.limit);
+        flows
+    }
+
+    fn flow(&self, key: &FlowKey, tracked: &TrackedFlow, clock: &WallClock) -> Flow {
+        let copy = self.recorder.monitor().and_then(|monitor| monitor.flow(key)).unwrap_or(tracked.copy);
+        let (user, app) = self.recorder.names_of(copy.token, copy.app);
+        Flow {
+            token: crate::policy::SessionToken(copy.token).to_string(),
+            user,
+            app,
+            client: key.client.to_string(),
+            client_port: u16::from_be_bytes(key.client_port),
+            destination: key.app.to_string(),
+            port: u16::from_be_bytes(key.app_port),
+            protocol: crate::record::protocol(key.protocol),
+            packets_from_client: copy.to_app_packets,
+            bytes_from_client: copy.to_app_bytes,
+            packets_to_client: copy.to_client_packets,
+            bytes_to_client: copy.to_client_bytes,
+            opened_at: clock.at(KernelNanos(copy.opened_at)),
+            last_seen: clock.at(KernelNanos(copy.last_seen)),
+            state: match (copy.ends, copy.to_client_packets) {
+                (0, 0) => FlowState::Opening,
+                (0, _) => FlowState::Open,
+                _ => FlowState::Closing,
+            },
+        }
+    }
+
+    fn drop_counters(&self) -> Result<Vec<Drops>, ViewError> {
+        let unreadable = |_| ViewError("the counters of the programs");
+        let Some(monitor) = self.recorder.monitor() else { return Ok(Vec::new()) };
+        let mut drops = Vec::new();
+        for interface in &self.guarded {
+            let counters = monitor.interface(interface.index).map_err(unreadable)?.unwrap_or_default();
+            let counted = counters.drops.into_iter().filter(|(_, packets)| *packets != 0);
+            drops.extend(counted.map(|(reason, packets)| Drops::of(&interface.name, reason, packets)));
+        }
+        Ok(drops)
+    }
+
+    async fn glance(&self) -> Result<Status, ViewError> {
+        let flows = self.recorder.open_flows().len();
+        let counts = self.core.read(move |state| {
+            let (gateway, tables, room) = (&state.gateway, state.gateway.tables(), state.gateway.capacities());
+            let table = |table: &str, entries, capacity| TableUse { table: table.into(), entries, capacity };
+            let tables = vec![
+                table("sessions", tables.sessions.len(), room.sessions),
+                table("flows", flows, room.flows),
+                table("app_prefixes", tables.app_prefixes.len(), room.app_prefixes),
+                table("app_ports", tables.apps.len(), room.app_ports),
+                table("grants", tables.grants.len(), room.grants),
+                table("apps", gateway.app_ids().len(), room.apps),
+            ];
+            (gateway.generation().0, gateway.users().len(), gateway.apps().count(), gateway.sessions().len(), tables)
+        });
+        let (policy_generation, users, apps, sessions, tables) =
+            counts.await.map_err(|_| ViewError("the state of the gateway"))?;
+        let events_lost = self.recorder.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
+        let interfaces = self.attached.iter().map(|attached| self.interface(attached)).collect();
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: self.started_at,
+            policy_generation,
+            users,
+            apps,
+            sessions,
+            interfaces,
+            tables,
+            drift_entries: self.recorder.metrics().drift(),
+            events_lost,
+        })
+    }
+
+    fn interface(&self, attached: &Attached) -> Interface {
+        let guarded = self.guarded.iter().find(|guarded| guarded.name == attached.interface);
+        Interface {
+            name: attached.interface.clone(),
+            zone: guarded.map(|guarded| guarded.zone_name.clone()).unwrap_or_default(),
+            mode: "enforce".into(),
+            xdp: attached.mode.into(),
+            attached: true,
+        }
+    }
+}
+
+impl Views for KernelViews {
+    fn flows(&self, filter: FlowFilter) -> Later<'_, Result<Vec<Flow>, ViewError>> {
+        Box::pin(async move { Ok(self.matching_flows(&filter)) })
+    }
+
+    fn drops(&self) -> Later<'_, Result<Vec<Drops>, ViewError>> {
+        Box::pin(async { self.drop_counters() })
+    }
+
+    fn status(&self) -> Later<'_, Result<Status, ViewError>> {
+        Box::pin(self.glance())
+    }
+}

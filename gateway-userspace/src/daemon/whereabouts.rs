@@ -1,0 +1,37 @@
+//! Where a peer of the API is, with the names that go with it.
+
+use crate::api::{Later, SourceError, SourceResolver};
+use crate::dataplane::attach::GuardedInterface;
+use crate::dataplane::neighbours::{NeighbourError, locate};
+use crate::policy::Source;
+use std::net::IpAddr;
+
+/// Asks the kernel.
+pub(super) struct KernelResolver {
+    pub(super) guarded: Vec<GuardedInterface>,
+}
+
+impl KernelResolver {
+    async fn source(&self, peer: IpAddr) -> Result<Source, SourceError> {
+        let found = locate(peer, &self.guarded).await.map_err(|error| match error {
+            NeighbourError::NotGuarded(address) => SourceError::NotGuarded(address),
+            NeighbourError::Unresolved(address) => SourceError::NoNeighbour(address),
+            error @ (NeighbourError::Netlink(_) | NeighbourError::Socket(_)) => SourceError::System(error.to_string()),
+        })?;
+        let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
+        Ok(Source {
+            address: peer,
+            zone,
+            zone_name,
+            interface: index,
+            interface_name: name,
+            mac: found.mac,
+        })
+    }
+}
+
+impl SourceResolver for KernelResolver {
+    fn resolve(&self, peer: IpAddr) -> Later<'_, Result<Source, SourceError>> {
+        Box::pin(self.source(peer))
+    }
+}

@@ -1,0 +1,73 @@
+//! Finding the interfaces that are to be guarded.
+
+use super::DataPlaneError;
+use super::attach::{GuardedInterface, XdpChoice};
+use std::collections::BTreeMap;
+
+/// `/sys/class/net/<name>/type` of interfaces whose frames begin with an Ethernet header.
+const ARPHRD_ETHER: &str = "1";
+
+/// An interface that is to be guarded, by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// Its zone's name.
+    pub zone: String,
+    /// Which XDP mode to use.
+    pub mode: XdpChoice,
+}
+
+/// Looks the interfaces up.
+///
+/// # Errors
+/// If one does not exist, there are too many, or the names of two zones have the same number.
+pub fn find(wanted: &[Wanted]) -> Result<Vec<GuardedInterface>, DataPlaneError> {
+    let most = gateway_common::abi::Interface::LIMIT as usize - 1;
+    if wanted.len() > most {
+        return Err(DataPlaneError::TooManyInterfaces(wanted.len()));
+    }
+    let mut zones: BTreeMap<u32, &str> = BTreeMap::new();
+    for interface in wanted {
+        let other = zones.insert(zone_number(&interface.zone), &interface.zone);
+        if let Some(other) = other.filter(|other| *other != interface.zone) {
+            return Err(DataPlaneError::ZonesCollide(interface.zone.clone(), other.to_owned()));
+        }
+    }
+    wanted.iter().map(find_one).collect()
+}
+
+fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
+    let Wanted { name, zone, mode } = wanted;
+    let unknown = || DataPlaneError::UnknownInterface(name.clone());
+    let index = nix::net::if_::if_nametoindex(name.as_str()).map_err(|_| unknown())?;
+    let kind = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
+    // Where /sys shows another namespace's interfaces, Ethernet is what there is.
+    let has_link_layer = kind.map_or(true, |kind| kind.trim() == ARPHRD_ETHER);
+    Ok(GuardedInterface { name: name.clone(), index, zone: zone_number(zone), zone_name: zone.clone(), has_link_layer, mode: *mode })
+}
+
+/// The number of a zone: the same at every start, because tables outlive the daemon. FNV-1a.
+#[must_use]
+pub fn zone_number(name: &str) -> u32 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_interface_is_refused_by_name() {
+        let wanted = Wanted { name: "none0".into(), zone: "lan".into(), mode: Default::default() };
+        let error = find(&[wanted]).unwrap_err().to_string();
+        assert_eq!(error, "interface `none0` does not exist; see `ip link` for those that do");
+    }
+
+    #[test]
+    fn zones_keep_their_numbers() {
+        assert_eq!(zone_number("lan"), zone_number("lan"));
+        assert_ne!(zone_number("lan"), zone_number("wan"));
+    }
+}

@@ -1,0 +1,134 @@
+//! Telling the programs which addresses are the gateway's own, and who may reach which service at them.
+
+use super::{DataPlaneError, ignore_missing, table, translate};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{HashMap, LpmTrie, Map, MapData};
+use gateway_common::abi::{ServiceKey, map};
+use ipnet::IpNet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+/// The two maps about the gateway itself.
+pub struct Services {
+    services: HashMap<MapData, ServiceKey, u32>,
+    management: LpmTrie<MapData, [u8; 16], u32>,
+}
+
+/// What the gateway offers on guarded interfaces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The port; not 0.
+    pub port: u16,
+    /// Whether only management prefixes may reach it.
+    pub is_management: bool,
+    /// At which of the gateway's addresses; empty for all of them.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The table that these offers make at these own addresses.
+#[must_use]
+pub fn offered(own: &BTreeSet<IpAddr>, offers: &[Offer]) -> BTreeMap<ServiceKey, u32> {
+    let mut table: BTreeMap<ServiceKey, u32> =
+        own.iter().map(|address| (ServiceKey::own((*address).into()), ServiceKey::OWN_ADDRESS)).collect();
+    for offer in offers {
+        let at = own.iter().filter(|address| offer.addresses.is_empty() || offer.addresses.contains(address));
+        let flags = if offer.is_management { ServiceKey::MANAGEMENT } else { ServiceKey::OPEN };
+        for address in at {
+            *table.entry(ServiceKey::new((*address).into(), offer.protocol, offer.port)).or_default() |= flags;
+        }
+    }
+    table
+}
+
+/// Every address of this host's interfaces.
+///
+/// # Errors
+/// If the system does not tell.
+pub fn own_addresses() -> nix::Result<BTreeSet<IpAddr>> {
+    let interfaces = nix::ifaddrs::getifaddrs()?;
+    Ok(interfaces.filter_map(|interface| address(&interface.address?)).collect())
+}
+
+fn address(address: &nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip())))
+}
+
+impl Services {
+    /// Opens the maps pinned in this folder.
+    ///
+    /// # Errors
+    /// If one of them is not there.
+    pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
+        let pinned = |name: &'static str| MapData::from_pin(pins.join(name)).map_err(table(name));
+        Ok(Self {
+            services: HashMap::try_from(Map::HashMap(pinned(map::SERVICES)?)).map_err(table(map::SERVICES))?,
+            management: LpmTrie::try_from(Map::LpmTrie(pinned(map::MANAGEMENT)?)).map_err(table(map::MANAGEMENT))?,
+        })
+    }
+
+    /// Makes the programs know exactly these addresses and services. Returns whether anything changed.
+    ///
+    /// # Errors
+    /// If the table cannot be written.
+    pub fn serve(&mut self, wanted: &BTreeMap<ServiceKey, u32>) -> Result<bool, DataPlaneError> {
+        let known: BTreeMap<ServiceKey, u32> = self.services.iter().flatten().collect();
+        for key in known.keys().filter(|key| !wanted.contains_key(key)) {
+            ignore_missing(self.services.remove(key)).map_err(table(map::SERVICES))?;
+        }
+        for (key, flags) in wanted.iter().filter(|(key, flags)| known.get(key) != Some(flags)) {
+            self.services.insert(key, flags, 0).map_err(table(map::SERVICES))?;
+        }
+        Ok(known != *wanted)
+    }
+
+    /// Makes the programs let exactly these prefixes reach the management services.
+    ///
+    /// # Errors
+    /// If the table cannot be written.
+    pub fn manage_from(&mut self, prefixes: &[IpNet]) -> Result<(), DataPlaneError> {
+        let wanted: Vec<Key<[u8; 16]>> = prefixes.iter().map(translate::management).collect();
+        let is_wanted = |key: &Key<[u8; 16]>| {
+            wanted.iter().any(|other| other.prefix_len() == key.prefix_len() && other.data() == key.data())
+        };
+        let known: Vec<_> = self.management.keys().flatten().collect();
+        for key in known.iter().filter(|key| !is_wanted(key)) {
+            ignore_missing(self.management.remove(key)).map_err(table(map::MANAGEMENT))?;
+        }
+        for key in &wanted {
+            self.management.insert(key, 1, 0).map_err(table(map::MANAGEMENT))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_common::Packet;
+
+    #[test]
+    fn offers_are_made_at_own_addresses_only() {
+        let own: BTreeSet<IpAddr> = ["10.0.0.1", "fd00::1"].map(|text| text.parse().unwrap()).into();
+        let offer = |port, is_management, addresses: &[&str]| Offer {
+            protocol: Packet::TCP,
+            port,
+            is_management,
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let offers = [offer(443, false, &[]), offer(22, true, &["10.0.0.1"]), offer(80, false, &["192.0.2.9"])];
+        let table = offered(&own, &offers);
+        let at = |address: &str, port| {
+            let address = address.parse::<IpAddr>().unwrap().into();
+            table.get(&ServiceKey::new(address, if port == 0 { 0 } else { Packet::TCP }, port)).copied()
+        };
+        assert_eq!(at("10.0.0.1", 0), Some(ServiceKey::OWN_ADDRESS));
+        assert_eq!(at("fd00::1", 443), Some(ServiceKey::OPEN));
+        assert_eq!(at("10.0.0.1", 22), Some(ServiceKey::MANAGEMENT));
+        assert_eq!(at("fd00::1", 22), None);
+        assert_eq!(at("192.0.2.9", 80), None);
+    }
+}

@@ -1,0 +1,230 @@
+use super::*;
+use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
+use cedar_policy::{Context, Request};
+use std::collections::BTreeSet;
+
+fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
+    Subject {
+        user: UserName::new("ada").unwrap(),
+        groups: groups.iter().map(|name| GroupName::new(name).unwrap()).collect(),
+        factors: factors.iter().copied().collect(),
+        source: "10.9.0.7".parse().unwrap(),
+        zone: "branch".into(),
+    }
+}
+
+fn app(name: &str, labels: &[&str]) -> App {
+    App {
+        name: AppName::new(name).unwrap(),
+        description: String::new(),
+        prefixes: BTreeSet::new(),
+        services: BTreeSet::new(),
+        labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        enabled: true,
+    }
+}
+
+fn judged(text: &str) -> Judged {
+    let policies = PolicySet::parse(text).expect("valid policies");
+    policies.decide(&subject(&["finance", "staff"], &[Factor::Password]), &app("payroll", &["pci"]))
+}
+
+fn permits(text: &str) -> bool {
+    judged(text).decision.permit
+}
+
+/// The errors as a person reads them.
+fn errors(text: &str) -> Vec<String> {
+    let errors = PolicySet::parse(text).expect_err("invalid policies");
+    errors.iter().map(|e| format!("{e} ({})", e.hint.as_deref().unwrap_or("-"))).collect()
+}
+
+#[test]
+fn the_schema_parses_and_requests_fit_it() {
+    let kinds = kinds().expect("the schema parses");
+    let user = EntityUid::from_str(r#"User::"ada""#).unwrap();
+    let app = EntityUid::from_str(r#"App::"payroll""#).unwrap();
+    let context =
+        r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}}}"#;
+    let context = Context::from_json_str(context, Some((&kinds.schema, &kinds.connect))).unwrap();
+    Request::new(user, kinds.connect.clone(), app, context, Some(&kinds.schema)).expect("fits");
+}
+
+#[test]
+fn nothing_is_permitted_by_default() {
+    assert_eq!(judged(""), Judged { decision: Decision::deny(vec![]), faults: Faults::new() });
+    assert!(!permits(r#"permit (principal in Group::"hr", action, resource);"#));
+}
+
+#[test]
+fn a_policy_permits_by_group_app_label_context_and_user() {
+    for condition in [
+        "true",
+        "!context.mfa",
+        r#"context.factors.contains("password")"#,
+        r#"context.source.isInRange(ip("10.9.0.0/16"))"#,
+        r#"context.zone == "branch""#,
+        r#"resource.labels.contains("pci")"#,
+        r#"principal == User::"ada""#,
+        r#"principal in Group::"staff""#,
+    ] {
+        let text = format!(
+            r#"permit (principal in Group::"finance", action == Action::"connect", resource == App::"payroll") when {{ {condition} }};"#
+        );
+        assert!(permits(&text), "{condition}");
+        assert!(!permits(&text.replace("when", "unless")), "unless {condition}");
+    }
+}
+
+#[test]
+fn a_passkey_counts_as_two_factors() {
+    for (factors, expected) in [
+        (&[Factor::Password][..], false),
+        (&[Factor::Totp], false),
+        (&[Factor::Password, Factor::Totp], true),
+        (&[Factor::Passkey], true),
+        (&[], false),
+    ] {
+        assert_eq!(subject(&[], factors).has_mfa(), expected, "{factors:?}");
+    }
+}
+
+#[test]
+fn forbid_beats_permit_and_is_named() {
+    let text = r#"
+        permit (principal, action, resource);
+        @id("no-passwords") forbid (principal, action, resource) unless { context.mfa };
+    "#;
+    assert_eq!(judged(text).decision, Decision::deny(vec!["no-passwords".into()]));
+}
+
+#[test]
+fn a_permit_names_its_policies_in_the_order_of_the_text() {
+    let text = r#"permit (principal in Group::"staff", action, resource);
+        @id("books") permit (principal in Group::"finance", action, resource == App::"payroll");"#;
+    assert_eq!(judged(text).decision.policies, ["policy0", "books"]);
+}
+
+#[test]
+fn the_most_generous_permit_bounds_the_age_of_authentication() {
+    let strict = r#"@reauthenticate("1h") permit (principal, action, resource);"#;
+    let lax = r#"@reauthenticate("8h") permit (principal, action, resource == App::"payroll");"#;
+    let hour = 3_600_000_000_000;
+    assert_eq!(judged(strict).decision.max_authentication_age, Some(hour));
+    assert_eq!(judged(&format!("{strict}{lax}")).decision.max_authentication_age, Some(8 * hour));
+    let unlimited = format!("{strict} permit (principal, action, resource);");
+    assert_eq!(judged(&unlimited).decision.max_authentication_age, None);
+}
+
+#[test]
+fn a_policy_that_fails_denies_and_is_reported() {
+    let text = r#"permit (principal, action, resource);
+        @id("sum") permit (principal, action, resource) when { 9223372036854775807 + 1 > 0 };"#;
+    let Judged { decision, faults } = judged(text);
+    assert_eq!(decision, Decision::deny(vec!["sum".into()]));
+    assert!(faults["sum"].contains("overflow"), "{faults:?}");
+}
+
+#[test]
+fn a_disabled_app_is_denied_whatever_policies_say() {
+    let policies = PolicySet::parse("permit (principal, action, resource);").unwrap();
+    let off = App { enabled: false, ..app("payroll", &[]) };
+    let decision = policies.decide(&subject(&[], &[]), &off).decision;
+    assert_eq!(decision, Decision::deny(vec![Decision::APP_DISABLED.into()]));
+}
+
+#[test]
+fn errors_are_told_all_at_once_with_place_and_hint() {
+    let text = "permit (principal, action, resource)\nwhen { context.mfaa };\n\n// ünïcode\n@id(\"b\") permit (principal in Grupp::\"x\", action == Action::\"conect\", resource);";
+    assert_eq!(
+        errors(text),
+        [
+            "2:8: attribute `mfaa` in context for Action::\"connect\" not found (did you mean `mfa`?)",
+            "5:31: unrecognized entity type `Grupp` (did you mean `Group`?)",
+            "5:53: unrecognized action `Action::\"conect\"` (did you mean `Action::\"connect\"`?)",
+        ]
+    );
+    let named = PolicySet::parse(text).unwrap_err();
+    assert_eq!(named.iter().map(|e| e.policy.as_deref()).collect::<Vec<_>>(), [Some("policy0"), Some("b"), Some("b")]);
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    let found = errors("permit (principal, action, resource)\nwhen { context.mfa ;");
+    assert!(found[0].starts_with("2:20: unexpected token `;`"), "{found:?}");
+    assert!(
+        errors("permit (principal, action, resource);\nallow (principal, action, resource);")[0].starts_with("2:1:")
+    );
+}
+
+#[test]
+fn types_are_checked() {
+    for condition in
+        [r#"context.mfa == "yes""#, "context.zone > 3", "resource.labels", r#"context.source == ip("10.0.0.0/33")"#]
+    {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        assert!(PolicySet::parse(&text).is_err(), "{condition}");
+    }
+}
+
+#[test]
+fn annotations_that_mean_something_are_checked() {
+    let permit = "permit (principal, action, resource);";
+    for (text, expected) in [
+        (format!("{permit}\n@reauthenticate(\"8 hours\") {permit}"), "2:1: `8 hours` is not an age"),
+        (
+            "@reauthenticate(\"8h\") forbid (principal, action, resource);".to_owned(),
+            "1:1: `@reauthenticate` has a meaning on `permit` only",
+        ),
+        (format!("@id(\"a\") {permit}\n@owner(\"me\") @id(\"a\") {permit}"), "2:14: two policies are named `a`"),
+        (format!("@id(\"\") {permit}"), "1:1: the name of a policy is empty"),
+        ("permit (principal == ?principal, action, resource);".to_owned(), "1:1: templates are not supported"),
+    ] {
+        let found = errors(&text);
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+    assert!(PolicySet::parse(&format!("@owner(\"net\") @ticket(\"N-1\") @description(\"all\") {permit}")).is_ok());
+}
+
+#[test]
+fn undefined_names_and_impossible_policies_are_warnings() {
+    let text = r#"permit (principal in Group::"finanse", action, resource == App::"payroll");
+permit (principal, action, resource == App::"Crm") unless { principal in Group::"zebra" };
+permit (principal, action, resource) when { context.mfa && false };"#;
+    let (groups, apps) =
+        ([GroupName::new("finance").unwrap()], ["payroll", "crm"].map(|name| AppName::new(name).unwrap()));
+    let found = PolicySet::parse(text).unwrap().warnings(&groups, &apps);
+    let found: Vec<_> = found.iter().map(|w| format!("{w} ({})", w.hint.as_deref().unwrap_or("-"))).collect();
+    assert_eq!(found[0], "1:22: group `finanse` is not defined (did you mean `finance`?)");
+    assert_eq!(found[1], "2:40: app `Crm` is not defined (did you mean `crm`?)");
+    assert_eq!(found[2], "2:74: group `zebra` is not defined (-)");
+    assert!(found[3].starts_with("3:1: "), "{found:?}");
+    assert!(found[3].contains("impossible"), "{found:?}");
+}
+
+#[test]
+fn the_index_agrees_with_all_policies_at_once() {
+    let text = r#"
+        permit (principal, action, resource == App::"a");
+        permit (principal in Group::"g", action, resource) when { resource.labels.contains("x") };
+        permit (principal == User::"ada", action, resource in App::"b");
+        forbid (principal in Group::"h", action, resource is App) when { context.mfa };
+        forbid (principal is User in Group::"k", action, resource == App::"a");
+    "#;
+    let whole = PolicySet::parse(text).unwrap();
+    let flat = PolicySet { everywhere: (0..whole.rules.len()).collect(), on_app: BTreeMap::new(), ..whole.clone() };
+    let flat = PolicySet {
+        rules: flat.rules.iter().map(|rule| Rule { who: Who::Anybody, ..rule.clone() }).collect(),
+        ..flat.clone()
+    };
+    for bits in 0..64_u32 {
+        let pick = |names: &[&'static str]| -> Vec<&'static str> {
+            names.iter().enumerate().filter(|(at, _)| bits & (1 << at) != 0).map(|(_, name)| *name).collect()
+        };
+        let factors = if bits & 8 == 0 { &[Factor::Password][..] } else { &[Factor::Passkey] };
+        let subject = subject(&pick(&["g", "h", "k"]), factors);
+        let labels = if bits & 16 == 0 { &[][..] } else { &["x"] };
+        let app = app(if bits & 32 == 0 { "a" } else { "b" }, labels);
+        assert_eq!(whole.decide(&subject, &app), flat.decide(&subject, &app), "{bits:b}");
+    }
+}

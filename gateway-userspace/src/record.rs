@@ -1,0 +1,158 @@
+//! Who reached what, and why not: the access log, and the metrics.
+//!
+//! Everything that happens passes through the [`Recorder`]. It never waits: what the log cannot take is counted as lost.
+
+mod denials;
+mod events;
+mod flows;
+mod line;
+mod log;
+mod metrics;
+mod names;
+
+pub use denials::Denials;
+pub use events::follow;
+pub use flows::{FlowTracker, TrackedFlow};
+pub use line::protocol;
+pub use log::{AccessLog, Sink};
+pub use metrics::{Guarded, Metrics};
+
+use crate::core::{Actor, Done};
+use crate::dataplane::Monitor;
+use crate::policy::{Gateway, Input, SessionToken};
+use gateway_common::abi::FlowKey;
+use line::Record;
+use names::Names;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// The way into the records. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    metrics: Metrics,
+    log: AccessLog,
+    names: RwLock<Names>,
+    flows: Mutex<FlowTracker>,
+    denials: Mutex<Denials>,
+    /// The kernel's counters; none where the data plane is in memory.
+    monitor: Option<Monitor>,
+}
+
+impl Recorder {
+    /// Records into this log and these metrics.
+    #[must_use]
+    pub fn new(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>) -> Self {
+        let shared = Shared {
+            metrics,
+            log,
+            names: RwLock::default(),
+            flows: Mutex::default(),
+            denials: Mutex::default(),
+            monitor,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The kernel's counters.
+    #[must_use]
+    pub fn monitor(&self) -> Option<&Monitor> {
+        self.shared.monitor.as_ref()
+    }
+
+    /// Learns the names of what was there when the daemon started.
+    pub fn knows(&self, gateway: &Gateway) {
+        self.names_mut(|names| names.learn(gateway));
+    }
+
+    /// A change was made.
+    pub fn changed(&self, actor: &Actor, gateway: &Gateway, input: &Input, done: &Done) {
+        self.names_mut(|names| names.follow(gateway, input, done));
+        if let Some(session) = &done.opened {
+            self.metrics().logged_in("permitted");
+            self.write(Record::login(session));
+        }
+        for receipt in &done.receipts {
+            self.write(Record::session_end(receipt));
+        }
+        for regranted in &done.regranted {
+            self.write(Record::regranted(regranted));
+        }
+        if let Some((action, object)) = line::described(input) {
+            self.write(Record::admin(actor, action, &object, done.generation));
+        }
+    }
+
+    /// Something was administered that policy does not know.
+    pub fn admin(&self, actor: &Actor, action: &'static str, object: &str) {
+        self.write(Record::admin(actor, action, object, None));
+    }
+
+    /// Somebody did not get in. `why` is from a closed list.
+    pub fn login_failed(&self, user: &str, source: IpAddr, why: &'static str) {
+        self.metrics().logged_in(why);
+        self.write(Record::login_failed(user, source, why));
+    }
+
+    /// The flows of a session that has ended: they are recorded as cut, and returned to be forgotten.
+    #[must_use]
+    pub fn cut(&self, token: SessionToken) -> Vec<FlowKey> {
+        let cut = self.flows_mut(|flows| flows.take(token, self.monitor()));
+        let keys = cut.iter().map(|(key, _)| *key).collect();
+        for (key, flow) in cut {
+            self.flow_ended(&key, &flow, "revoked");
+        }
+        keys
+    }
+
+    /// Copies of the flows that are open, with the names that go with them.
+    #[must_use]
+    pub fn open_flows(&self) -> Vec<(FlowKey, TrackedFlow)> {
+        self.flows_mut(|flows| flows.all())
+    }
+
+    /// The user of a session and the name of an app, while they are known.
+    #[must_use]
+    pub fn names_of(&self, token: u64, app: u64) -> (Option<String>, Option<String>) {
+        self.names(|names| {
+            let user = names.session(token).map(|named| named.user.to_string());
+            (user, names.app(app).map(ToString::to_string))
+        })
+    }
+
+    fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {
+        let record = self.names(|names| Record::flow_end(key, flow, names, outcome));
+        self.write(record);
+    }
+
+    fn write(&self, record: Record) {
+        if !self.shared.log.put(record) {
+            self.metrics().record_lost();
+        }
+    }
+
+    fn names<T>(&self, look: impl FnOnce(&Names) -> T) -> T {
+        look(&self.shared.names.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn names_mut(&self, change: impl FnOnce(&mut Names)) {
+        change(&mut self.shared.names.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn flows_mut<T>(&self, change: impl FnOnce(&mut FlowTracker) -> T) -> T {
+        change(&mut self.shared.flows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn denials_mut<T>(&self, change: impl FnOnce(&mut Denials) -> T) -> T {
+        change(&mut self.shared.denials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,288 @@
+//! The shape of the access log: one JSON object a line, `time` and `type` first.
+
+use super::denials::{DenialKey, Denied};
+use super::flows::TrackedFlow;
+use super::names::Names;
+use crate::core::{Actor, Receipt};
+use crate::dataplane::clock::WallClock;
+use crate::policy::{Generation, Input, Protocol, Regranted, Session};
+use gateway_common::abi::FlowKey;
+use gateway_common::{DropReason, KernelNanos, Packet};
+use serde::Serialize;
+use std::net::IpAddr;
+use time::OffsetDateTime;
+
+/// A line.
+#[derive(Serialize)]
+pub(super) struct Record {
+    #[serde(with = "time::serde::rfc3339")]
+    time: OffsetDateTime,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum What {
+    Login {
+        session: String,
+        user: String,
+        source: IpAddr,
+        zone: String,
+        interface: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mac: Option<String>,
+        factors: Vec<&'static str>,
+        apps: Vec<String>,
+        #[serde(with = "time::serde::rfc3339")]
+        until: OffsetDateTime,
+    },
+    LoginFailed {
+        user: String,
+        source: IpAddr,
+        why: &'static str,
+    },
+    SessionEnd {
+        session: String,
+        user: String,
+        source: IpAddr,
+        interface: String,
+        cause: &'static str,
+        by: String,
+        #[serde(with = "time::serde::rfc3339")]
+        requested_at: OffsetDateTime,
+        enforced_after_us: f64,
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_packet_at: Option<OffsetDateTime>,
+        last_packet_after_request_us: Option<f64>,
+        flows_cut: usize,
+    },
+    Regranted {
+        session: String,
+        user: String,
+        gained: Vec<String>,
+        lost: Vec<String>,
+    },
+    Admin {
+        by: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<IpAddr>,
+        action: &'static str,
+        object: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        generation: Option<u64>,
+    },
+    FlowStart(FlowNames),
+    FlowEnd {
+        #[serde(flatten)]
+        names: FlowNames,
+        outcome: &'static str,
+        #[serde(with = "time::serde::rfc3339")]
+        opened_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        last_seen: OffsetDateTime,
+        to_app_packets: u64,
+        to_app_bytes: u64,
+        to_client_packets: u64,
+        to_client_bytes: u64,
+    },
+    Denied {
+        reason: &'static str,
+        source: IpAddr,
+        mac: String,
+        destination: IpAddr,
+        port: u16,
+        protocol: String,
+        direction: &'static str,
+        interface: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<String>,
+        packets: u64,
+        #[serde(with = "time::serde::rfc3339")]
+        first: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        last: OffsetDateTime,
+    },
+    Lost {
+        kernel_events: u64,
+        records: u64,
+    },
+}
+
+#[derive(Serialize)]
+struct FlowNames {
+    session: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    policies: Vec<String>,
+    client: IpAddr,
+    client_port: u16,
+    destination: IpAddr,
+    port: u16,
+    protocol: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+}
+
+impl Record {
+    fn now(what: What) -> Self {
+        Self { time: OffsetDateTime::now_utc(), what }
+    }
+
+    pub(super) fn login(session: &Session) -> Self {
+        let source = &session.source;
+        Self::now(What::Login {
+            session: session.token.to_string(),
+            user: session.user.to_string(),
+            source: source.address,
+            zone: source.zone_name.clone(),
+            interface: source.interface_name.clone(),
+            mac: source.mac.map(mac),
+            factors: session.factors.iter().map(|factor| factor.label()).collect(),
+            apps: session.permitted.keys().map(ToString::to_string).collect(),
+            until: WallClock::now().at(session.deadline),
+        })
+    }
+
+    pub(super) fn login_failed(user: &str, source: IpAddr, why: &'static str) -> Self {
+        // What was typed may be a password in the wrong field: only what can be a name is repeated.
+        let user = crate::policy::UserName::new(user).map_or_else(|_| "(not a name)".into(), |name| name.to_string());
+        Self::now(What::LoginFailed { user, source, why })
+    }
+
+    pub(super) fn session_end(receipt: &Receipt) -> Self {
+        let Receipt { session, cause, by, requested_at, enforced_after, last_packet_at, .. } = receipt;
+        Self::now(What::SessionEnd {
+            session: session.token.to_string(),
+            user: session.user.to_string(),
+            source: session.source.address,
+            interface: session.source.interface_name.clone(),
+            cause: cause.label(),
+            by: by.clone(),
+            requested_at: *requested_at,
+            enforced_after_us: enforced_after.as_nanos() as f64 / 1e3,
+            last_packet_at: *last_packet_at,
+            last_packet_after_request_us: receipt.last_packet_after_request_nanos.map(|nanos| nanos as f64 / 1e3),
+            flows_cut: receipt.flows_cut,
+        })
+    }
+
+    pub(super) fn regranted(regranted: &Regranted) -> Self {
+        Self::now(What::Regranted {
+            session: regranted.token.to_string(),
+            user: regranted.user.to_string(),
+            gained: regranted.gained.iter().map(ToString::to_string).collect(),
+            lost: regranted.lost.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    pub(super) fn admin(actor: &Actor, action: &'static str, object: &str, generation: Option<Generation>) -> Self {
+        Self::now(What::Admin {
+            by: actor.name.clone(),
+            from: actor.address,
+            action,
+            object: object.to_owned(),
+            generation: generation.map(|generation| generation.0),
+        })
+    }
+
+    pub(super) fn flow_start(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> Self {
+        let time = WallClock::now().at(KernelNanos(flow.copy.opened_at));
+        Self { time, what: What::FlowStart(flow_names(key, flow, names)) }
+    }
+
+    pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, outcome: &'static str) -> Self {
+        let (clock, copy) = (WallClock::now(), &flow.copy);
+        Self::now(What::FlowEnd {
+            names: flow_names(key, flow, names),
+            outcome,
+            opened_at: clock.at(KernelNanos(copy.opened_at)),
+            last_seen: clock.at(KernelNanos(copy.last_seen)),
+            to_app_packets: copy.to_app_packets,
+            to_app_bytes: copy.to_app_bytes,
+            to_client_packets: copy.to_client_packets,
+            to_client_bytes: copy.to_client_bytes,
+        })
+    }
+
+    pub(super) fn denied(key: &DenialKey, denied: &Denied, names: &Names) -> Self {
+        let clock = WallClock::now();
+        Self::now(What::Denied {
+            reason: DropReason::from_number(key.reason).map_or("unknown", DropReason::label),
+            source: key.source.into(),
+            mac: mac(key.mac),
+            destination: key.destination.into(),
+            port: key.port,
+            protocol: protocol(key.protocol),
+            direction: if key.direction == 0 { "to_app" } else { "to_client" },
+            interface: interface(key.interface),
+            session: (key.token != 0).then(|| crate::policy::SessionToken(key.token).to_string()),
+            user: names.session(key.token).map(|named| named.user.to_string()),
+            app: names.app(key.app.into()).map(ToString::to_string),
+            packets: denied.packets,
+            first: clock.at(KernelNanos(denied.first)),
+            last: clock.at(KernelNanos(denied.last)),
+        })
+    }
+
+    pub(super) fn lost(kernel_events: u64, records: u64) -> Self {
+        Self::now(What::Lost { kernel_events, records })
+    }
+}
+
+/// What an administrator's change is called, and what it was done to. Sessions have records of their own.
+pub(super) fn described(input: &Input) -> Option<(&'static str, String)> {
+    Some(match input {
+        Input::PutUser(user) if user.enabled => ("user_put", user.name.to_string()),
+        Input::PutUser(user) => ("user_disabled", user.name.to_string()),
+        Input::RemoveUser(name) => ("user_removed", name.to_string()),
+        Input::PutGroup(name) => ("group_put", name.to_string()),
+        Input::RemoveGroup(name) => ("group_removed", name.to_string()),
+        Input::PutApp(app) if app.enabled => ("app_put", app.name.to_string()),
+        Input::PutApp(app) => ("app_disabled", app.name.to_string()),
+        Input::RemoveApp(name) => ("app_removed", name.to_string()),
+        Input::PutPolicy { .. } => ("policy_applied", "policy".into()),
+        Input::Login { .. } | Input::End { .. } | Input::Tick => return None,
+    })
+}
+
+fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
+    let copy = &flow.copy;
+    FlowNames {
+        session: crate::policy::SessionToken(copy.token).to_string(),
+        user: names.session(copy.token).map(|named| named.user.to_string()),
+        app: names.app(copy.app).map(ToString::to_string),
+        policies: names.policies(copy.token, copy.app),
+        client: key.client.into(),
+        client_port: u16::from_be_bytes(key.client_port),
+        destination: key.app.into(),
+        port: u16::from_be_bytes(key.app_port),
+        protocol: protocol(key.protocol),
+        interface: (flow.interface != 0).then(|| interface(flow.interface)),
+    }
+}
+
+/// The name of an IP protocol number.
+#[must_use]
+pub fn protocol(number: u8) -> String {
+    match number {
+        Packet::TCP => Protocol::Tcp.label().into(),
+        Packet::UDP => Protocol::Udp.label().into(),
+        Packet::ICMP | Packet::ICMPV6 => Protocol::Icmp.label().into(),
+        other => other.to_string(),
+    }
+}
+
+fn interface(index: u32) -> String {
+    crate::dataplane::interface_name(index).unwrap_or_else(|| index.to_string())
+}
+
+fn mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}

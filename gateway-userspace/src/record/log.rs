@@ -1,0 +1,126 @@
+//! Writing the access log: a thread of its own, a bounded queue before it, and a file that may be rotated.
+
+use super::line::Record;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Records that may wait to be written.
+const QUEUE: usize = 65_536;
+
+/// Where lines go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sink {
+    /// Nowhere.
+    Nowhere,
+    /// Standard output.
+    Stdout,
+    /// The end of a file, made if it is not there, opened anew on [`AccessLog::reopen`].
+    File(PathBuf),
+}
+
+enum Message {
+    Record(Box<Record>),
+    Reopen,
+    /// Answers when everything before it is written.
+    Flush(SyncSender<()>),
+}
+
+/// The way to the log. Cheap to clone.
+#[derive(Clone)]
+pub struct AccessLog {
+    queue: Option<SyncSender<Message>>,
+}
+
+impl AccessLog {
+    /// Opens the sink and starts the thread.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn start(sink: Sink) -> io::Result<Self> {
+        let writer: Box<dyn Write + Send> = match &sink {
+            Sink::Nowhere => return Ok(Self { queue: None }),
+            Sink::Stdout => Box::new(io::stdout()),
+            Sink::File(path) => Box::new(open(path)?),
+        };
+        let (queue, messages) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write(&messages, BufWriter::new(writer), &sink))?;
+        Ok(Self { queue: Some(queue) })
+    }
+
+    /// Queues a record. False if the queue is full or the thread is gone.
+    #[must_use]
+    pub(super) fn put(&self, record: Record) -> bool {
+        let Some(queue) = &self.queue else { return true };
+        queue.try_send(Message::Record(Box::new(record))).is_ok()
+    }
+
+    /// Opens the file anew, after it was moved away.
+    pub fn reopen(&self) {
+        if let Some(queue) = &self.queue
+            && queue.try_send(Message::Reopen).is_err()
+        {
+            tracing::warn!("the access log is too busy to be opened anew");
+        }
+    }
+
+    /// Waits until everything that is queued is written.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if let Some(queue) = &self.queue
+            && queue.send(Message::Flush(done)).is_ok()
+        {
+            // An error means that the thread is gone, and with it whatever was left to write.
+            let _ = written.recv();
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path);
+    file.map_err(|error| io::Error::new(error.kind(), format!("access log `{}`: {error}", path.display())))
+}
+
+fn write(messages: &Receiver<Message>, mut writer: BufWriter<Box<dyn Write + Send>>, sink: &Sink) {
+    while let Ok(message) = messages.recv() {
+        let mut next = Some(message);
+        while let Some(message) = next.take() {
+            take(message, &mut writer, sink);
+            next = messages.try_recv().ok();
+        }
+        report(writer.flush());
+    }
+}
+
+fn take(message: Message, writer: &mut BufWriter<Box<dyn Write + Send>>, sink: &Sink) {
+    match message {
+        Message::Record(record) => {
+            let line = serde_json::to_vec(&record).map_err(io::Error::from);
+            report(line.and_then(|mut line| {
+                line.push(b'\n');
+                writer.write_all(&line)
+            }));
+        }
+        Message::Reopen => {
+            report(writer.flush());
+            if let Sink::File(path) = sink {
+                report(open(path).map(|file| *writer = BufWriter::new(Box::new(file))));
+            }
+        }
+        Message::Flush(done) => {
+            report(writer.flush());
+            // Whoever waited may have given up.
+            let _ = done.send(());
+        }
+    }
+}
+
+fn report(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the access log could not be written");
+    }
+}

@@ -1,0 +1,300 @@
+//! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
+
+use super::Recorder;
+use crate::policy::Gateway;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Seconds, from a microsecond to ten seconds.
+const REVOCATION_BUCKETS: &[f64] = &[
+    0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005,
+    0.01, 0.1, 1.0, 10.0,
+];
+
+/// A guarded interface as metrics name it.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+}
+
+/// What the daemon counts itself, and the registry that holds everything. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    sessions: IntGauge,
+    generation: IntGauge,
+    entries: IntGaugeVec,
+    capacity: IntGaugeVec,
+    revocation: Histogram,
+    logins: IntCounterVec,
+    records_lost: IntCounter,
+    store_failures: IntCounter,
+    data_plane_failures: IntCounter,
+    drift: IntGauge,
+    reported: Arc<[AtomicU64; 2]>,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// If two families have the same name.
+    pub fn new() -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help));
+        let counter = |name: &str, help: &str| IntCounter::with_opts(Opts::new(name, help));
+        let revocation = HistogramOpts::new(
+            "portcullis_revocation_seconds",
+            "From taking up a revocation to the moment from which the kernel forwards nothing. Alert if it grows.",
+        );
+        let metrics = Self {
+            registry: Registry::new(),
+            sessions: gauge("portcullis_sessions", "Sessions in force.")?,
+            generation: gauge(
+                "portcullis_policy_generation",
+                "Number of the policy state in force. A change that nobody announced is worth a look at the log.",
+            )?,
+            entries: IntGaugeVec::new(
+                Opts::new("portcullis_map_entries", "Entries in a table. Raise its capacity before they meet."),
+                &["map"],
+            )?,
+            capacity: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_map_capacity",
+                    "Entries that a table holds; see `[capacity]` in the configuration.",
+                ),
+                &["map"],
+            )?,
+            revocation: Histogram::with_opts(revocation.buckets(REVOCATION_BUCKETS.to_vec()))?,
+            logins: IntCounterVec::new(
+                Opts::new("portcullis_logins_total", "Logins by result. Many refused ones are somebody guessing."),
+                &["result"],
+            )?,
+            records_lost: counter(
+                "portcullis_records_lost_total",
+                "Records that were not written because too many came at once. Look at the disk of the access log.",
+            )?,
+            store_failures: counter(
+                "portcullis_store_failures_total",
+                "Writes of the state that failed. Look at the disk of the state folder.",
+            )?,
+            data_plane_failures: counter(
+                "portcullis_data_plane_failures_total",
+                "Plans that could be neither applied nor repaired. Look at the log, then restart the daemon.",
+            )?,
+            drift: gauge(
+                "portcullis_map_drift_entries",
+                "Entries that were not as they should be when tables and intent were last compared.",
+            )?,
+            reported: Arc::default(),
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        let Self {
+            registry,
+            sessions,
+            generation,
+            entries,
+            capacity,
+            revocation,
+            logins,
+            records_lost,
+            store_failures,
+            data_plane_failures,
+            drift,
+            reported: _,
+        } = self;
+        registry.register(Box::new(sessions.clone()))?;
+        registry.register(Box::new(generation.clone()))?;
+        registry.register(Box::new(entries.clone()))?;
+        registry.register(Box::new(capacity.clone()))?;
+        registry.register(Box::new(revocation.clone()))?;
+        registry.register(Box::new(logins.clone()))?;
+        registry.register(Box::new(records_lost.clone()))?;
+        registry.register(Box::new(store_failures.clone()))?;
+        registry.register(Box::new(data_plane_failures.clone()))?;
+        registry.register(Box::new(drift.clone()))
+    }
+
+    /// Adds what the kernel counts, read at each scrape.
+    ///
+    /// # Errors
+    /// If two families have the same name.
+    pub fn watch(&self, recorder: &Recorder, guarded: Vec<Guarded>) -> prometheus::Result<()> {
+        self.registry.register(Box::new(KernelCollector::new(recorder.clone(), guarded)?))
+    }
+
+    pub(crate) fn state(&self, gateway: &Gateway) {
+        let (tables, capacities) = (gateway.tables(), gateway.capacities());
+        self.sessions.set(signed(gateway.sessions().len()));
+        self.generation.set(i64::try_from(gateway.generation().0).unwrap_or(i64::MAX));
+        for (map, entries, capacity) in [
+            ("sessions", tables.sessions.len(), capacities.sessions),
+            ("app_prefixes", tables.app_prefixes.len(), capacities.app_prefixes),
+            ("app_ports", tables.apps.len(), capacities.app_ports),
+            ("grants", tables.grants.len(), capacities.grants),
+        ] {
+            self.entries.with_label_values(&[map]).set(signed(entries));
+            self.capacity.with_label_values(&[map]).set(signed(capacity));
+        }
+        self.capacity.with_label_values(&["flows"]).set(signed(capacities.flows));
+    }
+
+    pub(crate) fn revoked(&self, enforced_after: Duration) {
+        self.revocation.observe(enforced_after.as_secs_f64());
+    }
+
+    pub(crate) fn logged_in(&self, result: &str) {
+        self.logins.with_label_values(&[result]).inc();
+    }
+
+    pub(crate) fn record_lost(&self) {
+        self.records_lost.inc();
+    }
+
+    pub(crate) fn store_failed(&self) {
+        self.store_failures.inc();
+    }
+
+    pub(crate) fn data_plane_failed(&self) {
+        self.data_plane_failures.inc();
+    }
+
+    /// The registry that holds everything.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// Entries that were not as they should be when tables and intent were last compared.
+    #[must_use]
+    pub fn drift(&self) -> u64 {
+        u64::try_from(self.drift.get()).unwrap_or_default()
+    }
+
+    pub(crate) fn drifted(&self, entries: usize) {
+        self.drift.set(signed(entries));
+    }
+
+    /// Events and records lost since the last call; `None` if none were.
+    pub(super) fn newly_lost(&self, events: u64) -> Option<(u64, u64)> {
+        let [seen_events, seen_records] = &*self.reported;
+        let records = self.records_lost.get();
+        let lost = (
+            events.saturating_sub(seen_events.swap(events, Ordering::Relaxed)),
+            records.saturating_sub(seen_records.swap(records, Ordering::Relaxed)),
+        );
+        (lost != (0, 0)).then_some(lost)
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Reads the kernel's counters when it is asked.
+struct KernelCollector {
+    recorder: Recorder,
+    guarded: Vec<Guarded>,
+    descriptions: Vec<Desc>,
+}
+
+/// The families that the kernel fills, empty.
+struct KernelFamilies {
+    packets: IntCounterVec,
+    drops: IntCounterVec,
+    app_packets: IntCounterVec,
+    app_bytes: IntCounterVec,
+    events_lost: IntCounter,
+    flows: IntGauge,
+}
+
+impl KernelFamilies {
+    fn new() -> prometheus::Result<Self> {
+        let vector = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        Ok(Self {
+            packets: vector(
+                "portcullis_packets_total",
+                "Packets on guarded interfaces, by verdict.",
+                &["interface", "verdict"],
+            )?,
+            drops: vector(
+                "portcullis_drops_total",
+                "Packets dropped, by reason; `portcullis drops` explains each of them.",
+                &["interface", "reason"],
+            )?,
+            app_packets: vector("portcullis_app_packets_total", "Packets forwarded, by app.", &["app", "direction"])?,
+            app_bytes: vector("portcullis_app_bytes_total", "Bytes of IP forwarded, by app.", &["app", "direction"])?,
+            events_lost: IntCounter::new(
+                "portcullis_events_lost_total",
+                "Kernel events over budget, or without room in the ring buffer. Packets are counted all the same.",
+            )?,
+            flows: IntGauge::new("portcullis_flows", "Flows that are open.")?,
+        })
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 6] {
+        [&self.packets, &self.drops, &self.app_packets, &self.app_bytes, &self.events_lost, &self.flows]
+    }
+}
+
+impl KernelCollector {
+    fn new(recorder: Recorder, guarded: Vec<Guarded>) -> prometheus::Result<Self> {
+        let families = KernelFamilies::new()?;
+        let descriptions = families.collectors().iter().flat_map(|family| family.desc()).cloned().collect();
+        Ok(Self { recorder, guarded, descriptions })
+    }
+
+    fn fill(&self, families: &KernelFamilies) -> Result<(), crate::dataplane::DataPlaneError> {
+        families.flows.set(signed(self.recorder.flows_mut(|flows| flows.count())));
+        let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
+        for Guarded { name, index } in &self.guarded {
+            let Some(counters) = monitor.interface(*index)? else { continue };
+            let verdict = |label: &str| families.packets.with_label_values(&[name.as_str(), label]);
+            verdict("forward").inc_by(counters.forward);
+            verdict("to_host").inc_by(counters.to_host);
+            verdict("drop").inc_by(counters.dropped());
+            for (reason, packets) in &counters.drops {
+                families.drops.with_label_values(&[name.as_str(), reason.label()]).inc_by(*packets);
+            }
+        }
+        let apps: Vec<_> = self.recorder.names(|names| names.apps().map(|(id, name)| (id, name.clone())).collect());
+        for (id, name) in apps {
+            let traffic = monitor.app(id)?;
+            let count = |family: &IntCounterVec, direction: &str, n| {
+                family.with_label_values(&[name.as_str(), direction]).inc_by(n);
+            };
+            count(&families.app_packets, "to_app", traffic.to_app_packets);
+            count(&families.app_packets, "to_client", traffic.to_client_packets);
+            count(&families.app_bytes, "to_app", traffic.to_app_bytes);
+            count(&families.app_bytes, "to_client", traffic.to_client_bytes);
+        }
+        families.events_lost.inc_by(monitor.events_lost()?);
+        Ok(())
+    }
+}
+
+impl Collector for KernelCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(families) = KernelFamilies::new() else { return Vec::new() };
+        if let Err(error) = self.fill(&families) {
+            tracing::warn!(%error, "the kernel's counters could not be read");
+        }
+        families.collectors().iter().flat_map(|family| family.collect()).collect()
+    }
+}

@@ -1,0 +1,30 @@
+//! Every shape that leaves or enters through the API. The API, the command line and files share them.
+//!
+//! Shapes are converted to and from the model with total destructuring, so that a new field breaks the build. Requests
+//! refuse unknown members; answers do not, so that an older client reads a newer gateway. No rule is decided here.
+
+mod app;
+mod flow;
+mod moment;
+mod page;
+mod people;
+mod policy;
+mod problem;
+mod secret;
+mod service;
+mod session;
+mod status;
+mod token;
+
+pub use app::{App, AppsFile};
+pub use flow::{Drops, Flow, FlowState};
+pub use moment::Moment;
+pub use page::Page;
+pub use people::{Group, PasswordChange, User, UserPut};
+pub use policy::{Policy, PolicyCheck, PolicyIssue, PolicyPut};
+pub use problem::{FieldError, Invalid, Problem};
+pub use secret::Secret;
+pub use service::{InvalidService, format_service, parse_prefix, parse_service};
+pub use session::{Grant, LoginRequest, LoginResponse, Receipt, Receipts, Revocation, Session};
+pub use status::{Interface, Status, TableUse};
+pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};

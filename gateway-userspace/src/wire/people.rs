@@ -1,0 +1,124 @@
+//! Users and groups.
+
+use super::Secret;
+use super::problem::{Invalid, noted};
+use crate::policy::{self, GroupName, UserName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use utoipa::ToSchema;
+
+/// A person who can log in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Unique among users.
+    pub name: String,
+    /// What people call them.
+    pub display_name: String,
+    /// The groups they belong to.
+    pub groups: BTreeSet<String>,
+    /// A disabled user has no access and cannot log in.
+    pub enabled: bool,
+    /// Whether they have a password here.
+    pub has_password: bool,
+}
+
+/// What a user is to be.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserPut {
+    /// What people call them.
+    #[serde(default)]
+    pub display_name: String,
+    /// The groups they belong to, all of them. Each must exist.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// Left out, it stays as it is; a new user is enabled.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// A new password, of 12 to 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub password: Option<Secret>,
+}
+
+/// A new password.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// 12 to 256 characters.
+    #[schema(value_type = String, format = Password)]
+    pub password: Secret,
+}
+
+/// A group, with its members.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    /// Unique among groups.
+    pub name: String,
+    /// The names of its users.
+    pub members: BTreeSet<String>,
+}
+
+impl User {
+    /// The shape of a user.
+    #[must_use]
+    pub fn of(user: &policy::User, has_password: bool) -> Self {
+        let policy::User { name, display_name, groups, enabled } = user;
+        Self {
+            name: name.to_string(),
+            display_name: display_name.clone(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            enabled: *enabled,
+            has_password,
+        }
+    }
+}
+
+impl UserPut {
+    /// The user that is meant; the password is for the caller to take. `enabled` is what they are if the shape does
+    /// not say.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its field.
+    pub fn into_model(self, name: UserName, enabled: bool) -> Result<policy::User, Invalid> {
+        let Self { display_name, groups, enabled: said, password: _ } = self;
+        let mut errors = Vec::new();
+        let read = groups.iter().enumerate();
+        let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
+        let groups = groups.collect();
+        if errors.is_empty() {
+            Ok(policy::User { name, display_name, groups, enabled: said.unwrap_or(enabled) })
+        } else {
+            Err(Invalid(errors))
+        }
+    }
+}
+
+impl Group {
+    /// The shape of a group.
+    #[must_use]
+    pub fn of(name: &GroupName, members: &BTreeSet<UserName>) -> Self {
+        Self { name: name.to_string(), members: members.iter().map(ToString::to_string).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_read_and_never_printed() {
+        let put: UserPut = serde_json::from_str(r#"{"password":"canary-canary"}"#).unwrap();
+        assert!(!format!("{put:?}").contains("canary"));
+        assert!(put.password.is_some());
+        assert!(!put.into_model(UserName::new("ada").unwrap(), false).unwrap().enabled);
+    }
+
+    #[test]
+    fn duplicate_and_unknown_members_are_refused_with_their_place() {
+        let error = serde_json::from_str::<UserPut>("{\"enabled\":true,\n\"enabled\":false}").unwrap_err();
+        assert!(error.to_string().contains("duplicate field `enabled` at line 2"), "{error}");
+        let error = serde_json::from_str::<UserPut>(r#"{"admin":true}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `admin`"), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Sessions: how they begin, what they may reach, and the proof that they ended.
+
+use super::{Moment, Secret};
+use crate::core;
+use crate::policy::{self, Factor};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// Who wants a session.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The user's name.
+    pub username: String,
+    /// Their password.
+    #[schema(value_type = String, format = Password)]
+    pub password: Secret,
+}
+
+/// A session that began.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LoginResponse {
+    /// The session, with the apps that it may reach.
+    pub session: Session,
+    /// Proves the session, as a bearer token, from its own address. Shown once.
+    #[schema(value_type = String)]
+    pub secret: Secret,
+}
+
+/// A user on a source, until a deadline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Its name, 16 hexadecimal digits. Not a secret.
+    pub token: String,
+    /// Whose it is.
+    pub user: String,
+    /// The client's address.
+    pub address: String,
+    /// The zone it is in.
+    pub zone: String,
+    /// The guarded interface it is behind.
+    pub interface: String,
+    /// The hardware address it is bound to, where there is a link layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// How they logged in.
+    pub factors: Vec<String>,
+    /// When they logged in.
+    #[serde(with = "time::serde::rfc3339")]
+    pub authenticated_at: OffsetDateTime,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub deadline: OffsetDateTime,
+    /// What it may reach.
+    pub apps: Vec<Grant>,
+}
+
+/// An app that a session may reach, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// The app.
+    pub app: String,
+    /// The policies that determined it.
+    pub policies: Vec<String>,
+    /// How old the login may be, in seconds, if that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_authentication_age_s: Option<u64>,
+}
+
+/// Which sessions are to end: name exactly one of these.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// One, by its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// All of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// All that may reach an app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// All, if true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+}
+
+/// The receipts of sessions that ended together.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Receipts {
+    /// One for each.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Proof that a session ended.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Receipt {
+    /// Its name.
+    pub token: String,
+    /// Whose it was.
+    pub user: String,
+    /// Where it was.
+    pub address: String,
+    /// Why it ended.
+    pub cause: String,
+    /// Who asked.
+    pub by: String,
+    /// When the gateway took up the request.
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    /// From when on the kernel forwards nothing.
+    #[serde(with = "time::serde::rfc3339")]
+    pub enforced_at: OffsetDateTime,
+    /// From the one to the other, in microseconds.
+    pub enforced_after_us: f64,
+    /// When its last packet was forwarded, if there ever was one.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub last_packet_at: Option<OffsetDateTime>,
+    /// How long after the request that was, in microseconds; negative if before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_packet_after_request_us: Option<f64>,
+    /// How many of its flows were open.
+    pub flows_cut: usize,
+}
+
+impl Session {
+    /// The shape of a session, seen at a moment.
+    #[must_use]
+    pub fn of(session: &policy::Session, now: Moment) -> Self {
+        let policy::Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list: _ } =
+            session;
+        let policy::Source { address, zone: _, zone_name, interface: _, interface_name, mac } = source;
+        Self {
+            token: token.to_string(),
+            user: user.to_string(),
+            address: address.to_string(),
+            zone: zone_name.clone(),
+            interface: interface_name.clone(),
+            mac: mac.map(format_mac),
+            factors: factors.iter().map(|factor| factor_name(*factor).to_owned()).collect(),
+            authenticated_at: now.wall_of(*authenticated_at),
+            deadline: now.wall_of(*deadline),
+            apps: permitted.iter().map(|(app, decision)| Grant::of(app, decision)).collect(),
+        }
+    }
+}
+
+impl Grant {
+    fn of(app: &policy::AppName, decision: &policy::Decision) -> Self {
+        let policy::Decision { permit: _, policies, max_authentication_age } = decision;
+        Self {
+            app: app.to_string(),
+            policies: policies.clone(),
+            max_authentication_age_s: max_authentication_age.map(|nanos| nanos / 1_000_000_000),
+        }
+    }
+}
+
+impl From<&core::Receipt> for Receipt {
+    fn from(receipt: &core::Receipt) -> Self {
+        let core::Receipt {
+            session,
+            cause,
+            by,
+            requested_at,
+            enforced_after,
+            last_packet_at,
+            last_packet_after_request_nanos,
+            flows_cut,
+        } = receipt;
+        Self {
+            token: session.token.to_string(),
+            user: session.user.to_string(),
+            address: session.source.address.to_string(),
+            cause: cause.label().to_owned(),
+            by: by.clone(),
+            requested_at: *requested_at,
+            enforced_at: *requested_at + *enforced_after,
+            enforced_after_us: enforced_after.as_secs_f64() * 1e6,
+            last_packet_at: *last_packet_at,
+            last_packet_after_request_us: last_packet_after_request_nanos.map(|nanos| nanos as f64 / 1e3),
+            flows_cut: *flows_cut,
+        }
+    }
+}
+
+impl From<&[core::Receipt]> for Receipts {
+    fn from(receipts: &[core::Receipt]) -> Self {
+        Self { receipts: receipts.iter().map(Receipt::from).collect() }
+    }
+}
+
+fn format_mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+const fn factor_name(factor: Factor) -> &'static str {
+    match factor {
+        Factor::Password => "password",
+        Factor::Totp => "totp",
+        Factor::Passkey => "passkey",
+    }
+}

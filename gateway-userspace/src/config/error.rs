@@ -51,7 +51,7 @@ impl ConfigErrors {
         Self { origin: origin.into(), errors: vec![ConfigError { place: None, key: String::new(), problem, fix }] }
     }
 
-    /// The text is not TOML.
+    /// The text is not TOML. One error a line: what follows on the same line is mostly a consequence.
     pub(super) fn syntax(origin: &Path, text: &str, errors: &[toml::de::Error]) -> Self {
         let errors = errors.iter().map(|error| ConfigError {
             place: Some(Place::of(text, error.span().map_or(text.len(), |Range { start, .. }| start))),
@@ -59,7 +59,10 @@ impl ConfigErrors {
             problem: error.message().replace('\n', ", "),
             fix: String::new(),
         });
-        Self { origin: origin.into(), errors: errors.collect() }
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort_by_key(|error| error.place);
+        errors.dedup_by_key(|error| error.place.map(|place| place.line));
+        Self { origin: origin.into(), errors }
     }
 }
 

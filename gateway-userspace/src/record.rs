@@ -19,7 +19,7 @@ pub use metrics::{Guarded, Metrics};
 
 use crate::core::{Actor, Done};
 use crate::dataplane::Monitor;
-use crate::policy::{Gateway, Input, SessionToken};
+use crate::policy::{AppName, Gateway, Input, SessionToken};
 use gateway_common::abi::{Flow, FlowKey};
 use line::Record;
 use names::Names;
@@ -124,6 +124,17 @@ impl Recorder {
             self.flow_ended(&key, &flow, if is_over { "closed" } else { "revoked" });
         }
         cut
+    }
+
+    /// The flows of a session to apps that it may no longer reach: they are recorded, and returned to be forgotten.
+    #[must_use]
+    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName]) -> Vec<FlowKey> {
+        let is_lost = |app: u64| self.names(|names| names.app(app).is_some_and(|app| lost.contains(app)));
+        let taken = self.flows_mut(|flows| flows.take_apps(token, is_lost, self.monitor()));
+        for (key, flow) in &taken {
+            self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { "policy" });
+        }
+        taken.into_iter().map(|(key, _)| key).collect()
     }
 
     /// Copies of the flows that are open, with the names that go with them.

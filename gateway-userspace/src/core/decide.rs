@@ -33,7 +33,7 @@ impl Keeper {
                 let removed = self.state.accounts.tokens.remove(&id);
                 removed.ok_or_else(|| CoreError::UnknownApiToken(id.clone()))?;
                 self.recorder.admin(actor, "api_token_revoked", &id.to_string());
-                self.save(vec![Write::RemoveApiToken(id)])?;
+                self.save_what_is_in_force(vec![Write::RemoveApiToken(id)])?;
                 Ok(Done::default())
             }
             Request::SetPassword { user, password } => {
@@ -112,7 +112,7 @@ impl Keeper {
             self.enforce(actor, &changed, requested_at, clock)?
         } else {
             let done = self.enforce(actor, &changed, requested_at, clock)?;
-            self.save(writes)?;
+            self.save_what_is_in_force(writes)?;
             done
         };
         self.recorder.changed(actor, &self.state.gateway, &input, &done);
@@ -155,6 +155,13 @@ impl Keeper {
             self.recorder.metrics().revoked(receipt.enforced_after);
             receipts.push(receipt);
         }
+        for regranted in changed.regranted.iter().filter(|regranted| !regranted.lost.is_empty()) {
+            let cut = self.recorder.cut_apps(regranted.token, &regranted.lost);
+            self.plane.forget_flows(&cut);
+        }
+        for (policy, fault) in &changed.faults {
+            tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
+        }
         Ok(Done {
             opened: changed.opened.clone(),
             receipts,
@@ -192,23 +199,29 @@ impl Keeper {
         }
     }
 
-    /// Stores a batch, with whatever could not be stored before.
+    /// Stores a batch that is not in force yet, with whatever could not be stored before.
     pub(super) fn save(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
-        let takes_away =
-            |write: &Write| matches!(write, Write::RemoveSession(_) | Write::RemoveUser(_) | Write::RemoveApiToken(_));
-        let mut batch = std::mem::take(&mut self.unsaved);
-        let kept = batch.len();
-        batch.extend(writes);
-        if batch.is_empty() {
+        let kept = self.unsaved.len();
+        let outcome = self.save_what_is_in_force(writes);
+        if outcome.is_err() {
+            self.unsaved.truncate(kept);
+        }
+        outcome
+    }
+
+    /// Stores a batch that is in force already. If that fails it is tried again until it succeeds: nothing that was
+    /// taken away comes back with a restart.
+    fn save_what_is_in_force(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
+        self.unsaved.extend(writes);
+        if self.unsaved.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.store.commit(&batch) {
-            let (old, new) = batch.split_at(kept);
-            self.unsaved = old.iter().chain(new.iter().filter(|write| takes_away(write))).cloned().collect();
+        if let Err(error) = self.store.commit(&self.unsaved) {
             tracing::error!(%error, unsaved = self.unsaved.len(), "the store failed");
             self.recorder.metrics().store_failed();
             return Err(error.into());
         }
+        self.unsaved.clear();
         Ok(())
     }
 }

@@ -159,8 +159,10 @@ impl Keeper {
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
-        self.plane.sweep();
-        if !self.unsaved.is_empty() && self.save(Vec::new()).is_ok() {
+        if self.unsaved.is_empty() {
+            // Until then the slots of ended sessions are what tells a restarted daemon that they have ended.
+            self.plane.sweep();
+        } else if self.save(Vec::new()).is_ok() {
             tracing::info!("the store works again; everything is saved");
         }
         self.recorder.metrics().state(&self.state.gateway);

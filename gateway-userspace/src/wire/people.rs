@@ -1,7 +1,7 @@
 //! Users and groups.
 
 use super::Secret;
-use super::problem::{Invalid, noted};
+use super::problem::{FieldError, Invalid, noted};
 use crate::policy::{self, GroupName, UserName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,6 +26,12 @@ pub struct User {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPut {
+    /// As in the path, or left out: what a GET has answered can be sent back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Not looked at, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_password: Option<bool>,
     /// What people call them.
     #[serde(default)]
     pub display_name: String,
@@ -81,8 +87,12 @@ impl UserPut {
     /// # Errors
     /// Everything that is wrong, each with its field.
     pub fn into_model(self, name: UserName, enabled: bool) -> Result<policy::User, Invalid> {
-        let Self { display_name, groups, enabled: said, password: _ } = self;
+        let Self { name: given, has_password: _, display_name, groups, enabled: said, password: _ } = self;
         let mut errors = Vec::new();
+        if let Some(given) = given.filter(|given| *given != name.as_str()) {
+            let message = format!("the user is named `{given}` and the path says `{name}`; make them equal");
+            errors.push(FieldError::at("name", message));
+        }
         let read = groups.iter().enumerate();
         let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
         let groups = groups.collect();

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 use url::Url;
 
@@ -166,15 +166,19 @@ fn reason(error: &reqwest::Error) -> String {
     }
     let (mut cause, mut reason) = (error.source(), error.to_string());
     while let Some(inner) = cause {
-        reason = inner.to_string();
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = wrapped.and_then(|wrapped| wrapped.downcast_ref()).or_else(|| inner.downcast_ref());
-        if let Some(tls) = tls {
+        if let Some(tls) = tls_error(inner) {
             return distrust(tls);
         }
+        reason = inner.to_string();
         cause = inner.source();
     }
     reason
+}
+
+/// An I/O error hides what it wraps from `source`.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let wrapped = || tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?);
+    error.downcast_ref().or_else(wrapped)
 }
 
 fn distrust(error: &rustls::Error) -> String {

@@ -138,6 +138,13 @@ mod tests {
             "[app]\nname = 'crm'",
             &["1:1: app: is one table and there may be several; write `[[app]]` with two brackets"],
         );
-        check("[[app]]\nservices = 'icmp'\nprefixes = [1]", &["1:1: app[0].name: is missing; add `name = \"crm\"`"]);
+        check(
+            "[[app]]\nservices = 'icmp'\nprefixes = [1]",
+            &[
+                "1:1: app[0].name: is missing; add `name = \"crm\"`",
+                "2:12: app[0].services: is a string and should be a list; write a list, like `[\"443/tcp\"]`",
+                "3:13: app[0].prefixes[0]: is an integer and should be a string; write it like `\"192.0.2.0/24\"`",
+            ],
+        );
     }
 }

@@ -4,7 +4,7 @@ use super::read_input;
 use crate::cli::CliError;
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
-use crate::cli::output::{Output, plain, plain_lines};
+use crate::cli::output::{Output, plain};
 use crate::wire::{self, PolicyCheck, PolicyIssue, PolicyPut};
 use clap::Subcommand;
 use reqwest::Method;
@@ -48,7 +48,8 @@ impl Policy {
 
 /// Policies keep their tabs, and lose what a terminal would obey.
 fn printable(text: &str) -> String {
-    text.split('\t').map(plain_lines).collect::<Vec<_>>().join("\t")
+    let line = |line: &str| line.split('\t').map(plain).collect::<Vec<_>>().join("\t");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 async fn check(context: &Context, file: &Path) -> Result<(), CliError> {

@@ -37,7 +37,7 @@ fn users_are_listed_without_what_a_terminal_would_obey() {
         "
 USER   NAME      GROUPS          STATE     PASSWORD
 alice  Alice A.  finance, staff  enabled   set
-eve    \u{fffd}[2JEve  -               disabled  none",
+eve    \u{fffd}[2JEve   -               disabled  none",
     );
 }
 
@@ -47,7 +47,7 @@ fn groups_sessions_and_drops_are_listed() {
     check::<Session>(
         json!([session()]),
         "
-SESSION           USER   ADDRESS    INTERFACE  ENDS                            APPS
+SESSION           USER   ADDRESS    INTERFACE  ENDS                           APPS
 00000000000000aa  alice  10.77.0.2  guard0     2026-11-21 17:00:00Z (in 7 h)  crm, wiki",
     );
     check::<Drops>(

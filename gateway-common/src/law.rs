@@ -327,4 +327,3 @@ fn refuse(reason: DropReason, session: Option<&Session>, app: u32) -> Judgement 
     });
     Judgement { verdict: Verdict::Drop(reason), token, app, opened: false }
 }
-

@@ -154,4 +154,3 @@ fn ends(packet: &Packet) -> Result<(), DropReason> {
     }
     Ok(())
 }
-

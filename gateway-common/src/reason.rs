@@ -2,7 +2,7 @@
 
 macro_rules! drop_reasons {
     ($($(#[doc = $help:literal])+ $number:literal $name:ident $label:literal,)+) => {
-        /// Why a packet was dropped, in the order in which the law looks.
+        /// Why a packet was dropped, by layer, in the order of the packet path.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
         #[repr(u8)]
         pub enum DropReason {

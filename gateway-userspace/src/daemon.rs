@@ -101,6 +101,18 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Makes another API token for everything, while the daemon is stopped: the way back for whoever lost the first one.
+/// Returns the file that it was written to.
+///
+/// # Errors
+/// If the state is in use or cannot be written.
+pub fn admin_token(config: &Config) -> Result<PathBuf, DaemonError> {
+    let mut store = FileStore::open(&config.state.join("state.redb"))?;
+    let (token, path) = bootstrap::issue(config)?;
+    store.commit(&[Write::PutApiToken(token)])?;
+    Ok(path)
+}
+
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }
@@ -234,9 +246,11 @@ fn restore(
     let mut sessions = Vec::new();
     let mut accounts =
         Accounts { passwords: stored.passwords, tokens: by_id(stored.tokens), session_secrets: Default::default() };
+    let ended = plane.ended_tokens();
     for found in stored.sessions {
         let token = found.session.token;
-        if found.boot_id == boot_id && is_guarded(&found.session, guarded) {
+        let is_valid = found.boot_id == boot_id && is_guarded(&found.session, guarded) && !ended.contains(&token);
+        if is_valid {
             accounts.session_secrets.insert(token, found.secret);
             sessions.push(found.session);
         } else {

@@ -14,8 +14,8 @@ pub mod services;
 pub mod slots;
 pub mod translate;
 
-use aya::maps::MapError;
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
+use aya::maps::MapError;
 use gateway_common::KernelNanos;
 use gateway_common::abi::FlowKey;
 use std::path::PathBuf;

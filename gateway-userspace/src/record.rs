@@ -19,8 +19,8 @@ pub use metrics::{Guarded, Metrics};
 
 use crate::core::{Actor, Done};
 use crate::dataplane::Monitor;
-use crate::policy::{Gateway, Input, SessionToken};
-use gateway_common::abi::FlowKey;
+use crate::policy::{AppName, Gateway, Input, SessionToken};
+use gateway_common::abi::{Flow, FlowKey};
 use line::Record;
 use names::Names;
 use std::net::IpAddr;
@@ -30,6 +30,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
+}
+
+/// The flows of a session that has ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cut {
+    /// All that were known.
+    pub keys: Vec<FlowKey>,
+    /// How many of them were open: neither reset nor closed from both ends.
+    pub open: usize,
 }
 
 struct Shared {
@@ -103,15 +112,29 @@ impl Recorder {
         self.write(Record::login_failed(user, source, why));
     }
 
-    /// The flows of a session that has ended: they are recorded as cut, and returned to be forgotten.
+    /// The flows of a session that has ended: they are recorded, and returned to be forgotten.
     #[must_use]
-    pub fn cut(&self, token: SessionToken) -> Vec<FlowKey> {
-        let cut = self.flows_mut(|flows| flows.take(token, self.monitor()));
-        let keys = cut.iter().map(|(key, _)| *key).collect();
-        for (key, flow) in cut {
-            self.flow_ended(&key, &flow, "revoked");
+    pub fn cut(&self, token: SessionToken) -> Cut {
+        let taken = self.flows_mut(|flows| flows.take(token, self.monitor()));
+        let mut cut = Cut { keys: Vec::with_capacity(taken.len()), open: 0 };
+        for (key, flow) in taken {
+            let is_over = Flow::is_over(flow.copy.ends);
+            cut.open += usize::from(!is_over);
+            cut.keys.push(key);
+            self.flow_ended(&key, &flow, if is_over { "closed" } else { "revoked" });
         }
-        keys
+        cut
+    }
+
+    /// The flows of a session to apps that it may no longer reach: they are recorded, and returned to be forgotten.
+    #[must_use]
+    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName]) -> Vec<FlowKey> {
+        let is_lost = |app: u64| self.names(|names| names.app(app).is_some_and(|app| lost.contains(app)));
+        let taken = self.flows_mut(|flows| flows.take_apps(token, is_lost, self.monitor()));
+        for (key, flow) in &taken {
+            self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { "policy" });
+        }
+        taken.into_iter().map(|(key, _)| key).collect()
     }
 
     /// Copies of the flows that are open, with the names that go with them.

@@ -24,7 +24,7 @@ pub use people::{Group, PasswordChange, User, UserPut};
 pub use policy::{Policy, PolicyCheck, PolicyIssue, PolicyPut};
 pub use problem::{FieldError, Invalid, Problem};
 pub use secret::Secret;
-pub use service::{InvalidService, format_service, parse_prefix, parse_service};
+pub use service::{InvalidService, parse_prefix, parse_service};
 pub use session::{Grant, LoginRequest, LoginResponse, Receipt, Receipts, Revocation, Session};
 pub use status::{Interface, Status, TableUse};
 pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};

@@ -114,7 +114,8 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
     let unknown = || ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`");
     let presented = presented.ok_or_else(unknown)?;
     let now = shared.now().wall;
-    let found = shared.context.core.read(move |state| state.accounts.authenticate_token(&presented, now).cloned());
+    let found =
+        shared.context.core.read_first(move |state| state.accounts.authenticate_token(&presented, now).cloned());
     let token = found.await?.map_err(|refusal| {
         tracing::info!(%peer, reason = %refusal, "an API token was refused");
         unknown()
@@ -128,7 +129,8 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
 /// Writes the rules into the OpenAPI document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")] {
+    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")]
+    {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description = Some(help.to_owned());
         components.add_security_scheme(name, SecurityScheme::Http(scheme));

@@ -64,9 +64,8 @@ impl Certificate {
     /// # Errors
     /// If a file cannot be read, or holds something else, or if the key is open to everybody.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let file = |path: &Path| {
-            fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source })
-        };
+        let file =
+            |path: &Path| fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source });
         let not_pem = |path: &Path, wanted| CertificateError::NotPem { path: path.to_owned(), wanted };
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file(chain)?).collect();
         let certificates = certificates.ok().filter(|chain| !chain.is_empty());

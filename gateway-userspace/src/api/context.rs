@@ -3,8 +3,8 @@
 use super::problem::ApiError;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
-use crate::record::Recorder;
 use crate::policy::{AppName, SessionToken, Source, UserName};
+use crate::record::Recorder;
 use crate::wire::{Drops, Flow, Moment, Status};
 use ipnet::IpNet;
 use std::fmt;

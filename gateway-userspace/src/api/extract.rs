@@ -107,8 +107,12 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiE
     })
 }
 
-/// Duplicate members are refused by the derived readers, depth and surrogates by the parser.
+/// Duplicate members are refused by the derived readers, depth and surrogates by the parser. The derived readers would
+/// also take an array for an object, and an empty one for all defaults.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::bad_request("the JSON is an array; send an object"));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();

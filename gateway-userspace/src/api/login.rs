@@ -29,36 +29,50 @@ pub(super) async fn login(
     Json(request): Json<LoginRequest>,
 ) -> Result<axum::Json<LoginResponse>, ApiError> {
     let name = UserName::new(&request.username).ok();
-    shared.attempt(peer, name.as_ref())?;
-    let source = shared.context.resolver.resolve(peer).await?;
-    let user = authenticate(&shared, peer, name, request.password).await?;
-    shared.succeeded(peer, &user.name);
-    if !user.enabled {
-        shared.context.recorder.login_failed(user.name.as_str(), peer, "disabled");
-        return Err(ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name)));
-    }
-    begin(&shared, user.name, source).await.map(axum::Json)
+    let outcome = attempt(&shared, peer, name.clone(), request.password).await;
+    outcome.map(axum::Json).map_err(|Failure(why, error)| {
+        // Only what can be a name is recorded: people type their password there.
+        shared.context.recorder.login_failed(name.as_ref().map_or("", UserName::as_str), peer, why);
+        error
+    })
 }
 
-/// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
-async fn authenticate(
+/// Why a login failed: for the records, and for the answer.
+struct Failure(&'static str, ApiError);
+
+impl Failure {
+    fn because<E: Into<ApiError>>(why: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self(why, error.into())
+    }
+}
+
+async fn attempt(
     shared: &Shared,
     peer: IpAddr,
     name: Option<UserName>,
     password: Secret,
-) -> Result<User, ApiError> {
-    let asked = name.clone();
+) -> Result<LoginResponse, Failure> {
+    shared.attempt(peer, name.as_ref()).map_err(Failure::because("throttled"))?;
+    let source = shared.context.resolver.resolve(peer).await.map_err(Failure::because("no_source"))?;
+    let user = authenticate(shared, name, password).await?;
+    shared.succeeded(peer, &user.name);
+    if !user.enabled {
+        let error = ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name));
+        return Err(Failure("disabled", error));
+    }
+    begin(shared, user.name, source).await.map_err(Failure::because("failed"))
+}
+
+/// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
+async fn authenticate(shared: &Shared, name: Option<UserName>, password: Secret) -> Result<User, Failure> {
     let find = move |state: &crate::core::State| -> Option<(User, PasswordHash)> {
-        let name = asked?;
+        let name = name?;
         Some((state.gateway.user(&name)?.clone(), state.accounts.passwords.get(&name)?.clone()))
     };
-    let (user, hash) = shared.context.core.read(find).await?.unzip();
-    let right = shared.verifier.verify(password.0, hash).await?;
-    user.filter(|_| right).ok_or_else(|| {
-        let user = name.as_ref().map_or("", UserName::as_str);
-        shared.context.recorder.login_failed(user, peer, "refused");
-        ApiError::unauthorized("the user name or the password is wrong")
-    })
+    let (user, hash) = shared.context.core.read(find).await.map_err(Failure::because("busy"))?.unzip();
+    let right = shared.verifier.verify(password.0, hash).await.map_err(Failure::because("busy"))?;
+    let wrong = || Failure("refused", ApiError::unauthorized("the user name or the password is wrong"));
+    user.filter(|_| right).ok_or_else(wrong)
 }
 
 async fn begin(shared: &Shared, user: UserName, source: Source) -> Result<LoginResponse, ApiError> {
@@ -123,6 +137,7 @@ async fn own(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Sessi
         state.gateway.session(token).cloned()
     };
     let found = shared.context.core.read(find).await?;
-    let is_theirs = |session: &Session| session.source.address.to_canonical() == peer && !session.deadline.has_passed(now);
+    let is_theirs =
+        |session: &Session| session.source.address.to_canonical() == peer && !session.deadline.has_passed(now);
     found.filter(is_theirs).ok_or_else(unknown)
 }

@@ -74,7 +74,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Generation>, ApiError> {
         return Ok(None);
     }
     let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    let wrong = || ApiError::bad_request(format!("`If-Match: {text}` is not a generation; send the `ETag` you were given"));
+    let wrong =
+        || ApiError::bad_request(format!("`If-Match: {text}` is not a generation; send the `ETag` you were given"));
     number.map(|number| Some(Generation(number))).ok_or_else(wrong)
 }
 

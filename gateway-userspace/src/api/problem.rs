@@ -135,7 +135,8 @@ impl From<Refusal> for ApiError {
             Refusal::SourceTaken { .. } => Self::conflict("source-taken", refusal),
             Refusal::App { problem, .. } => {
                 let errors = vec![FieldError::at(field_of(problem), problem)];
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "app", "the app makes no sense", &refusal).with_errors(errors)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "app", "the app makes no sense", &refusal)
+                    .with_errors(errors)
             }
             Refusal::Policy(errors) => {
                 let places = errors.iter().map(FieldError::from).collect();

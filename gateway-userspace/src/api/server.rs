@@ -140,3 +140,64 @@ async fn serve(
     http2.max_header_list_size(LARGEST_HEAD as u32).max_concurrent_streams(MOST_STREAMS);
     server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::Certificate;
+    use super::*;
+    use axum::extract::ConnectInfo;
+    use axum::routing::get;
+
+    fn config(limits: ConnectionLimits) -> ListenerConfig {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("c"), folder.path().join("k"));
+        let certificate = Certificate::load_or_make(&chain, &key, &["127.0.0.1".to_owned()]).unwrap();
+        let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
+        ListenerConfig { addresses, tls: certificate.into_config().unwrap(), limits }
+    }
+
+    fn client() -> reqwest::Client {
+        // The tests' own client: whoever is first sets the provider for the process.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_over_tls_at_every_address_until_the_server_is_shut_down() {
+        let router = Router::new()
+            .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
+        let server = Server::bind(config(ConnectionLimits::default())).unwrap();
+        let (addresses, handle) = (server.addresses(), server.handle());
+        let stop = handle.clone();
+        let running = tokio::spawn(async move { server.run(router, &handle).await });
+        let client = client();
+        for address in addresses {
+            let answer = client.get(format!("https://{address}/")).send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), address.ip().to_string());
+        }
+        stop.shut_down(Duration::from_millis(100));
+        running.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_closed_and_a_large_head_refused() {
+        let limits = ConnectionLimits { per_address: 1, ..ConnectionLimits::default() };
+        let server = Server::bind(config(limits)).unwrap();
+        let (address, handle) = (server.addresses()[0], server.handle());
+        tokio::spawn(async move { server.run(Router::new().route("/", get(|| async { "ok" })), &handle).await });
+        let first = client();
+        let url = format!("https://{address}/");
+        assert_eq!(first.get(&url).send().await.unwrap().status(), 200);
+        assert!(client().get(&url).send().await.is_err());
+        let large = first.get(&url).header("x-large", "x".repeat(8 * LARGEST_HEAD)).send().await;
+        assert!(large.as_ref().map_or(true, |answer| answer.status() == 431), "{large:?}");
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let busy = held.local_addr().unwrap();
+        let error = Server::bind(ListenerConfig { addresses: vec![busy], ..config(ConnectionLimits::default()) });
+        assert!(error.unwrap_err().to_string().contains(&format!("`{busy}` cannot be listened on")));
+    }
+}

@@ -41,9 +41,8 @@ pub(super) async fn list(
     let (page, now) = (PageQuery { cursor, limit }, shared.now());
     let read = move |state: &CoreState| {
         let of_user = |session: &&crate::policy::Session| user.as_ref().is_none_or(|user| session.user == *user);
-        let of_app = |session: &&crate::policy::Session| {
-            app.as_ref().is_none_or(|app| session.permitted.contains_key(app))
-        };
+        let of_app =
+            |session: &&crate::policy::Session| app.as_ref().is_none_or(|app| session.permitted.contains_key(app));
         let sessions = state.gateway.sessions().filter(of_user).filter(of_app);
         page.page(sessions, |session| session.token.to_string(), |session| Session::of(session, now))
     };
@@ -107,7 +106,9 @@ fn selector(request: Revocation) -> Result<Selector, ApiError> {
         Revocation { session: Some(token), user: None, app: None, all: None } => {
             SessionToken::read(&token).map(Selector::Session)
         }
-        Revocation { session: None, user: Some(user), app: None, all: None } => UserName::read(&user).map(Selector::User),
+        Revocation { session: None, user: Some(user), app: None, all: None } => {
+            UserName::read(&user).map(Selector::User)
+        }
         Revocation { session: None, user: None, app: Some(app), all: None } => AppName::read(&app).map(Selector::App),
         Revocation { session: None, user: None, app: None, all: Some(true) } => Ok(Selector::All),
         _ => {

@@ -1,1 +1,9 @@
-//! Tests.
+//! The interface, as clients see it: a real core, its data plane in memory, a store in a temporary file.
+
+mod admin;
+mod rules;
+mod shapes;
+mod sign_in;
+mod world;
+
+use world::World;

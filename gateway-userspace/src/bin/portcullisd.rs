@@ -30,6 +30,8 @@ enum Command {
     Run,
     /// Check the configuration, and the files that it names, without touching anything.
     Check,
+    /// Make another API token for everything, while the daemon is stopped, and write it to the state folder.
+    AdminToken,
     /// Take every program off the interfaces and remove every table. From then on nothing is guarded.
     Unload,
     /// Write a completion script to the standard output.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Some(Command::Check) => check(&config),
+        Some(Command::AdminToken) => admin_token(&config),
         Some(Command::Unload) => unload(&config),
         Some(Command::Run | Command::Completions { .. }) | None => run(config),
     };
@@ -70,6 +73,12 @@ fn main() -> ExitCode {
 fn check(config: &Config) -> Result<()> {
     daemon::check(config)?;
     println!("the configuration is valid");
+    Ok(())
+}
+
+fn admin_token(config: &Config) -> Result<()> {
+    let path = daemon::admin_token(config)?;
+    println!("the token is in `{}`", path.display());
     Ok(())
 }
 

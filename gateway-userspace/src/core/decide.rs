@@ -3,7 +3,7 @@
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, Gateway, Input, NextIds, Plan, SessionToken};
+use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Plan, Selector, SessionToken, UserName};
 use crate::record::Recorder;
 use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
@@ -33,7 +33,7 @@ impl Keeper {
                 let removed = self.state.accounts.tokens.remove(&id);
                 removed.ok_or_else(|| CoreError::UnknownApiToken(id.clone()))?;
                 self.recorder.admin(actor, "api_token_revoked", &id.to_string());
-                self.save(vec![Write::RemoveApiToken(id)])?;
+                self.save_what_is_in_force(vec![Write::RemoveApiToken(id)])?;
                 Ok(Done::default())
             }
             Request::SetPassword { user, password } => {
@@ -42,16 +42,17 @@ impl Keeper {
                 }
                 self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
                 self.recorder.admin(actor, "password_set", user.as_str());
-                self.state.accounts.passwords.insert(user, password);
-                Ok(Done::default())
+                self.state.accounts.passwords.insert(user.clone(), password);
+                self.end_all_of(actor, user)
             }
             Request::PutUser { user, password } => {
                 let name = user.name.clone();
                 let mut also = Vec::new();
                 also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
-                let done = self.change(actor, Input::PutUser(user), also, None)?;
+                let mut done = self.change(actor, Input::PutUser(user), also, None)?;
                 if let Some(password) = password {
-                    self.state.accounts.passwords.insert(name, password);
+                    self.state.accounts.passwords.insert(name.clone(), password);
+                    done.receipts.extend(self.end_all_of(actor, name)?.receipts);
                 }
                 Ok(done)
             }
@@ -69,6 +70,12 @@ impl Keeper {
             }
             Request::Policy(input) => self.change(actor, input, Vec::new(), None),
         }
+    }
+
+    /// A new password ends what was begun with the old one.
+    fn end_all_of(&mut self, actor: &Actor, user: UserName) -> Result<Done, CoreError> {
+        let input = Input::End { which: Selector::User(user), cause: EndCause::PasswordChanged };
+        self.change(actor, input, Vec::new(), None)
     }
 
     /// Lets policy decide, and carries out what follows.
@@ -105,7 +112,7 @@ impl Keeper {
             self.enforce(actor, &changed, requested_at, clock)?
         } else {
             let done = self.enforce(actor, &changed, requested_at, clock)?;
-            self.save(writes)?;
+            self.save_what_is_in_force(writes)?;
             done
         };
         self.recorder.changed(actor, &self.state.gateway, &input, &done);
@@ -134,7 +141,7 @@ impl Keeper {
             let found = ended.iter().find(|found| found.token == end.session.token).copied();
             let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
             let cut = self.recorder.cut(end.session.token);
-            self.plane.forget_flows(&cut);
+            self.plane.forget_flows(&cut.keys);
             let receipt = Receipt {
                 session: end.session.clone(),
                 cause: end.cause,
@@ -143,10 +150,17 @@ impl Keeper {
                 enforced_after: Duration::from_nanos(found.enforced_at.since(requested_at)),
                 last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
                 last_packet_after_request_nanos: found.last_forwarded.map(|at| signed(at, requested_at)),
-                flows_cut: cut.len(),
+                flows_cut: cut.open,
             };
             self.recorder.metrics().revoked(receipt.enforced_after);
             receipts.push(receipt);
+        }
+        for regranted in changed.regranted.iter().filter(|regranted| !regranted.lost.is_empty()) {
+            let cut = self.recorder.cut_apps(regranted.token, &regranted.lost);
+            self.plane.forget_flows(&cut);
+        }
+        for (policy, fault) in &changed.faults {
+            tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
         Ok(Done {
             opened: changed.opened.clone(),
@@ -170,10 +184,7 @@ impl Keeper {
             None => {
                 let tokens = changed.opened.iter().map(|session| session.token);
                 for token in tokens.collect::<Vec<SessionToken>>() {
-                    let input = Input::End {
-                        which: crate::policy::Selector::Session(token),
-                        cause: crate::policy::EndCause::Revoked,
-                    };
+                    let input = Input::End { which: Selector::Session(token), cause: EndCause::Revoked };
                     let now = self.plane.now();
                     if let Err(error) = self.state.gateway.handle(input, now) {
                         tracing::error!(%error, "a refused login could not be taken back");
@@ -188,23 +199,29 @@ impl Keeper {
         }
     }
 
-    /// Stores a batch, with whatever could not be stored before.
+    /// Stores a batch that is not in force yet, with whatever could not be stored before.
     pub(super) fn save(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
-        let takes_away =
-            |write: &Write| matches!(write, Write::RemoveSession(_) | Write::RemoveUser(_) | Write::RemoveApiToken(_));
-        let mut batch = std::mem::take(&mut self.unsaved);
-        let kept = batch.len();
-        batch.extend(writes);
-        if batch.is_empty() {
+        let kept = self.unsaved.len();
+        let outcome = self.save_what_is_in_force(writes);
+        if outcome.is_err() {
+            self.unsaved.truncate(kept);
+        }
+        outcome
+    }
+
+    /// Stores a batch that is in force already. If that fails it is tried again until it succeeds: nothing that was
+    /// taken away comes back with a restart.
+    fn save_what_is_in_force(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
+        self.unsaved.extend(writes);
+        if self.unsaved.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.store.commit(&batch) {
-            let (old, new) = batch.split_at(kept);
-            self.unsaved = old.iter().chain(new.iter().filter(|write| takes_away(write))).cloned().collect();
+        if let Err(error) = self.store.commit(&self.unsaved) {
             tracing::error!(%error, unsaved = self.unsaved.len(), "the store failed");
             self.recorder.metrics().store_failed();
             return Err(error.into());
         }
+        self.unsaved.clear();
         Ok(())
     }
 }
@@ -222,7 +239,12 @@ fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
 /// Whether a failed write can only be undone by going back to a copy. Sessions are undone by ending them: there may be
 /// very many, and logins are frequent.
 fn needs_copy(input: &Input) -> bool {
-    !matches!(input, Input::Login { .. } | Input::End { .. } | Input::Tick)
+    match input {
+        Input::Login { .. } | Input::End { .. } | Input::RemoveUser(_) | Input::Tick => false,
+        // Disabling only takes away, and what takes away is not undone.
+        Input::PutUser(user) => user.enabled,
+        _ => true,
+    }
 }
 
 fn gives_access(changed: &Changed) -> bool {

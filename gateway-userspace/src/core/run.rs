@@ -49,14 +49,33 @@ impl Core {
         &self,
         look: impl FnOnce(&State) -> T + Send + 'static,
     ) -> Result<T, CoreError> {
-        let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |state| {
-            // Whoever asked may have given up meanwhile.
-            let _ = answer.send(look(state));
-        });
-        put(&self.ordinary, Message::Read(question))?;
-        answered.await.map_err(|_| CoreError::Stopped)
+        ask(&self.ordinary, look).await
     }
+
+    /// Looks at the state before ordinary requests are served: for finding out who asks, which comes before whatever
+    /// they may want to revoke.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_first<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, CoreError> {
+        ask(&self.urgent, look).await
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    queue: &mpsc::Sender<Message>,
+    look: impl FnOnce(&State) -> T + Send + 'static,
+) -> Result<T, CoreError> {
+    let (answer, answered) = oneshot::channel();
+    let question: Question = Box::new(move |state| {
+        // Whoever asked may have given up meanwhile.
+        let _ = answer.send(look(state));
+    });
+    put(queue, Message::Read(question))?;
+    answered.await.map_err(|_| CoreError::Stopped)
 }
 
 fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError> {
@@ -70,7 +89,9 @@ fn takes_access_away(request: &Request) -> bool {
     match request {
         Request::Policy(Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_))
         | Request::RemoveApiToken(_) => true,
-        Request::PutUser { user: User { enabled, .. }, .. } => !enabled,
+        Request::PutUser { user: User { enabled, .. }, .. } | Request::Policy(Input::PutUser(User { enabled, .. })) => {
+            !enabled
+        }
         Request::Policy(Input::PutApp(app)) => !app.enabled,
         _ => false,
     }
@@ -138,8 +159,10 @@ impl Keeper {
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
-        self.plane.sweep();
-        if !self.unsaved.is_empty() && self.save(Vec::new()).is_ok() {
+        if self.unsaved.is_empty() {
+            // Until then the slots of ended sessions are what tells a restarted daemon that they have ended.
+            self.plane.sweep();
+        } else if self.save(Vec::new()).is_ok() {
             tracing::info!("the store works again; everything is saved");
         }
         self.recorder.metrics().state(&self.state.gateway);

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
 /// Name of the file in the state folder that holds the first token.
@@ -29,9 +29,7 @@ pub(super) fn read(first: &FirstStart) -> Result<First, DaemonError> {
     let FirstStart { apps, policies } = first;
     let apps = match apps {
         None => Vec::new(),
-        Some(path) => {
-            parse_apps(&text(path)?, path).map_err(|errors| DaemonError::FirstStart(errors.to_string()))?
-        }
+        Some(path) => parse_apps(&text(path)?, path).map_err(|errors| DaemonError::FirstStart(errors.to_string()))?,
     };
     let policies = policies.as_deref().map(checked_policies).transpose()?;
     Ok(First { apps, policies })
@@ -70,14 +68,19 @@ pub(super) async fn begin(core: &Core, config: &Config, first: First) -> Result<
     }
     let is_first = core.read(|state| state.accounts.tokens.is_empty()).await;
     if is_first.map_err(|error| DaemonError::FirstStart(error.to_string()))? {
-        let scopes = [Scope::Admin].into();
-        let (token, secret) = ApiToken::issue("admin".into(), scopes, OffsetDateTime::now_utc(), None);
-        let path = config.state.join(TOKEN_FILE);
-        write_secret(&path, &secret).map_err(|source| DaemonError::File { path: path.clone(), source })?;
+        let (token, path) = issue(config)?;
         change(core, Request::PutApiToken(token), "the first API token").await?;
         tracing::info!(path = %path.display(), "made the first API token; keep it safe");
     }
     Ok(())
+}
+
+/// Makes a token for everything and writes its secret to the state folder. The caller stores the token.
+pub(super) fn issue(config: &Config) -> Result<(ApiToken, PathBuf), DaemonError> {
+    let (token, secret) = ApiToken::issue("admin".into(), [Scope::Admin].into(), OffsetDateTime::now_utc(), None);
+    let path = config.state.join(TOKEN_FILE);
+    write_secret(&path, &secret).map_err(|source| DaemonError::File { path: path.clone(), source })?;
+    Ok((token, path))
 }
 
 async fn change(core: &Core, request: Request, what: &str) -> Result<(), DaemonError> {

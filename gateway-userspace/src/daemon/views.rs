@@ -35,7 +35,8 @@ impl KernelViews {
         let mut flows: Vec<Flow> = Vec::new();
         for (key, tracked) in self.recorder.open_flows() {
             let flow = self.flow(&key, &tracked, &clock);
-            let matches = |wanted: Option<String>, found: Option<&String>| wanted.is_none_or(|wanted| Some(&wanted) == found);
+            let matches =
+                |wanted: Option<String>, found: Option<&String>| wanted.is_none_or(|wanted| Some(&wanted) == found);
             if matches(filter.session.map(|token| token.to_string()), Some(&flow.token))
                 && matches(filter.user.as_ref().map(ToString::to_string), flow.user.as_ref())
                 && matches(filter.app.as_ref().map(ToString::to_string), flow.app.as_ref())

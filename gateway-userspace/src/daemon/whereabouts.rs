@@ -19,14 +19,7 @@ impl KernelResolver {
             error @ (NeighbourError::Netlink(_) | NeighbourError::Socket(_)) => SourceError::System(error.to_string()),
         })?;
         let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
-        Ok(Source {
-            address: peer,
-            zone,
-            zone_name,
-            interface: index,
-            interface_name: name,
-            mac: found.mac,
-        })
+        Ok(Source { address: peer, zone, zone_name, interface: index, interface_name: name, mac: found.mac })
     }
 }
 

@@ -44,7 +44,14 @@ fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
     let kind = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
     // Where /sys shows another namespace's interfaces, Ethernet is what there is.
     let has_link_layer = kind.map_or(true, |kind| kind.trim() == ARPHRD_ETHER);
-    Ok(GuardedInterface { name: name.clone(), index, zone: zone_number(zone), zone_name: zone.clone(), has_link_layer, mode: *mode })
+    Ok(GuardedInterface {
+        name: name.clone(),
+        index,
+        zone: zone_number(zone),
+        zone_name: zone.clone(),
+        has_link_layer,
+        mode: *mode,
+    })
 }
 
 /// The number of a zone: the same at every start, because tables outlive the daemon. FNV-1a.

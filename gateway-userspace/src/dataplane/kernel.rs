@@ -43,6 +43,12 @@ impl KernelDataPlane {
         &mut self.loaded.ebpf
     }
 
+    /// Sessions that an earlier daemon ended, perhaps without being able to store it.
+    #[must_use]
+    pub fn ended_tokens(&self) -> Vec<SessionToken> {
+        self.slots.ended_tokens()
+    }
+
     /// Makes the programs guard exactly these interfaces, replacing older programs without a gap.
     ///
     /// # Errors

@@ -9,8 +9,7 @@ use crate::policy::Capacities;
 use aya::maps::{Array, HashMap, LpmTrie, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{
-    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Interface, Session, SessionKey,
-    Settings, map,
+    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Interface, Session, SessionKey, Settings, map,
 };
 use std::path::{Path, PathBuf};
 

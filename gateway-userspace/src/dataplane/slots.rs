@@ -149,6 +149,13 @@ impl SessionSlots {
         swept
     }
 
+    /// Sessions that were ended and whose slots still say so: whatever was stored of them is out of date.
+    #[must_use]
+    pub fn ended_tokens(&self) -> Vec<SessionToken> {
+        let sessions = self.ended.iter().filter_map(|(_, slot)| self.slot(*slot));
+        sessions.map(|session| SessionToken(session.token())).collect()
+    }
+
     /// The live sessions, as a table.
     pub fn read_into(&self, tables: &mut TableSet) {
         for (token, slot) in &self.live {

@@ -82,6 +82,8 @@ pub enum EndCause {
     Expired,
     /// The same user logged in again at the same source.
     Replaced,
+    /// The user got another password.
+    PasswordChanged,
     /// It could not be carried over when the daemon started: its interface is gone, or the host was restarted.
     Orphaned,
 }
@@ -97,6 +99,7 @@ impl EndCause {
             Self::UserRemoved => "user_removed",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
+            Self::PasswordChanged => "password_changed",
             Self::Orphaned => "orphaned",
         }
     }

@@ -159,13 +159,14 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// As the configuration writes it: `tcp/443`, `udp/5000-5010`, `tcp`, `icmp`.
+/// As the configuration and the API write it: `443/tcp`, `5000-5010/udp`, `*/tcp`, `icmp`.
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ports {
-            None => write!(f, "{}", self.protocol),
-            Some((first, last)) if first == last => write!(f, "{}/{first}", self.protocol),
-            Some((first, last)) => write!(f, "{}/{first}-{last}", self.protocol),
+            None if self.protocol == Protocol::Icmp => write!(f, "{}", self.protocol),
+            None => write!(f, "*/{}", self.protocol),
+            Some((first, last)) if first == last => write!(f, "{first}/{}", self.protocol),
+            Some((first, last)) => write!(f, "{first}-{last}/{}", self.protocol),
         }
     }
 }

@@ -38,6 +38,20 @@ impl FlowTracker {
         taken.map(|(key, flow)| (key, refreshed(&key, flow, monitor))).collect()
     }
 
+    /// Takes out the flows of a session to some of its apps, with their last counters.
+    pub fn take_apps(
+        &mut self,
+        token: SessionToken,
+        is_taken: impl Fn(u64) -> bool,
+        monitor: Option<&Monitor>,
+    ) -> Vec<(FlowKey, TrackedFlow)> {
+        let keys: Vec<FlowKey> = self.by_session.get(&token.0).into_iter().flatten().copied().collect();
+        let is_of_app = |key: &FlowKey| self.flows.get(key).is_some_and(|flow| is_taken(flow.copy.app));
+        let keys: Vec<FlowKey> = keys.into_iter().filter(is_of_app).collect();
+        let taken = keys.into_iter().filter_map(|key| Some((key, self.remove(&key)?)));
+        taken.map(|(key, flow)| (key, refreshed(&key, flow, monitor))).collect()
+    }
+
     /// Brings the counters up to date, and takes out what is over: closed, silent too long, or given way to others.
     pub fn refresh(&mut self, monitor: &Monitor, now: KernelNanos) -> Vec<(FlowKey, TrackedFlow, &'static str)> {
         let mut over = Vec::new();

@@ -1,7 +1,7 @@
 //! Apps, in the API and in files.
 
 use super::problem::{FieldError, Invalid, noted};
-use super::service::{format_prefix, format_service, parse_prefix, parse_service};
+use super::service::{format_prefix, parse_prefix, parse_service};
 use crate::policy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ impl From<&policy::App> for App {
             name: name.to_string(),
             description: description.clone(),
             prefixes: prefixes.iter().map(format_prefix).collect(),
-            services: services.iter().copied().map(format_service).collect(),
+            services: services.iter().map(ToString::to_string).collect(),
             labels: labels.clone(),
             enabled: Some(*enabled),
         }

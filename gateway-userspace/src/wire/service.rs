@@ -68,22 +68,6 @@ pub fn parse_service(text: &str) -> Result<Service, InvalidService> {
     Ok(Service { protocol, ports: Some((first, last)) })
 }
 
-/// Writes what [`parse_service`] reads.
-#[must_use]
-pub fn format_service(service: Service) -> String {
-    let Service { protocol, ports } = service;
-    let protocol = match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Icmp => return "icmp".to_owned(),
-    };
-    match ports {
-        None => format!("*/{protocol}"),
-        Some((first, last)) if first == last => format!("{first}/{protocol}"),
-        Some((first, last)) => format!("{first}-{last}/{protocol}"),
-    }
-}
-
 /// Reads a prefix, or one address.
 ///
 /// # Errors
@@ -111,7 +95,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for text in ["443/tcp", "8000-8010/tcp", "*/udp", "icmp", "1-65535/udp"] {
-            assert_eq!(format_service(parse_service(text).unwrap()), text);
+            assert_eq!(parse_service(text).unwrap().to_string(), text);
         }
         for text in ["192.0.2.0/24", "192.0.2.7", "2001:db8::/64", "2001:db8::1"] {
             assert_eq!(format_prefix(&parse_prefix(text).unwrap()), text);

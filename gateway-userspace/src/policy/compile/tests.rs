@@ -144,10 +144,10 @@ fn apps_that_cannot_be_are_refused() {
         (&["127.0.0.1/32"], &["tcp"], "prefix `127.0.0.1/32` does not lie in routed unicast space"),
         (&["::ffff:10.0.0.0/104"], &["tcp"], "prefix `::ffff:10.0.0.0/104` does not lie in routed unicast space"),
         (&["ff02::/16"], &["tcp"], "prefix `ff02::/16` does not lie in routed unicast space"),
-        (&["10.0.0.0/8"], &["tcp/0-10"], "service `tcp/0-10` is not valid"),
-        (&["10.0.0.0/8"], &["tcp/9-8"], "service `tcp/9-8` is not valid"),
-        (&["10.0.0.0/8"], &["icmp/1"], "service `icmp/1` is not valid"),
-        (&["10.0.0.0/8"], &["tcp/1-4097"], "service `tcp/1-4097` spans 4097 ports, more than 4096"),
+        (&["10.0.0.0/8"], &["tcp/0-10"], "service `0-10/tcp` is not valid"),
+        (&["10.0.0.0/8"], &["tcp/9-8"], "service `9-8/tcp` is not valid"),
+        (&["10.0.0.0/8"], &["icmp/1"], "service `1/icmp` is not valid"),
+        (&["10.0.0.0/8"], &["tcp/1-4097"], "service `1-4097/tcp` spans 4097 ports, more than 4096"),
     ] {
         let found = check(&app("a", prefixes, services)).expect_err(expected).to_string();
         assert!(found.starts_with(expected), "{found}");

@@ -202,7 +202,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (login(1, "ada", 9), "session `0000000000000001` exists already"),
         (login(0, "ada", 9), "session `0000000000000000` exists already"),
         (over, "the deadline of the session has already passed"),
-        (clash, "app `copy`: it claims 10.1.0.0/16 tcp/443 which app `payroll` claims too"),
+        (clash, "app `copy`: it claims 10.1.0.0/16 443/tcp which app `payroll` claims too"),
         (unlawful, "app `wiki`: it has no prefix"),
         (stale, "generation 0 was expected but 6 is in force"),
         (policy("permit (principal, action, resource) when { context.mfaa };"), "policy: 1 error(s)"),

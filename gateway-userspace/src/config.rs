@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use quantity::parse_duration;
 
 /// What the daemon is to do. Relative paths in the file are relative to the file, and absolute here if its own path is.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,6 +5,7 @@
 //! everyone.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;

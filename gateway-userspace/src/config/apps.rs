@@ -12,49 +12,76 @@ use std::path::Path;
 /// # Errors
 /// All that is wrong with it, at once.
 pub fn parse_apps(text: &str, origin: &Path) -> Result<Vec<policy::App>, ConfigErrors> {
-    let apps = read(text, origin, |root| {
+    Ok(entries(text, origin)?.into_iter().map(|(_, app)| app).collect())
+}
+
+/// The same, as the API wants to hear it: what an app does not say stays as it is.
+///
+/// # Errors
+/// All that is wrong with it, at once.
+pub fn parse_shapes(text: &str, origin: &Path) -> Result<Vec<wire::App>, ConfigErrors> {
+    let shape = |(enabled, app): (Option<bool>, policy::App)| wire::App { enabled, ..wire::App::from(&app) };
+    Ok(entries(text, origin)?.into_iter().map(shape).collect())
+}
+
+fn entries(text: &str, origin: &Path) -> Result<Vec<(Option<bool>, policy::App)>, ConfigErrors> {
+    read(text, origin, |root| {
         let mut names = BTreeSet::new();
         root.sections("app").iter_mut().filter_map(|section| app(section, &mut names)).collect()
-    })?;
-    Ok(apps)
+    })
 }
 
 /// One app. The shape of the API decides what is right; here its errors get their places.
-fn app(section: &mut Section<'_, '_>, names: &mut BTreeSet<policy::AppName>) -> Option<policy::App> {
+fn app(section: &mut Section<'_, '_>, names: &mut BTreeSet<policy::AppName>) -> Option<(Option<bool>, policy::App)> {
     let mut places = BTreeMap::new();
+    let (shape, name) = shape(section, &mut places)?;
+    let said = shape.enabled;
+    match shape.into_model(true) {
+        Ok(app) => {
+            if !names.insert(app.name.clone()) {
+                name.refuse(format!("app `{}` is there twice", app.name), "remove one of them");
+            }
+            Some((said, app))
+        }
+        Err(wire::Invalid(errors)) => {
+            for error in errors {
+                let place = error.field.as_deref().and_then(|field| places.get(field)).unwrap_or(&name);
+                place.refuse(error.message, "");
+            }
+            None
+        }
+    }
+}
+
+/// What the section says, and where its name stands. Every key is read before anything is given up.
+fn shape<'r, 't>(
+    section: &mut Section<'r, 't>,
+    places: &mut BTreeMap<String, Value<'r, 't>>,
+) -> Option<(wire::App, Value<'r, 't>)> {
     let name = section.required("name", "name = \"crm\"");
     let prefixes = section.required("prefixes", "prefixes = [\"192.0.2.0/24\"]");
     let services = section.required("services", "services = [\"443/tcp\"]");
     let description = section.value("description").and_then(|value| value.text("customers and orders"));
     let labels = section.value("labels");
     let enabled = section.value("enabled").and_then(|value| value.boolean());
+    let prefixes = prefixes.map(|value| texts(&value, "prefixes", "192.0.2.0/24", places));
+    let services = services.map(|value| texts(&value, "services", "443/tcp", places));
+    let labels = labels.map(|value| texts(&value, "labels", "pci", places)).unwrap_or_default();
+    let name = name?;
     let shape = wire::App {
-        name: name.as_ref()?.text("crm")?.to_owned(),
+        name: name.text("crm")?.to_owned(),
         description: description.unwrap_or_default().to_owned(),
-        prefixes: texts(prefixes?, "prefixes", "192.0.2.0/24", &mut places),
-        services: texts(services?, "services", "443/tcp", &mut places),
-        labels: labels.into_iter().flat_map(|value| texts(value, "labels", "pci", &mut places)).collect(),
+        prefixes: prefixes?,
+        services: services?,
+        labels: labels.into_iter().collect(),
         enabled,
     };
-    let app = match shape.into_model(true) {
-        Ok(app) => app,
-        Err(wire::Invalid(errors)) => {
-            for error in errors {
-                let place = error.field.as_deref().and_then(|field| places.get(field)).or(name.as_ref());
-                place?.refuse(error.message, "");
-            }
-            return None;
-        }
-    };
-    if !names.insert(app.name.clone()) {
-        name?.refuse(format!("app `{}` is there twice", app.name), "remove one of them");
-    }
-    Some(app)
+    Some((shape, name))
 }
 
 /// The strings of a list, whose places are kept under the names that errors use.
 fn texts<'r, 't>(
-    list: Value<'r, 't>,
+    list: &Value<'r, 't>,
     field: &str,
     example: &str,
     places: &mut BTreeMap<String, Value<'r, 't>>,
@@ -111,6 +138,13 @@ mod tests {
             "[app]\nname = 'crm'",
             &["1:1: app: is one table and there may be several; write `[[app]]` with two brackets"],
         );
-        check("[[app]]\nservices = 'icmp'\nprefixes = [1]", &["1:1: app[0].name: is missing; add `name = \"crm\"`"]);
+        check(
+            "[[app]]\nservices = 'icmp'\nprefixes = [1]",
+            &[
+                "1:1: app[0].name: is missing; add `name = \"crm\"`",
+                "2:12: app[0].services: is a string and should be a list; write a list, like `[\"443/tcp\"]`",
+                "3:13: app[0].prefixes[0]: is an integer and should be a string; write it like `\"192.0.2.0/24\"`",
+            ],
+        );
     }
 }

@@ -11,7 +11,7 @@ impl Value<'_, '_> {
     /// A duration within bounds.
     pub(super) fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let text = self.text("8h")?;
-        let Some(duration) = parse(text) else {
+        let Some(duration) = parse_duration(text) else {
             self.refuse(
                 format!("`{text}` is not a duration"),
                 "write a number and a unit, like `30s`, `15m`, `8h` or `1d`",
@@ -27,7 +27,9 @@ impl Value<'_, '_> {
     }
 }
 
-fn parse(text: &str) -> Option<Duration> {
+/// Reads `30s`, `15m`, `8h` or `1d`.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, seconds) = UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -63,14 +65,14 @@ mod tests {
             ("9999999999999999d", None),
         ];
         for (text, seconds) in cases {
-            assert_eq!(parse(text), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(parse_duration(text), seconds.map(Duration::from_secs), "{text}");
         }
     }
 
     #[test]
     fn a_duration_is_written_in_the_largest_unit_that_fits() {
         for text in ["90s", "15m", "36h", "30d"] {
-            assert_eq!(written(parse(text).unwrap()), text);
+            assert_eq!(written(parse_duration(text).unwrap()), text);
         }
     }
 }

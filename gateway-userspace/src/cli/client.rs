@@ -1,0 +1,195 @@
+//! Requests and answers. Every answer comes twice: as a shape, and as the JSON that it was.
+
+use super::{CliError, credential};
+use crate::wire::{Page, Problem};
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Method, RequestBuilder, Response, redirect};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::time::Duration;
+use url::Url;
+
+/// Longer than the API gives itself for any answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
+/// As many entries in a page as the API gives.
+const PAGE: &str = "1000";
+
+/// A gateway that can be asked.
+pub(super) struct Client {
+    http: reqwest::Client,
+    pub(super) url: Url,
+}
+
+/// An answer.
+pub(super) struct Answer<T> {
+    /// What it says.
+    pub(super) shape: T,
+    /// As it came.
+    pub(super) json: Value,
+}
+
+/// A request in the making.
+pub(super) struct Call<'c> {
+    client: &'c Client,
+    request: RequestBuilder,
+}
+
+impl Client {
+    /// Goes to the gateway itself: no proxy stands for the address that a session is bound to.
+    pub(super) fn new(url: &str, tls: rustls::ClientConfig) -> Result<Self, CliError> {
+        let http = reqwest::Client::builder()
+            .use_preconfigured_tls(tls)
+            .https_only(true)
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(PATIENCE_TO_CONNECT)
+            .timeout(PATIENCE)
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(CliError::Setup)?;
+        Ok(Self { http, url: parse_url(url)? })
+    }
+
+    /// A request for a path, given by its segments.
+    pub(super) fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Call { client: self, request: self.http.request(method, url) }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        CliError::Unreachable { url: self.url.to_string(), problem: reason(error) }
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, CliError> {
+    let wrong = |problem: &str| CliError::Url { url: text.to_owned(), problem: problem.to_owned() };
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if url.scheme() != "https" || !url.has_host() {
+        return Err(wrong("it does not begin with `https://` and a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it has more than a host, a port and a path"));
+    }
+    Ok(url)
+}
+
+impl Call<'_> {
+    /// Presents a secret.
+    pub(super) fn bearer(self, secret: &SecretString) -> Result<Self, CliError> {
+        let bearer = credential::bearer(secret)?;
+        Ok(Self { request: self.request.header(AUTHORIZATION, bearer), ..self })
+    }
+
+    /// Adds a header.
+    pub(super) fn header(self, name: &'static str, value: &str) -> Self {
+        Self { request: self.request.header(name, value), ..self }
+    }
+
+    /// Adds a parameter, if there is a value.
+    pub(super) fn query(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => Self { request: self.request.query(&[(name, value)]), ..self },
+            None => self,
+        }
+    }
+
+    /// Sends a shape along.
+    pub(super) fn body(self, shape: &impl Serialize) -> Self {
+        Self { request: self.request.json(shape), ..self }
+    }
+
+    /// Asks, for an answer without content.
+    pub(super) async fn done(self) -> Result<(), CliError> {
+        self.send().await.map(drop)
+    }
+
+    /// Asks.
+    pub(super) async fn answer<T: DeserializeOwned>(self) -> Result<Answer<T>, CliError> {
+        let client = self.client;
+        let response = self.send().await?;
+        let url = response.url().to_string();
+        let text = response.bytes().await.map_err(|error| client.unreachable(&error))?;
+        let read = serde_json::from_slice::<Value>(&text).and_then(|json| {
+            let shape = serde_json::from_value(json.clone())?;
+            Ok(Answer { shape, json })
+        });
+        read.map_err(|error| CliError::Answer { url, problem: error.to_string() })
+    }
+
+    /// Asks for all pages of a list.
+    pub(super) async fn pages<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
+        let first = self.query("limit", Some(PAGE));
+        let (mut shape, mut json, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
+        loop {
+            let request = first.request.try_clone();
+            let Some(request) = request else { unreachable!("a list is asked for without a body") };
+            let call = Call { client: first.client, request }.query("cursor", cursor.as_deref());
+            let mut page: Answer<Page<T>> = call.answer().await?;
+            shape.append(&mut page.shape.items);
+            if let Some(Value::Array(items)) = page.json.get_mut("items") {
+                json.append(items);
+            }
+            // A cursor that does not move would be asked for forever.
+            let next = page.shape.next_cursor.filter(|next| cursor.as_ref() != Some(next));
+            match next {
+                None => return Ok(Answer { shape, json: json!({ "items": json }) }),
+                next => cursor = next,
+            }
+        }
+    }
+
+    async fn send(self) -> Result<Response, CliError> {
+        let response = self.request.send().await.map_err(|error| self.client.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (url, status) = (response.url().to_string(), response.status());
+        let text = response.bytes().await.unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&text) {
+            Ok(problem) => Err(CliError::Refused { problem: Box::new(problem), file: None }),
+            Err(_) => Err(CliError::Answer { url, problem: format!("its status is {status}") }),
+        }
+    }
+}
+
+/// The innermost cause says most; a certificate that nobody trusts gets its remedy.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    let (mut cause, mut reason) = (error.source(), error.to_string());
+    while let Some(inner) = cause {
+        if let Some(tls) = tls_error(inner) {
+            return distrust(tls);
+        }
+        reason = inner.to_string();
+        cause = inner.source();
+    }
+    reason
+}
+
+/// An I/O error hides what it wraps from `source`.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let wrapped = || tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?);
+    error.downcast_ref().or_else(wrapped)
+}
+
+fn distrust(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::General(said) => said.clone(),
+        rustls::Error::InvalidCertificate(problem) => {
+            format!("its certificate is not trusted ({problem}); name whom to trust with `--ca` or `--pin`")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

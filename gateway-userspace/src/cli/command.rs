@@ -1,0 +1,96 @@
+//! The nouns and verbs. Each file holds the arguments of one noun, and what is done with them.
+
+mod app;
+mod flow;
+pub(super) mod generate;
+mod group;
+mod own;
+mod policy;
+mod session;
+mod token;
+mod user;
+
+use super::CliError;
+use super::context::Context;
+use clap::Subcommand;
+use clap_complete::Shell;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What is to be done.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Log in: begin a session at the address of this machine
+    Login(own::Login),
+    /// Log out: end the own session
+    Logout,
+    /// Show the own session and, with an API token, the gateway
+    Status,
+    /// People who can log in
+    #[command(subcommand)]
+    User(user::User),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(group::Group),
+    /// Protected destinations
+    #[command(subcommand)]
+    App(app::App),
+    /// Who may reach what
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Users at their addresses, and the end of their access
+    #[command(subcommand)]
+    Session(session::Session),
+    /// Open connections
+    #[command(subcommand)]
+    Flow(flow::Flow),
+    /// Count what was dropped, by reason
+    Drops,
+    /// API tokens, for programs
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Write a completion script to the standard output
+    #[command(after_help = "Examples:\n  portcullis completions bash")]
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    /// Write a page of the manual to the standard output
+    #[command(hide = true, after_help = "Examples:\n  portcullis man\n  portcullis man user add")]
+    Man {
+        /// Of this command; of all of them together if left out
+        words: Vec<String>,
+    },
+}
+
+impl Command {
+    /// Does it.
+    pub(super) async fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Login(login) => login.run(context).await,
+            Self::Logout => own::logout(context).await,
+            Self::Status => own::status(context).await,
+            Self::User(command) => command.run(context).await,
+            Self::Group(command) => command.run(context).await,
+            Self::App(command) => command.run(context).await,
+            Self::Policy(command) => command.run(context).await,
+            Self::Session(command) => command.run(context).await,
+            Self::Flow(command) => command.run(context).await,
+            Self::Drops => flow::drops(context).await,
+            Self::Token(command) => command.run(context).await,
+            Self::Completions { shell } => generate::completions(shell),
+            Self::Man { words } => generate::man(&words),
+        }
+    }
+}
+
+/// The text of a file, or of the standard input for `-`.
+fn read_input(path: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    read.map_err(|source| CliError::Input { path: path.into(), source })
+}

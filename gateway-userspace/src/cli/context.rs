@@ -1,0 +1,45 @@
+//! What every command works with: the gateway, what proves who asks, and the output.
+
+use super::arguments::Global;
+use super::client::{Call, Client};
+use super::credential::{SessionFile, api_token};
+use super::output::Output;
+use super::{CliError, tls};
+use reqwest::Method;
+use secrecy::SecretString;
+
+/// What every command works with.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) output: Output,
+    token: Option<SecretString>,
+}
+
+impl Context {
+    /// Reads what the options name, so that bad configuration is found before anything is asked.
+    pub(super) fn new(global: Global) -> Result<Self, CliError> {
+        let Global { url, token_file, ca, pin, json, no_color } = global;
+        let token = api_token(token_file.as_deref(), std::env::var("PORTCULLIS_TOKEN").ok())?;
+        let client = Client::new(&url, tls::config(ca.as_deref(), pin.as_deref())?)?;
+        let no_color = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Ok(Self { client, output: Output { json, color: !no_color }, token })
+    }
+
+    /// Whether there is an API token.
+    pub(super) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// A request that presents the API token.
+    pub(super) fn administer(&self, method: Method, path: &[&str]) -> Result<Call<'_>, CliError> {
+        let token = self.token.as_ref().ok_or(CliError::NoToken)?;
+        self.client.call(method, path).bearer(token)
+    }
+
+    /// A request that presents the secret of the own session.
+    pub(super) fn as_client(&self, method: Method, path: &[&str]) -> Result<Call<'_>, CliError> {
+        let secret = SessionFile::usual()?.secret(&self.client.url)?;
+        let secret = secret.ok_or_else(|| CliError::NotLoggedIn(self.client.url.to_string()))?;
+        self.client.call(method, path).bearer(&secret)
+    }
+}

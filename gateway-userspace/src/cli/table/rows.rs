@@ -1,0 +1,193 @@
+//! How each shape is listed or shown. Closed lists of columns: what programs need more of is in the JSON.
+
+use super::{Listed, Shown, Value};
+use crate::cli::sentence::{ago, bytes, moment, until};
+use crate::wire::{ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, Session, Status, TableUse, User};
+use time::OffsetDateTime;
+
+fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<T> = items.into_iter().collect();
+    if items.is_empty() { "-".to_owned() } else { items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") }
+}
+
+fn switch(enabled: bool) -> Value {
+    if enabled { "enabled".into() } else { Value::Odd("disabled".to_owned()) }
+}
+
+impl Listed for User {
+    const HEADER: &'static [&'static str] = &["user", "name", "groups", "state", "password"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { name, display_name, groups, enabled, has_password } = self;
+        let password = if *has_password { "set" } else { "none" };
+        vec![name.into(), display_name.into(), joined(groups).into(), switch(*enabled), password.into()]
+    }
+}
+
+impl Shown for User {
+    fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
+        Self::HEADER.iter().copied().zip(self.row(now)).collect()
+    }
+}
+
+impl Listed for Group {
+    const HEADER: &'static [&'static str] = &["group", "members"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        vec![self.name.as_str().into(), joined(&self.members).into()]
+    }
+}
+
+impl Listed for App {
+    const HEADER: &'static [&'static str] = &["app", "where", "services", "labels", "state"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { name, description: _, prefixes, services, labels, enabled } = self;
+        let state = switch(enabled.unwrap_or(true));
+        vec![name.into(), joined(prefixes).into(), joined(services).into(), joined(labels).into(), state]
+    }
+}
+
+impl Shown for App {
+    fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
+        let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
+        fields.insert(1, ("description", self.description.as_str().into()));
+        fields
+    }
+}
+
+impl Listed for Session {
+    const HEADER: &'static [&'static str] = &["session", "user", "address", "interface", "ends", "apps"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { token, user, address, interface, deadline, apps, .. } = self;
+        let apps = joined(apps.iter().map(|grant| grant.app.as_str()));
+        vec![token.into(), user.into(), address.into(), interface.into(), until(*deadline, now).into(), apps.into()]
+    }
+}
+
+impl Shown for Session {
+    fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
+        let Self { token, user, address, zone, interface, mac, factors, authenticated_at, deadline, apps } = self;
+        let login = format!("{} by {}", moment(*authenticated_at), joined(factors));
+        let mut fields = vec![
+            ("session", token.into()),
+            ("user", user.into()),
+            ("address", address.into()),
+            ("interface", format!("{interface} (zone {zone})").into()),
+            ("mac", mac.as_deref().unwrap_or("-").into()),
+            ("login", login.into()),
+            ("ends", until(*deadline, now).into()),
+        ];
+        let grants = apps.iter().map(|grant| format!("{} by {}", grant.app, joined(&grant.policies)));
+        fields.push(("apps", joined(grants).into()));
+        fields
+    }
+}
+
+impl Listed for Grant {
+    const HEADER: &'static [&'static str] = &["app", "by policy", "login at most"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let age = self
+            .max_authentication_age_s
+            .map_or("-".to_owned(), |seconds| format!("{} old", crate::cli::sentence::micros(seconds as f64 * 1e6)));
+        vec![self.app.as_str().into(), joined(&self.policies).into(), age.into()]
+    }
+}
+
+impl Listed for Flow {
+    const HEADER: &'static [&'static str] =
+        &["user", "app", "protocol", "client", "destination", "state", "sent", "received", "last seen"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let known = |name: &Option<String>| name.as_deref().unwrap_or("-").to_owned();
+        let state = match self.state {
+            FlowState::Opening => "opening",
+            FlowState::Open => "open",
+            FlowState::Closing => "closing",
+        };
+        vec![
+            known(&self.user).into(),
+            known(&self.app).into(),
+            self.protocol.as_str().into(),
+            endpoint(&self.client, self.client_port).into(),
+            endpoint(&self.destination, self.port).into(),
+            state.into(),
+            bytes(self.bytes_from_client).into(),
+            bytes(self.bytes_to_client).into(),
+            ago(self.last_seen, now).into(),
+        ]
+    }
+}
+
+/// IPv6 in brackets; port 0 is none.
+fn endpoint(address: &str, port: u16) -> String {
+    match (port, address.contains(':')) {
+        (0, _) => address.to_owned(),
+        (_, true) => format!("[{address}]:{port}"),
+        (_, false) => format!("{address}:{port}"),
+    }
+}
+
+impl Listed for Drops {
+    const HEADER: &'static [&'static str] = &["interface", "reason", "packets", "meaning"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { interface, reason, help, packets } = self;
+        vec![interface.into(), reason.into(), packets.into(), help.into()]
+    }
+}
+
+impl Listed for ApiToken {
+    const HEADER: &'static [&'static str] = &["token", "for", "scopes", "created", "expires", "last used"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { id, name, scopes, created_at, expires_at, last_used_at } = self;
+        let expires = expires_at.map_or("never".into(), |at| {
+            if at <= now { Value::Odd(format!("expired {}", ago(at, now))) } else { until(at, now).into() }
+        });
+        let used = last_used_at.map_or("-".to_owned(), |at| ago(at, now));
+        vec![id.into(), name.into(), joined(scopes).into(), moment(*created_at).into(), expires, used.into()]
+    }
+}
+
+impl Shown for Status {
+    fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
+        let Self { version, started_at, policy_generation, users, apps, sessions, drift_entries, events_lost, .. } =
+            self;
+        let alarming = |number: u64| if number == 0 { number.into() } else { Value::Odd(number.to_string()) };
+        vec![
+            ("version", version.into()),
+            ("started", ago(*started_at, now).into()),
+            ("policy generation", policy_generation.into()),
+            ("users", users.into()),
+            ("apps", apps.into()),
+            ("sessions", sessions.into()),
+            ("drift between tables and intent", alarming(*drift_entries)),
+            ("events lost", alarming(*events_lost)),
+        ]
+    }
+}
+
+impl Listed for Interface {
+    const HEADER: &'static [&'static str] = &["interface", "zone", "mode", "xdp", "programs"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { name, zone, mode, xdp, attached } = self;
+        let programs = if *attached { "attached".into() } else { Value::Odd("missing".to_owned()) };
+        vec![name.into(), zone.into(), mode.into(), xdp.into(), programs]
+    }
+}
+
+impl Listed for TableUse {
+    const HEADER: &'static [&'static str] = &["table", "entries", "capacity", "full"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { table, entries, capacity } = self;
+        let percent = entries.saturating_mul(100) / (*capacity).max(1);
+        let full = format!("{percent} %");
+        let full = if percent < 80 { full.into() } else { Value::Odd(full) };
+        vec![table.into(), entries.into(), capacity.into(), full]
+    }
+}

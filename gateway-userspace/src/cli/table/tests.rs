@@ -1,0 +1,121 @@
+use super::*;
+use crate::wire::{ApiToken, Drops, Flow, Group, Receipt, Session, Status, TableUse, User};
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_795_255_200).unwrap()
+}
+
+/// The API's JSON, as people see it.
+fn check<T: Listed + DeserializeOwned>(items: Json, expected: &str) {
+    let items: Vec<T> = serde_json::from_value(items).unwrap();
+    assert_eq!(list(&items, now(), false), expected.trim_start_matches('\n'));
+}
+
+fn session() -> Json {
+    json!({
+        "token": "00000000000000aa", "user": "alice", "address": "10.77.0.2", "zone": "guard0", "interface": "guard0",
+        "factors": ["password"], "authenticated_at": "2026-11-21T09:00:00Z", "deadline": "2026-11-21T17:00:00Z",
+        "apps": [{ "app": "crm", "policies": ["finance-crm"] }, { "app": "wiki", "policies": ["a", "b"] }],
+    })
+}
+
+#[test]
+fn an_empty_list_says_so() {
+    check::<User>(json!([]), "none");
+}
+
+#[test]
+fn users_are_listed_without_what_a_terminal_would_obey() {
+    let user = |name: &str, shown: &str, groups: Json, enabled: bool| json!({ "name": name, "display_name": shown, "groups": groups, "enabled": enabled, "has_password": enabled });
+    check::<User>(
+        json!([
+            user("alice", "Alice A.", json!(["finance", "staff"]), true),
+            user("eve", "\u{1b}[2JEve", json!([]), false)
+        ]),
+        "
+USER   NAME      GROUPS          STATE     PASSWORD
+alice  Alice A.  finance, staff  enabled   set
+eve    \u{fffd}[2JEve   -               disabled  none",
+    );
+}
+
+#[test]
+fn groups_sessions_and_drops_are_listed() {
+    check::<Group>(json!([{ "name": "ops", "members": ["alice", "bob"] }]), "GROUP  MEMBERS\nops    alice, bob");
+    check::<Session>(
+        json!([session()]),
+        "
+SESSION           USER   ADDRESS    INTERFACE  ENDS                           APPS
+00000000000000aa  alice  10.77.0.2  guard0     2026-11-21 17:00:00Z (in 7 h)  crm, wiki",
+    );
+    check::<Drops>(
+        json!([{ "interface": "guard0", "reason": "no_session", "help": "log in", "packets": 7 }]),
+        "INTERFACE  REASON      PACKETS  MEANING\nguard0     no_session  7        log in",
+    );
+}
+
+#[test]
+fn flows_name_what_is_known() {
+    check::<Flow>(
+        json!([{
+            "token": "aa", "user": "alice", "client": "fd77::2", "client_port": 40000, "destination": "fd20::10",
+            "port": 443, "protocol": "tcp", "packets_from_client": 3, "bytes_from_client": 1500,
+            "packets_to_client": 2, "bytes_to_client": 80, "opened_at": "2026-11-21T09:59:00Z",
+            "last_seen": "2026-11-21T09:59:58Z", "state": "open",
+        }]),
+        "
+USER   APP  PROTOCOL  CLIENT           DESTINATION     STATE  SENT    RECEIVED  LAST SEEN
+alice  -    tcp       [fd77::2]:40000  [fd20::10]:443  open   1.5 kB  80 B      2 s ago",
+    );
+}
+
+#[test]
+fn an_expired_token_says_so() {
+    check::<ApiToken>(
+        json!([{
+            "id": "t1", "name": "ci", "scopes": ["read"], "created_at": "2026-11-01T00:00:00Z",
+            "expires_at": "2026-11-21T09:00:00Z", "last_used_at": null,
+        }]),
+        "
+TOKEN  FOR  SCOPES  CREATED               EXPIRES          LAST USED
+t1     ci   read    2026-11-01 00:00:00Z  expired 1 h ago  -",
+    );
+}
+
+#[test]
+fn a_session_is_shown_with_the_policies_that_permit() {
+    let session: Session = serde_json::from_value(session()).unwrap();
+    let shown = show(&session, now(), false);
+    assert!(shown.contains("interface  guard0 (zone guard0)"), "{shown}");
+    assert!(shown.contains("ends       2026-11-21 17:00:00Z (in 7 h)"), "{shown}");
+    assert!(shown.contains("apps       crm by finance-crm, wiki by a, b"), "{shown}");
+}
+
+#[test]
+fn what_is_worth_a_look_is_coloured_where_colour_is_wanted() {
+    let tables: Vec<TableUse> =
+        serde_json::from_value(json!([{ "table": "sessions", "entries": 81, "capacity": 100 }])).unwrap();
+    assert!(matches!(tables[0].row(now())[3], Value::Odd(_)));
+    assert!(!list(&tables, now(), false).contains('\u{1b}'));
+    let status: Status = serde_json::from_value(json!({
+        "version": "0.1.0", "started_at": "2026-11-21T09:00:00Z", "policy_generation": 3, "users": 1, "apps": 2,
+        "sessions": 0, "interfaces": [], "tables": [], "drift_entries": 1, "events_lost": 0,
+    }))
+    .unwrap();
+    let odd: Vec<_> = status.fields(now()).into_iter().filter(|(_, value)| matches!(value, Value::Odd(_))).collect();
+    assert!(matches!(odd.as_slice(), [("drift between tables and intent", _)]));
+}
+
+#[test]
+fn a_receipt_from_the_api_becomes_its_sentence() {
+    let receipt: Receipt = serde_json::from_value(json!({
+        "token": "aa", "user": "alice", "address": "10.77.0.2", "cause": "revoked", "by": "ops",
+        "requested_at": "2026-11-21T10:00:00Z", "enforced_at": "2026-11-21T10:00:00Z", "enforced_after_us": 84.0,
+        "flows_cut": 3, "last_packet_at": "2026-11-21T09:59:59Z", "last_packet_after_request_us": -1200.0,
+    }))
+    .unwrap();
+    let expected = "alice@10.77.0.2 cut in 84 µs; last packet 1.2 ms before the request; 3 flows";
+    assert_eq!(crate::cli::sentence::receipt(&receipt), expected);
+}

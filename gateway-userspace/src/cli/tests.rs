@@ -1,0 +1,117 @@
+use super::arguments::Arguments;
+use super::*;
+use clap::error::ErrorKind;
+use clap::{Command as Definition, CommandFactory as _};
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(line.split_whitespace())
+}
+
+/// The examples that the help of a command and of those below it shows.
+fn examples(definition: &Definition, found: &mut Vec<String>) {
+    let help = definition.get_after_help().map(ToString::to_string).unwrap_or_default();
+    found.extend(help.lines().map(str::trim).filter(|line| line.starts_with("portcullis ")).map(str::to_owned));
+    for below in definition.get_subcommands() {
+        examples(below, found);
+    }
+}
+
+#[test]
+fn the_definition_of_the_arguments_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn every_example_in_the_help_parses() {
+    let mut found = Vec::new();
+    examples(&Arguments::command(), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for example in found {
+        assert!(parse(&example).is_ok(), "{example}: {}", parse(&example).unwrap_err());
+    }
+}
+
+#[test]
+fn every_verb_parses() {
+    for line in [
+        "logout",
+        "status",
+        "user list",
+        "user show a",
+        "user add a --no-password",
+        "user set a --display-name A",
+        "user disable a",
+        "user enable a",
+        "user remove a",
+        "user password a --password-stdin",
+        "group list",
+        "group add g",
+        "group remove g",
+        "group leave g a b",
+        "app show x",
+        "app apply -",
+        "app remove x",
+        "app enable x",
+        "policy show",
+        "policy apply p --if-match 3",
+        "session list --user a",
+        "session show t",
+        "session revoke --all",
+        "session revoke t",
+        "flow list --app x",
+        "drops",
+        "token list",
+        "completions zsh",
+        "man",
+    ] {
+        assert!(parse(&format!("portcullis {line}")).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for (line, kind) in [
+        ("session revoke", ErrorKind::MissingRequiredArgument),
+        ("session revoke t --all", ErrorKind::ArgumentConflict),
+        ("session revoke --user a --app x", ErrorKind::ArgumentConflict),
+        ("user set a", ErrorKind::MissingRequiredArgument),
+        ("user set a --group g --no-groups", ErrorKind::ArgumentConflict),
+        ("user add a --no-password --password-stdin", ErrorKind::ArgumentConflict),
+        ("token create ci", ErrorKind::MissingRequiredArgument),
+        ("token create ci --scope read --expires 90", ErrorKind::ValueValidation),
+        ("flow list --limit 0", ErrorKind::ValueValidation),
+        ("fly", ErrorKind::InvalidSubcommand),
+        ("status --insecure", ErrorKind::UnknownArgument),
+    ] {
+        let error = parse(&format!("portcullis {line}")).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}: {error}");
+    }
+}
+
+#[test]
+fn global_options_are_understood_before_and_after_the_command() {
+    for line in ["--json --url https://g:1 user list", "user list --json --url https://g:1"] {
+        let arguments = parse(&format!("portcullis {line}")).unwrap();
+        assert!(arguments.global.json && arguments.global.url == "https://g:1");
+    }
+}
+
+#[test]
+fn bad_configuration_is_found_before_anything_is_asked() {
+    for line in [
+        "--url http://gateway.example status",
+        "--url gateway.example status",
+        "--url https://ada:secret@gateway.example status",
+        "--pin 1234 status",
+        "--ca /nonexistent/ca.pem status",
+        "--token-file /nonexistent/token status",
+    ] {
+        let pin = if line.contains("--pin") || line.contains("--ca") {
+            String::new()
+        } else {
+            format!("--pin {} ", "00".repeat(32))
+        };
+        let error = perform(parse(&format!("portcullis {pin}{line}")).unwrap()).unwrap_err();
+        assert_eq!(error.exit_code(), 78, "{line}: {error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Whom to trust: authorities, or exactly one certificate. There is no way to trust everybody.
+
+use super::CliError;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where systems keep the authorities that they trust.
+const SYSTEM: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// A pin alone decides if there is one; else the authorities of `ca`; else those of the system.
+pub(super) fn config(ca: Option<&Path>, pin: Option<&str>) -> Result<ClientConfig, CliError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    if let Some(pin) = pin {
+        let pin = parse_pin(pin).ok_or_else(|| CliError::Pin(pin.to_owned()))?;
+        let verifier = Arc::new(Pinned { pin, provider });
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    }
+    let roots = match ca {
+        Some(path) => authorities(path)?,
+        None => system()?,
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, CliError> {
+    let unreadable = |source| CliError::Setting { option: "`--ca`", path: path.into(), source };
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).flatten());
+    if added == 0 { Err(CliError::NoCertificate(path.into())) } else { Ok(roots) }
+}
+
+fn system() -> Result<RootCertStore, CliError> {
+    let named = std::env::var_os("SSL_CERT_FILE");
+    if let Some(named) = named {
+        return authorities(Path::new(&named));
+    }
+    SYSTEM.iter().map(Path::new).find(|path| path.exists()).map_or(Err(CliError::NoAuthorities), authorities)
+}
+
+/// 64 hexadecimal digits, with colons or without.
+fn parse_pin(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+    let mut pin = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(pin)
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(certificate.as_ref()).into()
+}
+
+/// Accepts one certificate, whatever its names and dates. The handshake still proves that the peer has its key.
+#[derive(Debug)]
+struct Pinned {
+    pin: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let found = fingerprint(certificate);
+        if found == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
+        Err(Error::General(format!("its certificate has the fingerprint `{found}`, which is not the one of `--pin`")))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_64_digits_with_colons_or_without() {
+        let digits = "00ff".repeat(16);
+        let colons: Vec<String> =
+            digits.to_uppercase().as_bytes().chunks(2).map(|p| String::from_utf8(p.into()).unwrap()).collect();
+        assert_eq!(parse_pin(&digits), parse_pin(&colons.join(":")));
+        assert_eq!(parse_pin(&digits).unwrap()[1], 0xff);
+        for wrong in ["", "00ff", &digits.replace("ff", "+f"), &digits.replace("ff", "gg"), &format!("{digits}00")] {
+            assert!(matches!(config(None, Some(wrong)), Err(CliError::Pin(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_the_pinned_certificate_is_accepted() {
+        let certificate = CertificateDer::from(vec![1, 2, 3]);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verify = |pin| {
+            let pinned = Pinned { pin, provider: Arc::clone(&provider) };
+            let name = ServerName::try_from("gateway.example").unwrap();
+            pinned.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now())
+        };
+        assert!(verify(fingerprint(&certificate)).is_ok());
+        assert!(verify([0; 32]).unwrap_err().to_string().contains("is not the one of `--pin`"));
+    }
+
+    #[test]
+    fn a_file_without_certificate_is_bad_configuration() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = config(Some(file.path()), None).unwrap_err();
+        assert!(matches!(error, CliError::NoCertificate(_)) && error.exit_code() == 78);
+        let error = config(Some(Path::new("/nonexistent/ca.pem")), None).unwrap_err();
+        assert_eq!(error.exit_code(), 78);
+    }
+}

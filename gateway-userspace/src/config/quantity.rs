@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 /// As the file would write it, in the largest unit that fits.
 fn written(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let unit = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds % unit == 0);
+    let unit = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{seconds}s"), |(name, unit)| format!("{}{name}", seconds / unit))
 }
 

@@ -40,7 +40,7 @@ impl Reporter {
     #[inline(always)]
     fn count(&self, verdict: Verdict) {
         // SAFETY: plain integers, written once per attach.
-        let slot = unsafe { INTERFACES.get(&self.interface) }.map_or(Interface::LIMIT - 1, |found| found.slot);
+        let slot = unsafe { INTERFACES.get(self.interface) }.map_or(Interface::LIMIT - 1, |found| found.slot);
         if let Some(counter) = VERDICTS.get_ptr_mut(slot * Verdict::CODES + verdict.code()) {
             // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
             unsafe { *counter += 1 };

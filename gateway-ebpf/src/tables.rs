@@ -21,7 +21,7 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn interface(&self, index: u32) -> Option<&Interface> {
         // SAFETY: plain integers; an entry is written once per attach and removed only after the program is detached.
-        unsafe { INTERFACES.get(&index) }
+        unsafe { INTERFACES.get(index) }
     }
 
     #[inline(always)]
@@ -52,7 +52,7 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn block(&self, app_set: u32, address: &Address) -> Option<u32> {
         let data = AppPrefix { app_set: app_set.to_be_bytes(), address: address.0 };
-        APP_PREFIXES.get(&Key::new(160, data)).copied()
+        APP_PREFIXES.get(Key::new(160, data)).copied()
     }
 
     #[inline(always)]
@@ -75,6 +75,6 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn is_management(&self, source: &Address) -> bool {
-        MANAGEMENT.get(&Key::new(128, source.0)).is_some()
+        MANAGEMENT.get(Key::new(128, source.0)).is_some()
     }
 }

@@ -56,7 +56,6 @@ const LONGEST: Duration = Duration::from_secs(10);
 struct Document;
 
 /// The whole interface.
-#[must_use]
 pub fn router(context: Context) -> Router {
     let (routes, mut document) = routes().split_for_parts();
     access::describe(&mut document);

@@ -100,7 +100,7 @@ impl Keeper {
             writes.push(Write::PutSession(StoredSession {
                 session: session.clone(),
                 boot_id: self.boot_id.clone(),
-                secret: secret.clone(),
+                secret: *secret,
                 wall_deadline: clock.at(session.deadline),
             }));
         }

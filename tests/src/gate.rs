@@ -138,10 +138,12 @@ impl Gate {
         Ok(items.iter().map(entry).collect())
     }
 
-    /// The drops since `before`, as `interface/reason`: all of them, so that what nobody predicted shows.
+    /// The drops since `before`, as `interface/reason`: all of them, so that what nobody predicted shows. All but
+    /// `ip_extension`: Linux announces the IPv6 groups that it is in whenever it likes, with a hop-by-hop option.
     pub fn reasons_since(&self, before: &Drops) -> Result<Vec<String>> {
         let now = self.drops()?;
         let grown = now.iter().filter(|(key, packets)| before.get(key).is_none_or(|then| then < packets));
+        let grown = grown.filter(|((_, reason), _)| reason != "ip_extension");
         Ok(grown.map(|((interface, reason), _)| format!("{interface}/{reason}")).collect())
     }
 

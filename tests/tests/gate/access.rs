@@ -22,7 +22,7 @@ fn administration_does_not_exist_for_clients_whatever_they_present() -> Result<(
         portal.post("/v1/users/alice/disable")?.problem(404)?;
         let before = gate.drops()?;
         is_kept_out(&gate.world.client, SocketAddr::new(family.guard0, 8443));
-        assert_eq!(gate.reasons_since(&before)?, ["guard0/no_session"]);
+        assert_eq!(gate.reasons_since(&before)?, ["guard0/own_address"]);
     }
     Ok(())
 }

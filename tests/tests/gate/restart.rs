@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use gateway_tests::Gate;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scene::{Apps, V4, V6, falls_silent, goes_on, is_kept_out, reaches, stream};
 
@@ -54,6 +54,15 @@ fn without_the_daemon(end: fn(&mut Gate) -> Result<()>) -> Result<()> {
     assert!(counted(&now, "guard0", "no_grant") >= counted(&drops, "guard0", "no_grant") + 4, "{drops:?} {now:?}");
     assert!(counted(&now, "guard1", "no_session") >= counted(&drops, "guard1", "no_session") + 2, "{drops:?} {now:?}");
 
+    let flows = gate.api.get("/v1/flows?user=alice")?.ok()?;
+    for (stream, family) in streams.iter().zip([V4, V6]) {
+        let bytes = stream.bytes();
+        let is_it = |flow: &&Value| {
+            flow["destination"] == json!(family.crm) && flow["bytes_to_client"].as_u64().is_some_and(|b| b > bytes / 2)
+        };
+        let flow = flows["items"].as_array().and_then(|flows| flows.iter().find(is_it));
+        assert!(flow.is_some(), "no flow with the {bytes} bytes of its whole life in {flows}");
+    }
     assert_eq!(logins[0].api.get("/v1/session")?.ok()?["token"], json!(logins[0].token));
     let receipts = gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
     let receipts = receipts["receipts"].as_array().cloned().unwrap_or_default();

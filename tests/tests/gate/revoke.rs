@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use gateway_tests::{
-    Gate, Launch, Login, Namespace, Outcome, gate, wait_until,
+    Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, wait_until,
 };
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -19,8 +19,8 @@ const LATE: Duration = Duration::from_millis(50);
 
 #[test]
 fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses() -> Result<()> {
-    let gate = Gate::open()?;
     for family in FAMILIES {
+        let gate = Gate::open()?;
         let (client, client2) = (&gate.world.client, &gate.world.client2);
         let apps = Apps::start(&gate.world, family)?;
         let (alice, _bob) = (family.alice(&gate)?, family.bob(&gate)?);
@@ -38,14 +38,16 @@ fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses()
         assert!(moment(&receipt["last_packet_at"])? <= enforced_at, "{receipt}");
 
         // Both ends go on trying, and each attempt is dropped.
-        let before = gate.drops()?;
         cut.poke();
         falls_silent(&cut)?;
-        wait_until("both directions to be tried", SOON, || {
-            let reasons = gate.reasons_since(&before).unwrap_or_default();
-            (reasons.len() == 2).then_some(())
-        })?;
-        assert_eq!(gate.reasons_since(&before)?, ["guard0/no_flow", "guard0/no_session"]);
+        for direction in ["to_app", "to_client"] {
+            let is_denied = |record: &Value| {
+                let reason = record["reason"].as_str().unwrap_or_default();
+                record["direction"] == direction && ["no_session", "session_revoked"].contains(&reason)
+            };
+            let denied = || gate.records().ok()?.into_iter().any(|record| is_denied(&record)).then_some(());
+            wait_until(&format!("denials {direction}"), SOON, denied)?;
+        }
         assert_eq!(packets(client)?, arrived, "packets came to the client after the answer");
         assert_eq!(apps.crm.counters().received.load(Ordering::Relaxed), sent, "bytes came to the app after the answer");
         let last_byte = OffsetDateTime::from(SystemTime::now() - cut.silence());
@@ -87,7 +89,8 @@ fn every_way_to_end_a_session_cuts_its_stream() -> Result<()> {
         let receipts = answer["receipts"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
         let receipt = receipts.iter().find(|receipt| receipt["token"] == json!(login.token)).context(name)?;
         assert_eq!(receipt["cause"], cause, "{name}");
-        assert_eq!(receipt["flows_cut"], 1, "{name}: {receipt}");
+        // A retransmission of the connection before may have come through in the new session.
+        assert!(receipt["flows_cut"].as_u64() >= Some(1), "{name}: {receipt}");
         assert_eq!(receipts.len(), if name == "revoke all" { 2 } else { 1 }, "{name}");
         falls_silent(&cut).context(name)?;
         is_kept_out(&gate.world.client, family.crm());
@@ -136,8 +139,7 @@ fn a_session_ends_in_the_kernel_at_its_deadline_whatever_the_daemon_does() -> Re
     falls_silent(&cut)?;
     is_kept_out(client, V4.crm());
     gate.daemon.resume()?;
-    let reasons: Vec<String> = gate.drops()?.into_keys().map(|(_, reason)| reason).collect();
-    assert_eq!(reasons, ["session_expired"]);
+    assert_eq!(gate.reasons_since(&Drops::new())?, ["guard0/session_expired"]);
     Ok(())
 }
 

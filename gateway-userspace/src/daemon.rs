@@ -303,11 +303,12 @@ fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
     })
 }
 
-/// Brings the tables to what should be in them, by difference. Returns how many entries were not so.
+/// Brings the tables to what should be in them, by difference. Returns how many entries are not so even then: before,
+/// all of them differ, because a new daemon gives out new ids.
 fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
     let plan = Plan::between(&plane.actual()?, state.gateway.tables());
     plane.apply(&plan)?;
-    Ok(plan.steps.len())
+    Ok(Plan::between(&plane.actual()?, state.gateway.tables()).steps.len())
 }
 
 fn wanted(config: &Config) -> Vec<interfaces::Wanted> {

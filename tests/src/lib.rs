@@ -4,12 +4,15 @@
 //!
 //! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
-//! of it, [`daemon`] and [`cli`] run the gateway. Everything ends, and is cleaned up, when it is dropped.
+//! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. Everything ends, and is
+//! cleaned up, when it is dropped.
 
+pub mod api;
 pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod echo;
+pub mod gate;
 pub mod http;
 pub mod link;
 pub mod netns;
@@ -21,10 +24,12 @@ pub mod stream;
 pub mod tools;
 pub mod world;
 
+pub use api::{Answer, Api};
 pub use cli::Cli;
 pub use client::{Outcome, http_get, tcp_connect, tcp_open, udp_exchange};
 pub use daemon::{Daemon, Launch};
 pub use echo::{TcpEcho, UdpEcho};
+pub use gate::{Gate, Login};
 pub use http::HttpServer;
 pub use netns::Namespace;
 pub use ping::ping;

@@ -63,11 +63,20 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("portcullisd: {error:#}");
+            eprintln!("portcullisd: {}", told(&error));
             let is_configuration = error.downcast_ref().is_some_and(daemon::DaemonError::is_configuration);
             ExitCode::from(if is_configuration { BAD_CONFIGURATION } else { 1 })
         }
     }
+}
+
+/// An error with those of its causes that it does not tell itself.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => text,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 fn check(config: &Config) -> Result<()> {

@@ -53,7 +53,8 @@ fn checked_policies(path: &Path) -> Result<String, DaemonError> {
 }
 
 fn text(path: &Path) -> Result<String, DaemonError> {
-    std::fs::read_to_string(path).map_err(|source| DaemonError::File { path: path.into(), source })
+    let failed = |error| DaemonError::FirstStart(format!("{}: cannot be read: {error}", path.display()));
+    std::fs::read_to_string(path).map_err(failed)
 }
 
 /// Puts them in force, and makes the first token if there is none.

@@ -1,0 +1,24 @@
+//! The gate, end to end: the real daemon, real programs on real interfaces, real packets, and people who log in.
+//!
+//! What is refused is shown by silence and by the one counter that moved; all others have to stand still.
+
+#[path = "gate/access.rs"]
+mod access;
+#[path = "gate/login.rs"]
+mod login;
+#[path = "gate/policy.rs"]
+mod policy;
+#[path = "gate/record.rs"]
+mod record;
+#[path = "gate/refusal.rs"]
+mod refusal;
+#[path = "gate/restart.rs"]
+mod restart;
+#[path = "gate/revoke.rs"]
+mod revoke;
+#[path = "gate/scene.rs"]
+mod scene;
+#[path = "gate/spoof.rs"]
+mod spoof;
+#[path = "gate/start.rs"]
+mod start;

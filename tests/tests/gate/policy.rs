@@ -1,0 +1,80 @@
+//! What a change of policy or apps takes away is cut; what it leaves goes on.
+
+use anyhow::Result;
+use gateway_tests::{Gate, gate::POLICIES};
+use serde_json::json;
+
+use crate::scene::{Apps, FAMILIES, V4, falls_silent, goes_on, is_kept_out, reaches, stream};
+
+const BOTH: &str = r#"
+@id("finance-crm")
+permit (principal in Group::"finance", action == Action::"connect", resource == App::"crm");
+@id("finance-vault")
+permit (principal in Group::"finance", action == Action::"connect", resource == App::"vault");
+"#;
+
+#[test]
+fn a_policy_that_takes_a_grant_away_cuts_its_flow_and_leaves_the_others_of_the_session() -> Result<()> {
+    let gate = Gate::open()?;
+    let client = &gate.world.client;
+    for family in FAMILIES {
+        let _apps = Apps::start(&gate.world, family)?;
+        gate.put_policy(BOTH)?.ok()?;
+        let login = family.alice(&gate)?;
+        let (kept, cut) = (stream(client, family.crm())?, stream(client, family.vault())?);
+
+        let before = gate.drops()?;
+        gate.put_policy(POLICIES)?.ok()?;
+        falls_silent(&cut)?;
+        goes_on(&kept)?;
+        is_kept_out(client, family.vault());
+        assert_eq!(gate.reasons_since(&before)?, ["guard0/no_flow", "guard0/no_grant"]);
+        assert_eq!(login.api.get("/v1/session")?.ok()?["token"], json!(login.token));
+
+        gate.put_policy(BOTH)?.ok()?;
+        reaches(client, family.vault());
+        goes_on(&kept)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_that_an_app_loses_is_cut_and_its_other_ports_are_not() -> Result<()> {
+    let gate = Gate::open()?;
+    let client = &gate.world.client;
+    for family in FAMILIES {
+        let apps = Apps::start(&gate.world, family)?;
+        let other = std::net::SocketAddr::new(family.crm, 443);
+        let _other = gateway_tests::HttpServer::start(&gate.world.app, other, "crm")?;
+        family.alice(&gate)?;
+        let (kept, cut) = (stream(client, other)?, stream(client, family.crm())?);
+        let mut app = gate.api.get("/v1/apps/crm")?.ok()?;
+        let services = app["services"].clone();
+        app["services"] = json!(["443/tcp", "icmp"]);
+        gate.api.put("/v1/apps/crm", &app)?.ok()?;
+        falls_silent(&cut)?;
+        goes_on(&kept)?;
+        is_kept_out(client, family.crm());
+        app["services"] = services;
+        gate.api.put("/v1/apps/crm", &app)?.ok()?;
+        reaches(client, family.crm());
+        drop(apps);
+    }
+    Ok(())
+}
+
+#[test]
+fn leaving_a_group_takes_its_grants_along() -> Result<()> {
+    let gate = Gate::open()?;
+    let client = &gate.world.client;
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let cut = stream(client, V4.crm())?;
+    gate.api.put("/v1/groups/ops/members/alice", &json!({}))?.ok()?;
+    let kept = stream(client, V4.vault())?;
+    goes_on(&cut)?;
+    gate.api.delete("/v1/groups/finance/members/alice")?.ok()?;
+    falls_silent(&cut)?;
+    goes_on(&kept)?;
+    Ok(())
+}

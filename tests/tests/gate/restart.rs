@@ -1,0 +1,76 @@
+//! The daemon ends, in order or not, and comes back: nothing changes for packets.
+
+use anyhow::Result;
+use gateway_tests::Gate;
+use serde_json::{Value, json};
+
+use crate::scene::{Apps, V4, V6, falls_silent, goes_on, is_kept_out, reaches, stream};
+
+#[test]
+fn killing_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over() -> Result<()> {
+    without_the_daemon(|gate| gate.daemon.kill9())
+}
+
+#[test]
+fn stopping_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over() -> Result<()> {
+    without_the_daemon(|gate| {
+        assert_eq!(gate.daemon.stop()?, 0);
+        Ok(())
+    })
+}
+
+fn without_the_daemon(end: fn(&mut Gate) -> Result<()>) -> Result<()> {
+    let mut gate = Gate::open()?;
+    let (client, client2) = (gate.world.client.clone(), gate.world.client2.clone());
+    let _apps = (Apps::start(&gate.world, V4)?, Apps::start(&gate.world, V6)?);
+    let logins = [V4.alice(&gate)?, V6.alice(&gate)?];
+    let streams = [stream(&client, V4.crm())?, stream(&client, V6.crm())?];
+    is_kept_out(&client, V4.vault());
+    let (drops, sessions) = (gate.drops()?, gate.api.get("/v1/sessions")?.ok()?);
+    let (users, policy) = (gate.api.get("/v1/users")?.ok()?, gate.api.get("/v1/policy")?.ok()?);
+
+    end(&mut gate)?;
+    for (stream, family) in streams.iter().zip([V4, V6]) {
+        goes_on(stream)?;
+        reaches(&client, family.crm());
+        is_kept_out(&client, family.vault());
+        is_kept_out(&client2, family.vault());
+    }
+
+    gate.daemon.restart()?;
+    for (stream, family) in streams.iter().zip([V4, V6]) {
+        goes_on(stream)?;
+        reaches(&client, family.crm());
+        is_kept_out(&client, family.vault());
+    }
+    assert_eq!(gate.api.get("/v1/sessions")?.ok()?, sessions);
+    assert_eq!(gate.api.get("/v1/users")?.ok()?, users);
+    assert_eq!(gate.api.get("/v1/policy")?.ok()?, policy);
+    assert_eq!(gate.api.get("/v1/status")?.ok()?["drift_entries"], 0);
+    let now = gate.drops()?;
+    let counted = |drops: &gateway_tests::gate::Drops, interface: &str, reason: &str| {
+        drops.get(&(interface.to_owned(), reason.to_owned())).copied().unwrap_or_default()
+    };
+    assert!(counted(&now, "guard0", "no_grant") >= counted(&drops, "guard0", "no_grant") + 4, "{drops:?} {now:?}");
+    assert!(counted(&now, "guard1", "no_session") >= counted(&drops, "guard1", "no_session") + 2, "{drops:?} {now:?}");
+
+    let flows = gate.api.get("/v1/flows?user=alice")?.ok()?;
+    for (stream, family) in streams.iter().zip([V4, V6]) {
+        let bytes = stream.bytes();
+        let is_it = |flow: &&Value| {
+            flow["destination"] == json!(family.crm) && flow["bytes_to_client"].as_u64().is_some_and(|b| b > bytes / 2)
+        };
+        let flow = flows["items"].as_array().and_then(|flows| flows.iter().find(is_it));
+        assert!(flow.is_some(), "no flow with the {bytes} bytes of its whole life in {flows}");
+    }
+    assert_eq!(logins[0].api.get("/v1/session")?.ok()?["token"], json!(logins[0].token));
+    let receipts = gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
+    let receipts = receipts["receipts"].as_array().cloned().unwrap_or_default();
+    assert_eq!(receipts.len(), 2);
+    assert!(receipts.iter().all(|receipt| receipt["flows_cut"] == 1), "{receipts:?}");
+    for (stream, family) in streams.iter().zip([V4, V6]) {
+        falls_silent(stream)?;
+        is_kept_out(&client, family.crm());
+    }
+    Ok(())
+}

@@ -38,7 +38,9 @@ fn install(installed: &Installed) -> Result<EbpfCompiler> {
         bail!("no compiler for the eBPF programs: {}", nightly_recipe());
     }
     let missing = installed.missing(&COMPILER);
-    if !missing.is_empty() && packages::lists_are_stale() {
+    // The compiler came with a later update of Debian 12: lists without it can be fresh and lack that archive.
+    let is_unknown = || missing.iter().any(|name| !packages::is_known(name));
+    if !missing.is_empty() && (packages::lists_are_stale() || is_unknown()) {
         packages::update();
     }
     if let Some(unknown) = missing.iter().find(|name| !packages::is_known(name)) {

@@ -1,6 +1,7 @@
 //! Everything a developer or a first-time user runs, as `cargo xtask <task>`. Each task starts by
 //! making sure that what it needs is installed, so no other preparation is ever asked for.
 
+mod bench;
 mod console;
 mod demo;
 mod kernel;
@@ -29,6 +30,8 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests, with real packets between network namespaces (needs root)
     Test(test::Args),
+    /// Measure revocation and memory, with everything optimized (needs root)
+    Bench(bench::Args),
     /// Check format and lints, of the host crates and of the eBPF programs
     Lint,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Lint => lint::run(),
     };
     match outcome {

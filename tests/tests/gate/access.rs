@@ -34,7 +34,8 @@ fn management_prefixes_open_the_api_to_those_in_them_and_to_nobody_else() -> Res
         let management = r#"management = ["127.0.0.0/8", "10.78.0.0/24", "fd78::/64"]"#;
         config.replace("listen = [\"127.0.0.1:8443\"]", &format!("{listen}\n{management}"))
     })?;
-    let (authority, token) = (gate.world.scratch().join("state/api.crt"), gate.world.scratch().join("state/admin.token"));
+    let (authority, token) =
+        (gate.world.scratch().join("state/api.crt"), gate.world.scratch().join("state/admin.token"));
     let token = std::fs::read_to_string(token)?;
     for family in [V4, V6] {
         let base = format!("https://{}", SocketAddr::new(family.guard1, 8443));

@@ -80,7 +80,10 @@ fn an_address_belongs_to_one_user_and_the_same_user_replaces_the_session() -> Re
         let first = family.alice(&gate)?;
         let problem = gate.try_login(client, family.guard0, "bob")?.problem(409)?;
         assert_eq!(problem["type"], "urn:portcullis:problem:source-taken");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(&family.client.to_string())), "{problem}");
+        assert!(
+            problem["detail"].as_str().is_some_and(|detail| detail.contains(&family.client.to_string())),
+            "{problem}"
+        );
         reaches(client, family.crm());
 
         let second = family.alice(&gate)?;
@@ -100,7 +103,8 @@ fn headers_do_not_say_where_a_login_comes_from() -> Result<()> {
     let (client, client2) = (&gate.world.client, &gate.world.client2);
     let _apps = Apps::start(&gate.world, V4)?;
     let portal = gate.portal(client, V4.guard0);
-    let portal = portal.header("X-Forwarded-For: 10.78.0.2").header("Forwarded: for=10.78.0.2").header("X-Real-IP: 10.78.0.2");
+    let portal =
+        portal.header("X-Forwarded-For: 10.78.0.2").header("Forwarded: for=10.78.0.2").header("X-Real-IP: 10.78.0.2");
     let login = json!({ "username": "alice", "password": gateway_tests::gate::PASSWORD });
     let session = portal.post_json("/v1/login", &login)?.ok()?;
     assert_eq!(session["session"]["address"], V4.client.to_string());
@@ -116,7 +120,8 @@ fn wrong_passwords_and_disabled_users_stay_out() -> Result<()> {
     let client = &gate.world.client;
     let portal = gate.portal(client, V4.guard0);
     for (user, password) in [("alice", "wrong horse battery staple"), ("nobody", "wrong horse battery staple")] {
-        let problem = portal.post_json("/v1/login", &json!({ "username": user, "password": password }))?.problem(401)?;
+        let problem =
+            portal.post_json("/v1/login", &json!({ "username": user, "password": password }))?.problem(401)?;
         assert_eq!(problem["detail"], "the user name or the password is wrong");
     }
     gate.api.post("/v1/users/alice/disable")?.ok()?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use gateway_tests::{Gate, http_get, tools, wait_until};
 use serde_json::{Value, json};
 
-use crate::scene::{Apps, FAMILIES, SOON, V4, is_kept_out, reaches, stream, falls_silent};
+use crate::scene::{Apps, FAMILIES, SOON, V4, falls_silent, is_kept_out, reaches, stream};
 
 const SIZE: u64 = 100_000;
 
@@ -22,7 +22,9 @@ fn metrics_please_promtool_and_their_sums_agree() -> Result<()> {
     promtool(&text)?;
     for interface in ["guard0", "guard1"] {
         let of = |name: &str| sum(&text, &format!("portcullis_{name}{{interface=\"{interface}\""));
-        let verdict = |label: &str| sum(&text, &format!("portcullis_packets_total{{interface=\"{interface}\",verdict=\"{label}\"}}"));
+        let verdict = |label: &str| {
+            sum(&text, &format!("portcullis_packets_total{{interface=\"{interface}\",verdict=\"{label}\"}}"))
+        };
         assert_eq!(of("packets_total"), verdict("forward") + verdict("to_host") + verdict("drop"));
         assert_eq!(of("drops_total"), verdict("drop"));
         assert!(verdict("drop") > 0.0 && verdict("to_host") > 0.0, "{interface}: {text}");
@@ -67,7 +69,10 @@ fn the_access_log_tells_who_reached_what_by_which_policy_and_how_much() -> Resul
         assert_eq!((&begun["user"], &begun["source"]), (&json!("alice"), &json!(family.client)));
         assert_eq!((&begun["interface"], &begun["apps"]), (&json!("guard0"), &json!(["crm"])));
         let ended = wait_for(&gate, "session_end", of_alice)?;
-        assert_eq!((&ended["cause"], &ended["by"], &ended["user"]), (&json!("user_disabled"), &json!("admin"), &json!("alice")));
+        assert_eq!(
+            (&ended["cause"], &ended["by"], &ended["user"]),
+            (&json!("user_disabled"), &json!("admin"), &json!("alice"))
+        );
         // The download closed a moment ago and counts as open until its last acknowledgements are surely over.
         assert!(ended["flows_cut"].as_u64() >= Some(1), "{ended}");
 
@@ -79,7 +84,8 @@ fn the_access_log_tells_who_reached_what_by_which_policy_and_how_much() -> Resul
         };
         let start = wait_for(&gate, "flow_start", of_alice)?;
         names(&start);
-        let end = wait_for(&gate, "flow_end", |record| of_alice(record) && record["client_port"] == start["client_port"])?;
+        let end =
+            wait_for(&gate, "flow_end", |record| of_alice(record) && record["client_port"] == start["client_port"])?;
         names(&end);
         let number = |key: &str| end[key].as_u64().unwrap_or_default();
         let (bytes, packets) = (number("to_client_bytes"), number("to_client_packets"));

@@ -9,7 +9,8 @@ use crate::scene::{Apps, V4, goes_on, is_kept_out, reaches, stream};
 #[test]
 fn json_that_is_not_valid_is_refused_with_its_place() -> Result<()> {
     let gate = Gate::open()?;
-    let answer = gate.api.send("PUT", "/v1/users/carol", Some(("application/json", "{\"groups\": [],\n \"admin\": true}")))?;
+    let answer =
+        gate.api.send("PUT", "/v1/users/carol", Some(("application/json", "{\"groups\": [],\n \"admin\": true}")))?;
     let problem = answer.problem(400)?;
     assert_eq!(problem["errors"][0]["line"], 2, "{problem}");
     assert!(problem["errors"][0]["column"].as_u64() > Some(0), "{problem}");
@@ -31,7 +32,10 @@ fn a_policy_that_is_not_valid_is_refused_with_its_place_and_the_one_in_force_sta
     V4.alice(&gate)?;
     let going = stream(&gate.world.client, V4.crm())?;
     let before = gate.api.get("/v1/policy")?.ok()?;
-    for (wrong, line) in [("permit (\n  principal, action resource);", 2), ("permit (principal, action, resource)\nwhen { context.nonsense };", 2)] {
+    for (wrong, line) in [
+        ("permit (\n  principal, action resource);", 2),
+        ("permit (principal, action, resource)\nwhen { context.nonsense };", 2),
+    ] {
         let problem = gate.put_policy(wrong)?.problem(422)?;
         assert_eq!(problem["errors"][0]["line"], line, "{problem}");
         assert!(problem["errors"][0]["column"].as_u64() > Some(0), "{problem}");
@@ -74,7 +78,9 @@ fn a_full_sessions_table_refuses_the_next_login_by_name_and_harms_nobody() -> Re
         gate.introduce(&user, "ops")?;
         link::address(client2, "eth0", &format!("{address}/24"))?;
         client2.ip(&[format!("route replace 10.78.0.1/32 dev eth0 src {address}")])?;
-        let answer = gate.portal(client2, V4.guard1).post_json("/v1/login", &json!({ "username": user, "password": PASSWORD }))?;
+        let answer = gate
+            .portal(client2, V4.guard1)
+            .post_json("/v1/login", &json!({ "username": user, "password": PASSWORD }))?;
         if answer.status != 200 {
             refused = Some((n, answer));
             break;
@@ -84,12 +90,19 @@ fn a_full_sessions_table_refuses_the_next_login_by_name_and_harms_nobody() -> Re
     assert_eq!(n, 15, "one session was there before");
     let problem = answer.problem(409)?;
     assert_eq!(problem["type"], "urn:portcullis:problem:table-full");
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("`sessions`") && detail.contains("`capacity.sessions`")), "{problem}");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("`sessions`") && detail.contains("`capacity.sessions`")),
+        "{problem}"
+    );
     goes_on(&going)?;
     reaches(client, V4.crm());
     is_kept_out(client, V4.vault());
 
     gate.api.delete("/v1/users/user0")?.ok()?;
-    gate.portal(client2, V4.guard1).post_json("/v1/login", &json!({ "username": format!("user{n}"), "password": PASSWORD }))?.ok()?;
+    gate.portal(client2, V4.guard1)
+        .post_json("/v1/login", &json!({ "username": format!("user{n}"), "password": PASSWORD }))?
+        .ok()?;
     Ok(())
 }

@@ -6,9 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gateway_tests::{
-    Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, wait_until,
-};
+use gateway_tests::{Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, wait_until};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -49,7 +47,11 @@ fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses()
             wait_until(&format!("denials {direction}"), SOON, denied)?;
         }
         assert_eq!(packets(client)?, arrived, "packets came to the client after the answer");
-        assert_eq!(apps.crm.counters().received.load(Ordering::Relaxed), sent, "bytes came to the app after the answer");
+        assert_eq!(
+            apps.crm.counters().received.load(Ordering::Relaxed),
+            sent,
+            "bytes came to the app after the answer"
+        );
         let last_byte = OffsetDateTime::from(SystemTime::now() - cut.silence());
         assert!(last_byte < enforced_at + LATE, "{last_byte} is after {enforced_at}");
 
@@ -70,7 +72,9 @@ fn every_way_to_end_a_session_cuts_its_stream() -> Result<()> {
     type End = fn(&Gate, &Login) -> Result<Value>;
     let ways: [(&str, &str, End); 7] = [
         ("logout", "logout", |_, login| login.api.post("/v1/logout")?.ok()),
-        ("delete the session", "revoked", |gate, login| gate.api.delete(&format!("/v1/sessions/{}", login.token))?.ok()),
+        ("delete the session", "revoked", |gate, login| {
+            gate.api.delete(&format!("/v1/sessions/{}", login.token))?.ok()
+        }),
         ("revoke the session", "revoked", |gate, login| revoke(gate, json!({ "session": login.token }))),
         ("revoke the user", "revoked", |gate, _| revoke(gate, json!({ "user": "alice" }))),
         ("revoke the app", "revoked", |gate, _| revoke(gate, json!({ "app": "crm" }))),

@@ -27,21 +27,11 @@ pub struct Family {
     pub vault: IpAddr,
 }
 
-pub const V4: Family = Family {
-    client: at::CLIENT,
-    guard0: at::GUARD0,
-    guard1: at::GUARD1,
-    crm: at::APP,
-    vault: at::OTHER_APP,
-};
+pub const V4: Family =
+    Family { client: at::CLIENT, guard0: at::GUARD0, guard1: at::GUARD1, crm: at::APP, vault: at::OTHER_APP };
 
-pub const V6: Family = Family {
-    client: at::CLIENT6,
-    guard0: at::GUARD0_6,
-    guard1: at::GUARD1_6,
-    crm: at::APP6,
-    vault: at::OTHER_APP6,
-};
+pub const V6: Family =
+    Family { client: at::CLIENT6, guard0: at::GUARD0_6, guard1: at::GUARD1_6, crm: at::APP6, vault: at::OTHER_APP6 };
 
 pub const FAMILIES: [Family; 2] = [V4, V6];
 

@@ -32,7 +32,9 @@ fn the_address_of_a_session_on_another_interface_has_no_session() -> Result<()> 
 #[test]
 fn the_address_of_a_session_on_another_interface_of_its_zone_is_source_spoofed() -> Result<()> {
     let gate = Gate::with(|config| {
-        config.replace("\"guard0\"", "\"guard0\"\nzone = \"branch\"").replace("\"guard1\"", "\"guard1\"\nzone = \"branch\"")
+        config
+            .replace("\"guard0\"", "\"guard0\"\nzone = \"branch\"")
+            .replace("\"guard1\"", "\"guard1\"\nzone = \"branch\"")
     })?;
     borrowed(&gate, "guard1/source_spoofed")
 }

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::Path};
 use anyhow::Result;
 use gateway_tests::{Gate, Outcome, TcpEcho, World, gate, ping, tcp_connect};
 
-use crate::scene::{Apps, SOON, V4, V6, is_kept_out, reaches, stream, falls_silent};
+use crate::scene::{Apps, SOON, V4, V6, falls_silent, is_kept_out, reaches, stream};
 
 #[test]
 fn a_configuration_with_several_errors_is_refused_with_all_of_them_and_their_places() -> Result<()> {
@@ -23,7 +23,10 @@ fn wrong_apps_and_policies_to_begin_with_are_refused_with_their_places() -> Resu
     fs::write(world.scratch().join("policies.cedar"), "permit (\n  principal, action resource);")?;
     refused_in(&world, 78, &[], &gate::config(), &["policies.cedar:2:"])?;
     gate::prepare(&world)?;
-    fs::write(world.scratch().join("apps.toml"), "[[app]]\nname = \"crm\"\nprefixes = [\"10.20.0.10/24\"]\nservices = [\"1/x\"]\n")?;
+    fs::write(
+        world.scratch().join("apps.toml"),
+        "[[app]]\nname = \"crm\"\nprefixes = [\"10.20.0.10/24\"]\nservices = [\"1/x\"]\n",
+    )?;
     refused_in(&world, 78, &[], &gate::config(), &["apps.toml:3:13", "host bits", "apps.toml:4:13", "`1/x`"])?;
     Ok(())
 }
@@ -84,11 +87,19 @@ fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() -> Resul
 #[test]
 fn generic_mode_gives_the_same_verdicts() -> Result<()> {
     let gate = Gate::with(|config| {
-        config.replace("\"guard0\"", "\"guard0\"\nxdp = \"generic\"").replace("\"guard1\"", "\"guard1\"\nxdp = \"native\"")
+        config
+            .replace("\"guard0\"", "\"guard0\"\nxdp = \"generic\"")
+            .replace("\"guard1\"", "\"guard1\"\nxdp = \"native\"")
     })?;
     let status = gate.api.get("/v1/status")?.ok()?;
-    assert_eq!((&status["interfaces"][0]["name"], &status["interfaces"][0]["xdp"]), (&"guard0".into(), &"generic".into()));
-    assert_eq!((&status["interfaces"][1]["name"], &status["interfaces"][1]["xdp"]), (&"guard1".into(), &"native".into()));
+    assert_eq!(
+        (&status["interfaces"][0]["name"], &status["interfaces"][0]["xdp"]),
+        (&"guard0".into(), &"generic".into())
+    );
+    assert_eq!(
+        (&status["interfaces"][1]["name"], &status["interfaces"][1]["xdp"]),
+        (&"guard1".into(), &"native".into())
+    );
     let client = &gate.world.client;
     for family in [V4, V6] {
         let _apps = Apps::start(&gate.world, family)?;

@@ -6,6 +6,7 @@
 //! programs, tables and links in the kernel: enforcement goes on.
 
 mod bootstrap;
+mod restore;
 mod views;
 mod whereabouts;
 
@@ -13,14 +14,12 @@ use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
 use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
-use crate::core::{self, State};
+use crate::core;
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
-use crate::dataplane::{DataPlane as _, DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
-use crate::identity::Accounts;
-use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
+use crate::dataplane::{DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
 use crate::record::{AccessLog, Guarded, Metrics, Recorder, Sink, follow};
-use crate::store::{Counters, FileStore, Store, StoreError, Stored, Write};
+use crate::store::{FileStore, Store, StoreError, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
 use std::net::SocketAddr;
@@ -136,9 +135,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
     let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
-    let (state, changes) = restore(stored, &plane, &guarded, &boot_id)?;
+    let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id)?;
     store.commit(&changes)?;
-    metrics.drifted(reconcile(&mut plane, &state)?);
+    metrics.drifted(restore::reconcile(&mut plane, &state)?);
     recorder.knows(&state.gateway);
     metrics.watch(&recorder, guarded.iter().map(named).collect())?;
 
@@ -232,83 +231,6 @@ async fn until_stopped(
         Ok(outcome) => outcome.map_err(DaemonError::from),
         Err(error) => Err(system("the API has ended")(std::io::Error::other(error))),
     }
-}
-
-/// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
-/// be removed from the store.
-fn restore(
-    stored: Stored,
-    plane: &KernelDataPlane,
-    guarded: &[GuardedInterface],
-    boot_id: &str,
-) -> Result<(State, Vec<Write>), DaemonError> {
-    let mut changes = Vec::new();
-    let mut sessions = Vec::new();
-    let mut accounts =
-        Accounts { passwords: stored.passwords, tokens: by_id(stored.tokens), session_secrets: Default::default() };
-    let ended = plane.ended_tokens();
-    for found in stored.sessions {
-        let token = found.session.token;
-        let is_valid = found.boot_id == boot_id && is_guarded(&found.session, guarded) && !ended.contains(&token);
-        if is_valid {
-            accounts.session_secrets.insert(token, found.secret);
-            sessions.push(found.session);
-        } else {
-            tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
-            changes.push(Write::RemoveSession(token));
-        }
-    }
-    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
-    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
-    let next_ids = next_ids.above(&plane.actual()?);
-    let restored = Restored {
-        users: stored.users,
-        groups: stored.groups,
-        apps: stored.apps,
-        app_ids: stored.app_ids,
-        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
-        generation: stored.generation,
-        sessions,
-        next_ids,
-    };
-    let (gateway, problems) =
-        Gateway::restore(restored, plane.capacities(), clock::boot()).map_err(DaemonError::Capacity)?;
-    for problem in problems {
-        tracing::warn!(%problem, "not everything that was stored is in force");
-        match problem {
-            Problem::Session(ended) => {
-                let Ended { session, .. } = *ended;
-                changes.push(Write::RemoveSession(session.token));
-            }
-            Problem::Refused { token, .. } => changes.push(Write::RemoveSession(token)),
-            Problem::Membership { .. } | Problem::App { .. } | Problem::Policy(_) => {}
-        }
-    }
-    changes.push(Write::SetCounters(core::counters(&gateway)));
-    Ok((State { gateway, accounts }, changes))
-}
-
-fn by_id<T>(tokens: Vec<crate::identity::ApiToken>) -> T
-where
-    T: FromIterator<(crate::identity::TokenId, crate::identity::ApiToken)>,
-{
-    tokens.into_iter().map(|token| (token.id.clone(), token)).collect()
-}
-
-fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
-    guarded.iter().any(|interface| {
-        interface.index == session.source.interface
-            && interface.zone == session.source.zone
-            && interface.name == session.source.interface_name
-    })
-}
-
-/// Brings the tables to what should be in them, by difference. Returns how many entries are not so even then: before,
-/// all of them differ, because a new daemon gives out new ids.
-fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
-    let plan = Plan::between(&plane.actual()?, state.gateway.tables());
-    plane.apply(&plan)?;
-    Ok(Plan::between(&plane.actual()?, state.gateway.tables()).steps.len())
 }
 
 fn wanted(config: &Config) -> Vec<interfaces::Wanted> {

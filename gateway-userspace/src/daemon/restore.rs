@@ -1,0 +1,86 @@
+//! From what was stored, and what is in the tables, to a state and tables that agree.
+
+use super::DaemonError;
+use crate::core::{self, State};
+use crate::dataplane::attach::GuardedInterface;
+use crate::dataplane::{DataPlane as _, KernelDataPlane, clock};
+use crate::identity::{Accounts, ApiToken, TokenId};
+use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
+use crate::store::{Counters, Stored, Write};
+
+/// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
+/// be removed from the store.
+pub(super) fn restore(
+    stored: Stored,
+    plane: &KernelDataPlane,
+    guarded: &[GuardedInterface],
+    boot_id: &str,
+) -> Result<(State, Vec<Write>), DaemonError> {
+    let mut changes = Vec::new();
+    let mut sessions = Vec::new();
+    let mut accounts =
+        Accounts { passwords: stored.passwords, tokens: by_id(stored.tokens), session_secrets: Default::default() };
+    let ended = plane.ended_tokens();
+    for found in stored.sessions {
+        let token = found.session.token;
+        let is_valid = found.boot_id == boot_id && is_guarded(&found.session, guarded) && !ended.contains(&token);
+        if is_valid {
+            accounts.session_secrets.insert(token, found.secret);
+            sessions.push(found.session);
+        } else {
+            tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            changes.push(Write::RemoveSession(token));
+        }
+    }
+    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
+    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
+    let next_ids = next_ids.above(&plane.actual()?);
+    let restored = Restored {
+        users: stored.users,
+        groups: stored.groups,
+        apps: stored.apps,
+        app_ids: stored.app_ids,
+        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
+        generation: stored.generation,
+        sessions,
+        next_ids,
+    };
+    let (gateway, problems) =
+        Gateway::restore(restored, plane.capacities(), clock::boot()).map_err(DaemonError::Capacity)?;
+    for problem in problems {
+        tracing::warn!(%problem, "not everything that was stored is in force");
+        match problem {
+            Problem::Session(ended) => {
+                let Ended { session, .. } = *ended;
+                changes.push(Write::RemoveSession(session.token));
+            }
+            Problem::Refused { token, .. } => changes.push(Write::RemoveSession(token)),
+            Problem::Membership { .. } | Problem::App { .. } | Problem::Policy(_) => {}
+        }
+    }
+    changes.push(Write::SetCounters(core::counters(&gateway)));
+    Ok((State { gateway, accounts }, changes))
+}
+
+fn by_id<T>(tokens: Vec<ApiToken>) -> T
+where
+    T: FromIterator<(TokenId, ApiToken)>,
+{
+    tokens.into_iter().map(|token| (token.id.clone(), token)).collect()
+}
+
+fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
+    guarded.iter().any(|interface| {
+        interface.index == session.source.interface
+            && interface.zone == session.source.zone
+            && interface.name == session.source.interface_name
+    })
+}
+
+/// Brings the tables to what should be in them, by difference. Returns how many entries are not so even then: before,
+/// all of them differ, because a new daemon gives out new ids.
+pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
+    let plan = Plan::between(&plane.actual()?, state.gateway.tables());
+    plane.apply(&plan)?;
+    Ok(Plan::between(&plane.actual()?, state.gateway.tables()).steps.len())
+}

@@ -273,6 +273,38 @@ impl FlowKey {
     }
 }
 
+impl FlowKey {
+    /// The flow that an ICMP error toward the client is about: it quotes a packet that the client sent.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_error_to_client(zone: u32, packet: &Packet) -> Self {
+        Self {
+            client: packet.destination,
+            app: packet.quoted_destination,
+            client_port: packet.source_port.to_be_bytes(),
+            app_port: packet.destination_port.to_be_bytes(),
+            zone,
+            protocol: packet.quoted_protocol,
+            reserved: [0; 7],
+        }
+    }
+
+    /// The flow that an ICMP error from the client is about: it quotes a packet that the app sent.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_error_to_app(zone: u32, packet: &Packet) -> Self {
+        Self {
+            client: packet.quoted_destination,
+            app: packet.destination,
+            client_port: packet.destination_port.to_be_bytes(),
+            app_port: packet.source_port.to_be_bytes(),
+            zone,
+            protocol: packet.quoted_protocol,
+            reserved: [0; 7],
+        }
+    }
+}
+
 /// One connection of a session. Holds no authority: without its live session, under the same policy, it is nothing.
 #[derive(Default, Debug)]
 #[repr(C)]

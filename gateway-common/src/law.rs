@@ -58,6 +58,10 @@ fn to_app<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, interface
     let source = SessionKey::new(guarded.zone, packet.source);
     let session = tables.session(&source).filter(|session| session.belongs_to(&source));
     let admitted = admit(session, now).and_then(|session| bound(session, packet, guarded, interface));
+    if packet.is_icmp_error() {
+        let key = FlowKey::of_error_to_app(guarded.zone, packet);
+        return related(packet, tables, session, admitted, &key, Direction::ToApp, now);
+    }
     let key = FlowKey::to_app(guarded.zone, packet);
     let flow = tables.flow(&key);
     if let (Ok(session), Some(flow)) = (admitted, &flow)
@@ -114,6 +118,10 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, now: K
     let client = SessionKey::new(guarded.zone, packet.destination);
     let session = tables.session(&client).filter(|session| session.belongs_to(&client));
     let admitted = admit(session, now);
+    if packet.is_icmp_error() {
+        let key = FlowKey::of_error_to_client(guarded.zone, packet);
+        return related(packet, tables, session, admitted, &key, Direction::ToClient, now);
+    }
     let flow = tables.flow(&FlowKey::to_client(guarded.zone, packet));
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && continues(flow, session, packet, now)
@@ -137,6 +145,35 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, now: K
             forward(&flow, session, packet, Direction::ToClient, now)
         }
         Err(Refused { reason, app }) => refuse(reason, Some(session), app),
+    }
+}
+
+/// Judges an ICMP error: it passes if it is about a live flow of the session, and leaves that flow as it is. Path MTU
+/// discovery and traceroute depend on it.
+#[inline(always)]
+fn related<T: Tables>(
+    packet: &Packet,
+    tables: &T,
+    session: Option<&Session>,
+    admitted: Result<&Session, DropReason>,
+    key: &FlowKey,
+    direction: Direction,
+    now: KernelNanos,
+) -> Judgement {
+    let live = match admitted {
+        Ok(live) => live,
+        Err(reason) => return refuse(reason, session, 0),
+    };
+    // From the client it must be about something that was on its way to that client.
+    let is_own = direction == Direction::ToClient || packet.quoted_destination == packet.source;
+    match tables.flow(key) {
+        Some(flow) if is_own && speaks_for(&flow, live, key.protocol, now) => {
+            live.last_forwarded.store(now.0);
+            account(&live.traffic, packet.length, direction);
+            let app = flow.app.load() as u32;
+            Judgement { verdict: Verdict::Forward, token: flow.token, app, opened: false }
+        }
+        _ => refuse(DropReason::IcmpUnrelated, session, 0),
     }
 }
 
@@ -173,11 +210,16 @@ fn bound<'s>(
 /// Whether the flow already answers for this packet.
 #[inline(always)]
 fn continues(flow: &Flow, session: &Session, packet: &Packet, now: KernelNanos) -> bool {
+    speaks_for(flow, session, packet.protocol, now) && !reopens(flow, packet)
+}
+
+/// Whether the flow is alive, of this session, and judged by the policy in force.
+#[inline(always)]
+fn speaks_for(flow: &Flow, session: &Session, protocol: u8, now: KernelNanos) -> bool {
     flow.token == session.token()
         && flow.policy.load() == session.policy()
         && !KernelNanos(flow.deadline.load()).has_passed(now)
-        && flow.is_fresh(packet.protocol, now)
-        && !reopens(flow, packet)
+        && flow.is_fresh(protocol, now)
 }
 
 /// Whether the packet begins a new connection on the ports of one that is over.

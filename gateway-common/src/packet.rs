@@ -1,6 +1,7 @@
 //! Parsing a frame into the few facts that the law judges. Whatever is not understood is refused, with its reason.
 
 mod ethernet;
+mod icmp_error;
 mod ipv4;
 mod ipv6;
 mod transport;
@@ -26,6 +27,10 @@ pub struct Packet {
     pub detail: u8,
     /// Source hardware address; zero where there is no link layer.
     pub mac: [u8; 6],
+    /// For an ICMP error: the protocol of the packet that it quotes, whose ports stand above. Otherwise 0.
+    pub quoted_protocol: u8,
+    /// For an ICMP error: where the quoted packet was going. It came from where the error goes.
+    pub quoted_destination: Address,
 }
 
 impl Packet {
@@ -51,6 +56,13 @@ impl Packet {
     #[must_use]
     pub const fn is_tcp_opening(&self) -> bool {
         self.protocol == Self::TCP && self.detail & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
+    /// Whether this is an ICMP or ICMPv6 error about another packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_icmp_error(&self) -> bool {
+        self.quoted_protocol != 0
     }
 
     /// Whether this is an ICMP or ICMPv6 message.

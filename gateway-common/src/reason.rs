@@ -67,7 +67,7 @@ drop_reasons! {
     15 TransportMalformed "transport_malformed",
     /// TCP flags that no honest stack sends together (none, SYN with FIN or RST, FIN without ACK).
     16 TcpFlags "tcp_flags",
-    /// An ICMP or ICMPv6 message other than echo in its proper direction.
+    /// An ICMP or ICMPv6 message other than echo in its proper direction, or an error about a packet.
     17 IcmpType "icmp_type",
     /// Neighbour discovery that did not start on this link, is too short, or is for a router to send.
     18 NeighbourInvalid "neighbour_invalid",
@@ -93,6 +93,8 @@ drop_reasons! {
     28 FlowTableFull "flow_table_full",
     /// A packet toward a client that answers nothing the client asked: servers cannot open connections.
     29 NoFlow "no_flow",
+    /// An ICMP error that quotes no live flow of the session that it is for, or from.
+    30 IcmpUnrelated "icmp_unrelated",
 }
 
 impl DropReason {

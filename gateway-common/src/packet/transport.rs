@@ -1,6 +1,6 @@
-//! TCP, UDP, ICMP echo, and the part of ICMPv6 that resolves addresses.
+//! TCP, UDP, ICMP, and the part of ICMPv6 that resolves addresses.
 
-use super::{Packet, Parsed, Transport};
+use super::{Packet, Parsed, Transport, icmp_error};
 use crate::{DropReason, Frame};
 
 #[inline(always)]
@@ -8,7 +8,7 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, transport: Transport, packet: 
     match packet.protocol {
         Packet::TCP => tcp(frame, transport, packet),
         Packet::UDP => udp(frame, transport, packet),
-        Packet::ICMP | Packet::ICMPV6 => echo(frame, transport, packet),
+        Packet::ICMP | Packet::ICMPV6 => icmp(frame, transport, packet),
         _ => Err(DropReason::ProtocolUnsupported),
     }
 }
@@ -54,13 +54,16 @@ fn udp<F: Frame + ?Sized>(frame: &F, transport: Transport, packet: &mut Packet) 
     Ok(())
 }
 
-/// Echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2). The identifier takes the place of the client's port.
+/// Errors, and echo request and reply (RFC 792; RFC 4443, 4.1 and 4.2). The identifier takes the place of the client's port.
 #[inline(always)]
-fn echo<F: Frame + ?Sized>(frame: &F, transport: Transport, packet: &mut Packet) -> Result<(), DropReason> {
-    let [kind, code, _, _, i0, i1] = header(frame, transport, 8)?;
+fn icmp<F: Frame + ?Sized>(frame: &F, transport: Transport, packet: &mut Packet) -> Result<(), DropReason> {
+    let [kind, code, _, _, i0, i1, m0, m1] = header(frame, transport, 8)?;
     let identifier = u16::from_be_bytes([i0, i1]);
     packet.detail = kind;
     let (request, reply) = if packet.protocol == Packet::ICMP { (8, 0) } else { (128, 129) };
+    if icmp_error::is_one(packet.protocol, kind) {
+        return icmp_error::parse(frame, transport, code, [i0, i1, m0, m1], packet);
+    }
     if kind != request && kind != reply {
         return Err(DropReason::IcmpType);
     }

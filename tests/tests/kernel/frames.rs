@@ -63,6 +63,24 @@ pub fn packet(source: &str, destination: &str, inside: Inside) -> Vec<u8> {
     frame(CLIENT_MAC, source, destination, inside, 0).split_off(ETHERNET)
 }
 
+/// An ICMP error of this type and code from `from`, quoting the packet inside `about` (a frame, whose source it goes to).
+/// `rest` is the second word of the ICMP header: for "too big", the MTU.
+pub fn icmp_error(mac: [u8; 6], from: &str, about: &[u8], kind: u8, code: u8, rest: u32) -> Vec<u8> {
+    let quoted = &about[ETHERNET..about.len().min(ETHERNET + 60)];
+    let from = address(from);
+    let to = match from {
+        IpAddr::V4(_) => IpAddr::from(<[u8; 4]>::try_from(&quoted[12..16]).unwrap()),
+        IpAddr::V6(_) => IpAddr::from(<[u8; 16]>::try_from(&quoted[8..24]).unwrap()),
+    };
+    let mut frame = frame(mac, &from.to_string(), &to.to_string(), Inside::Ping(0), quoted.len());
+    let icmp = frame.len() - quoted.len() - 8;
+    frame[icmp] = kind;
+    frame[icmp + 1] = code;
+    frame[icmp + 4..icmp + 8].copy_from_slice(&rest.to_be_bytes());
+    frame[icmp + 8..].copy_from_slice(quoted);
+    frame
+}
+
 /// With a tag of this VLAN behind the addresses.
 pub fn tagged(mut frame: Vec<u8>, ethertype: u16, vlan: u16) -> Vec<u8> {
     let tag = [ethertype.to_be_bytes(), vlan.to_be_bytes()].concat();

@@ -1,6 +1,8 @@
 //! Random and bent frames: the loaded programs and the in-memory twin agree on every verdict and every counter.
 
-use super::frames::{CLIENT_MAC, ETHERNET, GATEWAY_MAC, Inside, arp, frame, neighbour_solicitation, raw, tagged};
+use super::frames::{
+    CLIENT_MAC, ETHERNET, GATEWAY_MAC, Inside, arp, frame, icmp_error, neighbour_solicitation, raw, tagged,
+};
 use super::scene::{Scene, Way};
 use gateway_common::Verdict;
 use rand::rngs::StdRng;
@@ -37,6 +39,7 @@ fn draw(random: &mut StdRng) -> (Way, Vec<u8>) {
         1 => neighbour_solicitation(random.random_range(130..140), random.random_range(253..=255)),
         2 => raw(random.random(), &noise(random)),
         3 => noise(random),
+        4 | 5 => error(random, way),
         _ => honest(random, way),
     };
     if frame.len() >= ETHERNET && random.random_bool(0.1) {
@@ -80,6 +83,21 @@ fn honest(random: &mut StdRng, way: Way) -> Vec<u8> {
         Way::In => frame(CLIENT_MAC, client, app, inside, payload),
         Way::Out => frame(GATEWAY_MAC, app, client, inside, payload),
     }
+}
+
+/// An ICMP error about a frame that goes, or nearly goes, the other way.
+fn error(random: &mut StdRng, way: Way) -> Vec<u8> {
+    let opposite = if way == Way::In { Way::Out } else { Way::In };
+    let about = honest(random, opposite);
+    let is_v4 = about[12] == 0x08;
+    let (mac, from) = match (way, is_v4) {
+        (Way::In, true) => (CLIENT_MAC, "10.77.0.2"),
+        (Way::In, false) => (CLIENT_MAC, "fd77::2"),
+        (Way::Out, true) => (GATEWAY_MAC, "10.20.0.1"),
+        (Way::Out, false) => (GATEWAY_MAC, "fd20::1"),
+    };
+    let rest = [0, 67, 68, 1279, 1280, 1400][random.random_range(0..6)];
+    icmp_error(mac, from, &about, random.random_range(0..13), random.random_range(0..6), rest)
 }
 
 /// Changes bytes near the headers, or the length.

@@ -20,6 +20,26 @@ fn stopping_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over
 }
 
 #[test]
+fn a_restart_with_larger_tables_keeps_sessions_and_open_streams() -> Result<()> {
+    let mut gate = Gate::open()?;
+    let client = gate.world.client.clone();
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let going = stream(&client, V4.crm())?;
+    let sessions = gate.api.get("/v1/sessions")?.ok()?;
+    reconfigure(&gate, |config| config.replace("sessions = 64", "sessions = 128").replace("flows = 1024", "flows = 2048"))?;
+    gate.daemon.restart()?;
+    goes_on(&going)?;
+    is_kept_out(&client, V4.vault());
+    assert_eq!(gate.api.get("/v1/sessions")?.ok()?, sessions);
+    assert_eq!(gate.api.get("/v1/status")?.ok()?["tables"][0]["capacity"], 128);
+    gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
+    falls_silent(&going)?;
+    is_kept_out(&client, V4.crm());
+    Ok(())
+}
+
+#[test]
 fn an_interface_that_is_no_longer_named_is_no_longer_guarded_and_its_sessions_end() -> Result<()> {
     let mut gate = Gate::open()?;
     let _apps = Apps::start(&gate.world, V4)?;

@@ -6,6 +6,8 @@
 mod access;
 #[path = "gate/login.rs"]
 mod login;
+#[path = "gate/passage.rs"]
+mod passage;
 #[path = "gate/policy.rs"]
 mod policy;
 #[path = "gate/record.rs"]

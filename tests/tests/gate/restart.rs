@@ -19,6 +19,51 @@ fn stopping_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over
     })
 }
 
+#[test]
+fn a_restart_with_larger_tables_keeps_sessions_and_open_streams() -> Result<()> {
+    let mut gate = Gate::open()?;
+    let client = gate.world.client.clone();
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let going = stream(&client, V4.crm())?;
+    let sessions = gate.api.get("/v1/sessions")?.ok()?;
+    reconfigure(&gate, |config| config.replace("sessions = 64", "sessions = 128").replace("flows = 1024", "flows = 2048"))?;
+    gate.daemon.restart()?;
+    goes_on(&going)?;
+    is_kept_out(&client, V4.vault());
+    assert_eq!(gate.api.get("/v1/sessions")?.ok()?, sessions);
+    assert_eq!(gate.api.get("/v1/status")?.ok()?["tables"][0]["capacity"], 128);
+    gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
+    falls_silent(&going)?;
+    is_kept_out(&client, V4.crm());
+    Ok(())
+}
+
+#[test]
+fn an_interface_that_is_no_longer_named_is_no_longer_guarded_and_its_sessions_end() -> Result<()> {
+    let mut gate = Gate::open()?;
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    V4.bob(&gate)?;
+    is_kept_out(&gate.world.client2, V4.crm());
+    reconfigure(&gate, |config| config.replace("[[interface]]\nname = \"guard1\"\n", ""))?;
+    gate.daemon.restart()?;
+    reaches(&gate.world.client2, V4.crm());
+    let sessions = gate.api.get("/v1/sessions")?.ok()?;
+    assert_eq!(sessions["items"].as_array().map(Vec::len), Some(1), "{sessions}");
+    reaches(&gate.world.client, V4.crm());
+    is_kept_out(&gate.world.client, V4.vault());
+    Ok(())
+}
+
+/// Edits the configuration that the next start reads.
+fn reconfigure(gate: &Gate, edit: impl FnOnce(String) -> String) -> Result<()> {
+    let before = std::fs::read_to_string(gate.daemon.config())?;
+    let after = edit(before.clone());
+    assert_ne!(after, before);
+    Ok(std::fs::write(gate.daemon.config(), after)?)
+}
+
 fn without_the_daemon(end: fn(&mut Gate) -> Result<()>) -> Result<()> {
     let mut gate = Gate::open()?;
     let (client, client2) = (gate.world.client.clone(), gate.world.client2.clone());

@@ -14,11 +14,12 @@ use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
 use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
-use crate::core;
-use crate::dataplane::attach::{Attached, GuardedInterface};
+use crate::core::{self, Actor, Core, Request};
+use crate::dataplane::attach::Attached;
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
-use crate::dataplane::{DataPlaneError, KernelDataPlane, Monitor, clock, interfaces, monitor};
-use crate::record::{AccessLog, Guarded, Metrics, Recorder, Sink, follow};
+use crate::dataplane::{DataPlaneError, Guarding, KernelDataPlane, Monitor, Programs, clock, interfaces, monitor};
+use crate::policy::{EndCause, Input, Selector};
+use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
@@ -33,6 +34,8 @@ use tokio::sync::watch;
 
 /// How often the gateway's own addresses are looked at.
 const OWN_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often the guarded interfaces are looked at: how long one that is made anew may be open.
+const INTERFACES: Duration = Duration::from_millis(20);
 /// How often messages of the kernel programs are read.
 const KERNEL_LOG: Duration = Duration::from_millis(250);
 /// How long open requests may take when the daemon stops.
@@ -122,7 +125,8 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let guarded = interfaces::find(&wanted(&config))?;
+    let wanted = wanted(&config);
+    let guarded = interfaces::find(&wanted)?;
     let mut store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let stored = store.load()?;
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
@@ -130,8 +134,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let server = listen(&config)?;
     let log = access_log(&config)?;
 
-    let mut plane = KernelDataPlane::open(&config.bpffs, config.capacity, config.records.events_per_window())?;
-    let kernel_log = kernel_log(&mut plane);
+    let (mut plane, mut programs) =
+        KernelDataPlane::open(&config.bpffs, config.capacity, config.records.events_per_window())?;
+    let kernel_log = kernel_log(&mut programs);
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
     let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
@@ -139,31 +144,31 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     store.commit(&changes)?;
     metrics.drifted(restore::reconcile(&mut plane, &state)?);
     recorder.knows(&state.gateway);
-    metrics.watch(&recorder, guarded.iter().map(named).collect())?;
+    let guarding = Guarding::default();
+    metrics.watch(&recorder, guarding.clone())?;
 
     let mut services = Services::open(plane.pins())?;
     services.manage_from(&config.api.management)?;
     let offers = offers(&config);
     serve(&mut services, &offers)?;
-    let attached = plane.guard(&guarded)?;
-    announce(&attached);
+    guarding.set(&mut programs, guarded)?;
+    announce(&guarding);
 
     let stop = Arc::new(AtomicBool::new(false));
-    let zones = guarded.iter().map(|interface| (interface.index, interface.zone)).collect();
     let events = monitor::events(plane.pins())?;
-    let follower = follow(recorder.clone(), events, config.records.denial_window, zones, Arc::clone(&stop))
+    let follower = follow(recorder.clone(), events, config.records.denial_window, guarding.clone(), Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id)
         .map_err(system("the core's thread cannot be started"))?;
     bootstrap::begin(&core, &config, first).await?;
 
     let (ready, readiness) = watch::channel(Readiness::Ready);
-    let views = views::KernelViews::new(core.clone(), recorder.clone(), guarded.clone(), attached, started_at);
+    let views = views::KernelViews::new(core.clone(), recorder.clone(), guarding.clone(), wanted.clone(), started_at);
     let handle = server.handle();
     let router = api::router(Context {
         core: core.clone(),
         views: Arc::new(views),
-        resolver: Arc::new(whereabouts::KernelResolver { guarded }),
+        resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
         readiness,
         metrics: metrics.registry(),
         open_metrics: config.api.metrics == MetricsAccess::Management,
@@ -178,6 +183,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         async move { server.run(router, &handle).await }
     });
     let addresses = tokio::spawn(watch_addresses(services, offers));
+    let interfaces = tokio::spawn(watch_interfaces(programs, wanted, guarding, core.clone()));
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
@@ -185,6 +191,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
     addresses.abort();
+    interfaces.abort();
     kernel_log.abort();
     drop(core);
     stop.store(true, Ordering::Relaxed);
@@ -241,12 +248,8 @@ fn wanted(config: &Config) -> Vec<interfaces::Wanted> {
     config.interfaces.iter().map(wanted).collect()
 }
 
-fn named(interface: &GuardedInterface) -> Guarded {
-    Guarded { name: interface.name.clone(), index: interface.index }
-}
-
-fn announce(attached: &[Attached]) {
-    for Attached { interface, mode, adopted } in attached {
+fn announce(guarding: &Guarding) {
+    for Attached { interface, mode, adopted } in guarding.attached() {
         tracing::info!(interface, xdp = mode, adopted, "guarding");
     }
 }
@@ -283,8 +286,8 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
 }
 
 /// What the programs themselves say, into the daemon's log.
-fn kernel_log(plane: &mut KernelDataPlane) -> tokio::task::JoinHandle<()> {
-    let logger = aya_log::EbpfLogger::init(plane.ebpf());
+fn kernel_log(programs: &mut Programs) -> tokio::task::JoinHandle<()> {
+    let logger = aya_log::EbpfLogger::init(programs.ebpf());
     tokio::spawn(async move {
         let mut logger = match logger {
             Ok(logger) => logger,
@@ -334,6 +337,38 @@ async fn watch_addresses(mut services: Services, offers: Vec<Offer>) {
             Ok(true) => tracing::info!("the gateway's own addresses have changed"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the gateway's own addresses could not be told to the programs"),
+        }
+    }
+}
+
+/// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
+async fn watch_interfaces(mut programs: Programs, wanted: Vec<interfaces::Wanted>, guarding: Guarding, core: Core) {
+    let mut interval = tokio::time::interval(INTERFACES);
+    loop {
+        interval.tick().await;
+        match guarding.look(&mut programs, &wanted) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("guarded interfaces have come or gone");
+                announce(&guarding);
+                end_orphans(&core, &guarding).await;
+            }
+            Err(error) => tracing::error!(%error, "an interface that was made anew could not be guarded"),
+        }
+    }
+}
+
+/// Ends the sessions that are bound to interfaces that are gone.
+async fn end_orphans(core: &Core, guarding: &Guarding) {
+    let there: Vec<u32> = guarding.interfaces().iter().map(|guarded| guarded.index).collect();
+    let orphans = core.read_first(move |state| {
+        let sessions = state.gateway.sessions().filter(|session| !there.contains(&session.source.interface));
+        sessions.map(|session| session.token).collect::<Vec<_>>()
+    });
+    for token in orphans.await.unwrap_or_default() {
+        let input = Input::End { which: Selector::Session(token), cause: EndCause::Orphaned };
+        if let Err(error) = core.change(Actor::local(), Request::Policy(input)).await {
+            tracing::error!(%error, session = %token, "a session of an interface that is gone could not be ended");
         }
     }
 }

@@ -4,12 +4,14 @@
 
 pub mod attach;
 pub mod clock;
+pub mod guarding;
 pub mod interfaces;
 pub mod kernel;
 pub mod load;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
+pub mod programs;
 pub mod services;
 pub mod slots;
 pub mod translate;
@@ -20,9 +22,11 @@ use gateway_common::KernelNanos;
 use gateway_common::abi::FlowKey;
 use std::path::PathBuf;
 
+pub use guarding::Guarding;
 pub use kernel::KernelDataPlane;
 pub use memory::MemoryDataPlane;
 pub use monitor::Monitor;
+pub use programs::Programs;
 
 /// Where plans are applied and traffic is judged.
 pub trait DataPlane: Send {

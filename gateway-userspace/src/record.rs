@@ -15,7 +15,7 @@ pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
 pub use line::protocol;
 pub use log::{AccessLog, Sink};
-pub use metrics::{Guarded, Metrics};
+pub use metrics::Metrics;
 
 use crate::core::{Actor, Done};
 use crate::dataplane::Monitor;

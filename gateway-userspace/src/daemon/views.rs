@@ -2,8 +2,10 @@
 
 use crate::api::{FlowFilter, Later, ViewError, Views};
 use crate::core::Core;
-use crate::dataplane::attach::{Attached, GuardedInterface};
+use crate::dataplane::Guarding;
+use crate::dataplane::attach::Attached;
 use crate::dataplane::clock::WallClock;
+use crate::dataplane::interfaces::Wanted;
 use crate::record::{Recorder, TrackedFlow};
 use crate::wire::{Drops, Flow, FlowState, Interface, Status, TableUse};
 use gateway_common::KernelNanos;
@@ -14,8 +16,8 @@ use time::OffsetDateTime;
 pub(super) struct KernelViews {
     core: Core,
     recorder: Recorder,
-    guarded: Vec<GuardedInterface>,
-    attached: Vec<Attached>,
+    guarding: Guarding,
+    wanted: Vec<Wanted>,
     started_at: OffsetDateTime,
 }
 
@@ -23,11 +25,11 @@ impl KernelViews {
     pub(super) fn new(
         core: Core,
         recorder: Recorder,
-        guarded: Vec<GuardedInterface>,
-        attached: Vec<Attached>,
+        guarding: Guarding,
+        wanted: Vec<Wanted>,
         started_at: OffsetDateTime,
     ) -> Self {
-        Self { core, recorder, guarded, attached, started_at }
+        Self { core, recorder, guarding, wanted, started_at }
     }
 
     fn matching_flows(&self, filter: &FlowFilter) -> Vec<Flow> {
@@ -79,7 +81,7 @@ impl KernelViews {
         let unreadable = |_| ViewError("the counters of the programs");
         let Some(monitor) = self.recorder.monitor() else { return Ok(Vec::new()) };
         let mut drops = Vec::new();
-        for interface in &self.guarded {
+        for interface in self.guarding.interfaces() {
             let counters = monitor.interface(interface.index).map_err(unreadable)?.unwrap_or_default();
             let counted = counters.drops.into_iter().filter(|(_, packets)| *packets != 0);
             drops.extend(counted.map(|(reason, packets)| Drops::of(&interface.name, reason, packets)));
@@ -105,7 +107,8 @@ impl KernelViews {
         let (policy_generation, users, apps, sessions, tables) =
             counts.await.map_err(|_| ViewError("the state of the gateway"))?;
         let events_lost = self.recorder.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
-        let interfaces = self.attached.iter().map(|attached| self.interface(attached)).collect();
+        let attached = self.guarding.attached();
+        let interfaces = self.wanted.iter().map(|wanted| interface(wanted, &attached)).collect();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: self.started_at,
@@ -119,16 +122,17 @@ impl KernelViews {
             events_lost,
         })
     }
+}
 
-    fn interface(&self, attached: &Attached) -> Interface {
-        let guarded = self.guarded.iter().find(|guarded| guarded.name == attached.interface);
-        Interface {
-            name: attached.interface.clone(),
-            zone: guarded.map(|guarded| guarded.zone_name.clone()).unwrap_or_default(),
-            mode: "enforce".into(),
-            xdp: attached.mode.into(),
-            attached: true,
-        }
+/// An interface that is not there is not attached.
+fn interface(wanted: &Wanted, attached: &[Attached]) -> Interface {
+    let attached = attached.iter().find(|attached| attached.interface == wanted.name);
+    Interface {
+        name: wanted.name.clone(),
+        zone: wanted.zone.clone(),
+        mode: "enforce".into(),
+        xdp: attached.map_or("none", |attached| attached.mode).into(),
+        attached: attached.is_some(),
     }
 }
 

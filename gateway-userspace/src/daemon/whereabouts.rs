@@ -1,6 +1,7 @@
 //! Where a peer of the API is, with the names that go with it.
 
 use crate::api::{Later, SourceError, SourceResolver};
+use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::neighbours::{NeighbourError, locate};
 use crate::policy::Source;
@@ -8,12 +9,12 @@ use std::net::IpAddr;
 
 /// Asks the kernel.
 pub(super) struct KernelResolver {
-    pub(super) guarded: Vec<GuardedInterface>,
+    pub(super) guarding: Guarding,
 }
 
 impl KernelResolver {
     async fn source(&self, peer: IpAddr) -> Result<Source, SourceError> {
-        let found = locate(peer, &self.guarded).await.map_err(|error| match error {
+        let found = locate(peer, &self.guarding.interfaces()).await.map_err(|error| match error {
             NeighbourError::NotGuarded(address) => SourceError::NotGuarded(address),
             NeighbourError::Unresolved(address) => SourceError::NoNeighbour(address),
             error @ (NeighbourError::Netlink(_) | NeighbourError::Socket(_)) => SourceError::System(error.to_string()),

@@ -37,10 +37,15 @@ pub fn find(wanted: &[Wanted]) -> Result<Vec<GuardedInterface>, DataPlaneError> 
     wanted.iter().map(find_one).collect()
 }
 
+/// The number of the interface with this name, if there is one.
+#[must_use]
+pub fn number(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
     let Wanted { name, zone, mode } = wanted;
-    let unknown = || DataPlaneError::UnknownInterface(name.clone());
-    let index = nix::net::if_::if_nametoindex(name.as_str()).map_err(|_| unknown())?;
+    let index = number(name).ok_or_else(|| DataPlaneError::UnknownInterface(name.clone()))?;
     let kind = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
     // Where /sys shows another namespace's interfaces, Ethernet is what there is.
     let has_link_layer = kind.map_or(true, |kind| kind.trim() == ARPHRD_ETHER);

@@ -1,22 +1,20 @@
 //! The data plane in the kernel: plans become map writes.
 
-use super::attach::{Attached, GuardedInterface};
 use super::load::{self, Loaded};
+use super::programs::Programs;
 use super::slots::{self, SessionSlots};
 use super::{DataPlane, DataPlaneError, EndedSession, clock, ignore_missing, table, translate};
 use crate::policy::{AppId, BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
-use gateway_common::abi::{FlowKey, Interface, SessionKey, map};
+use gateway_common::abi::{FlowKey, SessionKey, map};
 use gateway_common::{Address, KernelNanos};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Programs, maps and links in the kernel.
+/// Maps in the kernel.
 pub struct KernelDataPlane {
     loaded: Loaded,
     slots: SessionSlots,
     capacities: Capacities,
-    folder: PathBuf,
 }
 
 impl KernelDataPlane {
@@ -24,12 +22,17 @@ impl KernelDataPlane {
     ///
     /// # Errors
     /// See [`load::load`].
-    pub fn open(folder: &Path, capacities: Capacities, events_per_window: u32) -> Result<Self, DataPlaneError> {
-        let loaded = load::load(folder, &capacities, events_per_window)?;
+    pub fn open(
+        folder: &Path,
+        capacities: Capacities,
+        events_per_window: u32,
+    ) -> Result<(Self, Programs), DataPlaneError> {
+        let (mut loaded, programs) = load::load(folder, &capacities, events_per_window)?;
+        load::carry_flows(folder, &mut loaded);
         let count = slots::slots_for(capacities.sessions);
         let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot())
             .map_err(|errno| DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() })?;
-        Ok(Self { loaded, slots, capacities, folder: folder.to_owned() })
+        Ok((Self { loaded, slots, capacities }, programs))
     }
 
     /// Where the maps are pinned, for [`super::Monitor`].
@@ -38,63 +41,10 @@ impl KernelDataPlane {
         &self.loaded.pins
     }
 
-    /// The loaded object, for its logger.
-    pub fn ebpf(&mut self) -> &mut aya::Ebpf {
-        &mut self.loaded.ebpf
-    }
-
     /// Sessions that an earlier daemon ended, perhaps without being able to store it.
     #[must_use]
     pub fn ended_tokens(&self) -> Vec<SessionToken> {
         self.slots.ended_tokens()
-    }
-
-    /// Makes the programs guard exactly these interfaces, replacing older programs without a gap.
-    ///
-    /// # Errors
-    /// If an interface does not exist or the kernel refuses.
-    pub fn guard(&mut self, interfaces: &[GuardedInterface]) -> Result<Vec<Attached>, DataPlaneError> {
-        self.configure(interfaces)?;
-        super::attach::attach(&mut self.loaded.ebpf, &self.folder, &self.loaded.pins, interfaces)
-    }
-
-    /// Tells the programs about these interfaces, without attaching anything.
-    ///
-    /// # Errors
-    /// If there are too many, or the table cannot be written.
-    pub fn configure(&mut self, interfaces: &[GuardedInterface]) -> Result<(), DataPlaneError> {
-        let known: BTreeMap<u32, Interface> = self.loaded.interfaces.iter().flatten().collect();
-        let mut free: Vec<u32> = (0..Interface::LIMIT - 1).rev().collect();
-        free.retain(|slot| !known.iter().any(|(index, row)| row.slot == *slot && guards(interfaces, *index)));
-        for guarded in interfaces {
-            let slot = match known.get(&guarded.index) {
-                Some(row) => row.slot,
-                None => free.pop().ok_or(DataPlaneError::TooManyInterfaces(interfaces.len()))?,
-            };
-            let flags = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
-            let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
-            self.loaded.interfaces.insert(guarded.index, row, 0).map_err(table(map::INTERFACES))?;
-        }
-        for index in known.keys().filter(|index| !guards(interfaces, **index)) {
-            ignore_missing(self.loaded.interfaces.remove(index)).map_err(table(map::INTERFACES))?;
-        }
-        Ok(())
-    }
-
-    /// Runs a program on one frame by `BPF_PROG_TEST_RUN`. Returns its code; every effect on the tables is real.
-    ///
-    /// # Errors
-    /// If the kernel refuses to run it.
-    pub fn test_run(&mut self, ingress: bool, frame: &[u8]) -> Result<u32, DataPlaneError> {
-        use aya::programs::{TestRun as _, TestRunOptions};
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
-        let (program, run) = if ingress {
-            (load::INGRESS, load::ingress(&mut self.loaded.ebpf)?.test_run(options))
-        } else {
-            (load::EGRESS, load::egress(&mut self.loaded.ebpf)?.test_run(options))
-        };
-        let result = run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?;
-        Ok(result.return_value)
     }
 
     fn step(&mut self, step: &Step, ended: &mut Vec<EndedSession>) -> Result<(), DataPlaneError> {
@@ -197,10 +147,6 @@ impl DataPlane for KernelDataPlane {
             }
         }
     }
-}
-
-fn guards(interfaces: &[GuardedInterface], index: u32) -> bool {
-    interfaces.iter().any(|guarded| guarded.index == index)
 }
 
 /// A hash that is full answers E2BIG, a trie ENOSPC.

@@ -3,13 +3,14 @@
 //! Pins lie under `<folder>/abi<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
+use super::programs::Programs;
 use super::slots::slots_for;
 use super::{DataPlaneError, table};
 use crate::policy::Capacities;
-use aya::maps::{Array, HashMap, LpmTrie, MapData};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{
-    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Interface, Session, SessionKey, Settings, map,
+    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey, Settings, map,
 };
 use std::path::{Path, PathBuf};
 
@@ -24,12 +25,8 @@ pub const EGRESS: &str = "pc_egress";
 /// Magic number of a BPF file system (`statfs`).
 const BPFFS_MAGIC: i64 = 0xcafe_4a11;
 
-/// The loaded object, with the maps that the daemon writes.
+/// The maps that hold what policy decides.
 pub struct Loaded {
-    /// Programs, and maps nobody writes from here.
-    pub ebpf: Ebpf,
-    /// See [`map::INTERFACES`].
-    pub interfaces: HashMap<MapData, u32, Interface>,
     /// See [`map::SESSION_INDEX`].
     pub session_index: HashMap<MapData, SessionKey, u32>,
     /// See [`map::SESSIONS`]; memory-mapped.
@@ -68,24 +65,45 @@ const PINNED: &[&str] = &[
 ///
 /// # Errors
 /// If the folder is not on a BPF file system, or the kernel refuses a map or program.
-pub fn load(folder: &Path, capacities: &Capacities, events_per_window: u32) -> Result<Loaded, DataPlaneError> {
+pub fn load(
+    folder: &Path,
+    capacities: &Capacities,
+    events_per_window: u32,
+) -> Result<(Loaded, Programs), DataPlaneError> {
     let pins = folder.join(layout(capacities));
     prepare(folder, &pins)?;
     let mut ebpf = object(&pins, capacities)?;
     let mut settings: Array<_, Settings> = take(&mut ebpf, map::SETTINGS)?;
     settings.set(0, Settings { abi_version: ABI_VERSION, events_per_window }, 0).map_err(table(map::SETTINGS))?;
     programs(&mut ebpf)?;
-    Ok(Loaded {
-        interfaces: take(&mut ebpf, map::INTERFACES)?,
+    let loaded = Loaded {
         session_index: take(&mut ebpf, map::SESSION_INDEX)?,
         sessions: MapData::from_pin(pins.join(map::SESSIONS)).map_err(table(map::SESSIONS))?,
         flows: take(&mut ebpf, map::FLOWS)?,
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
         grants: take(&mut ebpf, map::GRANTS)?,
-        ebpf,
-        pins,
-    })
+        pins: pins.clone(),
+    };
+    let interfaces = take(&mut ebpf, map::INTERFACES)?;
+    Ok((loaded, Programs::new(ebpf, interfaces, folder.to_owned(), pins)))
+}
+
+/// Copies the flows of maps of other capacities, which the links still use: replies to clients must find them when the
+/// links are moved. They hold no authority; the first packet of each is judged anew.
+/// A flow that cannot be copied is opened again by its next packet from the client.
+pub fn carry_flows(folder: &Path, loaded: &mut Loaded) {
+    let same_abi = format!("abi{ABI_VERSION}-");
+    let is_other = |path: &PathBuf| {
+        *path != loaded.pins && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&same_abi))
+    };
+    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for other in folders.filter(is_other).collect::<Vec<_>>() {
+        let Ok(map) = MapData::from_pin(other.join(map::FLOWS)) else { continue };
+        let Ok(old) = HashMap::<_, FlowKey, FlowCopy>::try_from(Map::LruHashMap(map)) else { continue };
+        let carried = old.iter().flatten().filter(|(key, flow)| loaded.flows.insert(key, flow, 0).is_ok()).count();
+        tracing::info!(from = %other.display(), carried, "took over the flows of tables with other capacities");
+    }
 }
 
 /// Name of the folder for maps of this layout.

@@ -3,7 +3,7 @@
 use super::Recorder;
 use super::flows::TrackedFlow;
 use super::line::Record;
-use crate::dataplane::clock;
+use crate::dataplane::{Guarding, clock};
 use aya::maps::{MapData, RingBuf};
 use gateway_common::abi::{Event, FlowCopy, FlowKey};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,13 +28,13 @@ pub fn follow(
     recorder: Recorder,
     events: RingBuf<MapData>,
     window: Duration,
-    zones: Zones,
+    guarding: Guarding,
     stop: Arc<AtomicBool>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let mut follower = Follower {
         recorder,
         events,
-        zones,
+        guarding,
         refresh: Every::new(REFRESH),
         adopt: Every::new(ADOPT),
         window: Every::new(window),
@@ -51,7 +51,7 @@ pub fn follow(
 struct Follower {
     recorder: Recorder,
     events: RingBuf<MapData>,
-    zones: Zones,
+    guarding: Guarding,
     refresh: Every,
     adopt: Every,
     window: Every,
@@ -95,14 +95,12 @@ impl Follower {
     fn drain(&mut self) {
         while let Some(item) = self.events.next() {
             if let Some(event) = event(&item) {
-                self.recorder.happened(&event, &self.zones);
+                let zone = self.guarding.zone(event.interface);
+                self.recorder.happened(&event, zone);
             }
         }
     }
 }
-
-/// The zone of each guarded interface, by its number: flows are keyed by zone, events name the interface.
-pub type Zones = std::collections::BTreeMap<u32, u32>;
 
 /// The event in a record of the ring buffer; `None` if it has another length, as from another layout.
 fn event(bytes: &[u8]) -> Option<Event> {
@@ -111,9 +109,9 @@ fn event(bytes: &[u8]) -> Option<Event> {
 }
 
 impl Recorder {
-    fn happened(&self, event: &Event, zones: &Zones) {
+    fn happened(&self, event: &Event, zone: u32) {
         if event.what == Event::OPENED {
-            self.opened(event, zones.get(&event.interface).copied().unwrap_or_default());
+            self.opened(event, zone);
         } else if !self.denials_mut(|denials| denials.add(event)) {
             self.metrics().record_lost();
         }

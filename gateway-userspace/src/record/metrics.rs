@@ -1,6 +1,8 @@
 //! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
 
 use super::Recorder;
+use crate::dataplane::Guarding;
+use crate::dataplane::attach::GuardedInterface;
 use crate::policy::Gateway;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -14,15 +16,6 @@ const REVOCATION_BUCKETS: &[f64] = &[
     0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005,
     0.01, 0.1, 1.0, 10.0,
 ];
-
-/// A guarded interface as metrics name it.
-#[derive(Clone, Debug)]
-pub struct Guarded {
-    /// Its name.
-    pub name: String,
-    /// Its number.
-    pub index: u32,
-}
 
 /// What the daemon counts itself, and the registry that holds everything. Cheap to clone.
 #[derive(Clone)]
@@ -129,8 +122,8 @@ impl Metrics {
     ///
     /// # Errors
     /// If two families have the same name.
-    pub fn watch(&self, recorder: &Recorder, guarded: Vec<Guarded>) -> prometheus::Result<()> {
-        self.registry.register(Box::new(KernelCollector::new(recorder.clone(), guarded)?))
+    pub fn watch(&self, recorder: &Recorder, guarding: Guarding) -> prometheus::Result<()> {
+        self.registry.register(Box::new(KernelCollector::new(recorder.clone(), guarding)?))
     }
 
     pub(crate) fn state(&self, gateway: &Gateway) {
@@ -204,7 +197,7 @@ fn signed(count: usize) -> i64 {
 /// Reads the kernel's counters when it is asked.
 struct KernelCollector {
     recorder: Recorder,
-    guarded: Vec<Guarded>,
+    guarding: Guarding,
     descriptions: Vec<Desc>,
 }
 
@@ -248,17 +241,17 @@ impl KernelFamilies {
 }
 
 impl KernelCollector {
-    fn new(recorder: Recorder, guarded: Vec<Guarded>) -> prometheus::Result<Self> {
+    fn new(recorder: Recorder, guarding: Guarding) -> prometheus::Result<Self> {
         let families = KernelFamilies::new()?;
         let descriptions = families.collectors().iter().flat_map(|family| family.desc()).cloned().collect();
-        Ok(Self { recorder, guarded, descriptions })
+        Ok(Self { recorder, guarding, descriptions })
     }
 
     fn fill(&self, families: &KernelFamilies) -> Result<(), crate::dataplane::DataPlaneError> {
         families.flows.set(signed(self.recorder.flows_mut(|flows| flows.count())));
         let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
-        for Guarded { name, index } in &self.guarded {
-            let Some(counters) = monitor.interface(*index)? else { continue };
+        for GuardedInterface { name, index, .. } in self.guarding.interfaces() {
+            let Some(counters) = monitor.interface(index)? else { continue };
             let verdict = |label: &str| families.packets.with_label_values(&[name.as_str(), label]);
             verdict("forward").inc_by(counters.forward);
             verdict("to_host").inc_by(counters.to_host);

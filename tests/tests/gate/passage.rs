@@ -70,7 +70,9 @@ fn an_interface_that_is_made_anew_is_not_open() -> Result<()> {
     is_kept_out(host, V4.vault());
     gateway.ip(&["link del guard0"])?;
     let name = gateway.name();
-    host.ip(&[format!("link add name eth0 address 02:77:00:00:00:02 type veth peer name guard0 address 02:77:00:00:00:01 netns {name}")])?;
+    host.ip(&[format!(
+        "link add name eth0 address 02:77:00:00:00:02 type veth peer name guard0 address 02:77:00:00:00:01 netns {name}"
+    )])?;
     host.ip(&["address add 10.77.0.2/24 dev eth0", "link set eth0 up"])?;
     gateway.ip(&["address add 10.77.0.1/24 dev guard0", "link set guard0 up"])?;
     link::route(host, "default", "10.77.0.1")?;

@@ -27,7 +27,9 @@ fn a_restart_with_larger_tables_keeps_sessions_and_open_streams() -> Result<()> 
     V4.alice(&gate)?;
     let going = stream(&client, V4.crm())?;
     let sessions = gate.api.get("/v1/sessions")?.ok()?;
-    reconfigure(&gate, |config| config.replace("sessions = 64", "sessions = 128").replace("flows = 1024", "flows = 2048"))?;
+    reconfigure(&gate, |config| {
+        config.replace("sessions = 64", "sessions = 128").replace("flows = 1024", "flows = 2048")
+    })?;
     gate.daemon.restart()?;
     goes_on(&going)?;
     is_kept_out(&client, V4.vault());

@@ -65,8 +65,8 @@ fn any_port_of_a_protocol_is_forwarded_where_the_app_has_any_port() {
 #[test]
 fn unconfigured_interface_drops_everything_as_interface_unknown() {
     let mut scene = Scene::usual();
-    scene.kernel.configure(&[]).unwrap();
-    let code = scene.kernel.test_run(true, &web()).unwrap();
+    scene.programs.configure(&[]).unwrap();
+    let code = scene.programs.test_run(true, &web()).unwrap();
     assert_eq!(code, 1, "XDP_DROP");
     let monitor = gateway_userspace::dataplane::Monitor::open(scene.kernel.pins()).unwrap();
     let counters = monitor.unknown_interfaces().unwrap();
@@ -524,7 +524,7 @@ fn full_flow_table_forgets_old_flows_and_refuses_none() {
     scene.apply([grant(1, WEB, Grant::UNLIMITED), open(ALICE, session("10.77.0.2"))]);
     for port in 1_000..1_500 {
         let opening = frame(CLIENT_MAC, "10.77.0.2", "10.20.0.10", Inside::Tcp(port, 443, SYN), 0);
-        assert_eq!(scene.kernel.test_run(true, &opening).unwrap(), 2, "XDP_PASS");
+        assert_eq!(scene.programs.test_run(true, &opening).unwrap(), 2, "XDP_PASS");
     }
     assert!(scene.kernel_flows().len() <= 64);
 }

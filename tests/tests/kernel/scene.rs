@@ -5,7 +5,7 @@ use gateway_common::{Address, DropReason, KernelNanos, Packet, Verdict, law};
 use gateway_userspace::dataplane::attach::{GuardedInterface, XdpChoice};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
 use gateway_userspace::dataplane::services::Services;
-use gateway_userspace::dataplane::{DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, clock};
+use gateway_userspace::dataplane::{DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, Programs, clock};
 use gateway_userspace::policy::table::SessionEntry;
 use gateway_userspace::policy::{AllowListId, AppId, AppSetId, BlockId, Capacities, Plan, SessionToken, Step};
 use std::collections::BTreeMap;
@@ -46,6 +46,7 @@ impl Drop for Bpffs {
 /// Kernel and twin.
 pub struct Scene {
     pub kernel: KernelDataPlane,
+    pub programs: Programs,
     pub twin: MemoryDataPlane,
     monitor: Monitor,
     before: InterfaceCounters,
@@ -70,7 +71,7 @@ impl Scene {
     /// The same with other capacities, or without a link layer.
     pub fn with(capacities: Capacities, has_link_layer: bool) -> Self {
         let bpffs = Bpffs::mount();
-        let mut kernel = KernelDataPlane::open(&bpffs.0.join("portcullis"), capacities, 1_000_000).unwrap();
+        let (kernel, mut programs) = KernelDataPlane::open(&bpffs.0.join("portcullis"), capacities, 1_000_000).unwrap();
         let mut twin = MemoryDataPlane::new(capacities);
         let flags = if has_link_layer { Interface::LINK_LAYER } else { 0 };
         twin.interfaces.insert(INTERFACE, Interface { zone: ZONE, slot: 0, flags, reserved: 0 });
@@ -82,7 +83,7 @@ impl Scene {
             has_link_layer,
             mode: XdpChoice::Generic,
         };
-        kernel.configure(&[guarded]).unwrap();
+        programs.configure(&[guarded]).unwrap();
         twin.services = services();
         twin.management = vec!["10.77.9.0/24".parse().unwrap()];
         let mut services = Services::open(kernel.pins()).unwrap();
@@ -90,7 +91,7 @@ impl Scene {
         services.manage_from(&twin.management).unwrap();
         let monitor = Monitor::open(kernel.pins()).unwrap();
         let before = monitor.interface(INTERFACE).unwrap().unwrap();
-        Self { kernel, twin, monitor, before, _bpffs: bpffs }
+        Self { kernel, programs, twin, monitor, before, _bpffs: bpffs }
     }
 
     /// Applies steps to both.
@@ -120,7 +121,7 @@ impl Scene {
             Way::In => law::ingress(frame, &mut packet, &self.twin, INTERFACE, self.twin.clock),
             Way::Out => law::egress(frame, &mut packet, &self.twin, INTERFACE, self.twin.clock),
         };
-        let code = self.kernel.test_run(way == Way::In, frame).unwrap();
+        let code = self.programs.test_run(way == Way::In, frame).unwrap();
         let after = self.monitor.interface(INTERFACE).unwrap().unwrap();
         let expected = counted(&self.before, judgement.verdict);
         assert_eq!(after, expected, "counters after {:?} of {frame:02x?}", judgement.verdict);

@@ -1,0 +1,64 @@
+//! Keeping the guard up while interfaces come and go: a re-created interface has another number and carries no program.
+
+use super::attach::{Attached, GuardedInterface};
+use super::interfaces::{self, Wanted};
+use super::{DataPlaneError, Programs};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What is guarded now. Cheap to clone; everybody sees the same.
+#[derive(Clone, Default)]
+pub struct Guarding(Arc<RwLock<Now>>);
+
+#[derive(Default)]
+struct Now {
+    guarded: Vec<GuardedInterface>,
+    attached: Vec<Attached>,
+}
+
+impl Guarding {
+    /// The interfaces that are guarded.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<GuardedInterface> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).guarded.clone()
+    }
+
+    /// How they are guarded.
+    #[must_use]
+    pub fn attached(&self) -> Vec<Attached> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).attached.clone()
+    }
+
+    /// The number of the zone of the interface with this number; 0 if it is not guarded.
+    #[must_use]
+    pub fn zone(&self, interface: u32) -> u32 {
+        let now = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        now.guarded.iter().find(|guarded| guarded.index == interface).map_or(0, |guarded| guarded.zone)
+    }
+
+    /// Guards these interfaces.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then what was guarded before is still what this says.
+    pub fn set(&self, programs: &mut Programs, guarded: Vec<GuardedInterface>) -> Result<(), DataPlaneError> {
+        let attached = programs.guard(&guarded)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Now { guarded, attached };
+        Ok(())
+    }
+
+    /// Looks whether the interfaces are still the ones that are guarded; if not, guards those that are there. True if
+    /// something has changed.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn look(&self, programs: &mut Programs, wanted: &[Wanted]) -> Result<bool, DataPlaneError> {
+        let numbers: Vec<u32> = self.interfaces().iter().map(|guarded| guarded.index).collect();
+        let present: Vec<u32> = wanted.iter().filter_map(|wanted| interfaces::number(&wanted.name)).collect();
+        if numbers == present {
+            return Ok(false);
+        }
+        let there: Vec<Wanted> =
+            wanted.iter().filter(|wanted| interfaces::number(&wanted.name).is_some()).cloned().collect();
+        self.set(programs, interfaces::find(&there)?)?;
+        Ok(true)
+    }
+}

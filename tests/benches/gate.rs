@@ -4,14 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use gateway_tests::api::Api;
 use gateway_tests::gate::{self, Gate};
-use gateway_tests::{HttpServer, Stream, wait_until, world::at};
+use gateway_tests::{HttpServer, World, wait_until, world::at};
 use gateway_userspace::dataplane::{clock, interfaces::zone_number};
 use gateway_userspace::identity::SecretHash;
 use gateway_userspace::policy::{AllowListId, Factor, Session, SessionToken, Source, UserName};
@@ -19,7 +23,7 @@ use gateway_userspace::store::{FileStore, Store as _, StoredSession, Write};
 use serde_json::{Value, json};
 
 /// Revocations that are measured.
-const ROUNDS: usize = 200;
+const ROUNDS: u32 = 200;
 /// Sessions in the large gateway.
 const SESSIONS: u32 = 10_000;
 const SOON: Duration = Duration::from_secs(20);
@@ -38,8 +42,7 @@ struct Row {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let json = arguments.iter().position(|argument| argument == "--json").and_then(|place| arguments.get(place + 1));
-    let mut rows = revocation()?;
-    rows.extend(memory()?);
+    let rows = measure()?;
     print(&rows);
     if let Some(path) = json {
         fs::write(path, serde_json::to_string_pretty(&rows.iter().map(Row::report).collect::<Vec<_>>())? + "\n")?;
@@ -75,32 +78,9 @@ fn print(rows: &[Row]) {
     }
 }
 
-/// Logs in, streams as fast as the link gives, and revokes, again and again.
-fn revocation() -> Result<Vec<Row>> {
-    let gate = Gate::open()?;
-    let server = HttpServer::start(&gate.world.app, SocketAddr::new(at::APP, 8080), "")?;
-    let (mut enforced, mut last, mut seen) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        gate.login(&gate.world.client, at::GUARD0, "alice")?;
-        let stream = Stream::open(&gate.world.client, server.address()?, "/stream/2000000000", SOON)?;
-        wait_until("the stream to flow", SOON, || (stream.bytes() > 1_000_000).then_some(()))?;
-        let began = Instant::now();
-        let receipts = gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
-        seen.push(began.elapsed().as_secs_f64() * 1e6);
-        let receipt = &receipts["receipts"][0];
-        enforced.push(receipt["enforced_after_us"].as_f64().with_context(|| format!("round {round}: {receipts}"))?);
-        last.push(receipt["last_packet_after_request_us"].as_f64().with_context(|| format!("{receipts}"))?.max(0.0));
-    }
-    let case = "one session, TCP at full speed";
-    Ok(vec![
-        Row::new("revocation", case, "request taken up → in force", "µs", enforced),
-        Row::new("revocation", case, "request taken up → last packet", "µs", last),
-        Row::new("revocation", case, "seen by curl, TLS handshake and all", "µs", seen),
-    ])
-}
-
-/// The daemon idle, then the same with many sessions taken up from the store.
-fn memory() -> Result<Vec<Row>> {
+/// The daemon idle; the same with many sessions taken up from the store; then those with an address of the client are
+/// revoked one after the other, each in the middle of a download as fast as the link gives.
+fn measure() -> Result<Vec<Row>> {
     let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + CAPACITY;
     let Gate { world, mut daemon, api } = Gate::with(|_| config.clone())?;
     let pins = pins(&world.bpffs().join("portcullis"))?;
@@ -122,8 +102,66 @@ fn memory() -> Result<Vec<Row>> {
     let case = format!("{SESSIONS} sessions");
     rows.push(Row::new("memory", &case, "daemon, resident", "kB", vec![resident(daemon.pid())?]));
     rows.push(Row::new("start", &case, "start to ready, all taken up", "ms", vec![ready.as_secs_f64() * 1e3]));
-    drop((daemon, api));
+    rows.extend(revocation(&world, &api, &case)?);
     Ok(rows)
+}
+
+fn revocation(world: &World, api: &Api, case: &str) -> Result<Vec<Row>> {
+    let server = HttpServer::start(&world.app, SocketAddr::new(at::APP, 8080), "")?;
+    let (mut enforced, mut last, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..ROUNDS {
+        let IpAddr::V4(source) = address(number) else { bail!("an IPv4 address was wanted") };
+        world.client.ip(&[format!("address add {source}/24 dev eth0")])?;
+        let bytes = download(world, source, server.address()?)?;
+        wait_until("the download to flow", SOON, || (bytes.load(Ordering::Relaxed) > 1_000_000).then_some(()))?;
+        let began = Instant::now();
+        let receipt = api.delete(&format!("/v1/sessions/{}", token(number)))?.ok()?;
+        seen.push(began.elapsed().as_secs_f64() * 1e6);
+        enforced.push(receipt["enforced_after_us"].as_f64().with_context(|| format!("{receipt}"))?);
+        last.push(receipt["last_packet_after_request_us"].as_f64().with_context(|| format!("{receipt}"))?.max(0.0));
+    }
+    Ok(vec![
+        Row::new("revocation", case, "request taken up → in force", "µs", enforced),
+        Row::new("revocation", case, "request taken up → last packet", "µs", last),
+        Row::new("revocation", case, "seen by curl, TLS handshake and all", "µs", seen),
+    ])
+}
+
+/// Downloads from one of the client's addresses on a thread of its own, for as long as it is let. The bytes so far.
+fn download(world: &World, source: Ipv4Addr, server: SocketAddr) -> Result<Arc<AtomicU64>> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+    let SocketAddr::V4(server) = server else { bail!("an IPv4 address was wanted") };
+    let stream = world.client.enter(|| -> Result<TcpStream> {
+        let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(source, 0)))?;
+        connect(fd.as_raw_fd(), &SockaddrIn::from(server))?;
+        Ok(TcpStream::from(fd))
+    })??;
+    let bytes = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&bytes);
+    // A stream that is cut is not reset: the thread gives up when nothing has come for a while.
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    std::thread::spawn(move || {
+        let mut stream = stream;
+        let mut buffer = vec![0; 65_536];
+        if stream.write_all(b"GET /stream/2000000000 HTTP/1.0\r\n\r\n").is_err() {
+            return;
+        }
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            counter.fetch_add(read as u64, Ordering::Relaxed);
+        }
+    });
+    Ok(bytes)
+}
+
+/// The address of a session: the first ones are the client's.
+fn address(number: u32) -> IpAddr {
+    let first = if number < ROUNDS { Ipv4Addr::new(10, 77, 0, 10) } else { Ipv4Addr::new(10, 99, 0, 0) };
+    IpAddr::from(Ipv4Addr::from(u32::from(first) + number))
+}
+
+fn token(number: u32) -> SessionToken {
+    SessionToken(0xbe7c_0000 + u64::from(number))
 }
 
 /// The folder of the maps.
@@ -154,17 +192,16 @@ fn fill(state: &Path, interface: u32) -> Result<()> {
     let permitted = Arc::new(BTreeMap::new());
     for batch in (0..SESSIONS).collect::<Vec<_>>().chunks(100) {
         let write = |number: &u32| {
-            let address = IpAddr::from(Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 99, 0, 0)) + number));
             let source = Source {
-                address,
+                address: address(*number),
                 zone: zone_number("guard0"),
                 zone_name: "guard0".into(),
                 interface,
                 interface_name: "guard0".into(),
-                mac: Some([2, 0, 0, 0, 0, 2]),
+                mac: Some([2, 0x77, 0, 0, 0, 2]),
             };
             let session = Session {
-                token: SessionToken(0xbe7c_0000 + u64::from(*number)),
+                token: token(*number),
                 user: user.clone(),
                 source,
                 factors: BTreeSet::from([Factor::Password]),

@@ -120,13 +120,16 @@ fn require_root() -> Result<()> {
 fn require_kernel() -> Result<()> {
     let name = nix::sys::utsname::uname().context("the kernel does not tell its version")?;
     let release = name.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
-    let found: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < OLDEST_KERNEL {
+    if is_too_old(&release) {
         let (major, minor) = OLDEST_KERNEL;
         bail!("Linux {major}.{minor} or newer is needed and this is {release}; on Debian 12 install it from backports");
     }
     Ok(())
+}
+
+fn is_too_old(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST_KERNEL
 }
 
 fn start_log(config: &Config) -> Result<()> {
@@ -137,4 +140,19 @@ fn start_log(config: &Config) -> Result<()> {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_before_the_oldest_are_refused_and_what_is_no_release_too() {
+        for old in ["6.1.0-49-amd64", "5.15.0", "6.5.13", "4", "", "unknown"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["6.6.0", "6.12.9+bpo-amd64", "6.18.44-fc-v669", "7.0"] {
+            assert!(!is_too_old(new), "{new}");
+        }
+    }
 }

@@ -138,3 +138,6 @@ pub enum CoreError {
     #[error("the gateway is shutting down")]
     Stopped,
 }
+
+#[cfg(test)]
+mod tests;

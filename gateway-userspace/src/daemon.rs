@@ -96,7 +96,7 @@ impl DaemonError {
 /// # Errors
 /// What is wrong with them.
 pub fn check(config: &Config) -> Result<(), DaemonError> {
-    bootstrap::read(&config.first_start)?;
+    bootstrap::read(config)?;
     if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
         Certificate::load(chain, key)?.into_config()?;
     }
@@ -130,7 +130,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let stored = store.load()?;
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
-    let first = if is_new { bootstrap::read(&config.first_start)? } else { bootstrap::First::default() };
+    let first = if is_new { bootstrap::read(&config)? } else { bootstrap::First::default() };
     let server = listen(&config)?;
     let log = access_log(&config)?;
 

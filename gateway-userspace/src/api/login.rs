@@ -136,7 +136,7 @@ async fn own(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Sessi
         let token = state.accounts.authenticate_session(&presented)?;
         state.gateway.session(token).cloned()
     };
-    let found = shared.context.core.read(find).await?;
+    let found = shared.context.core.read_first(find).await?;
     let is_theirs =
         |session: &Session| session.source.address.to_canonical() == peer && !session.deadline.has_passed(now);
     found.filter(is_theirs).ok_or_else(unknown)

@@ -150,7 +150,7 @@ pub(super) async fn existing(shared: &Shared, name: UserName) -> Result<User, Ap
 
 async fn found(shared: &Shared, name: &UserName) -> Result<Option<User>, ApiError> {
     let name = name.clone();
-    Ok(shared.context.core.read(move |state| state.gateway.user(&name).cloned()).await?)
+    Ok(shared.context.core.read_first(move |state| state.gateway.user(&name).cloned()).await?)
 }
 
 async fn current(shared: &Shared, name: UserName) -> Result<wire::User, ApiError> {

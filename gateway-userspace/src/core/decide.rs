@@ -104,15 +104,21 @@ impl Keeper {
                 wall_deadline: clock.at(session.deadline),
             }));
         }
-        let done = if gives_access(&changed) {
+        let done = if gives_access(&input, &changed) {
             if let Err(error) = self.save(writes) {
                 self.take_back(undo, &changed);
                 return Err(error);
             }
             self.enforce(actor, &changed, requested_at, clock)?
         } else {
-            let done = self.enforce(actor, &changed, requested_at, clock)?;
-            self.save_what_is_in_force(writes)?;
+            let done = self.enforce(actor, &changed, requested_at, clock);
+            let saved = self.save_what_is_in_force(writes);
+            let done = done?;
+            if let Err(error) = saved {
+                // It is in force all the same, so it is recorded all the same.
+                self.recorder.changed(actor, &self.state.gateway, &input, &done);
+                return Err(error);
+            }
             done
         };
         self.recorder.changed(actor, &self.state.gateway, &input, &done);
@@ -247,11 +253,22 @@ fn needs_copy(input: &Input) -> bool {
     }
 }
 
-fn gives_access(changed: &Changed) -> bool {
+/// Whether a change must be stored before it is in force: it gives somebody access, or is neither to give nor to take.
+fn gives_access(input: &Input, changed: &Changed) -> bool {
     let Changed { opened, ended, regranted, .. } = changed;
     let gains = regranted.iter().any(|session| !session.gained.is_empty());
     let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
-    opened.is_some() || gains || !loses
+    opened.is_some() || gains || !(loses || takes_access_away(input))
+}
+
+/// Whether an input is there to take access away, from sessions or from those who might begin one.
+pub(super) fn takes_access_away(input: &Input) -> bool {
+    match input {
+        Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_) => true,
+        Input::PutUser(user) => !user.enabled,
+        Input::PutApp(app) => !app.enabled,
+        Input::Login { .. } | Input::PutGroup(_) | Input::PutPolicy { .. } | Input::Tick => false,
+    }
 }
 
 /// The numbers that are given out next, as they are stored.

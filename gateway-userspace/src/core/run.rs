@@ -1,9 +1,9 @@
 //! The core's thread: one request at a time, those that take access away first.
 
-use super::decide::Keeper;
+use super::decide::{Keeper, takes_access_away};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
-use crate::policy::{Input, User};
+use crate::policy::Input;
 use crate::record::Recorder;
 use crate::store::Store;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Core {
     /// # Errors
     /// If it is refused, or could not be stored or applied; see [`CoreError`] for what is in force then.
     pub async fn change(&self, actor: Actor, request: Request) -> Result<Done, CoreError> {
-        let queue = if takes_access_away(&request) { &self.urgent } else { &self.ordinary };
+        let queue = if is_urgent(&request) { &self.urgent } else { &self.ordinary };
         let (answer, answered) = oneshot::channel();
         put(queue, Message::Change(actor, Box::new(request), answer))?;
         answered.await.map_err(|_| CoreError::Stopped)?
@@ -85,15 +85,12 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
     })
 }
 
-fn takes_access_away(request: &Request) -> bool {
+fn is_urgent(request: &Request) -> bool {
     match request {
-        Request::Policy(Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_))
-        | Request::RemoveApiToken(_) => true,
-        Request::PutUser { user: User { enabled, .. }, .. } | Request::Policy(Input::PutUser(User { enabled, .. })) => {
-            !enabled
-        }
-        Request::Policy(Input::PutApp(app)) => !app.enabled,
-        _ => false,
+        Request::RemoveApiToken(_) => true,
+        Request::PutUser { user, .. } => !user.enabled,
+        Request::Policy(input) => takes_access_away(input),
+        Request::Login(_) | Request::SetPassword { .. } | Request::PutApiToken(_) => false,
     }
 }
 
@@ -129,6 +126,9 @@ pub fn start(
                     Some(message) => keeper.serve(message),
                     None => break,
                 }
+            }
+            if keeper.save(Vec::new()).is_err() {
+                tracing::error!("what could not be stored is lost with this stop; enforcement is as it was");
             }
         });
     })?;

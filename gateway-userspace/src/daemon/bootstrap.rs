@@ -6,7 +6,8 @@ use crate::config::apps::parse_apps;
 use crate::config::{Config, FirstStart};
 use crate::core::{Actor, Core, CoreError, Request};
 use crate::identity::{ApiToken, Scope};
-use crate::policy::{App, Input, PolicySet, Refusal};
+use crate::policy::{App, Gateway, Input, PolicySet, Refusal};
+use gateway_common::KernelNanos;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -25,14 +26,27 @@ pub(super) struct First {
 }
 
 /// Reads and checks the files, before anything is touched.
-pub(super) fn read(first: &FirstStart) -> Result<First, DaemonError> {
-    let FirstStart { apps, policies } = first;
+pub(super) fn read(config: &Config) -> Result<First, DaemonError> {
+    let FirstStart { apps, policies } = &config.first_start;
     let apps = match apps {
         None => Vec::new(),
         Some(path) => parse_apps(&text(path)?, path).map_err(|errors| DaemonError::FirstStart(errors.to_string()))?,
     };
     let policies = policies.as_deref().map(checked_policies).transpose()?;
-    Ok(First { apps, policies })
+    let first = First { apps, policies };
+    rehearse(&first, config)?;
+    Ok(first)
+}
+
+/// Puts everything in force in a gateway that is thrown away: apps that contradict each other, or do not fit the tables,
+/// are found before the real one is touched.
+fn rehearse(first: &First, config: &Config) -> Result<(), DaemonError> {
+    let mut gateway = Gateway::new(config.capacity);
+    for app in &first.apps {
+        let refused = |refusal: Refusal| DaemonError::FirstStart(refusal.to_string());
+        gateway.handle(Input::PutApp(app.clone()), KernelNanos(0)).map_err(refused)?;
+    }
+    Ok(())
 }
 
 fn checked_policies(path: &Path) -> Result<String, DaemonError> {

@@ -1,0 +1,147 @@
+//! The core with a store that fails: what gives access waits for the disk, what takes it away does not.
+
+use super::{Actor, Core, CoreError, Login, Request, State, start};
+use crate::dataplane::MemoryDataPlane;
+use crate::identity::{Accounts, SecretHash};
+use crate::policy::{
+    Capacities, EndCause, Factor, Gateway, GroupName, Input, Selector, SessionToken, Source, User, UserName,
+};
+use crate::record::{AccessLog, Metrics, Recorder, Sink};
+use crate::store::{Store, StoreError, Stored, Write};
+use gateway_common::KernelNanos;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Remembers what it was given, or refuses.
+#[derive(Clone, Default)]
+struct Disk {
+    is_full: Arc<AtomicBool>,
+    written: Arc<Mutex<Vec<Write>>>,
+}
+
+impl Disk {
+    fn fill(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    fn holds(&self, is_it: impl Fn(&Write) -> bool) -> bool {
+        self.written.lock().unwrap().iter().any(is_it)
+    }
+}
+
+impl Store for Disk {
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::DiskFull(PathBuf::from("state")));
+        }
+        self.written.lock().unwrap().extend_from_slice(batch);
+        Ok(())
+    }
+
+    fn load(&self) -> Result<Stored, StoreError> {
+        Ok(Stored::default())
+    }
+}
+
+fn core(disk: &Disk) -> Core {
+    let state = State { gateway: Gateway::new(Capacities::default()), accounts: Accounts::default() };
+    let plane = MemoryDataPlane::new(Capacities::default());
+    let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
+    start(state, Box::new(disk.clone()), Box::new(plane), recorder, "boot".into()).unwrap().0
+}
+
+fn alice(enabled: bool) -> Request {
+    let groups = [GroupName::new("finance").unwrap()].into();
+    let name = UserName::new("alice").unwrap();
+    Request::Policy(Input::PutUser(User { name, display_name: String::new(), groups, enabled }))
+}
+
+fn login(token: u64) -> Request {
+    let source = Source {
+        address: [10, 0, 0, 2].into(),
+        zone: 1,
+        zone_name: "lan".into(),
+        interface: 1,
+        interface_name: "lan0".into(),
+        mac: None,
+    };
+    Request::Login(Login {
+        token: SessionToken(token),
+        secret: SecretHash::from_bytes([0; 32]),
+        user: UserName::new("alice").unwrap(),
+        source,
+        factors: [Factor::Password].into(),
+        deadline: KernelNanos(u64::MAX),
+    })
+}
+
+fn end(token: u64) -> Request {
+    Request::Policy(Input::End { which: Selector::Session(SessionToken(token)), cause: EndCause::Revoked })
+}
+
+async fn ask(core: &Core, request: Request) -> Result<super::Done, CoreError> {
+    core.change(Actor::local(), request).await
+}
+
+async fn with_alice(disk: &Disk) -> Core {
+    let core = core(disk);
+    ask(&core, Request::Policy(Input::PutGroup(GroupName::new("finance").unwrap()))).await.unwrap();
+    ask(&core, alice(true)).await.unwrap();
+    core
+}
+
+async fn sessions(core: &Core) -> usize {
+    core.read(|state| state.gateway.sessions().len()).await.unwrap()
+}
+
+#[tokio::test]
+async fn login_is_refused_and_leaves_nothing_while_the_disk_is_full() {
+    let disk = Disk::default();
+    let core = with_alice(&disk).await;
+    disk.fill(true);
+    assert!(matches!(ask(&core, login(1)).await.unwrap_err(), CoreError::Store(StoreError::DiskFull(_))));
+    assert_eq!(sessions(&core).await, 0);
+    disk.fill(false);
+    ask(&core, login(2)).await.unwrap();
+    assert_eq!(sessions(&core).await, 1);
+    assert!(!disk.holds(|write| matches!(write, Write::PutSession(stored) if stored.session.token.0 == 1)));
+}
+
+#[tokio::test]
+async fn revocation_is_in_force_while_the_disk_is_full_and_stored_as_soon_as_it_is_not() {
+    let disk = Disk::default();
+    let core = with_alice(&disk).await;
+    ask(&core, login(1)).await.unwrap();
+    disk.fill(true);
+    ask(&core, end(1)).await.unwrap_err();
+    assert_eq!(sessions(&core).await, 0);
+    disk.fill(false);
+    ask(&core, login(2)).await.unwrap();
+    assert!(disk.holds(|write| matches!(write, Write::RemoveSession(SessionToken(1)))));
+}
+
+#[tokio::test]
+async fn user_without_a_session_who_is_disabled_while_the_disk_is_full_stays_disabled() {
+    let disk = Disk::default();
+    let core = with_alice(&disk).await;
+    disk.fill(true);
+    ask(&core, alice(false)).await.unwrap_err();
+    ask(&core, login(1)).await.unwrap_err();
+    disk.fill(false);
+    ask(&core, Request::Policy(Input::PutGroup(GroupName::new("ops").unwrap()))).await.unwrap();
+    assert!(disk.holds(|write| matches!(write, Write::PutUser(user) if !user.enabled)));
+}
+
+#[tokio::test]
+async fn policy_that_cannot_be_stored_is_not_in_force() {
+    let disk = Disk::default();
+    let core = with_alice(&disk).await;
+    let generation = core.read(|state| state.gateway.generation()).await.unwrap();
+    disk.fill(true);
+    let text = "permit (principal, action, resource);".to_owned();
+    ask(&core, Request::Policy(Input::PutPolicy { text, if_match: None })).await.unwrap_err();
+    let (now, text) =
+        core.read(|state| (state.gateway.generation(), state.gateway.policy_text().to_owned())).await.unwrap();
+    assert_eq!((now, text.as_str()), (generation, ""));
+}

@@ -84,6 +84,8 @@ fn measure() -> Result<Vec<Row>> {
     let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + CAPACITY;
     let Gate { world, mut daemon, api } = Gate::with(|_| config.clone())?;
     let pins = pins(&world.bpffs().join("portcullis"))?;
+    // Making the users took memory for their passwords' hashes, which an idle daemon does not have.
+    daemon.restart()?;
     let mut rows = vec![Row::new("memory", "idle", "daemon, resident", "kB", vec![resident(daemon.pid())?])];
     for (case, table, per) in
         [("session slot", &["SESSIONS", "SESSION_INDEX"][..], 65_536.0), ("flow", &["FLOWS"], 262_144.0)]

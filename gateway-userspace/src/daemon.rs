@@ -8,19 +8,19 @@
 mod bootstrap;
 mod restore;
 mod views;
+mod watch;
 mod whereabouts;
 
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
 use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
-use crate::core::{self, Actor, Core, Request};
-use crate::dataplane::attach::Attached;
+use crate::core::{self, Core};
+use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{DataPlaneError, Guarding, KernelDataPlane, Monitor, Programs, clock, interfaces, monitor};
-use crate::policy::{EndCause, Input, Selector};
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
-use crate::store::{FileStore, Store, StoreError, Write};
+use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
 use std::net::SocketAddr;
@@ -30,14 +30,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::watch::{Receiver, channel};
 
-/// How often the gateway's own addresses are looked at.
-const OWN_ADDRESSES: Duration = Duration::from_secs(1);
-/// How often the guarded interfaces are looked at: how long one that is made anew may be open.
-const INTERFACES: Duration = Duration::from_millis(20);
-/// How often messages of the kernel programs are read.
-const KERNEL_LOG: Duration = Duration::from_millis(250);
 /// How long open requests may take when the daemon stops.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -125,18 +119,73 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let wanted = wanted(&config);
+    let Prepared { wanted, guarded, store, stored, first, server, log } = prepare(&config)?;
+    let Enforcing { gate, mut programs, services, offers } = enforce(&config, store, stored, guarded, &log)?;
+    let kernel_log = watch::kernel_log(&mut programs);
+    bootstrap::begin(&gate.core, &config, first).await?;
+
+    let (ready, readiness) = channel(Readiness::Ready);
+    let router = api::router(gate.context(&config, wanted.clone(), readiness, started_at));
+    let handle = server.handle();
+    let serving = tokio::spawn({
+        let handle = handle.clone();
+        async move { server.run(router, &handle).await }
+    });
+    let tasks = [
+        kernel_log,
+        tokio::spawn(watch::addresses(services, offers)),
+        tokio::spawn(watch::interfaces(programs, wanted, gate.guarding.clone(), gate.core.clone())),
+    ];
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let outcome = until_stopped(&config, &handle, &log, serving).await;
+    notify(&[sd_notify::NotifyState::Stopping]);
+    ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    gate.stop().await;
+    outcome
+}
+
+/// What a start needs, found and checked before anything in the kernel is touched.
+struct Prepared {
+    wanted: Vec<interfaces::Wanted>,
+    guarded: Vec<GuardedInterface>,
+    store: Box<dyn Store>,
+    stored: Stored,
+    first: bootstrap::First,
+    server: Server,
+    log: AccessLog,
+}
+
+fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
+    let wanted = wanted(config);
     let guarded = interfaces::find(&wanted)?;
-    let mut store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
+    let store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let stored = store.load()?;
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
-    let first = if is_new { bootstrap::read(&config)? } else { bootstrap::First::default() };
-    let server = listen(&config)?;
-    let log = access_log(&config)?;
+    let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
+    Ok(Prepared { wanted, guarded, store, stored, first, server: listen(config)?, log: access_log(config)? })
+}
 
+/// A gate that enforces, and what keeps it up to date.
+struct Enforcing {
+    gate: Gate,
+    programs: Programs,
+    services: Services,
+    offers: Vec<Offer>,
+}
+
+/// Brings the tables to what should be in them, lets the programs judge, and starts the threads.
+fn enforce(
+    config: &Config,
+    mut store: Box<dyn Store>,
+    stored: Stored,
+    guarded: Vec<GuardedInterface>,
+    log: &AccessLog,
+) -> Result<Enforcing, DaemonError> {
     let (mut plane, mut programs) =
         KernelDataPlane::open(&config.bpffs, config.capacity, config.records.events_per_window())?;
-    let kernel_log = kernel_log(&mut programs);
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
     let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
@@ -149,57 +198,68 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 
     let mut services = Services::open(plane.pins())?;
     services.manage_from(&config.api.management)?;
-    let offers = offers(&config);
+    let offers = offers(config);
     serve(&mut services, &offers)?;
     guarding.set(&mut programs, guarded)?;
     announce(&guarding);
 
     let stop = Arc::new(AtomicBool::new(false));
     let events = monitor::events(plane.pins())?;
-    let follower = follow(recorder.clone(), events, config.records.denial_window, guarding.clone(), Arc::clone(&stop))
+    let window = config.records.denial_window;
+    let follower = follow(recorder.clone(), events, window, guarding.clone(), Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id)
         .map_err(system("the core's thread cannot be started"))?;
-    bootstrap::begin(&core, &config, first).await?;
+    let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower] };
+    Ok(Enforcing { gate, programs, services, offers })
+}
 
-    let (ready, readiness) = watch::channel(Readiness::Ready);
-    let views = views::KernelViews::new(core.clone(), recorder.clone(), guarding.clone(), wanted.clone(), started_at);
-    let handle = server.handle();
-    let router = api::router(Context {
-        core: core.clone(),
-        views: Arc::new(views),
-        resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
-        readiness,
-        metrics: metrics.registry(),
-        open_metrics: config.api.metrics == MetricsAccess::Management,
-        management: config.api.management.clone(),
-        session_lifetime: config.login.session,
-        throttle: Default::default(),
-        clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
-        recorder,
-    });
-    let serving = tokio::spawn({
-        let handle = handle.clone();
-        async move { server.run(router, &handle).await }
-    });
-    let addresses = tokio::spawn(watch_addresses(services, offers));
-    let interfaces = tokio::spawn(watch_interfaces(programs, wanted, guarding, core.clone()));
-    notify(&[sd_notify::NotifyState::Ready]);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+/// The running parts that others ask.
+struct Gate {
+    core: Core,
+    recorder: Recorder,
+    metrics: Metrics,
+    guarding: Guarding,
+    stop: Arc<AtomicBool>,
+    threads: [std::thread::JoinHandle<()>; 2],
+}
 
-    let outcome = until_stopped(&config, &handle, &log, serving).await;
-    notify(&[sd_notify::NotifyState::Stopping]);
-    ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
-    addresses.abort();
-    interfaces.abort();
-    kernel_log.abort();
-    drop(core);
-    stop.store(true, Ordering::Relaxed);
-    let threads = tokio::task::spawn_blocking(move || (keeper.join(), follower.join())).await;
-    if !matches!(threads, Ok((Ok(()), Ok(())))) {
-        tracing::error!("a thread of the daemon has panicked");
+impl Gate {
+    /// What the API is built from.
+    fn context(
+        &self,
+        config: &Config,
+        wanted: Vec<interfaces::Wanted>,
+        readiness: Receiver<Readiness>,
+        started_at: OffsetDateTime,
+    ) -> Context {
+        let Self { core, recorder, metrics, guarding, .. } = self;
+        let views = views::KernelViews::new(core.clone(), recorder.clone(), guarding.clone(), wanted, started_at);
+        Context {
+            core: core.clone(),
+            views: Arc::new(views),
+            resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
+            readiness,
+            metrics: metrics.registry(),
+            open_metrics: config.api.metrics == MetricsAccess::Management,
+            management: config.api.management.clone(),
+            session_lifetime: config.login.session,
+            throttle: Default::default(),
+            clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
+            recorder: recorder.clone(),
+        }
     }
-    outcome
+
+    /// Ends the threads: the core's ends when nobody is left to ask it.
+    async fn stop(self) {
+        let Self { core, stop, threads, .. } = self;
+        drop(core);
+        stop.store(true, Ordering::Relaxed);
+        let join = move || threads.map(std::thread::JoinHandle::join).iter().all(Result::is_ok);
+        if !matches!(tokio::task::spawn_blocking(join).await, Ok(true)) {
+            tracing::error!("a thread of the daemon has panicked");
+        }
+    }
 }
 
 /// Waits for signals: stop on TERM and INT; on HUP open the access log and the certificate anew.
@@ -285,22 +345,6 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
     AccessLog::start(sink).map_err(system("the access log cannot be opened"))
 }
 
-/// What the programs themselves say, into the daemon's log.
-fn kernel_log(programs: &mut Programs) -> tokio::task::JoinHandle<()> {
-    let logger = aya_log::EbpfLogger::init(programs.ebpf());
-    tokio::spawn(async move {
-        let mut logger = match logger {
-            Ok(logger) => logger,
-            Err(error) => return tracing::warn!(%error, "messages of the kernel programs cannot be read"),
-        };
-        let mut interval = tokio::time::interval(KERNEL_LOG);
-        loop {
-            interval.tick().await;
-            logger.flush();
-        }
-    })
-}
-
 /// The gateway's services, as the programs must know them.
 fn offers(config: &Config) -> Vec<Offer> {
     let tcp = |address: &SocketAddr, is_management| Offer {
@@ -326,51 +370,6 @@ fn offers(config: &Config) -> Vec<Offer> {
 fn serve(services: &mut Services, offers: &[Offer]) -> Result<bool, DaemonError> {
     let own = own_addresses().map_err(|errno| system("own addresses cannot be read")(errno.into()))?;
     Ok(services.serve(&offered(&own, offers))?)
-}
-
-/// Follows the addresses of the host, which come and go.
-async fn watch_addresses(mut services: Services, offers: Vec<Offer>) {
-    let mut interval = tokio::time::interval(OWN_ADDRESSES);
-    loop {
-        interval.tick().await;
-        match serve(&mut services, &offers) {
-            Ok(true) => tracing::info!("the gateway's own addresses have changed"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the gateway's own addresses could not be told to the programs"),
-        }
-    }
-}
-
-/// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
-async fn watch_interfaces(mut programs: Programs, wanted: Vec<interfaces::Wanted>, guarding: Guarding, core: Core) {
-    let mut interval = tokio::time::interval(INTERFACES);
-    loop {
-        interval.tick().await;
-        match guarding.look(&mut programs, &wanted) {
-            Ok(false) => {}
-            Ok(true) => {
-                tracing::warn!("guarded interfaces have come or gone");
-                announce(&guarding);
-                end_orphans(&core, &guarding).await;
-            }
-            Err(error) => tracing::error!(%error, "an interface that was made anew could not be guarded"),
-        }
-    }
-}
-
-/// Ends the sessions that are bound to interfaces that are gone.
-async fn end_orphans(core: &Core, guarding: &Guarding) {
-    let there: Vec<u32> = guarding.interfaces().iter().map(|guarded| guarded.index).collect();
-    let orphans = core.read_first(move |state| {
-        let sessions = state.gateway.sessions().filter(|session| !there.contains(&session.source.interface));
-        sessions.map(|session| session.token).collect::<Vec<_>>()
-    });
-    for token in orphans.await.unwrap_or_default() {
-        let input = Input::End { which: Selector::Session(token), cause: EndCause::Orphaned };
-        if let Err(error) = core.change(Actor::local(), Request::Policy(input)).await {
-            tracing::error!(%error, session = %token, "a session of an interface that is gone could not be ended");
-        }
-    }
 }
 
 fn notify(states: &[sd_notify::NotifyState<'_>]) {

@@ -1,0 +1,77 @@
+//! What has to be looked at again and again: addresses, interfaces, messages of the kernel programs.
+
+use super::{announce, serve};
+use crate::core::{Actor, Core, Request};
+use crate::dataplane::interfaces::Wanted;
+use crate::dataplane::services::{Offer, Services};
+use crate::dataplane::{Guarding, Programs};
+use crate::policy::{EndCause, Input, Selector};
+use std::time::Duration;
+
+/// How often the gateway's own addresses are looked at.
+const OWN_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often the guarded interfaces are looked at: how long one that is made anew may be open.
+const INTERFACES: Duration = Duration::from_millis(20);
+/// How often messages of the kernel programs are read.
+const KERNEL_LOG: Duration = Duration::from_millis(250);
+
+/// What the programs themselves say, into the daemon's log.
+pub(super) fn kernel_log(programs: &mut Programs) -> tokio::task::JoinHandle<()> {
+    let logger = aya_log::EbpfLogger::init(programs.ebpf());
+    tokio::spawn(async move {
+        let mut logger = match logger {
+            Ok(logger) => logger,
+            Err(error) => return tracing::warn!(%error, "messages of the kernel programs cannot be read"),
+        };
+        let mut interval = tokio::time::interval(KERNEL_LOG);
+        loop {
+            interval.tick().await;
+            logger.flush();
+        }
+    })
+}
+
+/// Follows the addresses of the host, which come and go.
+pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>) {
+    let mut interval = tokio::time::interval(OWN_ADDRESSES);
+    loop {
+        interval.tick().await;
+        match serve(&mut services, &offers) {
+            Ok(true) => tracing::info!("the gateway's own addresses have changed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the gateway's own addresses could not be told to the programs"),
+        }
+    }
+}
+
+/// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
+pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guarding: Guarding, core: Core) {
+    let mut interval = tokio::time::interval(INTERFACES);
+    loop {
+        interval.tick().await;
+        match guarding.look(&mut programs, &wanted) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("guarded interfaces have come or gone");
+                announce(&guarding);
+                end_orphans(&core, &guarding).await;
+            }
+            Err(error) => tracing::error!(%error, "an interface that was made anew could not be guarded"),
+        }
+    }
+}
+
+/// Ends the sessions that are bound to interfaces that are gone.
+async fn end_orphans(core: &Core, guarding: &Guarding) {
+    let there: Vec<u32> = guarding.interfaces().iter().map(|guarded| guarded.index).collect();
+    let orphans = core.read_first(move |state| {
+        let sessions = state.gateway.sessions().filter(|session| !there.contains(&session.source.interface));
+        sessions.map(|session| session.token).collect::<Vec<_>>()
+    });
+    for token in orphans.await.unwrap_or_default() {
+        let input = Input::End { which: Selector::Session(token), cause: EndCause::Orphaned };
+        if let Err(error) = core.change(Actor::local(), Request::Policy(input)).await {
+            tracing::error!(%error, session = %token, "a session of an interface that is gone could not be ended");
+        }
+    }
+}

@@ -4,6 +4,8 @@
 
 #[path = "gate/access.rs"]
 mod access;
+#[path = "gate/cli.rs"]
+mod cli;
 #[path = "gate/login.rs"]
 mod login;
 #[path = "gate/passage.rs"]

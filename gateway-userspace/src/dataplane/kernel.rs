@@ -63,8 +63,11 @@ impl KernelDataPlane {
                 self.loaded.grants.insert(key, grant, 0).map_err(full("grants", self.capacities.grants))?;
             }
             Step::OpenSession(token, entry) => {
-                let slot = self.slots.open_session(*token, entry, clock::boot())?;
+                let (slot, before) = self.slots.open_session(*token, entry, clock::boot())?;
                 let key = SessionKey::new(entry.zone, Address::from(entry.address));
+                if let Some(before) = before.filter(|before| *before != key) {
+                    self.forget_key(slot, &before);
+                }
                 let pointed = self.loaded.session_index.insert(key, slot, 0);
                 pointed.map_err(full("sessions", self.capacities.sessions))?;
             }
@@ -82,6 +85,14 @@ impl KernelDataPlane {
             Step::RemoveApp(key) => ignore_missing(self.loaded.apps.remove(key)).map_err(table(map::APPS))?,
         }
         Ok(())
+    }
+
+    /// Removes the index entry of an ended session, unless the key leads to another slot by now.
+    fn forget_key(&mut self, slot: u32, key: &SessionKey) {
+        let is_ours = self.loaded.session_index.get(key, 0).is_ok_and(|found| found == slot);
+        if is_ours && let Err(error) = ignore_missing(self.loaded.session_index.remove(key)) {
+            tracing::warn!(%error, "the index entry of an ended session could not be removed");
+        }
     }
 
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
@@ -141,10 +152,7 @@ impl DataPlane for KernelDataPlane {
 
     fn sweep(&mut self) {
         for (slot, key) in self.slots.sweep(clock::boot()) {
-            let is_ours = self.loaded.session_index.get(&key, 0).is_ok_and(|found| found == slot);
-            if is_ours && let Err(error) = ignore_missing(self.loaded.session_index.remove(&key)) {
-                tracing::warn!(%error, "the index entry of an ended session could not be removed");
-            }
+            self.forget_key(slot, &key);
         }
     }
 }

@@ -92,7 +92,8 @@ impl SessionSlots {
         self.live.len()
     }
 
-    /// Fills a slot and makes it live. The caller points the index at it.
+    /// Fills a slot and makes it live. The caller points the index at it, and removes the entry under which the slot was
+    /// known before, if it is an ended session's that had to give way.
     ///
     /// # Errors
     /// If no slot is free and none has rested long enough.
@@ -101,26 +102,27 @@ impl SessionSlots {
         token: SessionToken,
         entry: &SessionEntry,
         now: KernelNanos,
-    ) -> Result<u32, DataPlaneError> {
-        let slot =
+    ) -> Result<(u32, Option<SessionKey>), DataPlaneError> {
+        let (slot, before) =
             self.take_free(now).ok_or(DataPlaneError::Full { table: "sessions", capacity: self.count as usize })?;
         if let Some(session) = self.slot(slot) {
             fill(session, token, entry);
             session.state.store(Session::LIVE);
         }
         self.live.insert(token, slot);
-        Ok(slot)
+        Ok((slot, before))
     }
 
-    fn take_free(&mut self, now: KernelNanos) -> Option<u32> {
+    fn take_free(&mut self, now: KernelNanos) -> Option<(u32, Option<SessionKey>)> {
         if let Some(slot) = self.free.pop() {
-            return Some(slot);
+            return Some((slot, None));
         }
         let (ended_at, _) = *self.ended.front()?;
         if now.since(ended_at) < REST {
             return None;
         }
-        self.ended.pop_front().map(|(_, slot)| slot)
+        let (_, slot) = self.ended.pop_front()?;
+        Some((slot, self.slot(slot).map(key)))
     }
 
     /// Ends a session: the store after which the kernel forwards nothing for it. Returns its slot and its key.

@@ -7,6 +7,7 @@ use super::frames::{
 use super::scene::{ALICE, LONG_AGO, Scene, WEB, Way, apps, grant, open, session};
 use gateway_common::abi::Grant;
 use gateway_common::{DropReason, Verdict};
+use gateway_userspace::dataplane::clock;
 use gateway_userspace::policy::{AllowListId, AppSetId, Capacities, SessionToken, Step};
 
 /// A connection request from alice to the app that she may reach.
@@ -411,6 +412,32 @@ fn revoked_session_is_dropped_as_session_revoked_in_both_directions_of_an_open_c
     scene.drops(&web(), DropReason::SessionRevoked);
     assert_eq!(scene.judge(Way::Out, &answer(ACK)), Verdict::Drop(DropReason::SessionRevoked));
     scene.forwards(&web_v6());
+}
+
+#[test]
+fn slot_that_is_used_again_leaves_no_index_entry_of_its_former_session() {
+    let capacities = Capacities { sessions: 1, ..capacities() };
+    let mut scene = Scene::with(capacities, true);
+    let slots = u64::from(gateway_userspace::dataplane::slots::slots_for(1));
+    let address = |number: u64| format!("10.88.{}.{}", number / 200, number % 200 + 1);
+    // One more than there are slots: the first ended session has to give way once it has rested.
+    for number in 1..=slots + 1 {
+        let token = SessionToken(number);
+        let opened = Step::OpenSession(token, session(&address(number)));
+        if number > slots {
+            wait_until_slots_have_rested();
+        }
+        scene.apply([opened, Step::EndSession(token)]);
+    }
+    assert_eq!(scene.index_entries(), slots as usize);
+}
+
+/// Slots rest for a second before they are used again; the boot clock says when it is over.
+fn wait_until_slots_have_rested() {
+    let rested = clock::boot().after(1_050_000_000);
+    while clock::boot() < rested {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A small gateway, twice: in the kernel and in memory, always with the same tables.
 
-use gateway_common::abi::{AppKey, Grant, GrantKey, Interface, ServiceKey};
+use gateway_common::abi::{AppKey, Grant, GrantKey, Interface, ServiceKey, SessionKey, map};
 use gateway_common::{Address, DropReason, KernelNanos, Packet, Verdict, law};
 use gateway_userspace::dataplane::attach::{GuardedInterface, XdpChoice};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
@@ -141,6 +141,13 @@ impl Scene {
     #[track_caller]
     pub fn forwards(&mut self, frame: &[u8]) {
         assert_eq!(self.judge(Way::In, frame), Verdict::Forward, "{frame:02x?}");
+    }
+
+    /// How many entries the index of sessions has in the kernel.
+    pub fn index_entries(&self) -> usize {
+        let map = aya::maps::MapData::from_pin(self.kernel.pins().join(map::SESSION_INDEX)).unwrap();
+        let index = aya::maps::HashMap::<_, SessionKey, u32>::try_from(aya::maps::Map::HashMap(map)).unwrap();
+        index.keys().count()
     }
 
     /// Keys of the flows in the kernel, ordered.

@@ -109,7 +109,15 @@ impl Keeper {
                 self.take_back(undo, &changed);
                 return Err(error);
             }
-            self.enforce(actor, &changed, requested_at, clock)?
+            match self.enforce(actor, &changed, requested_at, clock) {
+                Err(error) if changed.opened.is_some() => {
+                    self.take_back(undo, &changed);
+                    let opened = changed.opened.iter().map(|session| Write::RemoveSession(session.token)).collect();
+                    self.save_what_is_in_force(opened)?;
+                    return Err(error);
+                }
+                outcome => outcome?,
+            }
         } else {
             let done = self.enforce(actor, &changed, requested_at, clock);
             let saved = self.save_what_is_in_force(writes);

@@ -1,14 +1,16 @@
 //! The core with a store that fails: what gives access waits for the disk, what takes it away does not.
 
 use super::{Actor, Core, CoreError, Login, Request, State, start};
-use crate::dataplane::MemoryDataPlane;
+use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane};
 use crate::identity::{Accounts, SecretHash};
 use crate::policy::{
-    Capacities, EndCause, Factor, Gateway, GroupName, Input, Selector, SessionToken, Source, User, UserName,
+    Capacities, EndCause, Factor, Gateway, GroupName, Input, Plan, Selector, SessionToken, Source, Step, TableSet,
+    User, UserName,
 };
 use crate::record::{AccessLog, Metrics, Recorder, Sink};
 use crate::store::{Store, StoreError, Stored, Write};
 use gateway_common::KernelNanos;
+use gateway_common::abi::FlowKey;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,9 +46,48 @@ impl Store for Disk {
     }
 }
 
+/// A data plane that has room for no session while it is told so.
+struct Narrow {
+    plane: MemoryDataPlane,
+    is_full: Arc<AtomicBool>,
+}
+
+impl DataPlane for Narrow {
+    fn apply(&mut self, plan: &Plan) -> Result<Vec<EndedSession>, DataPlaneError> {
+        let opens = plan.steps.iter().any(|step| matches!(step, Step::OpenSession(..)));
+        if opens && self.is_full.load(Ordering::Relaxed) {
+            return Err(DataPlaneError::Full { table: "sessions", capacity: 0 });
+        }
+        self.plane.apply(plan)
+    }
+
+    fn actual(&self) -> Result<TableSet, DataPlaneError> {
+        self.plane.actual()
+    }
+
+    fn capacities(&self) -> Capacities {
+        self.plane.capacities()
+    }
+
+    fn now(&self) -> KernelNanos {
+        self.plane.now()
+    }
+
+    fn forget_flows(&mut self, flows: &[FlowKey]) {
+        self.plane.forget_flows(flows);
+    }
+
+    fn sweep(&mut self) {
+        self.plane.sweep();
+    }
+}
+
 fn core(disk: &Disk) -> Core {
+    core_on(disk, MemoryDataPlane::new(Capacities::default()))
+}
+
+fn core_on(disk: &Disk, plane: impl DataPlane + 'static) -> Core {
     let state = State { gateway: Gateway::new(Capacities::default()), accounts: Accounts::default() };
-    let plane = MemoryDataPlane::new(Capacities::default());
     let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
     start(state, Box::new(disk.clone()), Box::new(plane), recorder, "boot".into()).unwrap().0
 }
@@ -85,7 +126,10 @@ async fn ask(core: &Core, request: Request) -> Result<super::Done, CoreError> {
 }
 
 async fn with_alice(disk: &Disk) -> Core {
-    let core = core(disk);
+    introduce(core(disk)).await
+}
+
+async fn introduce(core: Core) -> Core {
     ask(&core, Request::Policy(Input::PutGroup(GroupName::new("finance").unwrap()))).await.unwrap();
     ask(&core, alice(true)).await.unwrap();
     core
@@ -106,6 +150,20 @@ async fn login_is_refused_and_leaves_nothing_while_the_disk_is_full() {
     ask(&core, login(2)).await.unwrap();
     assert_eq!(sessions(&core).await, 1);
     assert!(!disk.holds(|write| matches!(write, Write::PutSession(stored) if stored.session.token.0 == 1)));
+}
+
+#[tokio::test]
+async fn login_that_the_kernel_has_no_room_for_is_refused_and_leaves_nothing() {
+    let (disk, is_full) = (Disk::default(), Arc::new(AtomicBool::new(false)));
+    let plane = Narrow { plane: MemoryDataPlane::new(Capacities::default()), is_full: Arc::clone(&is_full) };
+    let core = introduce(core_on(&disk, plane)).await;
+    is_full.store(true, Ordering::Relaxed);
+    assert!(matches!(ask(&core, login(1)).await.unwrap_err(), CoreError::DataPlane(DataPlaneError::Full { .. })));
+    assert_eq!(sessions(&core).await, 0);
+    assert!(disk.holds(|write| matches!(write, Write::RemoveSession(SessionToken(1)))));
+    is_full.store(false, Ordering::Relaxed);
+    ask(&core, login(2)).await.unwrap();
+    assert_eq!(sessions(&core).await, 1);
 }
 
 #[tokio::test]

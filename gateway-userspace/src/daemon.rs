@@ -109,6 +109,19 @@ pub fn admin_token(config: &Config) -> Result<PathBuf, DaemonError> {
     Ok(path)
 }
 
+/// Takes every program off and removes every table. From then on nothing is guarded; the state is untouched.
+///
+/// # Errors
+/// If a daemon is running, or a pin cannot be removed.
+pub fn unload(config: &Config) -> Result<(), DaemonError> {
+    let state = config.state.join("state.redb");
+    // Opening it shows whether a daemon has it: one that went on would report a guard that is not there.
+    let held = if state.exists() { Some(FileStore::open(&state)?) } else { None };
+    crate::dataplane::attach::unload(&config.bpffs)?;
+    drop(held);
+    Ok(())
+}
+
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
     move |source| DaemonError::System { what, source }
 }

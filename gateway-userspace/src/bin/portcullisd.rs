@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gateway_userspace::config::{Config, LogFormat};
-use gateway_userspace::{daemon, dataplane};
+use gateway_userspace::daemon;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -93,7 +93,7 @@ fn admin_token(config: &Config) -> Result<()> {
 
 fn unload(config: &Config) -> Result<()> {
     require_root()?;
-    dataplane::attach::unload(&config.bpffs)?;
+    daemon::unload(config)?;
     println!("nothing is guarded any more; the state in `{}` is untouched", config.state.display());
     Ok(())
 }

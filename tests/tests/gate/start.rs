@@ -129,6 +129,10 @@ fn unload_takes_everything_down_and_leaves_the_state() -> Result<()> {
     let mut gate = Gate::open()?;
     let _apps = Apps::start(&gate.world, V4)?;
     is_kept_out(&gate.world.client, V4.crm());
+    let (status, output) = gate::run_to_end(&gate.world, &[], &gate::config(), &["unload"])?;
+    assert_eq!(status.code(), Some(1), "while the daemon runs: {output}");
+    assert!(output.contains("is in use by another portcullisd; stop that one first"), "{output}");
+    is_kept_out(&gate.world.client, V4.crm());
     assert_eq!(gate.daemon.stop()?, 0);
     is_kept_out(&gate.world.client, V4.crm());
     let (status, output) = gate::run_to_end(&gate.world, &[], &gate::config(), &["unload"])?;

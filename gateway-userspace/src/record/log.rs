@@ -1,12 +1,15 @@
 //! Writing the access log: a thread of its own, a bounded queue before it, and a file that may be rotated.
 
 use super::line::Record;
+use bytes::{BufMut as _, BytesMut};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+/// Bytes that are written at once.
+const BATCH: usize = 64 * 1024;
 /// Records that may wait to be written.
 const QUEUE: usize = 65_536;
 
@@ -40,15 +43,14 @@ impl AccessLog {
     /// # Errors
     /// If the file cannot be opened.
     pub fn start(sink: Sink) -> io::Result<Self> {
-        let writer: Box<dyn Write + Send> = match &sink {
+        let out: Box<dyn Write + Send> = match &sink {
             Sink::Nowhere => return Ok(Self { queue: None }),
             Sink::Stdout => Box::new(io::stdout()),
             Sink::File(path) => Box::new(open(path)?),
         };
         let (queue, messages) = sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || write(&messages, BufWriter::new(writer), &sink))?;
+        let writer = Writer { out, sink, lines: BytesMut::with_capacity(BATCH) };
+        std::thread::Builder::new().name("access-log".into()).spawn(move || write(&messages, writer))?;
         Ok(Self { queue: Some(queue) })
     }
 
@@ -85,37 +87,60 @@ fn open(path: &Path) -> io::Result<File> {
     file.map_err(|error| io::Error::new(error.kind(), format!("access log `{}`: {error}", path.display())))
 }
 
-fn write(messages: &Receiver<Message>, mut writer: BufWriter<Box<dyn Write + Send>>, sink: &Sink) {
+/// Lines that wait to be written, and where to. What cannot be written is dropped, and said so.
+struct Writer {
+    out: Box<dyn Write + Send>,
+    sink: Sink,
+    lines: BytesMut,
+}
+
+fn write(messages: &Receiver<Message>, mut writer: Writer) {
     while let Ok(message) = messages.recv() {
         let mut next = Some(message);
         while let Some(message) = next.take() {
-            take(message, &mut writer, sink);
+            writer.take(message);
             next = messages.try_recv().ok();
         }
-        report(writer.flush());
+        writer.flush();
     }
 }
 
-fn take(message: Message, writer: &mut BufWriter<Box<dyn Write + Send>>, sink: &Sink) {
-    match message {
-        Message::Record(record) => {
-            let line = serde_json::to_vec(&record).map_err(io::Error::from);
-            report(line.and_then(|mut line| {
-                line.push(b'\n');
-                writer.write_all(&line)
-            }));
-        }
-        Message::Reopen => {
-            report(writer.flush());
-            if let Sink::File(path) = sink {
-                report(open(path).map(|file| *writer = BufWriter::new(Box::new(file))));
+impl Writer {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Record(record) => self.line(&record),
+            Message::Reopen => {
+                self.flush();
+                if let Sink::File(path) = &self.sink {
+                    report(open(path).map(|file| self.out = Box::new(file)));
+                }
+            }
+            Message::Flush(done) => {
+                self.flush();
+                // Whoever waited may have given up.
+                let _ = done.send(());
             }
         }
-        Message::Flush(done) => {
-            report(writer.flush());
-            // Whoever waited may have given up.
-            let _ = done.send(());
+    }
+
+    fn line(&mut self, record: &Record) {
+        let complete = self.lines.len();
+        match serde_json::to_writer((&mut self.lines).writer(), record) {
+            Ok(()) => self.lines.put_u8(b'\n'),
+            Err(error) => {
+                // Half a line would spoil the next one.
+                self.lines.truncate(complete);
+                report(Err(error.into()));
+            }
         }
+        if self.lines.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        report(self.out.write_all(&self.lines).and_then(|()| self.out.flush()));
+        self.lines.clear();
     }
 }
 

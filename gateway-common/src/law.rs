@@ -63,7 +63,8 @@ fn to_app<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, interface
         return related(packet, tables, session, admitted, &key, Direction::ToApp, now);
     }
     let key = FlowKey::to_app(guarded.zone, packet);
-    let flow = tables.flow(&key);
+    // An echo reply from the client answers nobody: with identifier 0 its flow would look like that of a request.
+    let flow = if packet.is_icmp() && !packet.is_echo_request() { None } else { tables.flow(&key) };
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && continues(flow, session, packet, now)
     {
@@ -122,7 +123,9 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, now: K
         let key = FlowKey::of_error_to_client(guarded.zone, packet);
         return related(packet, tables, session, admitted, &key, Direction::ToClient, now);
     }
-    let flow = tables.flow(&FlowKey::to_client(guarded.zone, packet));
+    // Whatever begins something is not an answer, also on the ports of a flow.
+    let begins = packet.is_tcp_opening() || packet.is_echo_request();
+    let flow = if begins { None } else { tables.flow(&FlowKey::to_client(guarded.zone, packet)) };
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && continues(flow, session, packet, now)
     {

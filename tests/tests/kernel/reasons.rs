@@ -532,6 +532,19 @@ fn server_that_opens_a_connection_is_dropped_as_no_flow() {
 }
 
 #[test]
+fn server_that_begins_something_on_the_ports_of_a_flow_is_dropped_as_no_flow() {
+    let mut scene = Scene::usual();
+    scene.forwards(&web());
+    assert_eq!(scene.judge(Way::Out, &answer(SYN)), Verdict::Drop(DropReason::NoFlow));
+    assert_eq!(scene.judge(Way::Out, &answer(RST)), Verdict::Forward);
+    assert_eq!(scene.judge(Way::Out, &answer(SYN)), Verdict::Drop(DropReason::NoFlow));
+    scene.forwards(&frame(CLIENT_MAC, "10.77.0.2", "10.20.0.10", Inside::Ping(0), 8));
+    let ping = frame(GATEWAY_MAC, "10.20.0.10", "10.77.0.2", Inside::Ping(0), 8);
+    assert_eq!(scene.judge(Way::Out, &ping), Verdict::Drop(DropReason::NoFlow));
+    scene.drops(&frame(CLIENT_MAC, "10.77.0.2", "10.20.0.10", Inside::Pong(0), 8), DropReason::IcmpType);
+}
+
+#[test]
 fn closed_connection_is_reopened_by_a_new_request_on_the_same_ports() {
     let mut scene = Scene::usual();
     scene.forwards(&web());

@@ -10,6 +10,8 @@ mod oracle;
 mod oracle_agrees;
 #[path = "kernel/oracle_reader.rs"]
 mod oracle_reader;
+#[path = "kernel/oracle_tables.rs"]
+mod oracle_tables;
 #[path = "kernel/oracle_world.rs"]
 mod oracle_world;
 #[path = "kernel/parity.rs"]

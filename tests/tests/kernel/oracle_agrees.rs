@@ -1,10 +1,10 @@
 //! The law and the oracle agree: on the host over a million frames, and in the kernel.
 
-use super::oracle::{Connection, Guard, Oracle, Service};
+use super::oracle_tables::{Connection, Guard, Oracle, Service};
 use super::oracle_world::{Deadlines, World};
 use super::scene::{Scene, Way};
 use gateway_common::abi::{Interface, ServiceKey};
-use gateway_common::{Address, Judgement, KernelNanos, Packet, Tables as _, Verdict, law};
+use gateway_common::{Address, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict, law};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
 use gateway_userspace::dataplane::{DataPlane as _, MemoryDataPlane, Monitor, clock};
 use gateway_userspace::policy::{Capacities, Plan, Step};
@@ -21,7 +21,10 @@ fn oracle(guards: &[(u32, u32, bool)], most_flows: usize) -> Oracle {
     let own = ["10.77.0.1", "fd77::1"].map(|address| address.parse().unwrap());
     let service = |address, port, is_open| Service { address, protocol: 6, port, is_open };
     Oracle {
-        guards: guards.iter().map(|(index, zone, has_link)| Guard { index: *index, zone: *zone, has_link: *has_link }).collect(),
+        guards: guards
+            .iter()
+            .map(|(index, zone, has_link)| Guard { index: *index, zone: *zone, has_link: *has_link })
+            .collect(),
         services: own.into_iter().flat_map(|own| [service(own, 443, true), service(own, 22, false)]).collect(),
         own: own.to_vec(),
         management: vec!["10.77.9.0/24".parse().unwrap()],
@@ -49,6 +52,8 @@ fn twin(flows: usize) -> MemoryDataPlane {
 
 /// What verdicts came up, by code, and how many flows were opened.
 type Seen = BTreeMap<u32, u64>;
+/// In [`Seen`], the flows that were opened.
+const OPENED: u32 = u32::MAX;
 
 fn live_through(seed: u64) -> Seen {
     let mut world = World::new(seed, 2, Deadlines::Near);
@@ -67,7 +72,8 @@ fn live_through(seed: u64) -> Seen {
         if world.dice.one_in(4) {
             let steps = [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4, 10, 60];
             let rare = [60, 240, 300, 7_439, 7_440];
-            now = now.after(if world.dice.one_in(400) { world.dice.pick(&rare) } else { world.dice.pick(&steps) } * SECOND);
+            now = now
+                .after(if world.dice.one_in(400) { world.dice.pick(&rare) } else { world.dice.pick(&steps) } * SECOND);
         }
         if world.dice.one_in(30) {
             apply(world.change(now), now, &mut twin, &mut oracle);
@@ -76,7 +82,8 @@ fn live_through(seed: u64) -> Seen {
             let keys: Vec<_> = oracle.flows.extract_if(.., |_| world.dice.one_in(2)).map(|flow| flow.key()).collect();
             twin.forget_flows(&keys);
         }
-        let (way, mut interface, honest) = &frames[world.dice.below(frames.len())];
+        let (way, usual, honest) = &frames[world.dice.below(frames.len())];
+        let mut interface = *usual;
         let mut frame = honest.clone();
         if world.dice.one_in(3) {
             world.bend(&mut frame);
@@ -95,7 +102,7 @@ fn live_through(seed: u64) -> Seen {
             complain(seed, turn, *way, interface, &frame, law, own);
         }
         *seen.entry(own.verdict.code()).or_default() += 1;
-        *seen.entry(u32::MAX).or_default() += u64::from(own.opened);
+        *seen.entry(OPENED).or_default() += u64::from(own.opened);
     }
     assert_eq!(twin.flow_keys().len(), oracle.flows.len(), "seed {seed}");
     for flow in &oracle.flows {
@@ -120,7 +127,8 @@ fn in_the_plane(twin: &MemoryDataPlane, flow: &Connection) -> [u64; 11] {
     let flow = twin.flow(&flow.key()).expect("the flow that the oracle knows");
     let words = [&flow.policy, &flow.deadline, &flow.app, &flow.ends].map(|word| word.load());
     let t = &flow.traffic;
-    let carried = [&t.to_app_packets, &t.to_app_bytes, &t.to_client_packets, &t.to_client_bytes].map(|word| word.load());
+    let carried =
+        [&t.to_app_packets, &t.to_app_bytes, &t.to_client_packets, &t.to_client_bytes].map(|word| word.load());
     let ([policy, deadline, app, ends], [a, b, c, d]) = (words, carried);
     [flow.token, policy, deadline, app, ends, flow.opened_at, flow.last_seen.load(), a, b, c, d]
 }
@@ -143,4 +151,60 @@ fn law_and_oracle_agree_on_a_million_frames_their_flows_and_counters() {
     });
     other.into_iter().for_each(|(code, n)| *seen.entry(code).or_default() += n);
     println!("{} frames in {:?}: {seen:?}", WORLDS * FRAMES_IN_A_WORLD as u64, started.elapsed());
+    for reason in DropReason::ALL {
+        assert!(seen.contains_key(&Verdict::Drop(*reason).code()), "no frame was dropped as {reason:?}");
+    }
+    assert!(seen[&Verdict::Forward.code()] > 30_000 && seen[&OPENED] > 10_000, "too few frames were good ones");
+}
+
+#[test]
+fn kernel_and_oracle_agree_on_verdicts_and_counters_while_tables_change() {
+    let seed: u64 = std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("seed {seed}");
+    let capacities =
+        Capacities { sessions: 256, flows: 16_384, app_prefixes: 256, app_ports: 1024, grants: 256, apps: 64 };
+    let mut scene = Scene::with(capacities, true);
+    let monitor = Monitor::open(scene.kernel.pins()).unwrap();
+    let mut oracle = oracle(&GUARDS[..1], capacities.flows);
+    let mut world = World::new(seed, 1, Deadlines::Far);
+    let change = |steps: Vec<Step>, scene: &mut Scene, oracle: &mut Oracle| {
+        steps.iter().for_each(|step| oracle.follow(step, clock::boot().0));
+        scene.apply(steps);
+    };
+    change(world.begin(clock::boot()), &mut scene, &mut oracle);
+    let frames = world.frames(600);
+    let mut expected = monitor.interface(1).unwrap().unwrap();
+    let mut forwarded = 0;
+    for turn in 0..FRAMES_IN_THE_KERNEL {
+        if world.dice.one_in(100) {
+            change(world.change(clock::boot()), &mut scene, &mut oracle);
+        }
+        let (way, _, honest) = &frames[world.dice.below(frames.len())];
+        let mut frame = honest.clone();
+        if world.dice.one_in(3) {
+            world.bend(&mut frame);
+        }
+        // The kernel runs no program on less than an Ethernet header, and no classifier on less than the IP header in it.
+        if frame.len() <= if *way == Way::In { 14 } else { 54 } {
+            continue;
+        }
+        let verdict = oracle.judge(*way, 1, &frame, clock::boot().0).verdict;
+        scene.programs.test_run(*way == Way::In, &frame).unwrap();
+        count(&mut expected, verdict);
+        forwarded += usize::from(verdict == Verdict::Forward);
+        let counted = monitor.interface(1).unwrap().unwrap();
+        assert_eq!(counted, expected, "seed {seed}, turn {turn}, {way:?}: {verdict:?} of {frame:02x?}");
+    }
+    assert!(forwarded > FRAMES_IN_THE_KERNEL / 50, "only {forwarded} were forwarded");
+    let mut keys: Vec<_> = oracle.flows.iter().map(Connection::key).collect();
+    keys.sort();
+    assert_eq!(scene.kernel_flows(), keys);
+}
+
+fn count(counters: &mut InterfaceCounters, verdict: Verdict) {
+    match verdict {
+        Verdict::Forward => counters.forward += 1,
+        Verdict::ToHost => counters.to_host += 1,
+        Verdict::Drop(reason) => *counters.drops.entry(reason).or_default() += 1,
+    }
 }

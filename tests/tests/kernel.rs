@@ -8,6 +8,8 @@ mod frames;
 mod oracle;
 #[path = "kernel/oracle_agrees.rs"]
 mod oracle_agrees;
+#[path = "kernel/oracle_frames.rs"]
+mod oracle_frames;
 #[path = "kernel/oracle_reader.rs"]
 mod oracle_reader;
 #[path = "kernel/oracle_tables.rs"]

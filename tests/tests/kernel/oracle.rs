@@ -28,10 +28,6 @@ impl Oracle {
             return drop_for(DropReason::InterfaceUnknown, 0, 0);
         };
         match (read(frame, guard.has_link, way), way) {
-            // Known: the document asks for the session first.
-            (Ok(Seen::Packet(Datagram { inside: Content::Error(None), .. })), _) => {
-                drop_for(DropReason::IcmpUnrelated, 0, 0)
-            }
             (Err(reason), _) => drop_for(reason, 0, 0),
             (Ok(Seen::Link), Way::In) => Judgement::of(Verdict::ToHost),
             (Ok(Seen::Link), Way::Out) => Judgement::of(Verdict::Forward),
@@ -47,7 +43,7 @@ impl Oracle {
             Content::Reply(_) => (0, 0),
             Content::Error(quote) => {
                 let client = self.sender(guard, packet, now)?;
-                let related = quote.filter(|quote| quote.to == packet.from && !quote.is_request);
+                let related = Some(quote).filter(|quote| quote.to == packet.from && !quote.is_request);
                 let name = |q: Quote| (guard.zone, packet.from, packet.to, q.protocol, q.ports.1, q.ports.0);
                 return self.about(&client, related.map(name), now);
             }
@@ -66,8 +62,7 @@ impl Oracle {
             return Err(drop_for(DropReason::IcmpType, client.token, 0));
         }
         let name = (guard.zone, packet.from, packet.to, packet.protocol, client_port, app_port);
-        let is_syn = matches!(packet.inside, Content::Tcp { flags, .. } if flags & 18 == 2);
-        let known = self.remembered(&client, name, now).filter(|at| !(is_syn && self.flows[*at].is_over()));
+        let known = self.remembered(&client, name, now).filter(|at| !(packet.is_syn() && self.flows[*at].is_over()));
         if let Some(at) = known.filter(|at| self.is_in_force(&client, *at, now)) {
             self.flows[at].carry(Way::In, packet, now);
             return Ok(forward(client.token, self.flows[at].app_number, false));
@@ -115,7 +110,7 @@ impl Oracle {
             Content::Request(_) => (0, 0),
             Content::Error(quote) => {
                 let client = self.receiver(guard, packet, now)?;
-                let related = quote.filter(|quote| !quote.is_reply);
+                let related = Some(quote).filter(|quote| !quote.is_reply);
                 let name = |q: Quote| (guard.zone, packet.to, q.to, q.protocol, q.ports.0, q.ports.1);
                 return self.about(&client, related.map(name), now);
             }
@@ -127,7 +122,9 @@ impl Oracle {
             && !matches!(packet.inside, Content::Request(_))
         {
             known = self.remembered(client, name, now);
-            if let Some(at) = known.filter(|at| self.is_in_force(client, *at, now)) {
+            // Known: step 5 says nothing of a server's SYN after the end; the law judges it anew.
+            let begins_anew = |at: &usize| packet.is_syn() && self.flows[*at].is_over();
+            if let Some(at) = known.filter(|at| self.is_in_force(client, *at, now) && !begins_anew(at)) {
                 self.flows[at].carry(Way::Out, packet, now);
                 return Ok(forward(client.token, self.flows[at].app_number, false));
             }

@@ -24,6 +24,12 @@ pub struct Datagram {
     pub inside: Content,
 }
 
+impl Datagram {
+    pub fn is_syn(&self) -> bool {
+        matches!(self.inside, Content::Tcp { flags, .. } if flags & 18 == 2)
+    }
+}
+
 /// What a packet carries, or what is left of a packet in a quotation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
@@ -31,10 +37,10 @@ pub enum Content {
     Udp { from: u16, to: u16 },
     Request(u16),
     Reply(u16),
-    Error(Option<Quote>),
+    Error(Quote),
 }
 
-/// The packet that an ICMP error is about; `None` in [`Content::Error`] if it is of no kind that has flows.
+/// The packet that an ICMP error is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quote {
     pub to: IpAddr,
@@ -167,8 +173,18 @@ fn internet6(bytes: &[u8], may_pad: bool, mac: Option<[u8; 6]>, way: Way) -> Res
     }
     let (from, to) = (v6(&header[8..24]), v6(&header[24..40]));
     let payload = &payload[..length];
-    // Known: to the law a message below 8 bytes is of no type, so neighbour discovery neither.
-    if header[6] == 58 && payload.len() >= 8 && (133..=137).contains(&payload[0]) {
+    // Known: the document asks for neighbour discovery first, the law for mapped addresses and for eight bytes.
+    let is_mapped = |address| matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    if is_mapped(from) {
+        return Err(DropReason::SourceInvalid);
+    }
+    if is_mapped(to) {
+        return Err(DropReason::DestinationInvalid);
+    }
+    if header[6] == 58 && payload.len() < 8 {
+        return Err(DropReason::TransportMalformed);
+    }
+    if header[6] == 58 && (133..=137).contains(&payload[0]) {
         return neighbour(payload, header[7], from, way);
     }
     between_hosts(from, to)?;
@@ -279,7 +295,7 @@ fn icmp(message: &[u8], to: IpAddr) -> Result<Content, DropReason> {
 }
 
 /// The packet that is quoted to the host that sent it.
-fn quotation(packet: &[u8], sender: IpAddr) -> Result<Option<Quote>, DropReason> {
+fn quotation(packet: &[u8], sender: IpAddr) -> Result<Quote, DropReason> {
     let (version, from, to, protocol, rest) = match sender {
         IpAddr::V4(_) => (4, v4(&packet[12..16]), v4(&packet[16..20]), packet[9], &packet[20..]),
         IpAddr::V6(_) => (6, v6(&packet[8..24]), v6(&packet[24..40]), packet[6], &packet[40..]),
@@ -291,11 +307,12 @@ fn quotation(packet: &[u8], sender: IpAddr) -> Result<Option<Quote>, DropReason>
         return Err(DropReason::TransportMalformed);
     }
     let (ports, id) = ((port(rest, 0), port(rest, 2)), port(rest, 4));
-    let quote = |ports, is_request, is_reply| Some(Quote { to, protocol, ports, is_request, is_reply });
-    Ok(match (protocol, version, rest[0]) {
+    let quote = |ports, is_request, is_reply| Ok(Quote { to, protocol, ports, is_request, is_reply });
+    match (protocol, version, rest[0]) {
         (6 | 17, _, _) => quote(ports, false, false),
         (1, 4, 8) | (58, 6, 128) => quote((id, 0), true, false),
         (1, 4, 0) | (58, 6, 129) => quote((0, id), false, true),
-        _ => None,
-    })
+        // Known: the document asks for group addresses and for the session first.
+        _ => Err(DropReason::IcmpUnrelated),
+    }
 }

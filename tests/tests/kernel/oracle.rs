@@ -31,12 +31,14 @@ impl Oracle {
             (Err(reason), _) => drop_for(reason, 0, 0),
             (Ok(Seen::Link), Way::In) => Judgement::of(Verdict::ToHost),
             (Ok(Seen::Link), Way::Out) => Judgement::of(Verdict::Forward),
-            (Ok(Seen::Packet(packet)), Way::In) => self.from_client(guard, &packet, now).unwrap_or_else(|drop| drop),
-            (Ok(Seen::Packet(packet)), Way::Out) => self.to_client(guard, &packet, now).unwrap_or_else(|drop| drop),
+            (Ok(Seen::Packet(packet)), Way::In) => self.judge_sent(guard, &packet, now).unwrap_or_else(|drop| drop),
+            (Ok(Seen::Packet(packet)), Way::Out) => {
+                self.judge_received(guard, &packet, now).unwrap_or_else(|drop| drop)
+            }
         }
     }
 
-    fn from_client(&mut self, guard: Guard, packet: &Datagram, now: u64) -> Result<Judgement, Judgement> {
+    fn judge_sent(&mut self, guard: Guard, packet: &Datagram, now: u64) -> Result<Judgement, Judgement> {
         let (client_port, app_port) = match packet.inside {
             Content::Tcp { from, to, .. } | Content::Udp { from, to } => (from, to),
             Content::Request(id) => (id, 0),
@@ -103,7 +105,7 @@ impl Oracle {
         Ok(forward(client.token, app, true))
     }
 
-    fn to_client(&mut self, guard: Guard, packet: &Datagram, now: u64) -> Result<Judgement, Judgement> {
+    fn judge_received(&mut self, guard: Guard, packet: &Datagram, now: u64) -> Result<Judgement, Judgement> {
         let (app_port, client_port) = match packet.inside {
             Content::Tcp { from, to, .. } | Content::Udp { from, to } => (from, to),
             Content::Reply(id) => (0, id),

@@ -195,7 +195,7 @@ fn kernel_and_oracle_agree_on_verdicts_and_counters_while_tables_change() {
         let counted = monitor.interface(1).unwrap().unwrap();
         assert_eq!(counted, expected, "seed {seed}, turn {turn}, {way:?}: {verdict:?} of {frame:02x?}");
     }
-    assert!(forwarded > FRAMES_IN_THE_KERNEL / 50, "only {forwarded} were forwarded");
+    assert!(forwarded > FRAMES_IN_THE_KERNEL / 500, "only {forwarded} were forwarded");
     let mut keys: Vec<_> = oracle.flows.iter().map(Connection::key).collect();
     keys.sort();
     assert_eq!(scene.kernel_flows(), keys);

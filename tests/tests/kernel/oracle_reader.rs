@@ -88,12 +88,12 @@ pub fn read(frame: &[u8], has_link: bool, way: Way) -> Result<Seen, DropReason> 
     if has_link {
         let ethernet = take(&mut rest, 14).ok_or(DropReason::Truncated)?;
         mac = Some(<[u8; 6]>::try_from(&ethernet[6..12]).unwrap());
-        is_group = ethernet[0] % 2 == 1;
+        is_group = ethernet[0] & 1 == 1;
         kind = number(&ethernet[12..14]);
         for _ in 0..2 {
             if kind == 0x8100 || kind == 0x88a8 {
                 let tag = take(&mut rest, 4).ok_or(DropReason::Truncated)?;
-                if number(&tag[..2]) % 4096 != 0 {
+                if number(&tag[..2]) & 4095 != 0 {
                     return Err(DropReason::VlanUnknown);
                 }
                 kind = number(&tag[2..]);
@@ -125,7 +125,7 @@ pub fn read(frame: &[u8], has_link: bool, way: Way) -> Result<Seen, DropReason> 
 }
 
 fn arp(body: &[u8]) -> Result<Seen, DropReason> {
-    let is_fine = body.len() >= 28 && body[..6] == [0, 1, 8, 0, 6, 4] && (number(&body[6..8]) + 1) / 2 == 1;
+    let is_fine = body.len() >= 28 && body[..6] == [0, 1, 8, 0, 6, 4] && [1, 2].contains(&number(&body[6..8]));
     if is_fine { Ok(Seen::Link) } else { Err(DropReason::ArpMalformed) }
 }
 
@@ -147,7 +147,7 @@ fn internet4(bytes: &[u8], may_pad: bool, mac: Option<[u8; 6]>) -> Result<Seen, 
     if header[6] >= 128 {
         return Err(DropReason::IpMalformed);
     }
-    if port(header, 6) % 0x4000 != 0 {
+    if port(header, 6) & 0x3fff != 0 {
         return Err(DropReason::Fragment);
     }
     let (from, to) = (v4(&header[12..16]), v4(&header[16..20]));
@@ -302,16 +302,16 @@ fn quotation(packet: &[u8], sender: IpAddr) -> Result<Quote, DropReason> {
     };
     if packet[0] >> 4 != version
         || from != sender
-        || version == 4 && (packet[0] != 0x45 || port(packet, 6) % 0x2000 != 0)
+        || version == 4 && (packet[0] != 0x45 || port(packet, 6) & 0x1fff != 0)
     {
         return Err(DropReason::TransportMalformed);
     }
     let (ports, id) = ((port(rest, 0), port(rest, 2)), port(rest, 4));
     let quote = |ports, is_request, is_reply| Ok(Quote { to, protocol, ports, is_request, is_reply });
-    match (protocol, version, rest[0]) {
-        (6 | 17, _, _) => quote(ports, false, false),
-        (1, 4, 8) | (58, 6, 128) => quote((id, 0), true, false),
-        (1, 4, 0) | (58, 6, 129) => quote((0, id), false, true),
+    match (protocol, rest[0]) {
+        (6 | 17, _) => quote(ports, false, false),
+        (1, 8) | (58, 128) => quote((id, 0), true, false),
+        (1, 0) | (58, 129) => quote((0, id), false, true),
         // Known: the document asks for group addresses and for the session first.
         _ => Err(DropReason::IcmpUnrelated),
     }

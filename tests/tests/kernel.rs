@@ -4,6 +4,18 @@
 
 #[path = "kernel/frames.rs"]
 mod frames;
+#[path = "kernel/oracle.rs"]
+mod oracle;
+#[path = "kernel/oracle_agrees.rs"]
+mod oracle_agrees;
+#[path = "kernel/oracle_frames.rs"]
+mod oracle_frames;
+#[path = "kernel/oracle_reader.rs"]
+mod oracle_reader;
+#[path = "kernel/oracle_tables.rs"]
+mod oracle_tables;
+#[path = "kernel/oracle_world.rs"]
+mod oracle_world;
 #[path = "kernel/parity.rs"]
 mod parity;
 #[path = "kernel/reasons.rs"]

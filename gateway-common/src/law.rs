@@ -167,8 +167,11 @@ fn related<T: Tables>(
         Ok(live) => live,
         Err(reason) => return refuse(reason, session, 0),
     };
-    // From the client it must be about something that was on its way to that client.
-    let is_own = direction == Direction::ToClient || packet.quoted_destination == packet.source;
+    // It must be about something that was on its way in the other direction; from the client, to that client.
+    let is_own = match direction {
+        Direction::ToClient => packet.quotes_packet_to(Direction::ToApp),
+        Direction::ToApp => packet.quotes_packet_to(Direction::ToClient) && packet.quoted_destination == packet.source,
+    };
     match tables.flow(key) {
         Some(flow) if is_own && speaks_for(&flow, live, key.protocol, now) => {
             live.last_forwarded.store(now.0);

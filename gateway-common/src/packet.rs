@@ -6,7 +6,7 @@ mod ipv4;
 mod ipv6;
 mod transport;
 
-use crate::{Address, DropReason, Frame};
+use crate::{Address, Direction, DropReason, Frame};
 
 /// What the law looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Packet {
     pub mac: [u8; 6],
     /// For an ICMP error: the protocol of the packet that it quotes, whose ports stand above. Otherwise 0.
     pub quoted_protocol: u8,
+    /// For an ICMP error that quotes an ICMP message: the type of that message. Otherwise 0.
+    pub quoted_detail: u8,
     /// For an ICMP error: where the quoted packet was going. It came from where the error goes.
     pub quoted_destination: Address,
 }
@@ -63,6 +65,18 @@ impl Packet {
     #[must_use]
     pub const fn is_icmp_error(&self) -> bool {
         self.quoted_protocol != 0
+    }
+
+    /// Whether this is an ICMP error about a packet that travels in that direction: clients send echo requests, apps
+    /// send replies. With identifier 0 the two have the same ports.
+    #[inline(always)]
+    #[must_use]
+    pub const fn quotes_packet_to(&self, direction: Direction) -> bool {
+        match (self.quoted_protocol, self.quoted_detail) {
+            (Self::ICMP, 8) | (Self::ICMPV6, 128) => matches!(direction, Direction::ToApp),
+            (Self::ICMP | Self::ICMPV6, _) => matches!(direction, Direction::ToClient),
+            _ => true,
+        }
     }
 
     /// Whether this is an ICMP or ICMPv6 message.

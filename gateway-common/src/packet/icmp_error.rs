@@ -101,5 +101,6 @@ fn ports<F: Frame + ?Sized>(frame: &F, at: usize, protocol: u8, packet: &mut Pac
     packet.source_port = source_port;
     packet.destination_port = destination_port;
     packet.quoted_protocol = protocol;
+    packet.quoted_detail = if matches!(protocol, Packet::ICMP | Packet::ICMPV6) { a } else { 0 };
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::{DataPlane, DataPlaneError, EndedSession};
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
 use gateway_common::abi::{self, AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey};
 use gateway_common::{Address, KernelNanos, Tables};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -147,7 +147,8 @@ impl Tables for MemoryDataPlane {
 
     fn block(&self, app_set: u32, address: &Address) -> Option<u32> {
         let address = IpAddr::from(*address);
-        let blocks = self.tables.app_prefixes.range((AppSetId(app_set), IpNet::from(IpAddr::from([0, 0, 0, 0])))..);
+        let first = (AppSetId(app_set), IpNet::V4(Ipv4Net::default()));
+        let blocks = self.tables.app_prefixes.range(first..);
         blocks
             .take_while(|((set, _), _)| set.0 == app_set)
             .filter(|((_, prefix), _)| prefix.contains(&address))

@@ -122,11 +122,10 @@ impl Oracle {
         let mut known = None;
         if let Ok(client) = &receiver
             && !matches!(packet.inside, Content::Request(_))
+            && !packet.is_syn()
         {
             known = self.remembered(client, name, now);
-            // Known: step 5 says nothing of a server's SYN after the end; the law judges it anew.
-            let begins_anew = |at: &usize| packet.is_syn() && self.flows[*at].is_over();
-            if let Some(at) = known.filter(|at| self.is_in_force(client, *at, now) && !begins_anew(at)) {
+            if let Some(at) = known.filter(|at| self.is_in_force(client, *at, now)) {
                 self.flows[at].carry(Way::Out, packet, now);
                 return Ok(forward(client.token, self.flows[at].app_number, false));
             }

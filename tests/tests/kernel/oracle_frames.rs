@@ -57,9 +57,10 @@ impl World {
         } else {
             self.dice.pick(&APPS[family])
         };
-        // Known: with identifier 0 the law takes echo the wrong way round for packets of the flow.
-        let id = 40_000 + self.dice.below(3) as u16;
-        let ports = (id, self.dice.pick(&[22, 53, 443, 443, 8_443]));
+        let port = 40_000 + self.dice.below(3) as u16;
+        // With identifier 0 a request and its reply have the same ports.
+        let id = if self.dice.one_in(4) { 0 } else { port };
+        let ports = (port, self.dice.pick(&[22, 53, 443, 443, 8_443]));
         let (from, to) = if way == Way::In { ports } else { (ports.1, ports.0) };
         let inside = match self.dice.below(9) {
             0..=4 => Inside::Tcp(from, to, self.dice.pick(&[2, 2, 16, 16, 24, 18, 17, 17, 4, 20, 0])),

@@ -196,9 +196,8 @@ impl World {
     }
 
     fn prefix(&mut self) -> Step {
-        // Known: the twin does not find 0.0.0.0/0. In the kernel `::/0` holds the mapped addresses of IPv4 too, which
-        // the compiler of policies provides for.
-        let known = if self.deadlines == Deadlines::Near { &PREFIXES[1..] } else { &PREFIXES[..PREFIXES.len() - 1] };
+        // Known: in the kernel `::/0` holds the mapped addresses of IPv4 too, which the compiler of policies provides for.
+        let known = if self.deadlines == Deadlines::Near { &PREFIXES[..] } else { &PREFIXES[..PREFIXES.len() - 1] };
         let prefix = self.dice.pick(known).parse().unwrap();
         Step::PutAppPrefix(AppSetId(1 + self.dice.below(2) as u32), prefix, BlockId(1 + self.dice.below(8) as u32))
     }

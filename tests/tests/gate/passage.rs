@@ -1,9 +1,9 @@
 //! What belongs to a permitted connection passes with it: refusals, errors, discovery of the path's MTU.
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr};
 
 use anyhow::Result;
-use gateway_tests::{Gate, Outcome, TcpEcho, client, link, tcp_connect, tcp_open, udp_exchange};
+use gateway_tests::{Gate, HttpServer, Outcome, link, tcp_connect, udp_exchange, wait_until};
 use serde_json::json;
 
 use crate::scene::{Apps, FAMILIES, SOON, V4, V6, is_kept_out, reaches};
@@ -36,16 +36,21 @@ fn a_datagram_that_nobody_takes_is_refused_by_icmp() -> Result<()> {
     Ok(())
 }
 
+/// Only what the client sends is large: the gateway's end of the narrow link would drop large segments from the app
+/// without a word, as a switch does.
 #[test]
 fn an_upload_finds_its_way_through_a_narrow_link_behind_the_gate() -> Result<()> {
     let gate = Gate::open()?;
     link::mtu(&gate.world.gateway, "apps0", 1300)?;
+    let body = gate.world.scratch().join("upload");
+    fs::write(&body, vec![b'.'; UPLOAD])?;
     for family in FAMILIES {
-        let echo = TcpEcho::start(&gate.world.app, family.crm())?;
+        let server = HttpServer::start(&gate.world.app, family.crm(), "thanks")?;
         family.alice(&gate)?;
-        let mut connection = tcp_open(&gate.world.client, echo.address()?, SOON)??;
-        let outcome = client::tcp_exchange(&mut connection, &[b'.'; UPLOAD]);
-        assert_eq!(outcome, Outcome::Answered, "{}", family.crm);
+        let (data, url) = (format!("@{}", body.display()), format!("http://{}/", family.crm()));
+        let upload = ["curl", "--silent", "--show-error", "--max-time", "8", "--data-binary", &data, &url];
+        assert_eq!(gate.world.client.run(&upload)?, "thanks");
+        drop(server);
     }
     Ok(())
 }
@@ -61,7 +66,7 @@ fn a_login_from_behind_an_unguarded_interface_is_refused() -> Result<()> {
 }
 
 #[test]
-fn an_interface_that_is_made_anew_is_not_open() -> Result<()> {
+fn an_interface_that_is_made_anew_is_guarded_again_and_its_sessions_are_over() -> Result<()> {
     let gate = Gate::open()?;
     let (gateway, host) = (&gate.world.gateway, &gate.world.client);
     let _apps = Apps::start(&gate.world, V4)?;
@@ -76,6 +81,8 @@ fn an_interface_that_is_made_anew_is_not_open() -> Result<()> {
     host.ip(&["address add 10.77.0.2/24 dev eth0", "link set eth0 up"])?;
     gateway.ip(&["address add 10.77.0.1/24 dev guard0", "link set guard0 up"])?;
     link::route(host, "default", "10.77.0.1")?;
+    let is_guarded_again = || (gate.daemon.log().matches("guarding interface=\"guard0\"").count() == 2).then_some(());
+    wait_until("the new interface to be guarded", SOON, is_guarded_again)?;
     is_kept_out(host, V4.vault());
     is_kept_out(host, V4.crm());
     Ok(())

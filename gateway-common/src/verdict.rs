@@ -28,16 +28,6 @@ impl Verdict {
             Self::Drop(reason) => 2_u32.saturating_add(reason as u32),
         }
     }
-
-    /// The name used in metrics and records.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::ToHost => "to_host",
-            Self::Drop(_) => "drop",
-        }
-    }
 }
 
 const _: () = assert!(DropReason::LIMIT + 2 <= Verdict::CODES as usize);

@@ -14,7 +14,7 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use frame::{SkbFrame, XdpFrame};
+use frame::LinearFrame;
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict, law};
 use report::Reporter;
 use tables::KernelTables;
@@ -22,7 +22,7 @@ use tables::KernelTables;
 /// Judges what arrives on a guarded interface.
 #[xdp]
 pub fn pc_ingress(ctx: XdpContext) -> u32 {
-    let (frame, interface) = XdpFrame::of(&ctx);
+    let (frame, interface) = LinearFrame::arriving(&ctx);
     let now = clock();
     let mut packet = Packet::default();
     let judgement = law::ingress(&frame, &mut packet, &KernelTables, interface, now);
@@ -38,7 +38,7 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
 pub fn pc_egress(ctx: TcContext) -> i32 {
     let now = clock();
     let mut packet = Packet::default();
-    let (judgement, interface) = match SkbFrame::of(&ctx) {
+    let (judgement, interface) = match LinearFrame::leaving(&ctx) {
         Ok((frame, interface)) => (law::egress(&frame, &mut packet, &KernelTables, interface, now), interface),
         Err(interface) => (Judgement::of(Verdict::Drop(DropReason::VlanUnknown)), interface),
     };

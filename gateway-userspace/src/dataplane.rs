@@ -55,6 +55,15 @@ pub trait DataPlane: Send {
     fn sweep(&mut self);
 }
 
+/// Brings the tables from whatever is in them to what should be, by difference.
+///
+/// # Errors
+/// If the tables cannot be read, or a step fails.
+pub fn reconcile(plane: &mut dyn DataPlane, wanted: &TableSet) -> Result<(), DataPlaneError> {
+    let plan = Plan::between(&plane.actual()?, wanted);
+    plane.apply(&plan).map(drop)
+}
+
 /// What the data plane says about a session that it ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EndedSession {

@@ -2,8 +2,8 @@
 
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
 use crate::dataplane::clock::WallClock;
-use crate::dataplane::{DataPlane, EndedSession};
-use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Plan, Selector, SessionToken, UserName};
+use crate::dataplane::{DataPlane, EndedSession, reconcile};
+use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Selector, SessionToken, UserName};
 use crate::record::Recorder;
 use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
@@ -184,11 +184,8 @@ impl Keeper {
         })
     }
 
-    /// Brings the tables from whatever is in them to what should be.
-    pub(super) fn reconcile(&mut self) -> Result<usize, CoreError> {
-        let plan = Plan::between(&self.plane.actual()?, self.state.gateway.tables());
-        self.plane.apply(&plan)?;
-        Ok(plan.steps.len())
+    fn reconcile(&mut self) -> Result<(), CoreError> {
+        Ok(reconcile(self.plane.as_mut(), self.state.gateway.tables())?)
     }
 
     /// Puts the gateway back to what is stored, after a failed write of something that gives access.

@@ -3,7 +3,7 @@
 use super::DaemonError;
 use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
-use crate::dataplane::{DataPlane as _, KernelDataPlane, clock};
+use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, TokenId};
 use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
 use crate::store::{Counters, Stored, Write};
@@ -77,10 +77,9 @@ fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
     })
 }
 
-/// Brings the tables to what should be in them, by difference. Returns how many entries are not so even then: before,
-/// all of them differ, because a new daemon gives out new ids.
+/// Brings the tables to what should be in them. Returns how many entries are not so even then: before, all of them
+/// differ, because a new daemon gives out new ids.
 pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
-    let plan = Plan::between(&plane.actual()?, state.gateway.tables());
-    plane.apply(&plan)?;
+    dataplane::reconcile(plane, state.gateway.tables())?;
     Ok(Plan::between(&plane.actual()?, state.gateway.tables()).steps.len())
 }

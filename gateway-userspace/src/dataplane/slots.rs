@@ -86,12 +86,6 @@ impl SessionSlots {
         self.slot(*self.live.get(&token)?)
     }
 
-    /// How many sessions are live.
-    #[must_use]
-    pub fn live(&self) -> usize {
-        self.live.len()
-    }
-
     /// Fills a slot and makes it live. The caller points the index at it, and removes the entry under which the slot was
     /// known before, if it is an ended session's that had to give way.
     ///

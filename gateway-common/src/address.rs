@@ -1,5 +1,6 @@
 //! IP addresses as the tables hold them: 16 bytes in network order, IPv4 as ::ffff:a.b.c.d, one table for both families.
 
+use crate::mutant::{self, Mutant::*};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -63,11 +64,11 @@ impl Address {
     /// loopback, multicast, broadcast, reserved, link-local, nor (inside IPv6) a mapped, compatible or translated IPv4.
     #[inline(always)]
     #[must_use]
-    pub const fn is_routable_unicast(self) -> bool {
+    pub fn is_routable_unicast(self) -> bool {
         match self.0 {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, _, _] => {
                 // 0/8 this network, 127/8 loopback, 224/4 multicast, 240/4 reserved and broadcast (RFC 6890).
-                a != 0 && a != 127 && a < 224 && !(a == 169 && b == 254)
+                a != 0 && a != 127 && a < mutant::unless(AcceptReserved, 224, 255) && !(a == 169 && b == 254)
             }
             // ::/96 holds the unspecified, the loopback and the deprecated compatible addresses (RFC 4291).
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ..] => false,

@@ -1,5 +1,7 @@
 //! Reading bytes of a frame, checked.
 
+use crate::packet::Tag;
+
 /// A frame (or, on an interface without a link layer, a packet) whose bytes can be read with bounds checks.
 pub trait Frame {
     /// Length in bytes, from the first byte of the outermost header.
@@ -7,6 +9,12 @@ pub trait Frame {
 
     /// The `N` bytes at `offset`, or `None` if the frame does not hold all of them.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// The outermost tag, if it was taken out of the frame into the metadata.
+    fn removed_tag(&self) -> Option<Tag>;
+
+    /// The mark that a sender on this host has put on the packet; 0 if none did.
+    fn mark(&self) -> u32;
 }
 
 impl Frame for [u8] {
@@ -18,5 +26,15 @@ impl Frame for [u8] {
     #[inline(always)]
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.get(offset..)?.first_chunk().copied()
+    }
+
+    #[inline(always)]
+    fn removed_tag(&self) -> Option<Tag> {
+        None
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        0
     }
 }

@@ -7,12 +7,17 @@
 //! judgement: no flow is ever opened toward one of the gateway's addresses, so both orders give the same verdict and
 //! this one is the shorter for a packet in the middle of a connection.
 
-use crate::abi::{
-    AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Traffic, allow_list, app_set,
-    place,
+mod entitlement;
+mod flow;
+
+use crate::abi::{Flow, FlowKey, Interface, ServiceKey, Session, SessionKey, VlanKey, place};
+use crate::mutant::{self, Mutant::*};
+use crate::packet::{Parsed, Part, link, network};
+use crate::{
+    Address, Direction, DropReason, Frame, Judgement, KernelNanos, Packet, Tables, Verdict, fragments, limits,
 };
-use crate::packet::{Parsed, parse};
-use crate::{Address, Direction, DropReason, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
+use entitlement::{Refused, Side, entitle};
+use flow::{forward, open, own, speaks_for};
 
 /// Judges a frame that arrives on a guarded interface. `packet` receives what was understood of it.
 #[inline(always)]
@@ -23,14 +28,23 @@ pub fn ingress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
-    let Some(guarded) = tables.interface(interface) else {
-        return Judgement::of(Verdict::Drop(DropReason::InterfaceUnknown));
-    };
-    match parse(frame, guarded.has_link_layer(), packet) {
+    match read(frame, packet, tables, interface, Direction::ToApp) {
         Err(reason) => Judgement::of(Verdict::Drop(reason)),
-        Ok(Parsed::Neighbour) => Judgement::of(Verdict::ToHost),
-        Ok(Parsed::FromRouter) => Judgement::of(Verdict::Drop(DropReason::NeighbourInvalid)),
-        Ok(Parsed::Packet) => to_app(packet, tables, guarded, interface, now),
+        Ok(Parsed::Neighbour) => Judgement::of(neighbour(packet, tables, interface, now)),
+        Ok(Parsed::Packet) => {
+            if packet.part == Part::Later
+                && let Err(reason) = fragments::recall(tables, packet, Direction::ToApp, now)
+            {
+                return Judgement::of(Verdict::Drop(reason));
+            }
+            let judgement = to_app(packet, tables, interface, now);
+            if packet.part != Part::Whole
+                && (judgement.verdict == Verdict::Forward || mutant::is(RememberDroppedFragments))
+            {
+                fragments::remember(tables, packet, Direction::ToApp, now);
+            }
+            judgement
+        }
     }
 }
 
@@ -43,143 +57,254 @@ pub fn egress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
-    let Some(guarded) = tables.interface(interface) else {
-        return Judgement::of(Verdict::Drop(DropReason::InterfaceUnknown));
-    };
-    match parse(frame, guarded.has_link_layer(), packet) {
+    match read(frame, packet, tables, interface, Direction::ToClient) {
         Err(reason) => Judgement::of(Verdict::Drop(reason)),
-        Ok(Parsed::Neighbour | Parsed::FromRouter) => Judgement::of(Verdict::Forward),
-        Ok(Parsed::Packet) => to_client(packet, tables, guarded, now),
+        Ok(Parsed::Neighbour) => Judgement::of(Verdict::Forward),
+        Ok(Parsed::Packet) => {
+            if packet.part == Part::Later
+                && let Err(reason) = fragments::recall(tables, packet, Direction::ToClient, now)
+            {
+                return Judgement::of(Verdict::Drop(reason));
+            }
+            let judgement = to_client(packet, tables, now);
+            if packet.part != Part::Whole && judgement.verdict == Verdict::Forward {
+                fragments::remember(tables, packet, Direction::ToClient, now);
+            }
+            judgement
+        }
+    }
+}
+
+/// Reads a frame as its interface, or the VLAN on it, admits.
+///
+/// A function of its own in the kernel: the verifier then forgets the ways through the headers before it looks at the
+/// ways through the law, instead of multiplying them.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+fn read<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    direction: Direction,
+) -> Result<Parsed, DropReason> {
+    packet.guard = Interface { slot: const { Interface::LIMIT - 1 }, ..Interface::default() };
+    packet.guard = *tables.interface(interface).ok_or(DropReason::InterfaceUnknown)?;
+    packet.mark = frame.mark();
+    let link = link(frame, packet.guard.has_link_layer(), packet)?;
+    if !packet.vlan.is_none() && !mutant::is(JudgeVlansAsUntagged) {
+        let key = VlanKey { interface, vlan: packet.vlan };
+        packet.guard = *tables.vlan(&key).ok_or(DropReason::VlanUnknown)?;
+    }
+    network(frame, &link, direction, packet)
+}
+
+/// Judges address resolution from a client.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+fn neighbour<T: Tables>(packet: &Packet, tables: &T, interface: u32, now: KernelNanos) -> Verdict {
+    let claim = &packet.claim;
+    if claim.is_made && !mutant::is(BelieveClaims) {
+        let is_own = !mutant::is(ClaimGatewaysAddress) && tables.service(&ServiceKey::own(claim.address)).is_some();
+        let claimed = SessionKey::new(packet.guard.zone, claim.address);
+        let session = tables.session(&claimed).filter(|session| session.belongs_to(&claimed));
+        let mac = mutant::unless(ClaimByFrame, claim.mac, packet.mac);
+        let is_elsewhere = match session {
+            Some(session) if is_in_force(session, now) => !is_bound(session, mac, &packet.guard, interface),
+            _ => false,
+        };
+        if is_own || is_elsewhere {
+            return Verdict::Drop(DropReason::NeighbourSpoofed);
+        }
+    }
+    let has_link_layer = !mutant::is(NeighbourRateByAddress) && packet.guard.has_link_layer();
+    let source = if has_link_layer { limits::hardware(packet.mac) } else { limits::origin(packet.source) };
+    to_host(tables, packet.guard.zone, source, now)
+}
+
+/// For the gateway itself, within the rate of its source.
+#[inline(always)]
+fn to_host<T: Tables>(tables: &T, zone: u32, source: Address, now: KernelNanos) -> Verdict {
+    match limits::source(tables, zone, source, now) {
+        Ok(()) => Verdict::ToHost,
+        Err(reason) => Verdict::Drop(reason),
     }
 }
 
 #[inline(always)]
-fn to_app<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, interface: u32, now: KernelNanos) -> Judgement {
-    let source = SessionKey::new(guarded.zone, packet.source);
+fn to_app<T: Tables>(packet: &Packet, tables: &T, interface: u32, now: KernelNanos) -> Judgement {
+    let source = SessionKey::new(packet.guard.zone, packet.source);
     let session = tables.session(&source).filter(|session| session.belongs_to(&source));
-    let admitted = admit(session, now).and_then(|session| bound(session, packet, guarded, interface));
+    let is_bound = session.is_some_and(|session| is_bound(session, packet.mac, &packet.guard, interface));
+    let admitted = match admit(session, now) {
+        Ok(_) if !is_bound => Err(DropReason::SourceSpoofed),
+        admitted => admitted,
+    };
     if packet.is_icmp_error() {
-        let key = FlowKey::of_error_to_app(guarded.zone, packet);
-        return related(packet, tables, session, admitted, &key, Direction::ToApp, now);
+        return match admitted {
+            Ok(session) => related(packet, tables, session, Direction::ToApp, now),
+            Err(reason) => refuse(reason, session, 0, false),
+        };
     }
-    let key = FlowKey::to_app(guarded.zone, packet);
-    // An echo reply from the client answers nobody: with identifier 0 its flow would look like that of a request.
-    let flow = if packet.is_icmp() && !packet.is_echo_request() { None } else { tables.flow(&key) };
+    let key = FlowKey::to_app(packet.guard.zone, packet);
+    let flow = tables.flow(&key);
     if let (Ok(session), Some(flow)) = (admitted, &flow)
-        && continues(flow, session, packet, now)
+        && speaks_for(flow, session, packet.protocol, now)
+        && packet.continues(flow, Direction::ToApp)
     {
-        return forward(flow, session, packet, Direction::ToApp, now);
+        let case = Case { packet, tables, session, key: &key, now };
+        return forward(flow, &case, None, Direction::ToApp);
     }
-    if let Some(judgement) = to_gateway(packet, tables) {
-        return judgement;
+    if let Some(verdict) = to_gateway(packet, tables, now) {
+        return Judgement::of(verdict);
     }
     match admitted {
-        Ok(session) => judge(packet, tables, session, &key, flow, now),
-        Err(reason) => refuse(reason, session, 0),
+        Ok(session) => judge(&Case { packet, tables, session, key: &key, now }, flow),
+        Err(reason) => refuse(reason, session, 0, mutant::is(AnswerStrangers) || is_bound),
     }
+}
+
+/// Whether the daemon ends a connection by this. Packets that pass through have no mark, but what an administrator gives
+/// them; those of the daemon are random.
+#[inline(always)]
+fn is_own_reset<T: Tables>(packet: &Packet, tables: &T) -> bool {
+    packet.mark != 0
+        && packet.protocol == Packet::TCP
+        && packet.detail & Packet::RST != 0
+        && packet.mark == tables.settings().reset_mark
+}
+
+/// A packet of an admitted session that no flow speaks for, and the flow that it would belong to.
+struct Case<'c, T> {
+    packet: &'c Packet,
+    tables: &'c T,
+    session: &'c Session,
+    key: &'c FlowKey,
+    now: KernelNanos,
 }
 
 /// Judges a packet of an admitted session that no flow speaks for, and opens or renews its flow.
-#[inline(always)]
-fn judge<'t, T: Tables>(
-    packet: &Packet,
-    tables: &'t T,
-    session: &'t Session,
-    key: &FlowKey,
-    flow: Option<T::FlowRef<'t>>,
-    now: KernelNanos,
-) -> Judgement {
-    if packet.is_icmp() && !packet.is_echo_request() {
-        return refuse(DropReason::IcmpType, Some(session), 0);
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> Judgement {
+    let Case { packet, tables, session, key, now } = *case;
+    let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToApp, now));
+    if packet.is_echo_reply() && flow.is_none() && !mutant::is(AcceptReplyToNothing) {
+        return refuse(DropReason::IcmpType, Some(session), 0, true);
+    }
+    let acts = mutant::is(ActWhereObserving) || !packet.guard.has(Interface::OBSERVE);
+    if limits::scans(&session.limits, session.token(), packet, now) {
+        if acts && !mutant::is(ScanWithoutQuarantine) {
+            session.quarantined_until.store(now.after(tables.settings().quarantine).0);
+        }
+        return refuse(DropReason::ScanDetected, Some(session), 0, true);
     }
     let policy = session.policy();
-    let found = entitle(tables, session, policy, packet.destination, packet.protocol, packet.destination_port, now);
-    let Entitled { app, deadline } = match found {
+    let entitled = match entitle(tables, session, policy, key, Side::of(flow.as_deref()), now) {
         Ok(entitled) => entitled,
-        Err(Refused { reason, app }) => return refuse(reason, Some(session), app),
+        Err(Refused { reason, app }) => {
+            if reason == DropReason::TripWire && acts && !mutant::is(TripWireDoesNotRevoke) {
+                session.state.store(Session::REVOKED);
+            }
+            return refuse(reason, Some(session), app, true);
+        }
     };
-    if let Some(flow) = &flow
-        && flow.token == session.token()
-        && flow.is_fresh(packet.protocol, now)
-        && !reopens(flow, packet)
-    {
-        renew(flow, policy, app, deadline);
-        return forward(flow, session, packet, Direction::ToApp, now);
+    if let Some(flow) = &flow {
+        return forward(flow, case, Some((policy, &entitled)), Direction::ToApp);
     }
-    if !tables.open_flow(key, |flow| begin(flow, packet, session.token(), policy, app, deadline, now)) {
-        return refuse(DropReason::FlowTableFull, Some(session), app);
-    }
-    account(&session.traffic, packet.length, Direction::ToApp);
-    session.last_forwarded.store(now.0);
-    Judgement { verdict: Verdict::Forward, token: session.token(), app, opened: true }
+    open(case, policy, &entitled, Direction::ToApp)
 }
 
 #[inline(always)]
-fn to_client<T: Tables>(packet: &Packet, tables: &T, guarded: &Interface, now: KernelNanos) -> Judgement {
-    let client = SessionKey::new(guarded.zone, packet.destination);
+fn to_client<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Judgement {
+    let client = SessionKey::new(packet.guard.zone, packet.destination);
     let session = tables.session(&client).filter(|session| session.belongs_to(&client));
     let admitted = admit(session, now);
     if packet.is_icmp_error() {
-        let key = FlowKey::of_error_to_client(guarded.zone, packet);
-        return related(packet, tables, session, admitted, &key, Direction::ToClient, now);
+        return match admitted {
+            Ok(session) => related(packet, tables, session, Direction::ToClient, now),
+            Err(reason) => refuse(reason, session, 0, false),
+        };
     }
-    // Whatever begins something is not an answer, also on the ports of a flow.
-    let begins = packet.is_tcp_opening() || packet.is_echo_request();
-    let flow = if begins { None } else { tables.flow(&FlowKey::to_client(guarded.zone, packet)) };
+    let key = FlowKey::to_client(packet.guard.zone, packet);
+    let flow = tables.flow(&key);
     if let (Ok(session), Some(flow)) = (admitted, &flow)
-        && continues(flow, session, packet, now)
+        && speaks_for(flow, session, packet.protocol, now)
+        && packet.continues(flow, Direction::ToClient)
     {
-        return forward(flow, session, packet, Direction::ToClient, now);
+        let case = Case { packet, tables, session, key: &key, now };
+        return forward(flow, &case, None, Direction::ToClient);
     }
     if tables.service(&ServiceKey::new(packet.source, packet.protocol, packet.source_port)).is_some() {
         return Judgement::of(Verdict::Forward);
     }
+    if is_own_reset(packet, tables) {
+        return Judgement::of(Verdict::Forward);
+    }
     let session = match admitted {
         Ok(session) => session,
-        Err(reason) => return refuse(reason, session, 0),
+        Err(reason) => return refuse(reason, session, 0, false),
     };
-    let Some(flow) = flow.filter(|flow| flow.token == session.token() && flow.is_fresh(packet.protocol, now)) else {
-        return refuse(DropReason::NoFlow, Some(session), 0);
-    };
+    judge_to_client(&Case { packet, tables, session, key: &key, now }, flow)
+}
+
+/// Judges a packet toward an admitted session's client that no flow speaks for: an answer to what an earlier policy
+/// permitted, or something that an app opens because a grant lets it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+fn judge_to_client<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> Judgement {
+    let Case { packet, tables, session, key, now } = *case;
     let policy = session.policy();
-    match entitle(tables, session, policy, packet.source, packet.protocol, packet.source_port, now) {
-        Ok(Entitled { app, deadline }) => {
-            renew(&flow, policy, app, deadline);
-            forward(&flow, session, packet, Direction::ToClient, now)
-        }
-        Err(Refused { reason, app }) => refuse(reason, Some(session), app),
+    let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToClient, now));
+    if flow.is_none() && !packet.may_open_to_client() && !mutant::is(AppOpensWithAnything) {
+        return refuse(DropReason::NoFlow, Some(session), 0, false);
+    }
+    // No flow leads to an address of the gateway, whatever apps are said to be there.
+    let may_be_own = !mutant::is(GatewayOpens);
+    if flow.is_none() && may_be_own && tables.service(&ServiceKey::own(packet.source)).is_some() {
+        return refuse(DropReason::NoFlow, Some(session), 0, false);
+    }
+    let side = flow.as_deref().map_or(Side::Opens, |flow| Side::of(Some(flow)));
+    match (entitle(tables, session, policy, key, side, now), &flow) {
+        (Ok(entitled), Some(flow)) => forward(flow, case, Some((policy, &entitled)), Direction::ToClient),
+        (Ok(entitled), None) => open(case, policy, &entitled, Direction::ToClient),
+        (Err(Refused { reason, app }), Some(_)) => refuse(reason, Some(session), app, false),
+        (Err(_), None) => refuse(DropReason::NoFlow, Some(session), 0, false),
     }
 }
 
-/// Judges an ICMP error: it passes if it is about a live flow of the session, and leaves that flow as it is. Path MTU
-/// discovery and traceroute depend on it.
-#[inline(always)]
+/// Judges an ICMP error from or to an admitted session: it passes if it is about a live flow of the session, and leaves
+/// that flow as it is. Path MTU discovery and traceroute depend on it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
 fn related<T: Tables>(
     packet: &Packet,
     tables: &T,
-    session: Option<&Session>,
-    admitted: Result<&Session, DropReason>,
-    key: &FlowKey,
+    session: &Session,
     direction: Direction,
     now: KernelNanos,
 ) -> Judgement {
-    let live = match admitted {
-        Ok(live) => live,
-        Err(reason) => return refuse(reason, session, 0),
-    };
     // It must be about something that was on its way in the other direction; from the client, to that client.
-    let is_own = match direction {
-        Direction::ToClient => packet.quotes_packet_to(Direction::ToApp),
-        Direction::ToApp => packet.quotes_packet_to(Direction::ToClient) && packet.quoted_destination == packet.source,
-    };
-    match tables.flow(key) {
-        Some(flow) if is_own && speaks_for(&flow, live, key.protocol, now) => {
-            live.last_forwarded.store(now.0);
-            account(&live.traffic, packet.length, direction);
-            let app = flow.app.load() as u32;
-            Judgement { verdict: Verdict::Forward, token: flow.token, app, opened: false }
+    let zone = packet.guard.zone;
+    let (key, about, is_own) = match direction {
+        Direction::ToClient => (FlowKey::of_error_to_client(zone, packet), Direction::ToApp, true),
+        Direction::ToApp => {
+            let is_own = packet.quoted_destination == packet.source;
+            (FlowKey::of_error_to_app(zone, packet), Direction::ToClient, is_own)
         }
-        _ => refuse(DropReason::IcmpUnrelated, session, 0),
+    };
+    match tables.flow(&key) {
+        Some(flow)
+            if is_own
+                && (speaks_for(&flow, session, key.protocol, now) || mutant::is(ErrorAboutDeadFlow))
+                && packet.quotes_packet_to(about, &flow) =>
+        {
+            session.last_forwarded.store(now.0);
+            flow::account(&session.traffic, packet.length, direction);
+            let app = flow.app.load() as u32;
+            Judgement { verdict: Verdict::Forward, token: flow.token, app, opened: false, answer: false }
+        }
+        _ => refuse(DropReason::IcmpUnrelated, Some(session), 0, false),
     }
 }
 
@@ -188,190 +313,69 @@ fn related<T: Tables>(
 fn admit(session: Option<&Session>, now: KernelNanos) -> Result<&Session, DropReason> {
     let session = session.ok_or(DropReason::NoSession)?;
     match session.state.load() {
-        Session::LIVE if KernelNanos(session.deadline.load()).has_passed(now) => Err(DropReason::SessionExpired),
+        Session::LIVE if KernelNanos(session.deadline.load()).has_passed(now) && !mutant::is(IgnoreExpiry) => {
+            Err(DropReason::SessionExpired)
+        }
+        Session::LIVE
+            if !KernelNanos(session.quarantined_until.load()).has_passed(now) && !mutant::is(IgnoreQuarantine) =>
+        {
+            Err(DropReason::SessionQuarantined)
+        }
         Session::LIVE => Ok(session),
+        Session::REVOKED if mutant::is(ForgetRevocation) => Ok(session),
         Session::REVOKED => Err(DropReason::SessionRevoked),
         Session::EXPIRED => Err(DropReason::SessionExpired),
         _ => Err(DropReason::NoSession),
     }
 }
 
-/// Whether the packet comes from where the session lives.
+/// Whether the session is somebody's now, in quarantine or not.
 #[inline(always)]
-fn bound<'s>(
-    session: &'s Session,
-    packet: &Packet,
-    guarded: &Interface,
-    interface: u32,
-) -> Result<&'s Session, DropReason> {
+fn is_in_force(session: &Session, now: KernelNanos) -> bool {
+    session.state.load() == Session::LIVE
+        && (mutant::is(HonourDeadClaims) || !KernelNanos(session.deadline.load()).has_passed(now))
+}
+
+/// Whether a packet with this hardware address comes from where the session lives.
+#[inline(always)]
+fn is_bound(session: &Session, mac: [u8; 6], guard: &Interface, interface: u32) -> bool {
     let binding = session.binding.load();
-    let mac_matters = binding & Session::MAC_BOUND != 0 && guarded.has_link_layer();
-    let is_bound_mac = binding == Session::binding_to(packet.mac);
-    if session.place.load() != place(guarded.zone, interface) || (mac_matters && !is_bound_mac) {
-        return Err(DropReason::SourceSpoofed);
-    }
-    Ok(session)
-}
-
-/// Whether the flow already answers for this packet.
-#[inline(always)]
-fn continues(flow: &Flow, session: &Session, packet: &Packet, now: KernelNanos) -> bool {
-    speaks_for(flow, session, packet.protocol, now) && !reopens(flow, packet)
-}
-
-/// Whether the flow is alive, of this session, and judged by the policy in force.
-#[inline(always)]
-fn speaks_for(flow: &Flow, session: &Session, protocol: u8, now: KernelNanos) -> bool {
-    flow.token == session.token()
-        && flow.policy.load() == session.policy()
-        && !KernelNanos(flow.deadline.load()).has_passed(now)
-        && flow.is_fresh(protocol, now)
-}
-
-/// Whether the packet begins a new connection on the ports of one that is over.
-#[inline(always)]
-fn reopens(flow: &Flow, packet: &Packet) -> bool {
-    packet.is_tcp_opening() && Flow::is_over(flow.ends.load())
+    let mac_matters = binding & Session::MAC_BOUND != 0 && guard.has_link_layer();
+    let is_bound_mac = binding & !Session::METERED == Session::binding_to(mac);
+    (mutant::is(SkipInterfaceBinding) || session.place.load() == place(guard.zone, interface))
+        && (mutant::is(SkipMacBinding) || !mac_matters || is_bound_mac)
 }
 
 /// A packet for the gateway itself: one of its services, or none.
-#[inline(always)]
-fn to_gateway<T: Tables>(packet: &Packet, tables: &T) -> Option<Judgement> {
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+fn to_gateway<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Option<Verdict> {
     let service = ServiceKey::new(packet.destination, packet.protocol, packet.destination_port);
-    if let Some(flags) = tables.service(&service)
-        && (flags & ServiceKey::OPEN != 0
-            || (flags & ServiceKey::MANAGEMENT != 0 && tables.is_management(&packet.source)))
-    {
-        return Some(Judgement::of(Verdict::ToHost));
+    let flags = tables.service(&service);
+    if flags.is_none() {
+        tables.service(&ServiceKey::own(packet.destination)).filter(|_| !mutant::is(OpenOwnAddresses))?;
     }
-    tables.service(&ServiceKey::own(packet.destination))?;
-    Some(Judgement::of(Verdict::Drop(DropReason::OwnAddress)))
-}
-
-/// An app that a session may reach, until when.
-struct Entitled {
-    app: u32,
-    deadline: KernelNanos,
-}
-
-/// Why a session may not, and the app if there is one.
-struct Refused {
-    reason: DropReason,
-    app: u32,
-}
-
-/// What the policy in force for the session says about a destination.
-#[inline(always)]
-fn entitle<T: Tables>(
-    tables: &T,
-    session: &Session,
-    policy: u64,
-    address: Address,
-    protocol: u8,
-    port: u16,
-    now: KernelNanos,
-) -> Result<Entitled, Refused> {
-    let app = app_at(tables, app_set(policy), address, protocol, port)
-        .ok_or(Refused { reason: DropReason::AppUnknown, app: 0 })?;
-    let grant = tables
-        .grant(&GrantKey { allow_list: allow_list(policy), app })
-        .ok_or(Refused { reason: DropReason::NoGrant, app })?;
-    if KernelNanos(grant.deadline).has_passed(now) {
-        return Err(Refused { reason: DropReason::GrantExpired, app });
+    if tables.service(&ServiceKey::own(packet.source)).is_some() && !mutant::is(AcceptOwnSource) {
+        return Some(Verdict::Drop(DropReason::SourceInvalid));
     }
-    let reauthenticate_at = reauthentication_deadline(grant, session);
-    if reauthenticate_at.has_passed(now) {
-        return Err(Refused { reason: DropReason::ReauthRequired, app });
-    }
-    Ok(Entitled { app, deadline: KernelNanos(grant.deadline).min(reauthenticate_at) })
+    let flags = flags.unwrap_or(0);
+    let is_management = |source| mutant::is(OpenManagement) || tables.is_management(source);
+    Some(if flags & ServiceKey::MANAGEMENT != 0 && is_management(&packet.source) {
+        Verdict::ToHost
+    } else if flags & ServiceKey::OPEN == 0 {
+        Verdict::Drop(DropReason::OwnAddress)
+    } else {
+        to_host(tables, packet.guard.zone, limits::origin(packet.source), now)
+    })
 }
 
+/// A drop of a packet of that session, if there is one. `is_bound` says that it came from where the session lives.
 #[inline(always)]
-fn reauthentication_deadline(grant: &Grant, session: &Session) -> KernelNanos {
-    KernelNanos(session.authenticated_at.load()).after(grant.max_authentication_age)
-}
-
-/// The app at a destination: the block of the most specific prefix, then the port, then any port of the protocol.
-#[inline(always)]
-fn app_at<T: Tables>(tables: &T, app_set: u32, address: Address, protocol: u8, port: u16) -> Option<u32> {
-    let block = tables.block(app_set, &address)?;
-    let key = AppKey { block, port: port.to_be_bytes(), protocol, reserved: 0 };
-    match tables.app(&key) {
-        None if port != 0 => tables.app(&AppKey { port: [0; 2], ..key }),
-        found => found,
-    }
-}
-
-/// Writes every field of a new flow, whatever was there before.
-#[inline(always)]
-fn begin(flow: &mut Flow, packet: &Packet, token: u64, policy: u64, app: u32, deadline: KernelNanos, now: KernelNanos) {
-    flow.token = token;
-    flow.policy.store(policy);
-    flow.deadline.store(deadline.0);
-    flow.app.store(app.into());
-    flow.ends.store(ends(packet, Direction::ToApp));
-    flow.opened_at = now.0;
-    flow.last_seen.store(now.0);
-    flow.traffic.to_app_packets.store(1);
-    flow.traffic.to_app_bytes.store(packet.length.into());
-    flow.traffic.to_client_packets.store(0);
-    flow.traffic.to_client_bytes.store(0);
-}
-
-/// Puts a flow that was judged again under the policy that it was judged by.
-#[inline(always)]
-fn renew(flow: &Flow, policy: u64, app: u32, deadline: KernelNanos) {
-    flow.app.store(app.into());
-    flow.deadline.store(deadline.0);
-    flow.policy.store(policy);
-}
-
-#[inline(always)]
-fn forward(flow: &Flow, session: &Session, packet: &Packet, direction: Direction, now: KernelNanos) -> Judgement {
-    flow.last_seen.store(now.0);
-    session.last_forwarded.store(now.0);
-    let seen = ends(packet, direction);
-    if seen != 0 {
-        // Two CPUs may each add an end at once and one be lost; the flow then ends by its idle limit instead.
-        flow.ends.store(flow.ends.load() | seen);
-    }
-    account(&flow.traffic, packet.length, direction);
-    account(&session.traffic, packet.length, direction);
-    let app = flow.app.load() as u32;
-    Judgement { verdict: Verdict::Forward, token: flow.token, app, opened: false }
-}
-
-#[inline(always)]
-fn ends(packet: &Packet, direction: Direction) -> u64 {
-    if packet.protocol != Packet::TCP {
-        return 0;
-    }
-    let fin = match direction {
-        Direction::ToApp => Flow::CLIENT_FIN,
-        Direction::ToClient => Flow::APP_FIN,
-    };
-    match (packet.detail & Packet::RST != 0, packet.detail & Packet::FIN != 0) {
-        (true, _) => Flow::RESET,
-        (false, true) => fin,
-        (false, false) => 0,
-    }
-}
-
-#[inline(always)]
-fn account(traffic: &Traffic, length: u16, direction: Direction) {
-    let (packets, bytes) = match direction {
-        Direction::ToApp => (&traffic.to_app_packets, &traffic.to_app_bytes),
-        Direction::ToClient => (&traffic.to_client_packets, &traffic.to_client_bytes),
-    };
-    packets.add(1);
-    bytes.add(length.into());
-}
-
-#[inline(always)]
-fn refuse(reason: DropReason, session: Option<&Session>, app: u32) -> Judgement {
+fn refuse(reason: DropReason, session: Option<&Session>, app: u32, is_bound: bool) -> Judgement {
     let token = session.map_or(0, |session| {
         session.dropped.add(1);
         session.token()
     });
-    Judgement { verdict: Verdict::Drop(reason), token, app, opened: false }
+    let answer = is_bound && (mutant::is(AnswerEveryDrop) || reason.is_answered());
+    Judgement { verdict: Verdict::Drop(reason), token, app, opened: false, answer }
 }

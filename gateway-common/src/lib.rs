@@ -19,8 +19,12 @@
 
 pub mod abi;
 pub mod address;
+pub mod answer;
+pub mod fragments;
 pub mod frame;
 pub mod law;
+pub mod limits;
+pub mod mutant;
 pub mod packet;
 pub mod reason;
 pub mod tables;

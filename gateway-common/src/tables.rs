@@ -1,33 +1,55 @@
 //! Looking tables up: what the law needs, and no more.
 
-use crate::Address;
-use crate::abi::{AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey};
+use crate::abi::{
+    AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
+    Session, SessionKey, Settings, SourceKey, VlanKey,
+};
+use crate::{Address, Direction, Word};
 use core::ops::Deref;
 
 /// The tables as the law sees them: BPF maps in the kernel, ordinary maps in the in-memory data plane.
 pub trait Tables {
-    /// A borrowed flow; its fields are atomic because every CPU writes them.
-    type FlowRef<'a>: Deref<Target = Flow>
+    /// A borrowed entry of a table that packets write; its fields are atomic because every CPU writes them.
+    type Ref<'a, V: 'a>: Deref<Target = V>
     where
         Self: 'a;
 
+    /// What holds for all interfaces.
+    fn settings(&self) -> Settings;
+
     /// The guarded interface with this index.
     fn interface(&self, index: u32) -> Option<&Interface>;
+
+    /// The VLAN, if its interface carries it.
+    fn vlan(&self, key: &VlanKey) -> Option<&Interface>;
 
     /// The slot that the index names for this source. Its own key may differ: then the index entry was stale.
     fn session(&self, key: &SessionKey) -> Option<&Session>;
 
     /// The flow with this key.
-    fn flow(&self, key: &FlowKey) -> Option<Self::FlowRef<'_>>;
+    fn flow(&self, key: &FlowKey) -> Option<Self::Ref<'_, Flow>>;
 
     /// Stores the flow that `begin` writes, in place of an older one with this key. False if the table refused it.
-    fn open_flow(&self, key: &FlowKey, begin: impl FnOnce(&mut Flow)) -> bool;
+    fn open_flow(&self, key: &FlowKey, direction: Direction, begin: impl FnOnce(&mut Flow)) -> bool;
+
+    /// What is remembered of a fragmented packet.
+    fn fragments(&self, key: &FragmentKey) -> Option<Self::Ref<'_, Fragments>>;
+
+    /// Remembers a fragmented packet, in place of an older one with this key. Nothing depends on whether it could.
+    fn remember_fragments(&self, key: &FragmentKey, deadline: u64, first: u64);
+
+    /// Until when a source has paid for its packets to the gateway; a new source has paid nothing. `None` if the table
+    /// refused it.
+    fn source(&self, key: &SourceKey) -> Option<Self::Ref<'_, Word>>;
+
+    /// What a session has used of an app's budget; a new entry has used nothing. `None` if the table refused it.
+    fn budget(&self, key: &BudgetKey) -> Option<Self::Ref<'_, Budget>>;
 
     /// The block of the most specific prefix of the app set that holds the address.
     fn block(&self, app_set: u32, address: &Address) -> Option<u32>;
 
     /// The app at this port of the block.
-    fn app(&self, key: &AppKey) -> Option<u32>;
+    fn app(&self, key: &AppKey) -> Option<AppEntry>;
 
     /// The grant of this app in the allow-list.
     fn grant(&self, key: &GrantKey) -> Option<&Grant>;

@@ -16,9 +16,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// How many different codes [`Verdict::code`] gives: the width of an interface's counter vector.
-    pub const CODES: u32 = 64;
+    pub const CODES: u32 = 128;
+    /// Code of a denial that was answered; it counts for its reason, too.
+    pub const REJECTED: u32 = 2;
+    /// Added to the code of a drop that an interface only observed.
+    pub const OBSERVED: u32 = 64;
 
-    /// The verdict's place in the counter vector: 0 forward, 1 to host, 2 reject (reserved), 2 + number for drops.
+    /// The verdict's place in the counter vector: 0 forward, 1 to host, 2 + number for drops.
     #[inline(always)]
     #[must_use]
     pub const fn code(self) -> u32 {
@@ -30,7 +34,7 @@ impl Verdict {
     }
 }
 
-const _: () = assert!(DropReason::LIMIT + 2 <= Verdict::CODES as usize);
+const _: () = assert!(DropReason::LIMIT + 2 <= Verdict::OBSERVED as usize);
 
 /// Which way a packet travels on a guarded interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,13 +58,15 @@ pub struct Judgement {
     pub app: u32,
     /// Whether this packet opened a flow.
     pub opened: bool,
+    /// Whether the sender may be told that the packet was dropped: it is a session's, from where that session lives.
+    pub answer: bool,
 }
 
 impl Judgement {
     /// A verdict about a frame of nobody in particular.
     #[inline(always)]
     pub const fn of(verdict: Verdict) -> Self {
-        Self { verdict, token: 0, app: 0, opened: false }
+        Self { verdict, token: 0, app: 0, opened: false, answer: false }
     }
 }
 

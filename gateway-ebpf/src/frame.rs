@@ -1,58 +1,34 @@
 //! Bytes of a frame, by direct access: every read proves its own bounds to the verifier.
 
+use aya_ebpf::helpers::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use gateway_common::Frame;
+use gateway_common::packet::Tag;
 
-/// Enough for two tags, an IPv6 header and a TCP header.
-const HEADERS: u32 = 96;
+/// Enough for two tags, an IPv6 header with what may be admitted behind it, and an ICMP error with the same quoted.
+const HEADERS: u32 = 256;
 
-/// A frame whose first bytes lie between two pointers; in front of the TC program the rest may be in fragments.
-pub struct LinearFrame {
+/// Behind this nothing is read: four options of neighbour discovery end before it.
+const FURTHEST: usize = 0x3fff;
+
+/// A frame in front of the XDP program: its first bytes lie between two pointers, the rest may be in fragments.
+pub struct XdpFrame {
     start: usize,
     end: usize,
     length: usize,
 }
 
-impl LinearFrame {
-    /// The frame in front of the XDP program, and the interface that it arrived on.
+impl XdpFrame {
+    /// The frame, and the interface that it arrived on.
     #[inline(always)]
     pub fn arriving(ctx: &XdpContext) -> (Self, u32) {
-        // SAFETY: the context pointer is the one the kernel passed to the program.
-        let interface = unsafe { (*ctx.ctx).ingress_ifindex };
-        (Self { start: ctx.data(), end: ctx.data_end(), length: linear_length(ctx) }, interface)
-    }
-
-    /// The frame in front of the TC program and the interface that it leaves through; only the interface if its metadata
-    /// carries a VLAN's tag.
-    #[inline(always)]
-    pub fn leaving(ctx: &TcContext) -> Result<(Self, u32), u32> {
-        // SAFETY: the context pointer is the one the kernel passed to the program.
-        let (interface, vlan) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).vlan_tci) };
-        if vlan & 0x0fff != 0 {
-            return Err(interface);
-        }
-        let length = ctx.len();
-        if ctx.data_end() - ctx.data() < length.min(HEADERS) as usize {
-            // On failure the linear part stays short, and the law finds the frame truncated.
-            let _ = ctx.pull_data(length.min(HEADERS));
-        }
-        Ok((Self { start: ctx.data(), end: ctx.data_end(), length: length as usize }, interface))
+        // SAFETY: the context pointer is the one the kernel passed to the program; the helper only reads it.
+        let (interface, length) = unsafe { ((*ctx.ctx).ingress_ifindex, bpf_xdp_get_buff_len(ctx.ctx)) };
+        (Self { start: ctx.data(), end: ctx.data_end(), length: length as usize }, interface)
     }
 }
 
-/// Bytes between the start and the end of the frame.
-///
-/// Read anew and volatile: were it the same value as `end - start`, the compiler would express the bounds checks by it,
-/// as a comparison of numbers that tells the verifier nothing about the pointers.
-#[inline(always)]
-fn linear_length(ctx: &XdpContext) -> usize {
-    // SAFETY: both fields are in the context that the kernel passed to the program.
-    let (start, end) =
-        unsafe { ((&raw const (*ctx.ctx).data).read_volatile(), (&raw const (*ctx.ctx).data_end).read_volatile()) };
-    end as usize - start as usize
-}
-
-impl Frame for LinearFrame {
+impl Frame for XdpFrame {
     #[inline(always)]
     fn length(&self) -> usize {
         self.length
@@ -62,11 +38,83 @@ impl Frame for LinearFrame {
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         read(self.start, self.end, offset)
     }
+
+    #[inline(always)]
+    fn removed_tag(&self) -> Option<Tag> {
+        None
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        0
+    }
+}
+
+/// A frame in front of a TC program: as [`XdpFrame`], and what the network stack knows of it.
+pub struct SkbFrame {
+    start: usize,
+    end: usize,
+    length: usize,
+    /// Of no meaning unless `is_removed`.
+    removed: Tag,
+    is_removed: bool,
+    mark: u32,
+}
+
+impl SkbFrame {
+    /// The frame, and the interface that it leaves through.
+    #[inline(always)]
+    pub fn leaving(ctx: &TcContext) -> (Self, u32) {
+        // SAFETY: the context pointer is the one the kernel passed to the program.
+        let (interface, mark) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).mark) };
+        let (is_removed, removed) = removed_tag(ctx);
+        let length = ctx.len();
+        if ctx.data_end() - ctx.data() < length.min(HEADERS) as usize {
+            // On failure the linear part stays short, and the law finds the frame truncated.
+            let _ = ctx.pull_data(length.min(HEADERS));
+        }
+        let (start, end, length) = (ctx.data(), ctx.data_end(), length as usize);
+        (Self { start, end, length, removed, is_removed, mark }, interface)
+    }
+}
+
+impl Frame for SkbFrame {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        read(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn removed_tag(&self) -> Option<Tag> {
+        if self.is_removed { Some(self.removed) } else { None }
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        self.mark
+    }
+}
+
+/// Whether there is a tag in the metadata of a packet, and which. In two words, both always written: of an `Option` the
+/// verifier would see bytes that nobody wrote.
+#[inline(always)]
+pub fn removed_tag(ctx: &TcContext) -> (bool, Tag) {
+    // SAFETY: the context pointer is the one the kernel passed to the program.
+    let (present, control, protocol) =
+        unsafe { ((*ctx.skb.skb).vlan_present, (*ctx.skb.skb).vlan_tci, (*ctx.skb.skb).vlan_proto) };
+    // The protocol is in network order, in the lower half of the word.
+    (present != 0, Tag { ethertype: u16::from_be(protocol as u16), control: control as u16 })
 }
 
 #[inline(always)]
 fn read<const N: usize>(start: usize, end: usize, offset: usize) -> Option<[u8; N]> {
-    if start + offset + N > end {
+    // No header lies further in, and the verifier must see that the sum stays below the longest packet.
+    if offset > FURTHEST || start + offset + N > end {
         return None;
     }
     // SAFETY: `start..end` is the frame's linear part, and the range read was just found to end within it.

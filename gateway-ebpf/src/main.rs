@@ -5,31 +5,40 @@
 #![no_main]
 #![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
+mod answer;
 mod frame;
 mod maps;
 mod report;
 mod tables;
+mod vlan;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use frame::LinearFrame;
-use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict, law};
-use report::Reporter;
+use frame::{SkbFrame, XdpFrame};
+use gateway_common::{Direction, KernelNanos, Packet, Verdict, law};
+use report::{Fate, Reporter};
 use tables::KernelTables;
 
 /// Judges what arrives on a guarded interface.
-#[xdp]
+#[xdp(frags)]
 pub fn pc_ingress(ctx: XdpContext) -> u32 {
-    let (frame, interface) = LinearFrame::arriving(&ctx);
+    let (frame, interface) = XdpFrame::arriving(&ctx);
     let now = clock();
-    let mut packet = Packet::default();
-    let judgement = law::ingress(&frame, &mut packet, &KernelTables, interface, now);
-    report::judgement(&ctx, &Reporter { interface, direction: Direction::ToApp, now }, &judgement, &packet);
-    match judgement.verdict {
-        Verdict::Forward | Verdict::ToHost => xdp_action::XDP_PASS,
-        Verdict::Drop(_) => xdp_action::XDP_DROP,
+    let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
+    let judgement = law::ingress(&frame, packet, &KernelTables, interface, now);
+    match (Reporter { interface, direction: Direction::ToApp, now }).carry_out(&ctx, &judgement, packet) {
+        Fate::Pass if packet.vlan.is_none() => xdp_action::XDP_PASS,
+        Fate::Pass => vlan::hand_over(&ctx, packet),
+        Fate::Drop => xdp_action::XDP_DROP,
+        Fate::Answer => {
+            let action = answer::send(&ctx, packet);
+            if action == xdp_action::XDP_TX {
+                report::count(packet, Verdict::REJECTED);
+            }
+            action
+        }
     }
 }
 
@@ -37,16 +46,31 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
 #[classifier]
 pub fn pc_egress(ctx: TcContext) -> i32 {
     let now = clock();
-    let mut packet = Packet::default();
-    let (judgement, interface) = match LinearFrame::leaving(&ctx) {
-        Ok((frame, interface)) => (law::egress(&frame, &mut packet, &KernelTables, interface, now), interface),
-        Err(interface) => (Judgement::of(Verdict::Drop(DropReason::VlanUnknown)), interface),
-    };
-    report::judgement(&ctx, &Reporter { interface, direction: Direction::ToClient, now }, &judgement, &packet);
-    match judgement.verdict {
+    let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
+    let (frame, interface) = SkbFrame::leaving(&ctx);
+    let judgement = law::egress(&frame, packet, &KernelTables, interface, now);
+    match (Reporter { interface, direction: Direction::ToClient, now }).carry_out(&ctx, &judgement, packet) {
         // Not OK but "no opinion": other programs on the hook keep their say.
-        Verdict::Forward | Verdict::ToHost => TC_ACT_UNSPEC,
-        Verdict::Drop(_) => TC_ACT_SHOT,
+        Fate::Pass => TC_ACT_UNSPEC,
+        Fate::Drop | Fate::Answer => TC_ACT_SHOT,
+    }
+}
+
+/// Drops what arrives with a tag that the driver took away before `pc_ingress` could see it.
+#[classifier]
+pub fn pc_stripped(ctx: TcContext) -> i32 {
+    vlan::check(&ctx)
+}
+
+/// Where the packet at hand is described, empty.
+#[inline(always)]
+fn scratch<'a>(direction: Direction) -> Option<&'a mut Packet> {
+    let scratch = maps::PACKET.get_ptr_mut(direction as u32)?;
+    // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself on
+    // its CPU; writing comes first, so whatever was there is not looked at.
+    unsafe {
+        scratch.write(Packet::default());
+        Some(&mut *scratch)
     }
 }
 

@@ -3,23 +3,30 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
-use gateway_common::Verdict;
 use gateway_common::abi::{
-    AppKey, AppPrefix, AppTraffic, Event, EventGate, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session,
-    SessionKey, Settings,
+    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Event, EventGate, Flow, FlowKey, FragmentKey,
+    Fragments, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
+use gateway_common::answer::Answer;
+use gateway_common::{Packet, Verdict, Word};
 
 #[map]
 pub static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(Interface::LIMIT, 0);
+#[map]
+pub static VLANS: HashMap<VlanKey, Interface> = HashMap::with_max_entries(Interface::MOST_VLANS, 0);
 #[map]
 pub static SESSION_INDEX: HashMap<SessionKey, u32> = HashMap::with_max_entries(1024, 0);
 #[map]
 pub static SESSIONS: Array<Session> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1024, 0);
-/// Where a flow is written before it is inserted: the stack has no room for it.
+/// Where a flow is written before it is inserted, by direction: the stack has no room for it.
 #[map]
-pub static NEW_FLOW: PerCpuArray<Flow> = PerCpuArray::with_max_entries(1, 0);
+pub static NEW_FLOW: PerCpuArray<Flow> = PerCpuArray::with_max_entries(2, 0);
+#[map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Fragments> = LruHashMap::with_max_entries(1024, 0);
+#[map]
+pub static SOURCES: LruHashMap<SourceKey, Word> = LruHashMap::with_max_entries(1024, 0);
 #[map]
 pub static SERVICES: HashMap<ServiceKey, u32> = HashMap::with_max_entries(1024, 0);
 #[map]
@@ -28,9 +35,11 @@ pub static MANAGEMENT: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(256, a
 pub static APP_PREFIXES: LpmTrie<AppPrefix, u32> =
     LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 #[map]
-pub static APPS: HashMap<AppKey, u32> = HashMap::with_max_entries(1024, 0);
+pub static APPS: HashMap<AppKey, AppEntry> = HashMap::with_max_entries(1024, 0);
 #[map]
 pub static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static BUDGETS: HashMap<BudgetKey, Budget> = HashMap::with_max_entries(1024, 0);
 #[map]
 pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Interface::LIMIT * Verdict::CODES, 0);
 #[map]
@@ -38,7 +47,13 @@ pub static APP_TRAFFIC: PerCpuArray<AppTraffic> = PerCpuArray::with_max_entries(
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 #[map]
-pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(2, 0);
+pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(3, 0);
+/// What was understood of the packet at hand, by direction: the stack has no room for it.
+#[map]
+pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
+/// Where an answer is written before it takes the place of its packet: the stack has no room for it.
+#[map]
+pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 

@@ -1,10 +1,29 @@
 //! What the daemon is told: counters for every packet, events for openings and for a sample of the denials.
 
-use crate::maps::{APP_TRAFFIC, EVENT_GATE, EVENTS, INTERFACES, SETTINGS, VERDICTS};
+use crate::maps::{APP_TRAFFIC, EVENT_GATE, EVENTS, SETTINGS, VERDICTS};
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::warn;
 use gateway_common::abi::{EVENT_WINDOW, Event, EventGate, Interface};
-use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict};
+use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict, answer};
+
+/// The gate of flow openings.
+const OPENINGS: u32 = 0;
+/// The gate of denials.
+const DENIALS: u32 = 1;
+/// The gate of answers to denials.
+const ANSWERS: u32 = 2;
+
+/// What is done with the packet.
+#[must_use = "a fate that is not acted on lets the packet through"]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on: permitted, or only observed.
+    Pass,
+    /// It is dropped without a word.
+    Drop,
+    /// It is dropped, and its sender is told.
+    Answer,
+}
 
 /// The packet's circumstances.
 pub struct Reporter {
@@ -13,38 +32,45 @@ pub struct Reporter {
     pub now: KernelNanos,
 }
 
-/// Counts the verdict, and reports it if it opens a flow or denies.
-#[inline(always)]
-pub fn judgement<C: EbpfContext>(ctx: &C, reporter: &Reporter, judgement: &Judgement, packet: &Packet) {
-    reporter.count(judgement.verdict);
-    match judgement.verdict {
-        Verdict::Forward => {
-            reporter.count_app(judgement.app, packet.length);
-            if judgement.opened && reporter.may_emit(0) {
-                reporter.emit(judgement, packet, Event::OPENED, 0);
-            }
-        }
-        Verdict::ToHost => {}
-        Verdict::Drop(reason) => {
-            if reporter.may_emit(1) {
-                if matches!(reason, DropReason::InterfaceUnknown) {
-                    warn!(ctx, "interface {} carries the program but is not configured: dropping", reporter.interface);
+impl Reporter {
+    /// Decides what a judgement means on this interface, counts it, and reports it if it opens a flow or denies.
+    #[inline(always)]
+    pub fn carry_out<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
+        match judgement.verdict {
+            Verdict::Forward => {
+                count(packet, judgement.verdict.code());
+                self.count_app(judgement.app, packet.length);
+                if judgement.opened && self.may_emit(OPENINGS) {
+                    self.emit(judgement, packet, Event::OPENED, 0, OPENINGS);
                 }
-                reporter.emit(judgement, packet, reason as u8, 1);
+                Fate::Pass
             }
+            Verdict::ToHost => {
+                count(packet, judgement.verdict.code());
+                Fate::Pass
+            }
+            Verdict::Drop(reason) => self.deny(ctx, judgement, packet, reason),
         }
     }
-}
 
-impl Reporter {
-    #[inline(always)]
-    fn count(&self, verdict: Verdict) {
-        // SAFETY: plain integers, written once per attach.
-        let slot = unsafe { INTERFACES.get(self.interface) }.map_or(Interface::LIMIT - 1, |found| found.slot);
-        if let Some(counter) = VERDICTS.get_ptr_mut(slot * Verdict::CODES + verdict.code()) {
-            // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
-            unsafe { *counter += 1 };
+    #[inline(never)]
+    fn deny<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet, reason: DropReason) -> Fate {
+        let code = Verdict::Drop(reason).code();
+        let (fate, flags) = if packet.guard.has(Interface::OBSERVE) {
+            count(packet, code + Verdict::OBSERVED);
+            (Fate::Pass, Event::OBSERVED)
+        } else {
+            count(packet, code);
+            let is_due = judgement.answer && packet.guard.has(Interface::REJECT) && answer::is_due(packet);
+            if is_due && self.may_emit(ANSWERS) { (Fate::Answer, Event::ANSWERED) } else { (Fate::Drop, 0) }
+        };
+        if self.may_emit(DENIALS) {
+            if matches!(reason, DropReason::InterfaceUnknown) {
+                warn!(ctx, "interface {} carries the program but is not configured: dropping", self.interface);
+            }
+            self.emit(judgement, packet, reason as u8, flags, DENIALS);
         }
+        fate
     }
 
     #[inline(always)]
@@ -53,7 +79,7 @@ impl Reporter {
             return;
         }
         let Some(traffic) = APP_TRAFFIC.get_ptr_mut(app) else { return };
-        // SAFETY: this CPU's own element, see `count`.
+        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
         let traffic = unsafe { &mut *traffic };
         let (packets, bytes) = match self.direction {
             Direction::ToApp => (&mut traffic.to_app_packets, &mut traffic.to_app_bytes),
@@ -63,7 +89,7 @@ impl Reporter {
         *bytes += u64::from(length);
     }
 
-    /// Whether this CPU's budget of events has room, one of them taken if so.
+    /// Whether this CPU's budget of that kind has room, one of it taken if so.
     #[inline(always)]
     fn may_emit(&self, kind: u32) -> bool {
         let Some(gate) = gate(kind) else { return false };
@@ -71,7 +97,11 @@ impl Reporter {
             gate.window = self.now.0;
             gate.emitted = 0;
         }
-        let budget = SETTINGS.get(0).map_or(0, |settings| settings.events_per_window);
+        let settings = SETTINGS.get(0);
+        let budget = settings.map_or(0, |settings| match kind {
+            ANSWERS => settings.answers_per_window,
+            _ => settings.events_per_window,
+        });
         if gate.emitted >= u64::from(budget) {
             gate.lost += 1;
             return false;
@@ -81,7 +111,7 @@ impl Reporter {
     }
 
     #[inline(always)]
-    fn emit(&self, judgement: &Judgement, packet: &Packet, what: u8, kind: u32) {
+    fn emit(&self, judgement: &Judgement, packet: &Packet, what: u8, flags: u8, kind: u32) {
         let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
             if let Some(gate) = gate(kind) {
                 gate.lost += 1;
@@ -102,9 +132,18 @@ impl Reporter {
             what,
             mac: packet.mac,
             direction: self.direction as u8,
-            reserved: 0,
+            flags,
         });
         entry.submit(0);
+    }
+}
+
+/// Adds one to a counter of the packet's interface.
+#[inline(always)]
+pub fn count(packet: &Packet, code: u32) {
+    if let Some(counter) = VERDICTS.get_ptr_mut(packet.guard.slot * Verdict::CODES + code) {
+        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+        unsafe { *counter += 1 };
     }
 }
 

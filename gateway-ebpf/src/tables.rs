@@ -1,13 +1,16 @@
 //! The law's view of the maps.
 
 use crate::maps::{
-    APP_PREFIXES, APPS, FLOWS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX, SESSIONS,
+    APP_PREFIXES, APPS, BUDGETS, FLOWS, FRAGMENTS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX,
+    SESSIONS, SETTINGS, SOURCES, VLANS,
 };
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::maps::lpm_trie::Key;
 use gateway_common::abi::{
-    AppKey, AppPrefix, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey,
+    AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface,
+    ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use gateway_common::{Address, Tables};
+use gateway_common::{Address, Direction, Tables, Word};
 
 /// The BPF maps.
 ///
@@ -16,12 +19,24 @@ use gateway_common::{Address, Tables};
 pub struct KernelTables;
 
 impl Tables for KernelTables {
-    type FlowRef<'a> = &'a Flow;
+    type Ref<'a, V: 'a> = &'a V;
+
+    #[inline(always)]
+    fn settings(&self) -> Settings {
+        // An array of one entry always has it.
+        SETTINGS.get(0).copied().unwrap_or_default()
+    }
 
     #[inline(always)]
     fn interface(&self, index: u32) -> Option<&Interface> {
         // SAFETY: plain integers; an entry is written once per attach and removed only after the program is detached.
         unsafe { INTERFACES.get(index) }
+    }
+
+    #[inline(always)]
+    fn vlan(&self, key: &VlanKey) -> Option<&Interface> {
+        // SAFETY: as for `interface`.
+        unsafe { VLANS.get(key) }
     }
 
     #[inline(always)]
@@ -40,13 +55,52 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn open_flow(&self, key: &FlowKey, begin: impl FnOnce(&mut Flow)) -> bool {
-        let Some(scratch) = NEW_FLOW.get_ptr_mut(0) else { return false };
-        // SAFETY: this CPU's own element, used by the ingress program alone, which is not interrupted by another run
-        // of itself on its CPU.
+    fn open_flow(&self, key: &FlowKey, direction: Direction, begin: impl FnOnce(&mut Flow)) -> bool {
+        let Some(scratch) = NEW_FLOW.get_ptr_mut(direction as u32) else { return false };
+        // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself
+        // on its CPU.
         let flow = unsafe { &mut *scratch };
         begin(flow);
         FLOWS.insert(key, &*flow, 0).is_ok()
+    }
+
+    #[inline(always)]
+    fn fragments(&self, key: &FragmentKey) -> Option<&Fragments> {
+        // SAFETY: every field is a word. An element that changed hands describes another packet, whose ports may be
+        // granted while this one's are not: the same sender and destination cannot be meant then, so what it lets
+        // through is a fragment that no first one belongs to, which its receiver throws away.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(never)]
+    fn remember_fragments(&self, key: &FragmentKey, deadline: u64, first: u64) {
+        let memory = Fragments { deadline: deadline.into(), first: first.into(), ..Fragments::default() };
+        // Without memory the later fragments are dropped, which is what a full table means.
+        let _ = FRAGMENTS.insert(key, &memory, 0);
+    }
+
+    #[inline(never)]
+    fn source(&self, key: &SourceKey) -> Option<&Word> {
+        // SAFETY: one word. An element that changed hands charges another source for one packet.
+        if let Some(paid) = unsafe { SOURCES.get(key) } {
+            return Some(paid);
+        }
+        // Another CPU may have been faster: then its entry is found.
+        let _ = SOURCES.insert(key, Word::default(), BPF_NOEXIST.into());
+        // SAFETY: as above.
+        unsafe { SOURCES.get(key) }
+    }
+
+    #[inline(never)]
+    fn budget(&self, key: &BudgetKey) -> Option<&Budget> {
+        // SAFETY: words. An entry is removed only when its session has ended.
+        if let Some(budget) = unsafe { BUDGETS.get(key) } {
+            return Some(budget);
+        }
+        // Another CPU may have been faster: then its entry is found.
+        let _ = BUDGETS.insert(key, Budget::default(), BPF_NOEXIST.into());
+        // SAFETY: as above.
+        unsafe { BUDGETS.get(key) }
     }
 
     #[inline(always)]
@@ -56,7 +110,7 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn app(&self, key: &AppKey) -> Option<u32> {
+    fn app(&self, key: &AppKey) -> Option<AppEntry> {
         // SAFETY: a u32 read whole. Numbers of blocks and apps are not reused while a program could hold them.
         unsafe { APPS.get(key) }.copied()
     }

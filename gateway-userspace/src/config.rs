@@ -8,6 +8,8 @@ pub mod apps;
 
 mod endpoint;
 mod error;
+mod interface;
+mod limits;
 mod name;
 mod quantity;
 mod read;
@@ -15,7 +17,6 @@ mod section;
 mod suggest;
 mod value;
 
-use crate::dataplane::attach::XdpChoice;
 use crate::policy::Capacities;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Place};
+pub use interface::{InterfaceConfig, VlanConfig, vlan_id};
+pub use limits::LimitsConfig;
 pub use quantity::parse_duration;
 
 /// What the daemon is to do. Relative paths in the file are relative to the file, and absolute here if its own path is.
@@ -40,6 +43,8 @@ pub struct Config {
     pub login: LoginConfig,
     /// Other services of the gateway that can be reached through guarded interfaces.
     pub services: Vec<ServiceConfig>,
+    /// What one source, or one session, may use.
+    pub limits: LimitsConfig,
     /// How much the tables hold.
     pub capacity: Capacities,
     /// Flow records and denials.
@@ -48,17 +53,6 @@ pub struct Config {
     pub first_start: FirstStart,
     /// The daemon's log.
     pub log: LogConfig,
-}
-
-/// A guarded interface.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InterfaceConfig {
-    /// Its name in the system.
-    pub name: String,
-    /// Interfaces of one zone see the same sessions. By default the interface's name.
-    pub zone: String,
-    /// Which XDP mode to use.
-    pub xdp: XdpChoice,
 }
 
 /// The API.
@@ -143,9 +137,13 @@ impl RecordsConfig {
     /// The same limit for one [`gateway_common::abi::EVENT_WINDOW`]; never 0.
     #[must_use]
     pub fn events_per_window(&self) -> u32 {
-        let windows = 1_000_000_000 / gateway_common::abi::EVENT_WINDOW;
-        u32::try_from(u64::from(self.events_per_second) / windows).unwrap_or(u32::MAX).max(1)
+        per_window(self.events_per_second)
     }
+}
+
+fn per_window(per_second: u32) -> u32 {
+    let windows = 1_000_000_000 / gateway_common::abi::EVENT_WINDOW;
+    u32::try_from(u64::from(per_second) / windows).unwrap_or(u32::MAX).max(1)
 }
 
 /// What a gateway without state begins with. Afterwards the API is the source.

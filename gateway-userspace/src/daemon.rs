@@ -14,11 +14,13 @@ mod whereabouts;
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
-use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport};
+use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport, VlanConfig};
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
-use crate::dataplane::{DataPlaneError, Guarding, KernelDataPlane, Monitor, Programs, clock, interfaces, monitor};
+use crate::dataplane::{
+    DataPlaneError, Guarding, KernelDataPlane, Monitor, PlaneSettings, Programs, clock, interfaces, monitor,
+};
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
@@ -197,12 +199,11 @@ fn enforce(
     guarded: Vec<GuardedInterface>,
     log: &AccessLog,
 ) -> Result<Enforcing, DaemonError> {
-    let (mut plane, mut programs) =
-        KernelDataPlane::open(&config.bpffs, config.capacity, config.records.events_per_window())?;
+    let (mut plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, told(config))?;
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
     let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
-    let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id)?;
+    let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session)?;
     store.commit(&changes)?;
     metrics.drifted(restore::reconcile(&mut plane, &state)?);
     recorder.knows(&state.gateway);
@@ -315,10 +316,21 @@ async fn until_stopped(
 
 fn wanted(config: &Config) -> Vec<interfaces::Wanted> {
     let wanted = |interface: &InterfaceConfig| {
-        let InterfaceConfig { name, zone, xdp } = interface.clone();
-        interfaces::Wanted { name, zone, mode: xdp }
+        let InterfaceConfig { name, zone, xdp, settings, vlans } = interface.clone();
+        let vlans = vlans.into_iter().map(|VlanConfig { vlan, zone }| interfaces::WantedVlan { vlan, zone });
+        interfaces::Wanted { name, zone, mode: xdp, settings, vlans: vlans.collect() }
     };
     config.interfaces.iter().map(wanted).collect()
+}
+
+/// What the programs are told as a whole.
+fn told(config: &Config) -> PlaneSettings {
+    PlaneSettings {
+        events_per_window: config.records.events_per_window(),
+        answers_per_window: config.limits.answers_per_window(),
+        service_interval: config.limits.service_interval(),
+        quarantine: config.limits.quarantine_nanos(),
+    }
 }
 
 fn announce(guarding: &Guarding) {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod monitor;
 pub mod neighbours;
 pub mod programs;
+pub mod resets;
 pub mod services;
 pub mod slots;
 pub mod translate;
@@ -19,14 +20,15 @@ pub mod translate;
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
 use aya::maps::MapError;
 use gateway_common::KernelNanos;
-use gateway_common::abi::FlowKey;
+use gateway_common::abi::{FlowCopy, FlowKey};
 use std::path::PathBuf;
 
 pub use guarding::Guarding;
 pub use kernel::KernelDataPlane;
+pub use load::PlaneSettings;
 pub use memory::MemoryDataPlane;
 pub use monitor::Monitor;
-pub use programs::Programs;
+pub use programs::{Program, Programs};
 
 /// Where plans are applied and traffic is judged.
 pub trait DataPlane: Send {
@@ -51,8 +53,14 @@ pub trait DataPlane: Send {
     /// Removes flows that nobody may use any more. They hold no authority: this only makes room.
     fn forget_flows(&mut self, flows: &[FlowKey]);
 
-    /// Cleans slots of sessions that ended a while ago.
+    /// Tells both ends of these connections that they are over. Best effort.
+    fn reset_flows(&mut self, flows: &[(FlowKey, FlowCopy)]);
+
+    /// Cleans slots of sessions that ended a while ago, and what was counted for sessions that are no more.
     fn sweep(&mut self);
+
+    /// Sessions that should be live and that a program has revoked by itself: they touched a trip-wire.
+    fn revoked_in_kernel(&self) -> Vec<SessionToken>;
 }
 
 /// Brings the tables from whatever is in them to what should be, by difference.

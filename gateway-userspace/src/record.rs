@@ -18,9 +18,9 @@ pub use log::{AccessLog, Sink};
 pub use metrics::Metrics;
 
 use crate::core::{Actor, Done};
-use crate::dataplane::Monitor;
+use crate::dataplane::{Monitor, resets};
 use crate::policy::{AppName, Gateway, Input, SessionToken};
-use gateway_common::abi::{Flow, FlowKey};
+use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use line::Record;
 use names::Names;
 use std::net::IpAddr;
@@ -39,6 +39,19 @@ pub struct Cut {
     pub keys: Vec<FlowKey>,
     /// How many of them were open: neither reset nor closed from both ends.
     pub open: usize,
+    /// Those of them that are TCP connections, as they were.
+    pub connections: Vec<(FlowKey, FlowCopy)>,
+}
+
+impl Cut {
+    fn of(taken: &[(FlowKey, TrackedFlow)]) -> Self {
+        let connections = taken.iter().filter(|(key, flow)| resets::is_due(key, &flow.copy));
+        Self {
+            keys: taken.iter().map(|(key, _)| *key).collect(),
+            open: taken.iter().filter(|(_, flow)| !Flow::is_over(flow.copy.ends)).count(),
+            connections: connections.map(|(key, flow)| (*key, flow.copy)).collect(),
+        }
+    }
 }
 
 struct Shared {
@@ -116,25 +129,22 @@ impl Recorder {
     #[must_use]
     pub fn cut(&self, token: SessionToken) -> Cut {
         let taken = self.flows_mut(|flows| flows.take(token, self.monitor()));
-        let mut cut = Cut { keys: Vec::with_capacity(taken.len()), open: 0 };
-        for (key, flow) in taken {
-            let is_over = Flow::is_over(flow.copy.ends);
-            cut.open += usize::from(!is_over);
-            cut.keys.push(key);
-            self.flow_ended(&key, &flow, if is_over { "closed" } else { "revoked" });
-        }
-        cut
+        self.cut_by(&taken, "revoked")
     }
 
     /// The flows of a session to apps that it may no longer reach: they are recorded, and returned to be forgotten.
     #[must_use]
-    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName]) -> Vec<FlowKey> {
-        let is_lost = |app: u64| self.names(|names| names.app(app).is_some_and(|app| lost.contains(app)));
+    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName]) -> Cut {
+        let is_lost = |app: u32| self.names(|names| names.app(app).is_some_and(|app| lost.contains(app)));
         let taken = self.flows_mut(|flows| flows.take_apps(token, is_lost, self.monitor()));
-        for (key, flow) in &taken {
-            self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { "policy" });
+        self.cut_by(&taken, "policy")
+    }
+
+    fn cut_by(&self, taken: &[(FlowKey, TrackedFlow)], outcome: &'static str) -> Cut {
+        for (key, flow) in taken {
+            self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { outcome });
         }
-        taken.into_iter().map(|(key, _)| key).collect()
+        Cut::of(taken)
     }
 
     /// Copies of the flows that are open, with the names that go with them.
@@ -145,7 +155,7 @@ impl Recorder {
 
     /// The user of a session and the name of an app, while they are known.
     #[must_use]
-    pub fn names_of(&self, token: u64, app: u64) -> (Option<String>, Option<String>) {
+    pub fn names_of(&self, token: u64, app: u32) -> (Option<String>, Option<String>) {
         self.names(|names| {
             let user = names.session(token).map(|named| named.user.to_string());
             (user, names.app(app).map(ToString::to_string))

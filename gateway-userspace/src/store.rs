@@ -3,8 +3,9 @@
 //! A commit is all or nothing, and on the disk when it returns. Stored shapes live in `shape`, apart from the model,
 //! and are converted with total destructuring. No decision is made here.
 
+pub mod record;
+
 mod file;
-mod record;
 mod shape;
 
 use crate::identity::{ApiToken, PasswordHash, SecretHash, TokenId};
@@ -15,8 +16,11 @@ use time::OffsetDateTime;
 
 pub use file::FileStore;
 
-/// The version of the stored shapes that this program writes.
-pub const SCHEMA: u32 = 1;
+/// The version of the stored shapes that this program writes. Those of 1 know no `opens`, `trip_wire` and `budget` of
+/// apps, and no protocols but TCP, UDP and ICMP: a program that knows only them would take a trip-wire for an app.
+pub const SCHEMA: u32 = 2;
+/// The first version, and the oldest that is read.
+const FIRST_SCHEMA: u32 = 1;
 
 /// Where the state is kept.
 pub trait Store: Send {

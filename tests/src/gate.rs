@@ -76,7 +76,12 @@ impl Gate {
 
     /// With another configuration, made from that of the demonstration.
     pub fn with(tweak: impl FnOnce(String) -> String) -> Result<Self> {
-        let gate = Self::launch(Launch::new(binary("portcullisd")?, READY), tweak)?;
+        Self::inside(World::new()?, tweak)
+    }
+
+    /// The same in a world that is there already.
+    pub fn inside(world: World, tweak: impl FnOnce(String) -> String) -> Result<Self> {
+        let gate = Self::start(world, Launch::new(binary("portcullisd")?, READY), tweak)?;
         gate.introduce("alice", "finance")?;
         gate.introduce("bob", "ops")?;
         Ok(gate)
@@ -84,7 +89,10 @@ impl Gate {
 
     /// Without users, and by other means than usual.
     pub fn launch(launch: Launch, tweak: impl FnOnce(String) -> String) -> Result<Self> {
-        let world = World::new()?;
+        Self::start(World::new()?, launch, tweak)
+    }
+
+    fn start(world: World, launch: Launch, tweak: impl FnOnce(String) -> String) -> Result<Self> {
         prepare(&world)?;
         let daemon = Daemon::start(&world, launch, &tweak(config()))?;
         let state = world.scratch().join("state");

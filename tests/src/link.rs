@@ -85,11 +85,17 @@ pub fn forward(host: &Namespace) -> Result<()> {
     host.sysctl("ipv6/conf/all/forwarding", "1")
 }
 
-/// For links made afterwards: no router solicitation or advertisement, no duplicate detection, and
-/// no link-local address but the one given (mode 1).
+/// For links made afterwards: no router solicitation or advertisement, no duplicate detection, no link-local address but
+/// the one given (mode 1), and what is to be said about groups is said at once, not within the next seconds.
 fn quiet_ipv6(host: &Namespace) -> Result<()> {
-    for (key, value) in [("accept_ra", "0"), ("accept_dad", "0"), ("router_solicitations", "0"), ("addr_gen_mode", "1")]
-    {
+    for (key, value) in [
+        ("accept_ra", "0"),
+        ("accept_dad", "0"),
+        ("router_solicitations", "0"),
+        ("addr_gen_mode", "1"),
+        ("mldv1_unsolicited_report_interval", "1"),
+        ("mldv2_unsolicited_report_interval", "1"),
+    ] {
         host.sysctl(&format!("ipv6/conf/default/{key}"), value)?;
     }
     Ok(())

@@ -6,8 +6,12 @@
 mod access;
 #[path = "gate/cli.rs"]
 mod cli;
+#[path = "gate/limits.rs"]
+mod limits;
 #[path = "gate/login.rs"]
 mod login;
+#[path = "gate/modes.rs"]
+mod modes;
 #[path = "gate/passage.rs"]
 mod passage;
 #[path = "gate/policy.rs"]

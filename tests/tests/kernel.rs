@@ -2,23 +2,27 @@
 //!
 //! After every frame the whole counter vector of the interface is compared, so a verdict that nobody predicted shows.
 
+#[path = "kernel/answers.rs"]
+mod answers;
+#[path = "kernel/events.rs"]
+mod events;
+#[path = "kernel/fate.rs"]
+mod fate;
 #[path = "kernel/frames.rs"]
 mod frames;
-#[path = "kernel/oracle.rs"]
-mod oracle;
-#[path = "kernel/oracle_agrees.rs"]
-mod oracle_agrees;
-#[path = "kernel/oracle_frames.rs"]
-mod oracle_frames;
-#[path = "kernel/oracle_reader.rs"]
-mod oracle_reader;
-#[path = "kernel/oracle_tables.rs"]
-mod oracle_tables;
-#[path = "kernel/oracle_world.rs"]
-mod oracle_world;
+#[path = "kernel/ground.rs"]
+mod ground;
+#[path = "kernel/observe.rs"]
+mod observe;
 #[path = "kernel/parity.rs"]
 mod parity;
+#[path = "kernel/pieces.rs"]
+mod pieces;
 #[path = "kernel/reasons.rs"]
 mod reasons;
 #[path = "kernel/scene.rs"]
 mod scene;
+#[path = "kernel/usual.rs"]
+mod usual;
+#[path = "kernel/verifier.rs"]
+mod verifier;

@@ -159,7 +159,10 @@ const fn field_of(problem: &AppProblem) -> &'static str {
         | AppProblem::Ambiguous { .. }
         | AppProblem::HostBits { .. }
         | AppProblem::NotRoutable(_) => "prefixes",
-        AppProblem::NoService | AppProblem::InvalidService(_) | AppProblem::RangeTooLong { .. } => "services",
+        AppProblem::NoService
+        | AppProblem::InvalidService(_)
+        | AppProblem::NotGrantable(_)
+        | AppProblem::RangeTooLong { .. } => "services",
     }
 }
 

@@ -63,16 +63,28 @@ fn shape<'r, 't>(
     let services = section.required("services", "services = [\"443/tcp\"]");
     let description = section.value("description").and_then(|value| value.text("customers and orders"));
     let labels = section.value("labels");
+    let opens = section.value("opens");
+    let trip_wire = section.value("trip_wire").and_then(|value| value.boolean());
+    let budget = section.value("budget");
     let enabled = section.value("enabled").and_then(|value| value.boolean());
     let prefixes = prefixes.map(|value| texts(&value, "prefixes", "192.0.2.0/24", places));
     let services = services.map(|value| texts(&value, "services", "443/tcp", places));
     let labels = labels.map(|value| texts(&value, "labels", "pci", places)).unwrap_or_default();
+    let opens = opens.map(|value| texts(&value, "opens", "514/udp", places)).unwrap_or_default();
+    let budget = budget.and_then(|value| {
+        let bytes = value.bytes();
+        places.insert("budget".to_owned(), value);
+        bytes
+    });
     let name = name?;
     let shape = wire::App {
         name: name.text("crm")?.to_owned(),
         description: description.unwrap_or_default().to_owned(),
         prefixes: prefixes?,
         services: services?,
+        opens,
+        trip_wire: trip_wire.unwrap_or_default(),
+        budget,
         labels: labels.into_iter().collect(),
         enabled,
     };
@@ -88,7 +100,8 @@ fn texts<'r, 't>(
 ) -> Vec<String> {
     let mut texts = Vec::new();
     let values = list.list(&format!("write a list, like `[\"{example}\"]`"));
-    if values.is_empty() && field != "labels" && list.is_empty_list() {
+    let may_be_empty = matches!(field, "labels" | "opens");
+    if values.is_empty() && !may_be_empty && list.is_empty_list() {
         list.refuse("is empty", format!("name at least one, like `{example}`"));
     }
     for value in values {
@@ -120,9 +133,34 @@ mod tests {
                  and `@`, beginning with a letter or digit",
                 "4:2: app[0].prefixes[1]: `192.0.2.1/24` has host bits; write `192.0.2.0/24`, or `192.0.2.1` for the \
                  one host",
-                "5:13: app[0].services[0]: `443` is not a service; write `443/tcp`, `8000-8010/tcp`, `*/udp` or `icmp`",
+                "5:13: app[0].services[0]: `443` is not a service; write `443/tcp`, `8000-8010/tcp`, `*/udp`, `icmp` or \
+                 `47/ip`",
                 "6:1: app[0].lables: is not a known key; did you mean `labels`?",
             ],
+        );
+    }
+
+    #[test]
+    fn what_an_app_opens_and_its_budget_have_their_places_too() {
+        let crm = "[[app]]\nname = 'crm'\nprefixes = ['192.0.2.1']\nservices = ['icmp', '2905/sctp', '47/ip']\n";
+        let app = |text: &str| parse_apps(&format!("{crm}{text}"), Path::new("apps.toml")).unwrap().remove(0);
+        assert_eq!((app("opens = []").opens.len(), app("opens = ['*/udp', 'icmp']").opens.len()), (0, 2));
+        assert_eq!((app("budget = '500 MB'").budget, app("budget = 7").budget), (Some(500_000_000), Some(7)));
+        assert!(app("trip_wire = true").trip_wire && !app("").trip_wire);
+        let bytes = "is not an amount of bytes above 0; write a whole number and a unit, like `500 MB` or `2 GiB`";
+        check(
+            &format!("{crm}opens = ['514']\ntrip_wire = 1\nbudget = '500 mb'"),
+            &[
+                "5:10: app[0].opens[0]: `514` is not a service; write `443/tcp`, `8000-8010/tcp`, `*/udp`, `icmp` or \
+                 `47/ip`",
+                "6:13: app[0].trip_wire: is an integer and should be a boolean; write `true` or `false`",
+                &format!("7:10: app[0].budget: `500 mb` {bytes}"),
+            ],
+        );
+        check(&format!("{crm}budget = 0"), &[&format!("5:10: app[0].budget: `0` {bytes}")]);
+        check(
+            &format!("{crm}budget = -1.5"),
+            &["5:10: app[0].budget: is a float and should be a string; write it like `\"500 MB\"`"],
         );
     }
 

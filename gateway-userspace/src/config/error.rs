@@ -72,10 +72,23 @@ impl fmt::Display for ConfigError {
             write!(f, "{line}:{column}: ")?;
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", OneLine(&self.key))?;
         }
-        f.write_str(&self.problem)?;
-        if self.fix.is_empty() { Ok(()) } else { write!(f, "; {}", self.fix) }
+        write!(f, "{}", OneLine(&self.problem))?;
+        if self.fix.is_empty() { Ok(()) } else { write!(f, "; {}", OneLine(&self.fix)) }
+    }
+}
+
+/// What stands in a file may have line breaks, or what a terminal takes for a command: they are written as escapes.
+struct OneLine<'t>(&'t str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            let plain = part.trim_end_matches(char::is_control);
+            write!(f, "{plain}{}", part[plain.len()..].escape_default())?;
+        }
+        Ok(())
     }
 }
 

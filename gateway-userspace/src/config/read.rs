@@ -1,15 +1,16 @@
-//! From sections and values to the meaning. Defaults and bounds are here, and nowhere else.
+//! From sections and values to the meaning. Defaults and bounds are here and, for interfaces and limits, beside their
+//! types; nowhere else.
 
 use super::endpoint::Endpoints;
+use super::interface::interfaces;
+use super::limits::limits;
 use super::section::Section;
 use super::value::Value;
 use super::{
-    Access, ApiConfig, Config, FirstStart, InterfaceConfig, LogConfig, LogFormat, LoginConfig, MetricsAccess,
-    RecordsConfig, ServiceConfig, Transport,
+    Access, ApiConfig, Config, FirstStart, LogConfig, LogFormat, LoginConfig, MetricsAccess, RecordsConfig,
+    ServiceConfig, Transport,
 };
-use crate::dataplane::attach::XdpChoice;
 use crate::policy::Capacities;
-use gateway_common::abi::Interface;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +19,6 @@ use tracing_subscriber::EnvFilter;
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-/// One row of the counters is that of packets on no known interface.
-const MOST_INTERFACES: usize = Interface::LIMIT as usize - 1;
 
 /// The whole file. Every section is read before anything is given up.
 pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
@@ -30,6 +29,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let api = api(&mut root.section("api"), folder, &mut endpoints);
     let login = login(&mut root.section("login"), &mut endpoints);
     let services = root.sections("service").iter_mut().filter_map(|section| service(section, &mut endpoints)).collect();
+    let limits = limits(&mut root.section("limits"));
     let capacity = capacity(&mut root.section("capacity"));
     let records = records(&mut root.section("records"), folder);
     let first_start = first_start(&mut root.section("first_start"), folder);
@@ -41,6 +41,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         api,
         login,
         services,
+        limits,
         capacity,
         records,
         first_start,
@@ -59,38 +60,6 @@ fn absolute(value: &Value<'_, '_>) -> Option<PathBuf> {
         "write a path on a BPF file system, like `/sys/fs/bpf/portcullis`",
     );
     None
-}
-
-fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
-    let mut found: Vec<InterfaceConfig> = Vec::new();
-    let mut sections = root.sections("interface");
-    if sections.is_empty() {
-        root.refuse(
-            "interface",
-            "is missing",
-            "add `[[interface]]` with `name = \"eth1\"` for each interface that faces clients",
-        );
-    }
-    if sections.len() > MOST_INTERFACES {
-        let fix = format!("guard at most {MOST_INTERFACES}");
-        root.refuse("interface", format!("there are {} interfaces", sections.len()), fix);
-    }
-    for section in &mut sections {
-        let name = section.required("name", "name = \"eth1\"");
-        let zone = section.value("zone").and_then(|value| value.interface_name());
-        let xdp = section.value("xdp").and_then(|value| {
-            value.choice(&[("auto", XdpChoice::Auto), ("native", XdpChoice::Native), ("generic", XdpChoice::Generic)])
-        });
-        let Some((value, name)) = name.and_then(|value| value.interface_name().map(|name| (value, name))) else {
-            continue;
-        };
-        if found.iter().any(|other| other.name == name) {
-            value.refuse(format!("interface `{name}` is there twice"), "remove one of them");
-        }
-        let zone = zone.unwrap_or(name).to_owned();
-        found.push(InterfaceConfig { name: name.to_owned(), zone, xdp: xdp.unwrap_or_default() });
-    }
-    found
 }
 
 fn api(section: &mut Section<'_, '_>, folder: &Path, endpoints: &mut Endpoints) -> ApiConfig {
@@ -177,6 +146,9 @@ fn capacity(section: &mut Section<'_, '_>) -> Capacities {
         app_ports: entries("app_ports", 16_777_216, default.app_ports),
         grants: entries("grants", 16_777_216, default.grants),
         apps: entries("apps", 65_536, default.apps),
+        budgets: entries("budgets", 16_777_216, default.budgets),
+        fragments: entries("fragments", 1_048_576, default.fragments),
+        sources: entries("sources", 4_194_304, default.sources),
     }
 }
 

@@ -89,10 +89,11 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The tables of a key, in the order of the file; none if it is missing.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'r, 't>> {
-        let fix = format!("begin each with `[[{key}]]`");
+        let header = self.header(key);
+        let fix = format!("begin each with `[[{header}]]`");
         let Some(value) = self.value(key) else { return Vec::new() };
         if matches!(value.raw, DeValue::Table(_)) {
-            value.refuse("is one table and there may be several", format!("write `[[{key}]]` with two brackets"));
+            value.refuse("is one table and there may be several", format!("write `[[{header}]]` with two brackets"));
             return Vec::new();
         }
         value.list(&fix).into_iter().map(|value| value.into_section(&fix)).collect()
@@ -101,6 +102,13 @@ impl<'r, 't> Section<'r, 't> {
     /// Reports that something is wrong with the section as a whole, under the name of `key`.
     pub(super) fn refuse(&self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
         self.faults.report(&self.span, &self.key(key), problem, fix);
+    }
+
+    /// The name of a table of this one, as the file writes it: without the places in lists.
+    fn header(&self, key: &str) -> String {
+        let parts = self.path.split('.').filter(|part| !part.is_empty());
+        let names = parts.map(|part| part.split_once('[').map_or(part, |(name, _)| name));
+        names.chain([key]).collect::<Vec<_>>().join(".")
     }
 
     fn key(&self, key: &str) -> String {

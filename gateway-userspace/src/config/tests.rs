@@ -1,4 +1,7 @@
 use super::*;
+use crate::dataplane::attach::{InterfaceSettings, XdpChoice};
+use crate::policy::SessionLimits;
+use gateway_common::abi::Vlan;
 use std::fmt::Write as _;
 
 const LEAST: &str = "[[interface]]\nname = \"eth1\"\n[api]\nlisten = [\"127.0.0.1:8443\"]\n";
@@ -32,8 +35,22 @@ fn what_is_left_out_has_its_default() {
     let config = least();
     assert_eq!(config.state, Path::new("/var/lib/portcullis"));
     assert_eq!(config.bpffs, Path::new("/sys/fs/bpf/portcullis"));
-    let interface = InterfaceConfig { name: "eth1".into(), zone: "eth1".into(), xdp: XdpChoice::Auto };
+    let interface = InterfaceConfig {
+        name: "eth1".into(),
+        zone: "eth1".into(),
+        xdp: XdpChoice::Auto,
+        settings: InterfaceSettings::default(),
+        vlans: Vec::new(),
+    };
     assert_eq!(config.interfaces, [interface]);
+    let limits = LimitsConfig {
+        service_packets_per_second: 2_000,
+        session: SessionLimits::default(),
+        quarantine: Duration::from_secs(300),
+        answers_per_second: 1_000,
+    };
+    assert_eq!(config.limits, limits);
+    assert_eq!((limits.service_interval(), limits.answers_per_window()), (500_000, 100));
     assert_eq!(config.api.management, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(config.api.metrics, MetricsAccess::Token);
     assert_eq!(config.login, LoginConfig { listen: Vec::new(), session: Duration::from_secs(8 * 3_600) });
@@ -121,6 +138,78 @@ fn an_interface_is_there_once() {
 }
 
 #[test]
+fn an_interface_says_what_becomes_of_odd_packets_and_which_vlans_it_carries() {
+    let text = "[[interface]]\nname = 'eth2'\nzone = 'branch'\nmode = 'observe'\non_denial = 'reject'\n\
+                fragments = 'track'\nip_options = 'admit'\nip_extensions = 'admit'\n\
+                [[interface.vlan]]\nid = '10'\nzone = 'voice'\n[[interface.vlan]]\nid = 11\n\
+                [[interface.vlan]]\nid = '100.20'\n[api]\nlisten = ['127.0.0.1:8443']";
+    let interface = parse(text).unwrap().interfaces.remove(0);
+    let all = InterfaceSettings {
+        observe: true,
+        reject: true,
+        track_fragments: true,
+        admit_options: true,
+        admit_extensions: true,
+    };
+    assert_eq!((interface.zone.as_str(), interface.settings), ("branch", all));
+    let vlan = |outer, inner, zone: &str| VlanConfig { vlan: Vlan { outer, inner }, zone: zone.into() };
+    assert_eq!(interface.vlans, [vlan(0, 10, "voice"), vlan(0, 11, "branch.11"), vlan(100, 20, "branch.100.20")]);
+}
+
+#[test]
+fn vlans_are_numbers_and_each_is_there_once() {
+    let remedy = "write a number from 1 to 4094, like `10`, or two, like `100.20`, for an 802.1ad tag and an 802.1Q tag \
+                  inside it";
+    let text = "[[interface]]\nname = 'eth2'\nfragments = 'admit'\n[[interface.vlan]]\nid = '10'\n\
+                [[interface.vlan]]\nid = 10\n[[interface.vlan]]\nid = 4095\n[[interface.vlan]]\nid = '10.0'\n\
+                [[interface.vlan]]\nid = 100.20\n[[interface.vlan]]\nzone = 'voice'";
+    check(
+        text,
+        &[
+            "7:13: interface[1].fragments: `admit` is not one of the choices; write `drop` or `track`",
+            "11:6: interface[1].vlan[1].id: VLAN `10` is there twice; remove one of them",
+            "13:6: interface[1].vlan[2].id: `4095` is out of bounds; choose one from 1 to 4094",
+            &format!("15:6: interface[1].vlan[3].id: `10.0` is not a VLAN; {remedy}"),
+            "17:6: interface[1].vlan[4].id: is a float and should be a string; write it like `\"100.20\"`",
+            "18:1: interface[1].vlan[5].id: is missing; add `id = \"10\"`",
+        ],
+    );
+    check(
+        "[[interface]]\nname = 'eth2'\n[interface.vlan]\nid = 10",
+        &[
+            "7:1: interface[1].vlan: is one table and there may be several; write `[[interface.vlan]]` with two brackets",
+        ],
+    );
+}
+
+#[test]
+fn limits_are_numbers_and_the_bandwidth_has_a_unit() {
+    let limits = |text: &str| parse(&format!("{LEAST}[limits]\n{text}")).unwrap().limits;
+    let all = limits("new_flows_per_second = 50\ndestinations_per_second = 48\nbandwidth = '100 Mbit/s'");
+    let session = SessionLimits { new_flows_per_second: 50, destinations_per_second: 48, bytes_per_second: 12_500_000 };
+    assert_eq!(all.session, session);
+    assert_eq!(limits("service_packets_per_second = 0").service_interval(), 0);
+    assert_eq!(limits("quarantine = '1s'").quarantine_nanos(), 1_000_000_000);
+    check(
+        "[limits]\ndestinations_per_second = 49\nbandwidth = '100 Mbps'\nquarantine = '2d'\nanswers_per_second = 0",
+        &[
+            "6:27: limits.destinations_per_second: `49` is out of bounds; choose one from 0 to 48",
+            "7:13: limits.bandwidth: `100 Mbps` is not a bandwidth; write a whole number and `kbit/s`, `Mbit/s` or \
+             `Gbit/s`, like `100 Mbit/s`",
+            "8:14: limits.quarantine: `2d` is out of bounds; choose one from 1s to 1d",
+            "9:22: limits.answers_per_second: `0` is out of bounds; choose one from 10 to 10000000",
+        ],
+    );
+    check(
+        "[limits]\nbandwidth = '1 bit/s'",
+        &[
+            "6:13: limits.bandwidth: `1 bit/s` is out of bounds; choose one from 64 kbit/s to 100 Gbit/s, or remove the \
+           key for no limit",
+        ],
+    );
+}
+
+#[test]
 fn a_certificate_and_its_key_come_together() {
     check("key = 'a.pem'", &["5:7: api.key: has no certificate; add `certificate = \"chain.pem\"`, or remove both"]);
     check("certificate = 'a.pem'", &["5:15: api.certificate: has no key; add `key = \"key.pem\"`, or remove both"]);
@@ -191,6 +280,13 @@ fn the_example_shows_every_key() {
         "name",
         "zone",
         "xdp",
+        "mode",
+        "on_denial",
+        "fragments",
+        "ip_options",
+        "ip_extensions",
+        "[[interface.vlan]]",
+        "id",
         "[api]",
         "listen",
         "management",
@@ -204,6 +300,13 @@ fn the_example_shows_every_key() {
         "port",
         "access",
         "addresses",
+        "[limits]",
+        "service_packets_per_second",
+        "new_flows_per_second",
+        "destinations_per_second",
+        "bandwidth",
+        "quarantine",
+        "answers_per_second",
         "[capacity]",
         "sessions",
         "flows",
@@ -211,6 +314,9 @@ fn the_example_shows_every_key() {
         "app_ports",
         "grants",
         "apps",
+        "budgets",
+        "fragments",
+        "sources",
         "[records]",
         "access_log",
         "denial_window",
@@ -245,4 +351,12 @@ fn the_example_apps_and_policies_load() {
         let policies = example(&format!("{folder}policies.cedar"));
         crate::policy::PolicySet::parse(&policies).unwrap();
     }
+}
+
+#[test]
+fn what_a_file_says_is_repeated_without_line_breaks_and_commands_to_the_terminal() {
+    let errors =
+        parse(&format!("{LEAST}[log]\nformat = \"x\\ny\\u001b[2J\"\n\"a\\nb\" = 1\n")).unwrap_err().to_string();
+    assert!(errors.contains(r"`x\ny\u{1b}[2J`") && errors.contains(r"log.a\nb: is not a known key"), "{errors}");
+    assert_eq!(errors.lines().count(), 2, "{errors}");
 }

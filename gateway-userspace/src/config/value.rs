@@ -2,6 +2,7 @@
 
 use super::section::Faults;
 use super::suggest::{listed, nearest};
+use crate::wire::Bytes;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
@@ -86,6 +87,14 @@ impl<'r, 't> Value<'r, 't> {
             self.refuse(format!("`{integer}` is out of bounds"), fix);
         }
         number
+    }
+
+    /// An amount of bytes: text, or a number of them. Whether it makes sense is for its shape to say.
+    pub(super) fn bytes(&self) -> Option<Bytes> {
+        match self.raw {
+            DeValue::Integer(_) => self.integer(0..=i64::MAX.unsigned_abs()).map(Bytes::Number),
+            _ => self.text("500 MB").map(|text| Bytes::Text(text.to_owned())),
+        }
     }
 
     /// One of several words.

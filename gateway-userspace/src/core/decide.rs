@@ -7,7 +7,7 @@ use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Selector, Sessio
 use crate::record::Recorder;
 use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
 use gateway_common::KernelNanos;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Everything that the core's thread works with.
 pub(super) struct Keeper {
@@ -18,6 +18,8 @@ pub(super) struct Keeper {
     pub(super) boot_id: String,
     /// What is in force but could not be stored yet.
     pub(super) unsaved: Vec<Write>,
+    /// When that was last tried again.
+    pub(super) tried: Instant,
 }
 
 impl Keeper {
@@ -155,6 +157,7 @@ impl Keeper {
             let found = ended.iter().find(|found| found.token == end.session.token).copied();
             let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
             let cut = self.recorder.cut(end.session.token);
+            self.plane.reset_flows(&cut.connections);
             self.plane.forget_flows(&cut.keys);
             let receipt = Receipt {
                 session: end.session.clone(),
@@ -171,7 +174,8 @@ impl Keeper {
         }
         for regranted in changed.regranted.iter().filter(|regranted| !regranted.lost.is_empty()) {
             let cut = self.recorder.cut_apps(regranted.token, &regranted.lost);
-            self.plane.forget_flows(&cut);
+            self.plane.reset_flows(&cut.connections);
+            self.plane.forget_flows(&cut.keys);
         }
         for (policy, fault) in &changed.faults {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");

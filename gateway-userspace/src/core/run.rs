@@ -3,16 +3,20 @@
 use super::decide::{Keeper, takes_access_away};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
-use crate::policy::Input;
+use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait. One more is refused as busy.
 const QUEUE: usize = 1024;
-/// The longest time without looking at the clock.
-const TICK: Duration = Duration::from_millis(500);
+/// The longest time without looking at the clock and at the slots: until then a session that touched a trip-wire has no
+/// receipt. Looking at 65,536 of them takes well below a millisecond.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often what could not be stored is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 
 type Question = Box<dyn FnOnce(&State) + Send>;
 
@@ -107,18 +111,25 @@ pub fn start(
 ) -> std::io::Result<(Core, std::thread::JoinHandle<()>)> {
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);
-    let mut keeper = Keeper { state, store, plane, recorder, boot_id, unsaved: Vec::new() };
+    let mut keeper = Keeper { state, store, plane, recorder, boot_id, unsaved: Vec::new(), tried: Instant::now() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
         runtime.block_on(async {
+            let mut ticked = Instant::now();
             loop {
-                let wait = keeper.until_next_deadline().min(TICK);
+                // However many messages wait.
+                if ticked.elapsed() >= TICK {
+                    keeper.tick();
+                    ticked = Instant::now();
+                }
+                let wait = keeper.until_next_deadline().min(TICK.saturating_sub(ticked.elapsed()));
                 let message = tokio::select! {
                     biased;
                     message = urgent_messages.recv() => message,
                     message = messages.recv() => message,
                     () = tokio::time::sleep(wait) => {
                         keeper.tick();
+                        ticked = Instant::now();
                         continue;
                     }
                 };
@@ -153,19 +164,37 @@ impl Keeper {
         next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())))
     }
 
-    /// Ends what is past its deadline, cleans up, and tries again what could not be stored.
+    /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
     fn tick(&mut self) {
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
+        self.end_those_who_touched_a_trip_wire();
         if self.unsaved.is_empty() {
             // Until then the slots of ended sessions are what tells a restarted daemon that they have ended.
             self.plane.sweep();
-        } else if self.save(Vec::new()).is_ok() {
-            tracing::info!("the store works again; everything is saved");
+        } else if self.tried.elapsed() >= RETRY {
+            self.tried = Instant::now();
+            if self.save(Vec::new()).is_ok() {
+                tracing::info!("the store works again; everything is saved");
+            }
         }
         self.recorder.metrics().state(&self.state.gateway);
+    }
+}
+
+impl Keeper {
+    /// The kernel has ended them already; what is left is the receipt, the record, and to store it.
+    fn end_those_who_touched_a_trip_wire(&mut self) {
+        for token in self.plane.revoked_in_kernel() {
+            let Some(user) = self.state.gateway.session(token).map(|session| session.user.clone()) else { continue };
+            tracing::warn!(session = %token, %user, "a session has touched a trip-wire and is over");
+            let input = Input::End { which: Selector::Session(token), cause: EndCause::TripWire };
+            if let Err(error) = self.handle(&Actor::local(), Request::Policy(input)) {
+                tracing::error!(%error, session = %token, "its end could not be stored; the kernel forwards nothing for it");
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::{
 use crate::record::{AccessLog, Metrics, Recorder, Sink};
 use crate::store::{Store, StoreError, Stored, Write};
 use gateway_common::KernelNanos;
-use gateway_common::abi::FlowKey;
+use gateway_common::abi::{FlowCopy, FlowKey};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,10 +46,18 @@ impl Store for Disk {
     }
 }
 
-/// A data plane that has room for no session while it is told so.
+/// A data plane that has room for no session while it is told so, and whose sessions touch trip-wires when told to.
 struct Narrow {
     plane: MemoryDataPlane,
     is_full: Arc<AtomicBool>,
+    tripped: Arc<Mutex<Vec<SessionToken>>>,
+}
+
+impl Narrow {
+    fn new() -> Self {
+        let plane = MemoryDataPlane::new(Capacities::default());
+        Self { plane, is_full: Arc::default(), tripped: Arc::default() }
+    }
 }
 
 impl DataPlane for Narrow {
@@ -75,6 +83,14 @@ impl DataPlane for Narrow {
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
         self.plane.forget_flows(flows);
+    }
+
+    fn reset_flows(&mut self, flows: &[(FlowKey, FlowCopy)]) {
+        self.plane.reset_flows(flows);
+    }
+
+    fn revoked_in_kernel(&self) -> Vec<SessionToken> {
+        std::mem::take(&mut self.tripped.lock().unwrap())
     }
 
     fn sweep(&mut self) {
@@ -154,8 +170,8 @@ async fn login_is_refused_and_leaves_nothing_while_the_disk_is_full() {
 
 #[tokio::test]
 async fn login_that_the_kernel_has_no_room_for_is_refused_and_leaves_nothing() {
-    let (disk, is_full) = (Disk::default(), Arc::new(AtomicBool::new(false)));
-    let plane = Narrow { plane: MemoryDataPlane::new(Capacities::default()), is_full: Arc::clone(&is_full) };
+    let (disk, plane) = (Disk::default(), Narrow::new());
+    let is_full = Arc::clone(&plane.is_full);
     let core = introduce(core_on(&disk, plane)).await;
     is_full.store(true, Ordering::Relaxed);
     assert!(matches!(ask(&core, login(1)).await.unwrap_err(), CoreError::DataPlane(DataPlaneError::Full { .. })));
@@ -164,6 +180,18 @@ async fn login_that_the_kernel_has_no_room_for_is_refused_and_leaves_nothing() {
     is_full.store(false, Ordering::Relaxed);
     ask(&core, login(2)).await.unwrap();
     assert_eq!(sessions(&core).await, 1);
+}
+
+#[tokio::test]
+async fn session_that_touched_a_trip_wire_ends_although_requests_never_cease() {
+    let (disk, plane) = (Disk::default(), Narrow::new());
+    let tripped = Arc::clone(&plane.tripped);
+    let core = introduce(core_on(&disk, plane)).await;
+    ask(&core, login(1)).await.unwrap();
+    tripped.lock().unwrap().extend([SessionToken(1), SessionToken(9)]);
+    let gone = async { while sessions(&core).await != 0 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+    assert!(disk.holds(|write| matches!(write, Write::RemoveSession(SessionToken(1)))));
 }
 
 #[tokio::test]

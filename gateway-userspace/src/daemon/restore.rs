@@ -5,7 +5,7 @@ use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, TokenId};
-use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session};
+use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session, SessionLimits, Source};
 use crate::store::{Counters, Stored, Write};
 
 /// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
@@ -15,6 +15,7 @@ pub(super) fn restore(
     plane: &KernelDataPlane,
     guarded: &[GuardedInterface],
     boot_id: &str,
+    limits: SessionLimits,
 ) -> Result<(State, Vec<Write>), DaemonError> {
     let mut changes = Vec::new();
     let mut sessions = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn restore(
         next_ids,
     };
     let (gateway, problems) =
-        Gateway::restore(restored, plane.capacities(), clock::boot()).map_err(DaemonError::Capacity)?;
+        Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
     for problem in problems {
         tracing::warn!(%problem, "not everything that was stored is in force");
         match problem {
@@ -70,11 +71,12 @@ where
 }
 
 fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
-    guarded.iter().any(|interface| {
-        interface.index == session.source.interface
-            && interface.zone == session.source.zone
-            && interface.name == session.source.interface_name
-    })
+    let Source { zone, interface, interface_name, .. } = &session.source;
+    let has_zone = |guarded: &GuardedInterface| {
+        let mut zones = guarded.vlans.iter().map(|vlan| vlan.zone).chain([guarded.zone]);
+        zones.any(|found| found == *zone)
+    };
+    guarded.iter().any(|found| found.index == *interface && found.name == *interface_name && has_zone(found))
 }
 
 /// Brings the tables to what should be in them. Returns how many entries are not so even then: before, all of them

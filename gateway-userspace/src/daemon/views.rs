@@ -1,15 +1,16 @@
 //! What the API shows past the core: flows, drops, the gateway at a glance.
 
 use crate::api::{FlowFilter, Later, ViewError, Views};
+use crate::config::vlan_id;
 use crate::core::Core;
 use crate::dataplane::Guarding;
 use crate::dataplane::attach::Attached;
 use crate::dataplane::clock::WallClock;
-use crate::dataplane::interfaces::Wanted;
+use crate::dataplane::interfaces::{Wanted, WantedVlan};
 use crate::record::{Recorder, TrackedFlow};
-use crate::wire::{Drops, Flow, FlowState, Interface, Status, TableUse};
+use crate::wire::{Drops, Flow, FlowState, Interface, Opener, Status, TableUse, Vlan};
 use gateway_common::KernelNanos;
-use gateway_common::abi::FlowKey;
+use gateway_common::abi::{self, FlowKey};
 use time::OffsetDateTime;
 
 /// Reads the kernel's counters and the records.
@@ -53,7 +54,8 @@ impl KernelViews {
 
     fn flow(&self, key: &FlowKey, tracked: &TrackedFlow, clock: &WallClock) -> Flow {
         let copy = self.recorder.monitor().and_then(|monitor| monitor.flow(key)).unwrap_or(tracked.copy);
-        let (user, app) = self.recorder.names_of(copy.token, copy.app);
+        let tracked = TrackedFlow { copy, ..*tracked };
+        let (user, app) = self.recorder.names_of(copy.token, tracked.app());
         Flow {
             token: crate::policy::SessionToken(copy.token).to_string(),
             user,
@@ -63,17 +65,14 @@ impl KernelViews {
             destination: key.app.to_string(),
             port: u16::from_be_bytes(key.app_port),
             protocol: crate::record::protocol(key.protocol),
+            opened_by: if tracked.is_by_app() { Opener::App } else { Opener::Client },
             packets_from_client: copy.to_app_packets,
             bytes_from_client: copy.to_app_bytes,
             packets_to_client: copy.to_client_packets,
             bytes_to_client: copy.to_client_bytes,
             opened_at: clock.at(KernelNanos(copy.opened_at)),
             last_seen: clock.at(KernelNanos(copy.last_seen)),
-            state: match (copy.ends, copy.to_client_packets) {
-                (0, 0) => FlowState::Opening,
-                (0, _) => FlowState::Open,
-                _ => FlowState::Closing,
-            },
+            state: state(&tracked),
         }
     }
 
@@ -83,8 +82,12 @@ impl KernelViews {
         let mut drops = Vec::new();
         for interface in self.guarding.interfaces() {
             let counters = monitor.interface(interface.index).map_err(unreadable)?.unwrap_or_default();
-            let counted = counters.drops.into_iter().filter(|(_, packets)| *packets != 0);
-            drops.extend(counted.map(|(reason, packets)| Drops::of(&interface.name, reason, packets)));
+            let observed = |reason| counters.observed.get(&reason).copied().unwrap_or_default();
+            let counted = counters.drops.iter().map(|(reason, packets)| (*reason, *packets, observed(*reason)));
+            let counted = counted.filter(|(_, packets, observed)| packets + observed != 0);
+            drops.extend(
+                counted.map(|(reason, packets, observed)| Drops::of(&interface.name, reason, packets, observed)),
+            );
         }
         Ok(drops)
     }
@@ -124,15 +127,30 @@ impl KernelViews {
     }
 }
 
+fn state(flow: &TrackedFlow) -> FlowState {
+    let copy = &flow.copy;
+    let answers = if flow.is_by_app() { copy.to_app_packets } else { copy.to_client_packets };
+    match (copy.ends & !abi::Flow::BY_APP, answers) {
+        (0, 0) => FlowState::Opening,
+        (0, _) => FlowState::Open,
+        _ => FlowState::Closing,
+    }
+}
+
 /// An interface that is not there is not attached.
 fn interface(wanted: &Wanted, attached: &[Attached]) -> Interface {
     let attached = attached.iter().find(|attached| attached.interface == wanted.name);
     Interface {
         name: wanted.name.clone(),
         zone: wanted.zone.clone(),
-        mode: "enforce".into(),
+        mode: if wanted.settings.observe { "observe" } else { "enforce" }.into(),
         xdp: attached.map_or("none", |attached| attached.mode).into(),
         attached: attached.is_some(),
+        vlans: wanted
+            .vlans
+            .iter()
+            .map(|WantedVlan { vlan, zone }| Vlan { id: vlan_id(*vlan), zone: zone.clone() })
+            .collect(),
     }
 }
 

@@ -20,6 +20,7 @@ impl KernelResolver {
             error @ (NeighbourError::Netlink(_) | NeighbourError::Socket(_)) => SourceError::System(error.to_string()),
         })?;
         let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
+        let (zone, zone_name) = found.vlan.map_or((zone, zone_name), |vlan| (vlan.zone, vlan.zone_name));
         Ok(Source { address: peer, zone, zone_name, interface: index, interface_name: name, mac: found.mac })
     }
 }

@@ -1,12 +1,13 @@
 //! Putting the programs on interfaces, and keeping them there: links are pinned, so they outlive the daemon, and a new
 //! daemon replaces the program behind a link in one step.
 
-use super::load::{egress, ingress};
+use super::load::{EGRESS, STRIPPED, classifier, ingress};
 use super::{DataPlaneError, load};
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachType};
 use aya::programs::xdp::{XdpLink, XdpMode};
+use gateway_common::abi::{Interface, Vlan};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,53 @@ pub struct GuardedInterface {
     pub has_link_layer: bool,
     /// Which XDP mode to use.
     pub mode: XdpChoice,
+    /// What is done with what it carries.
+    pub settings: InterfaceSettings,
+    /// The VLANs that it carries.
+    pub vlans: Vec<GuardedVlan>,
+}
+
+/// A VLAN on a guarded interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardedVlan {
+    /// Its tags.
+    pub vlan: Vlan,
+    /// Number of its zone.
+    pub zone: u32,
+    /// Name of its zone.
+    pub zone_name: String,
+}
+
+/// What is done with what an interface carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
+pub struct InterfaceSettings {
+    /// Denials of sessions are answered.
+    pub reject: bool,
+    /// Nothing is dropped; what would have been is counted and recorded.
+    pub observe: bool,
+    /// Fragments are tracked instead of dropped.
+    pub track_fragments: bool,
+    /// Harmless IPv4 options are admitted.
+    pub admit_options: bool,
+    /// Harmless IPv6 extension headers are admitted.
+    pub admit_extensions: bool,
+}
+
+impl InterfaceSettings {
+    /// As the flags of [`Interface`].
+    #[must_use]
+    pub fn flags(self) -> u32 {
+        let Self { reject, observe, track_fragments, admit_options, admit_extensions } = self;
+        let flags = [
+            (reject, Interface::REJECT),
+            (observe, Interface::OBSERVE),
+            (track_fragments, Interface::TRACK_FRAGMENTS),
+            (admit_options, Interface::ADMIT_OPTIONS),
+            (admit_extensions, Interface::ADMIT_EXTENSIONS),
+        ];
+        flags.iter().filter(|(is_set, _)| *is_set).fold(0, |sum, (_, flag)| sum | flag)
+    }
 }
 
 /// Which XDP mode to use.
@@ -63,12 +111,17 @@ pub(super) fn attach(
     let mut attached = Vec::new();
     for guarded in interfaces {
         let (egress_pin, ingress_pin) = (pin(&links, guarded, "tc"), pin(&links, guarded, "xdp"));
+        let stripped_pin = pin(&links, guarded, "tags");
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
-        attach_egress(ebpf, guarded, &egress_pin)?;
+        attach_classifier(ebpf, EGRESS, TcAttachType::Egress, guarded, &egress_pin)?;
+        if guarded.has_link_layer {
+            attach_classifier(ebpf, STRIPPED, TcAttachType::Ingress, guarded, &stripped_pin)?;
+        }
         attached.push(attach_ingress(ebpf, guarded, &ingress_pin)?);
         kept.extend([
             egress_pin,
             ingress_pin,
+            stripped_pin,
             mode_path(&links, guarded, "native"),
             mode_path(&links, guarded, "generic"),
         ]);
@@ -144,15 +197,21 @@ impl XdpChoice {
     }
 }
 
-fn attach_egress(ebpf: &mut Ebpf, guarded: &GuardedInterface, pin: &Path) -> Result<(), DataPlaneError> {
+fn attach_classifier(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    hook: TcAttachType,
+    guarded: &GuardedInterface,
+    pin: &Path,
+) -> Result<(), DataPlaneError> {
     let refused = |source| DataPlaneError::Attach { interface: guarded.name.clone(), source: Box::new(source) };
-    let program = egress(ebpf)?;
+    let program = classifier(ebpf, name)?;
     if let Some(link) = existing(pin)? {
         let link = SchedClassifierLink::try_from(link).map_err(|error| broken(pin, &error))?;
         program.attach_to_link(link).map_err(refused)?;
         return Ok(());
     }
-    let link = program.attach(&guarded.name, TcAttachType::Egress).map_err(refused)?;
+    let link = program.attach(&guarded.name, hook).map_err(refused)?;
     let link = program.take_link(link).map_err(refused)?;
     keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)
 }

@@ -1,14 +1,15 @@
 //! Finding the interfaces that are to be guarded.
 
 use super::DataPlaneError;
-use super::attach::{GuardedInterface, XdpChoice};
+use super::attach::{GuardedInterface, GuardedVlan, InterfaceSettings, XdpChoice};
+use gateway_common::abi::Vlan;
 use std::collections::BTreeMap;
 
 /// `/sys/class/net/<name>/type` of interfaces whose frames begin with an Ethernet header.
 const ARPHRD_ETHER: &str = "1";
 
 /// An interface that is to be guarded, by name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wanted {
     /// Its name.
     pub name: String,
@@ -16,6 +17,19 @@ pub struct Wanted {
     pub zone: String,
     /// Which XDP mode to use.
     pub mode: XdpChoice,
+    /// What is done with what it carries.
+    pub settings: InterfaceSettings,
+    /// The VLANs that it carries.
+    pub vlans: Vec<WantedVlan>,
+}
+
+/// A VLAN on an interface that is to be guarded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WantedVlan {
+    /// Its tags.
+    pub vlan: Vlan,
+    /// Its zone's name.
+    pub zone: String,
 }
 
 /// Looks the interfaces up.
@@ -28,10 +42,13 @@ pub fn find(wanted: &[Wanted]) -> Result<Vec<GuardedInterface>, DataPlaneError> 
         return Err(DataPlaneError::TooManyInterfaces(wanted.len()));
     }
     let mut zones: BTreeMap<u32, &str> = BTreeMap::new();
-    for interface in wanted {
-        let other = zones.insert(zone_number(&interface.zone), &interface.zone);
-        if let Some(other) = other.filter(|other| *other != interface.zone) {
-            return Err(DataPlaneError::ZonesCollide(interface.zone.clone(), other.to_owned()));
+    let names = wanted
+        .iter()
+        .flat_map(|interface| std::iter::once(&interface.zone).chain(interface.vlans.iter().map(|vlan| &vlan.zone)));
+    for zone in names {
+        let other = zones.insert(zone_number(zone), zone);
+        if let Some(other) = other.filter(|other| *other != zone) {
+            return Err(DataPlaneError::ZonesCollide(zone.clone(), other.to_owned()));
         }
     }
     wanted.iter().map(find_one).collect()
@@ -44,7 +61,7 @@ pub fn number(name: &str) -> Option<u32> {
 }
 
 fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
-    let Wanted { name, zone, mode } = wanted;
+    let Wanted { name, zone, mode, settings, vlans } = wanted;
     let index = number(name).ok_or_else(|| DataPlaneError::UnknownInterface(name.clone()))?;
     let kind = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
     // Where /sys shows another namespace's interfaces, Ethernet is what there is.
@@ -56,7 +73,14 @@ fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
         zone_name: zone.clone(),
         has_link_layer,
         mode: *mode,
+        settings: *settings,
+        vlans: vlans.iter().map(guarded_vlan).collect(),
     })
+}
+
+fn guarded_vlan(wanted: &WantedVlan) -> GuardedVlan {
+    let WantedVlan { vlan, zone } = wanted;
+    GuardedVlan { vlan: *vlan, zone: zone_number(zone), zone_name: zone.clone() }
 }
 
 /// The number of a zone: the same at every start, because tables outlive the daemon. FNV-1a.
@@ -72,7 +96,7 @@ mod tests {
 
     #[test]
     fn missing_interface_is_refused_by_name() {
-        let wanted = Wanted { name: "none0".into(), zone: "lan".into(), mode: Default::default() };
+        let wanted = Wanted { name: "none0".into(), zone: "lan".into(), ..Wanted::default() };
         let error = find(&[wanted]).unwrap_err().to_string();
         assert_eq!(error, "interface `none0` does not exist; see `ip link` for those that do");
     }

@@ -1,12 +1,13 @@
 //! The data plane in the kernel: plans become map writes.
 
-use super::load::{self, Loaded};
+use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
+use super::resets::Resets;
 use super::slots::{self, SessionSlots};
 use super::{DataPlane, DataPlaneError, EndedSession, clock, ignore_missing, table, translate};
-use crate::policy::{AppId, BlockId, Capacities, Plan, SessionToken, Step, TableSet};
+use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
-use gateway_common::abi::{FlowKey, SessionKey, map};
+use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, SessionKey, map};
 use gateway_common::{Address, KernelNanos};
 use std::path::Path;
 
@@ -15,6 +16,7 @@ pub struct KernelDataPlane {
     loaded: Loaded,
     slots: SessionSlots,
     capacities: Capacities,
+    resets: Option<Resets>,
 }
 
 impl KernelDataPlane {
@@ -25,14 +27,19 @@ impl KernelDataPlane {
     pub fn open(
         folder: &Path,
         capacities: Capacities,
-        events_per_window: u32,
+        settings: PlaneSettings,
     ) -> Result<(Self, Programs), DataPlaneError> {
-        let (mut loaded, programs) = load::load(folder, &capacities, events_per_window)?;
+        let (mut loaded, programs) = load::load(folder, &capacities, settings)?;
         load::carry_flows(folder, &mut loaded);
         let count = slots::slots_for(capacities.sessions);
         let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot())
             .map_err(|errno| DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() })?;
-        Ok((Self { loaded, slots, capacities }, programs))
+        let resets = Resets::open(loaded.reset_mark)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "connections that are cut are not reset: the daemon needs CAP_NET_RAW");
+            })
+            .ok();
+        Ok((Self { loaded, slots, capacities, resets }, programs))
     }
 
     /// Where the maps are pinned, for [`super::Monitor`].
@@ -51,8 +58,8 @@ impl KernelDataPlane {
         let full = |table_name, capacity| move |error| refused_write(table_name, capacity, error);
         match step {
             Step::EndSession(token) => ended.extend(self.end(*token)),
-            Step::PutApp(key, AppId(app)) => {
-                self.loaded.apps.insert(key, app, 0).map_err(full("app_ports", self.capacities.app_ports))?
+            Step::PutApp(key, entry) => {
+                self.loaded.apps.insert(key, entry, 0).map_err(full("app_ports", self.capacities.app_ports))?
             }
             Step::PutAppPrefix(app_set, prefix, BlockId(block)) => self
                 .loaded
@@ -95,6 +102,17 @@ impl KernelDataPlane {
         }
     }
 
+    /// Removes what was counted for sessions that are no more.
+    fn sweep_budgets(&mut self) {
+        let is_dead = |key: &BudgetKey| self.slots.of(SessionToken(key.token)).is_none();
+        let dead: Vec<BudgetKey> = self.loaded.budgets.keys().flatten().filter(is_dead).collect();
+        for key in dead {
+            if let Err(error) = ignore_missing(self.loaded.budgets.remove(&key)) {
+                tracing::debug!(%error, "what an ended session had used of a budget could not be removed");
+            }
+        }
+    }
+
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
         let session = self.slots.end_session(token, clock::boot())?;
         let enforced_at = clock::boot();
@@ -124,7 +142,7 @@ impl DataPlane for KernelDataPlane {
         }
         for entry in self.loaded.apps.iter() {
             let (key, app) = entry.map_err(table(map::APPS))?;
-            tables.apps.insert(key, AppId(app));
+            tables.apps.insert(key, app);
         }
         for entry in self.loaded.grants.iter() {
             let (key, grant) = entry.map_err(table(map::GRANTS))?;
@@ -150,10 +168,26 @@ impl DataPlane for KernelDataPlane {
         }
     }
 
-    fn sweep(&mut self) {
-        for (slot, key) in self.slots.sweep(clock::boot()) {
-            self.forget_key(slot, &key);
+    fn reset_flows(&mut self, flows: &[(FlowKey, FlowCopy)]) {
+        for (key, flow) in flows {
+            if let Some(resets) = &self.resets {
+                resets.send(key, flow);
+            }
         }
+    }
+
+    fn sweep(&mut self) {
+        let swept = self.slots.sweep(clock::boot());
+        for (slot, key) in &swept {
+            self.forget_key(*slot, key);
+        }
+        if !swept.is_empty() {
+            self.sweep_budgets();
+        }
+    }
+
+    fn revoked_in_kernel(&self) -> Vec<SessionToken> {
+        self.slots.revoked_in_kernel()
     }
 }
 

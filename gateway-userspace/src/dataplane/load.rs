@@ -10,7 +10,8 @@ use crate::policy::Capacities;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{
-    ABI_VERSION, AppKey, AppPrefix, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey, Settings, map,
+    ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey,
+    Settings, map,
 };
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/po
 pub const INGRESS: &str = "pc_ingress";
 /// Name of the egress program.
 pub const EGRESS: &str = "pc_egress";
+/// Name of the program that drops what came with a tag that was stripped.
+pub const STRIPPED: &str = "pc_stripped";
 
 /// Magic number of a BPF file system (`statfs`).
 const BPFFS_MAGIC: i64 = 0xcafe_4a11;
@@ -36,24 +39,32 @@ pub struct Loaded {
     /// See [`map::APP_PREFIXES`].
     pub app_prefixes: LpmTrie<MapData, AppPrefix, u32>,
     /// See [`map::APPS`].
-    pub apps: HashMap<MapData, AppKey, u32>,
+    pub apps: HashMap<MapData, AppKey, AppEntry>,
     /// See [`map::GRANTS`].
     pub grants: HashMap<MapData, GrantKey, Grant>,
+    /// See [`map::BUDGETS`]: bytes used and permitted.
+    pub budgets: HashMap<MapData, BudgetKey, [u64; 2]>,
     /// Where the maps are pinned.
     pub pins: PathBuf,
+    /// The mark of the daemon's resets.
+    pub reset_mark: u32,
 }
 
 /// Names of the maps that are pinned: everything whose content must outlive the daemon.
 const PINNED: &[&str] = &[
     map::INTERFACES,
+    map::VLANS,
     map::SESSION_INDEX,
     map::SESSIONS,
     map::FLOWS,
+    map::FRAGMENTS,
+    map::SOURCES,
     map::SERVICES,
     map::MANAGEMENT,
     map::APP_PREFIXES,
     map::APPS,
     map::GRANTS,
+    map::BUDGETS,
     map::VERDICTS,
     map::APP_TRAFFIC,
     map::EVENTS,
@@ -61,20 +72,38 @@ const PINNED: &[&str] = &[
     map::SETTINGS,
 ];
 
+/// What the programs are told as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PlaneSettings {
+    /// Events of each kind that one CPU may emit in one [`gateway_common::abi::EVENT_WINDOW`].
+    pub events_per_window: u32,
+    /// Denials that one CPU may answer in one window.
+    pub answers_per_window: u32,
+    /// Nanoseconds between two packets of one source to the gateway itself, in the long run; 0 for no limit.
+    pub service_interval: u64,
+    /// How long a session that scans is held, in nanoseconds.
+    pub quarantine: u64,
+}
+
+impl From<PlaneSettings> for Settings {
+    fn from(settings: PlaneSettings) -> Self {
+        let PlaneSettings { events_per_window, answers_per_window, service_interval, quarantine } = settings;
+        let abi_version = ABI_VERSION;
+        Self { abi_version, events_per_window, answers_per_window, reset_mark: 0, service_interval, quarantine }
+    }
+}
+
 /// Loads the programs, with the maps of an earlier daemon of the same layout if there are any.
 ///
 /// # Errors
 /// If the folder is not on a BPF file system, or the kernel refuses a map or program.
-pub fn load(
-    folder: &Path,
-    capacities: &Capacities,
-    events_per_window: u32,
-) -> Result<(Loaded, Programs), DataPlaneError> {
+pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Result<(Loaded, Programs), DataPlaneError> {
     let pins = folder.join(layout(capacities));
     prepare(folder, &pins)?;
     let mut ebpf = object(&pins, capacities)?;
     let mut settings: Array<_, Settings> = take(&mut ebpf, map::SETTINGS)?;
-    settings.set(0, Settings { abi_version: ABI_VERSION, events_per_window }, 0).map_err(table(map::SETTINGS))?;
+    let reset_mark = rand::random::<u32>() | 1;
+    settings.set(0, Settings { reset_mark, ..told.into() }, 0).map_err(table(map::SETTINGS))?;
     programs(&mut ebpf)?;
     let loaded = Loaded {
         session_index: take(&mut ebpf, map::SESSION_INDEX)?,
@@ -83,10 +112,12 @@ pub fn load(
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
         grants: take(&mut ebpf, map::GRANTS)?,
+        budgets: take(&mut ebpf, map::BUDGETS)?,
         pins: pins.clone(),
+        reset_mark,
     };
-    let interfaces = take(&mut ebpf, map::INTERFACES)?;
-    Ok((loaded, Programs::new(ebpf, interfaces, folder.to_owned(), pins)))
+    let (interfaces, vlans) = (take(&mut ebpf, map::INTERFACES)?, take(&mut ebpf, map::VLANS)?);
+    Ok((loaded, Programs::new(ebpf, interfaces, vlans, folder.to_owned(), pins)))
 }
 
 /// Copies the flows of maps of other capacities, which the links still use: replies to clients must find them when the
@@ -108,8 +139,10 @@ pub fn carry_flows(folder: &Path, loaded: &mut Loaded) {
 
 /// Name of the folder for maps of this layout.
 fn layout(capacities: &Capacities) -> String {
-    let Capacities { sessions, flows, app_prefixes, app_ports, grants, apps } = capacities;
-    format!("abi{ABI_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}")
+    let Capacities { sessions, flows, app_prefixes, app_ports, grants, apps, budgets, fragments, sources } = capacities;
+    format!(
+        "abi{ABI_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}-{budgets}-{fragments}-{sources}"
+    )
 }
 
 fn prepare(folder: &Path, pins: &Path) -> Result<(), DataPlaneError> {
@@ -138,6 +171,9 @@ fn object(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> 
         .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes))
         .map_max_entries(map::APPS, entries(capacities.app_ports))
         .map_max_entries(map::GRANTS, entries(capacities.grants))
+        .map_max_entries(map::BUDGETS, entries(capacities.budgets))
+        .map_max_entries(map::FRAGMENTS, entries(capacities.fragments))
+        .map_max_entries(map::SOURCES, entries(capacities.sources))
         .map_max_entries(map::APP_TRAFFIC, entries(capacities.apps));
     for name in PINNED {
         loader.map_pin_path(name, pins.join(name));
@@ -148,7 +184,8 @@ fn object(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> 
 fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
     let refused = |program| move |source| DataPlaneError::Program { program, source: Box::new(source) };
     ingress(ebpf)?.load().map_err(refused(INGRESS))?;
-    egress(ebpf)?.load().map_err(refused(EGRESS))
+    classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS))?;
+    classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED))
 }
 
 /// The ingress program.
@@ -160,13 +197,16 @@ pub fn ingress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Xdp, DataPlaneErro
     program.try_into().map_err(|_| DataPlaneError::Incomplete(INGRESS))
 }
 
-/// The egress program.
+/// A program of the traffic control layer.
 ///
 /// # Errors
 /// If the object lacks it.
-pub fn egress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::SchedClassifier, DataPlaneError> {
-    let program = ebpf.program_mut(EGRESS).ok_or(DataPlaneError::Incomplete(EGRESS))?;
-    program.try_into().map_err(|_| DataPlaneError::Incomplete(EGRESS))
+pub fn classifier<'e>(
+    ebpf: &'e mut Ebpf,
+    name: &'static str,
+) -> Result<&'e mut aya::programs::SchedClassifier, DataPlaneError> {
+    let program = ebpf.program_mut(name).ok_or(DataPlaneError::Incomplete(name))?;
+    program.try_into().map_err(|_| DataPlaneError::Incomplete(name))
 }
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, DataPlaneError>

@@ -4,8 +4,11 @@ use super::slots::update;
 use super::translate::length;
 use super::{DataPlane, DataPlaneError, EndedSession};
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
-use gateway_common::abi::{self, AppKey, Flow, FlowKey, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey};
-use gateway_common::{Address, KernelNanos, Tables};
+use gateway_common::abi::{
+    self, AppEntry, AppKey, Budget, BudgetKey, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
+    Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+};
+use gateway_common::{Address, Direction, KernelNanos, Tables, Word};
 use ipnet::{IpNet, Ipv4Net};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,6 +22,10 @@ pub struct MemoryDataPlane {
     pub tables: TableSet,
     /// Guarded interfaces.
     pub interfaces: BTreeMap<u32, Interface>,
+    /// VLANs that they carry.
+    pub vlans: BTreeMap<VlanKey, Interface>,
+    /// What holds for all interfaces.
+    pub settings: Settings,
     /// The gateway's own addresses and services.
     pub services: BTreeMap<ServiceKey, u32>,
     /// Management prefixes.
@@ -27,6 +34,12 @@ pub struct MemoryDataPlane {
     pub clock: KernelNanos,
     /// Flows that packets have opened.
     flows: RefCell<BTreeMap<FlowKey, Arc<Flow>>>,
+    /// Fragmented packets.
+    fragments: RefCell<BTreeMap<FragmentKey, Arc<Fragments>>>,
+    /// Sources that have spoken to the gateway itself.
+    sources: RefCell<BTreeMap<SourceKey, Arc<Word>>>,
+    /// What sessions have used of budgets.
+    budgets: RefCell<BTreeMap<BudgetKey, Arc<Budget>>>,
     sessions: BTreeMap<SessionKey, Box<Session>>,
     capacities: Capacities,
 }
@@ -50,6 +63,12 @@ impl MemoryDataPlane {
         self.flows.borrow().keys().copied().collect()
     }
 
+    /// Keys of what is counted for budgets, with the bytes used.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(BudgetKey, u64)> {
+        self.budgets.borrow().iter().map(|(key, budget)| (*key, budget.used.load())).collect()
+    }
+
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
         let session = self
             .sessions
@@ -71,7 +90,6 @@ impl MemoryDataPlane {
                     token: token.0.into(),
                     source: [high.into(), low.into()],
                     place: abi::place(entry.zone, entry.interface).into(),
-                    binding: entry.mac.map_or(0, Session::binding_to).into(),
                     ..Session::default()
                 };
                 update(&session, entry);
@@ -116,14 +134,30 @@ impl DataPlane for MemoryDataPlane {
         self.flows.borrow_mut().retain(|key, _| !flows.contains(key));
     }
 
+    fn reset_flows(&mut self, _: &[(FlowKey, FlowCopy)]) {}
+
     fn sweep(&mut self) {}
+
+    fn revoked_in_kernel(&self) -> Vec<SessionToken> {
+        let revoked = self.sessions.values().filter(|session| session.state.load() == Session::REVOKED);
+        let tokens = revoked.map(|session| SessionToken(session.token()));
+        tokens.filter(|token| self.tables.sessions.contains_key(token)).collect()
+    }
 }
 
 impl Tables for MemoryDataPlane {
-    type FlowRef<'a> = Arc<Flow>;
+    type Ref<'a, V: 'a> = Arc<V>;
+
+    fn settings(&self) -> Settings {
+        self.settings
+    }
 
     fn interface(&self, index: u32) -> Option<&Interface> {
         self.interfaces.get(&index)
+    }
+
+    fn vlan(&self, key: &VlanKey) -> Option<&Interface> {
+        self.vlans.get(key)
     }
 
     fn session(&self, key: &SessionKey) -> Option<&Session> {
@@ -134,7 +168,7 @@ impl Tables for MemoryDataPlane {
         self.flows.borrow().get(key).cloned()
     }
 
-    fn open_flow(&self, key: &FlowKey, begin: impl FnOnce(&mut Flow)) -> bool {
+    fn open_flow(&self, key: &FlowKey, _: Direction, begin: impl FnOnce(&mut Flow)) -> bool {
         let mut flows = self.flows.borrow_mut();
         if !flows.contains_key(key) && flows.len() >= self.capacities.flows {
             return false;
@@ -143,6 +177,27 @@ impl Tables for MemoryDataPlane {
         begin(&mut flow);
         flows.insert(*key, Arc::new(flow));
         true
+    }
+
+    fn fragments(&self, key: &FragmentKey) -> Option<Arc<Fragments>> {
+        self.fragments.borrow().get(key).cloned()
+    }
+
+    fn remember_fragments(&self, key: &FragmentKey, deadline: u64, first: u64) {
+        let memory = Fragments { deadline: deadline.into(), first: first.into(), ..Fragments::default() };
+        self.fragments.borrow_mut().insert(*key, Arc::new(memory));
+    }
+
+    fn source(&self, key: &SourceKey) -> Option<Arc<Word>> {
+        Some(Arc::clone(self.sources.borrow_mut().entry(*key).or_default()))
+    }
+
+    fn budget(&self, key: &BudgetKey) -> Option<Arc<Budget>> {
+        let mut budgets = self.budgets.borrow_mut();
+        if !budgets.contains_key(key) && budgets.len() >= self.capacities.budgets {
+            return None;
+        }
+        Some(Arc::clone(budgets.entry(*key).or_default()))
     }
 
     fn block(&self, app_set: u32, address: &Address) -> Option<u32> {
@@ -156,8 +211,8 @@ impl Tables for MemoryDataPlane {
             .map(|(_, block)| block.0)
     }
 
-    fn app(&self, key: &AppKey) -> Option<u32> {
-        self.tables.apps.get(key).map(|app| app.0)
+    fn app(&self, key: &AppKey) -> Option<AppEntry> {
+        self.tables.apps.get(key).copied()
     }
 
     fn grant(&self, key: &GrantKey) -> Option<&Grant> {

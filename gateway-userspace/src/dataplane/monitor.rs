@@ -25,6 +25,10 @@ pub struct InterfaceCounters {
     pub to_host: u64,
     /// Packets dropped, by reason; every reason is there.
     pub drops: BTreeMap<DropReason, u64>,
+    /// Of the packets dropped, those that were answered.
+    pub rejected: u64,
+    /// Packets that would have been dropped and were let through, by reason; every reason is there.
+    pub observed: BTreeMap<DropReason, u64>,
 }
 
 impl InterfaceCounters {
@@ -72,16 +76,24 @@ impl Monitor {
     }
 
     fn counters(&self, slot: u32) -> Result<InterfaceCounters, DataPlaneError> {
-        let sum = |verdict: Verdict| -> Result<u64, DataPlaneError> {
-            let place = slot * Verdict::CODES + verdict.code();
+        let sum = |code: u32| -> Result<u64, DataPlaneError> {
+            let place = slot * Verdict::CODES + code;
             let cpus = self.verdicts.get(&place, 0).map_err(table(map::VERDICTS))?;
             Ok(cpus.iter().sum())
         };
-        let mut drops = BTreeMap::new();
+        let (mut drops, mut observed) = (BTreeMap::new(), BTreeMap::new());
         for reason in DropReason::ALL {
-            drops.insert(*reason, sum(Verdict::Drop(*reason))?);
+            let code = Verdict::Drop(*reason).code();
+            drops.insert(*reason, sum(code)?);
+            observed.insert(*reason, sum(code + Verdict::OBSERVED)?);
         }
-        Ok(InterfaceCounters { forward: sum(Verdict::Forward)?, to_host: sum(Verdict::ToHost)?, drops })
+        Ok(InterfaceCounters {
+            forward: sum(Verdict::Forward.code())?,
+            to_host: sum(Verdict::ToHost.code())?,
+            drops,
+            rejected: sum(Verdict::REJECTED)?,
+            observed,
+        })
     }
 
     /// What an app's number has carried.

@@ -4,26 +4,38 @@ use super::attach::{Attached, GuardedInterface};
 use super::{DataPlaneError, ignore_missing, load, table};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
-use gateway_common::abi::{Interface, map};
+use gateway_common::abi::{Interface, VlanKey, map};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Programs in the kernel. Dropping them leaves what is attached attached.
 pub struct Programs {
     ebpf: Ebpf,
     interfaces: HashMap<MapData, u32, Interface>,
+    vlans: HashMap<MapData, VlanKey, Interface>,
     folder: PathBuf,
     pins: PathBuf,
+}
+
+/// A program, for running it on a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Program {
+    /// That of what clients send.
+    Ingress,
+    /// That of what is sent to them.
+    Egress,
 }
 
 impl Programs {
     pub(super) fn new(
         ebpf: Ebpf,
         interfaces: HashMap<MapData, u32, Interface>,
+        vlans: HashMap<MapData, VlanKey, Interface>,
         folder: PathBuf,
         pins: PathBuf,
     ) -> Self {
-        Self { ebpf, interfaces, folder, pins }
+        Self { ebpf, interfaces, vlans, folder, pins }
     }
 
     /// The loaded object, for its logger.
@@ -53,9 +65,18 @@ impl Programs {
                 Some(row) => row.slot,
                 None => free.pop().ok_or(DataPlaneError::TooManyInterfaces(interfaces.len()))?,
             };
-            let flags = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
+            let link_layer = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
+            let flags = link_layer | guarded.settings.flags();
             let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
             self.interfaces.insert(guarded.index, row, 0).map_err(table(map::INTERFACES))?;
+            for vlan in &guarded.vlans {
+                let key = VlanKey { interface: guarded.index, vlan: vlan.vlan };
+                let row = Interface { zone: vlan.zone, ..row };
+                self.vlans.insert(key, row, 0).map_err(table(map::VLANS))?;
+            }
+        }
+        for key in self.vlans.keys().flatten().filter(|key| !carries(interfaces, key)).collect::<Vec<_>>() {
+            ignore_missing(self.vlans.remove(&key)).map_err(table(map::VLANS))?;
         }
         for index in known.keys().filter(|index| !guards(interfaces, **index)) {
             ignore_missing(self.interfaces.remove(index)).map_err(table(map::INTERFACES))?;
@@ -67,17 +88,57 @@ impl Programs {
     ///
     /// # Errors
     /// If the kernel refuses to run it.
-    pub fn test_run(&mut self, ingress: bool, frame: &[u8]) -> Result<u32, DataPlaneError> {
+    pub fn test_run(&mut self, program: Program, frame: &[u8], out: &mut [u8]) -> Result<Ran, DataPlaneError> {
         use aya::programs::{TestRun as _, TestRunOptions};
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::new() };
-        let (program, run) = if ingress {
-            (load::INGRESS, load::ingress(&mut self.ebpf)?.test_run(options))
-        } else {
-            (load::EGRESS, load::egress(&mut self.ebpf)?.test_run(options))
+        let options = TestRunOptions { data_in: Some(frame), data_out: Some(out), ..TestRunOptions::new() };
+        let (program, run) = match program {
+            Program::Ingress => (load::INGRESS, load::ingress(&mut self.ebpf)?.test_run(options)),
+            Program::Egress => (load::EGRESS, load::classifier(&mut self.ebpf, load::EGRESS)?.test_run(options)),
         };
         let result = run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?;
-        Ok(result.return_value)
+        Ok(Ran { code: result.return_value, length: result.data_size_out as usize })
     }
+
+    /// Runs a program on one frame again and again. Returns what one run took, as the kernel measured it.
+    ///
+    /// # Errors
+    /// If the kernel refuses to run it.
+    pub fn time_run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Duration, DataPlaneError> {
+        use aya::programs::{TestRun as _, TestRunOptions};
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        let (program, run) = match program {
+            Program::Ingress => (load::INGRESS, load::ingress(&mut self.ebpf)?.test_run(options)),
+            Program::Egress => (load::EGRESS, load::classifier(&mut self.ebpf, load::EGRESS)?.test_run(options)),
+        };
+        Ok(run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?.duration)
+    }
+
+    /// How many instructions the verifier looked at to accept each program, by name.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn verified_instructions(&self) -> Result<BTreeMap<String, u32>, DataPlaneError> {
+        let count = |(name, program): (&str, &aya::programs::Program)| {
+            let told = program.info().map(|info| info.verified_instruction_count().unwrap_or_default());
+            let refused = |source| DataPlaneError::Attach { interface: name.to_owned(), source: Box::new(source) };
+            Ok((name.to_owned(), told.map_err(refused)?))
+        };
+        self.ebpf.programs().map(count).collect()
+    }
+}
+
+/// What a run of a program on a frame has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ran {
+    /// The program's code.
+    pub code: u32,
+    /// How long the frame is afterwards.
+    pub length: usize,
+}
+
+fn carries(interfaces: &[GuardedInterface], key: &VlanKey) -> bool {
+    let mut guarded = interfaces.iter().filter(|guarded| guarded.index == key.interface);
+    guarded.any(|guarded| guarded.vlans.iter().any(|vlan| vlan.vlan == key.vlan))
 }
 
 fn guards(interfaces: &[GuardedInterface], index: u32) -> bool {

@@ -4,7 +4,7 @@
 
 use super::DataPlaneError;
 use crate::policy::table::SessionEntry;
-use crate::policy::{SessionToken, TableSet};
+use crate::policy::{SessionLimits, SessionToken, TableSet};
 use gateway_common::abi::{self, Session, SessionKey};
 use gateway_common::{Address, KernelNanos};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -15,6 +15,8 @@ use std::ptr::NonNull;
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
+/// A second, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 /// How long a slot rests at least before it is reused: no run of a program lasts that long.
 const REST: u64 = 1_000_000_000;
 
@@ -152,6 +154,13 @@ impl SessionSlots {
         sessions.map(|session| SessionToken(session.token())).collect()
     }
 
+    /// Sessions that should be live and that a program has revoked.
+    #[must_use]
+    pub fn revoked_in_kernel(&self) -> Vec<SessionToken> {
+        let is_revoked = |slot| self.slot(slot).is_some_and(|session| session.state.load() == Session::REVOKED);
+        self.live.iter().filter(|(_, slot)| is_revoked(**slot)).map(|(token, _)| *token).collect()
+    }
+
     /// The live sessions, as a table.
     pub fn read_into(&self, tables: &mut TableSet) {
         for (token, slot) in &self.live {
@@ -180,7 +189,11 @@ fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
     own_low.store(low);
     session.token.store(token.0);
     session.place.store(abi::place(entry.zone, entry.interface));
-    session.binding.store(entry.mac.map_or(0, Session::binding_to));
+    session.quarantined_until.store(0);
+    session.limits.flows_paid.store(0);
+    session.limits.bytes_paid.iter().for_each(|paid| paid.store(0));
+    session.limits.window.store(0);
+    session.limits.tried.store(0);
     session.last_forwarded.store(0);
     session.dropped.store(0);
     session.traffic.to_app_packets.store(0);
@@ -192,9 +205,24 @@ fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
 
 /// Writes what may change while the session lives. The policy word last: it is what a packet is judged by.
 pub fn update(session: &Session, entry: &SessionEntry) {
+    let SessionLimits { new_flows_per_second, destinations_per_second, bytes_per_second } = entry.limits;
+    let metered = if bytes_per_second == 0 { 0 } else { Session::METERED };
+    session.limits.flow_interval.store(interval(SECOND, new_flows_per_second.into()));
+    session.limits.byte_interval.store(interval(SECOND * 1024, bytes_per_second));
+    session.limits.destinations.store(destinations_per_second.into());
+    session.binding.store(entry.mac.map_or(0, Session::binding_to) | metered);
     session.authenticated_at.store(entry.authenticated_at.0);
     session.deadline.store(entry.deadline.0);
     session.policy.store(abi::policy_word(entry.app_set.0, entry.allow_list.0));
+}
+
+/// How long each of so many units in `whole` takes; 0 if there is no limit.
+const fn interval(whole: u64, units: u64) -> u64 {
+    match whole.checked_div(units) {
+        None => 0,
+        Some(0) => 1,
+        Some(interval) => interval,
+    }
 }
 
 /// The key under which the index knows a slot.
@@ -218,5 +246,16 @@ fn entry(session: &Session) -> SessionEntry {
         authenticated_at: KernelNanos(session.authenticated_at.load()),
         app_set: crate::policy::AppSetId(abi::app_set(policy)),
         allow_list: crate::policy::AllowListId(abi::allow_list(policy)),
+        limits: limits(&session.limits),
+    }
+}
+
+/// The limits that a slot was given. Rates lose a little in their intervals and come back as the nearest one.
+fn limits(limits: &abi::Limits) -> SessionLimits {
+    let rate = |whole: u64, interval: u64| whole.checked_div(interval).unwrap_or(0);
+    SessionLimits {
+        new_flows_per_second: u32::try_from(rate(SECOND, limits.flow_interval.load())).unwrap_or(u32::MAX),
+        destinations_per_second: u32::try_from(limits.destinations.load()).unwrap_or(u32::MAX),
+        bytes_per_second: rate(SECOND * 1024, limits.byte_interval.load()),
     }
 }

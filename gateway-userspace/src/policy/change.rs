@@ -84,6 +84,8 @@ pub enum EndCause {
     Replaced,
     /// The user got another password.
     PasswordChanged,
+    /// It touched a trip-wire.
+    TripWire,
     /// It could not be carried over when the daemon started: its interface is gone, or the host was restarted.
     Orphaned,
 }
@@ -100,6 +102,7 @@ impl EndCause {
             Self::Expired => "expired",
             Self::Replaced => "replaced",
             Self::PasswordChanged => "password_changed",
+            Self::TripWire => "trip_wire",
             Self::Orphaned => "orphaned",
         }
     }
@@ -232,9 +235,15 @@ pub enum AppProblem {
         /// The other app.
         other: AppName,
     },
-    /// First port above last, port 0, or ports on ICMP.
-    #[error("service `{0}` is not valid: ports go from 1 to 65535, the first not above the last, and ICMP has none")]
+    /// First port above last, port 0, or ports where the protocol has none.
+    #[error(
+        "service `{0}` is not valid: ports go from 1 to 65535, the first not above the last, and only TCP, UDP and SCTP \
+         have them"
+    )]
     InvalidService(String),
+    /// An IP protocol that has a name, or whose packets never pass.
+    #[error("IP protocol {0} cannot be granted by its number")]
+    NotGrantable(u8),
     /// Host bits in the prefix.
     #[error("prefix `{prefix}` has host bits; write `{suggestion}`")]
     HostBits {
@@ -279,11 +288,27 @@ pub struct Capacities {
     pub grants: usize,
     /// Apps that can be counted.
     pub apps: usize,
+    /// Sessions with apps that have a budget, as pairs.
+    pub budgets: usize,
+    /// Fragmented packets on their way; the least recently used give way.
+    pub fragments: usize,
+    /// Sources that speak to the gateway itself; the least recently used give way.
+    pub sources: usize,
 }
 
 impl Default for Capacities {
     fn default() -> Self {
-        Self { sessions: 65_536, flows: 262_144, app_prefixes: 16_384, app_ports: 65_536, grants: 262_144, apps: 4_096 }
+        Self {
+            sessions: 65_536,
+            flows: 262_144,
+            app_prefixes: 16_384,
+            app_ports: 65_536,
+            grants: 262_144,
+            apps: 4_096,
+            budgets: 65_536,
+            fragments: 4_096,
+            sources: 16_384,
+        }
     }
 }
 

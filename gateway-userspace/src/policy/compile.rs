@@ -2,7 +2,8 @@
 //!
 //! The kernel takes the block of the most specific prefix and asks no other, so the block of a prefix holds everything
 //! that is reachable there: what its own apps claim, and what enclosing prefixes claim unless that is overridden. On
-//! one prefix a single port wins over a range, and a range over "any port". Equal blocks are stored once.
+//! one prefix a single port wins over a range, and a range over "any port". What apps may open toward clients stands
+//! in the same blocks, on a side of its own, by the same rules. Equal blocks are stored once.
 
 mod check;
 mod flatten;
@@ -12,7 +13,7 @@ pub use check::check;
 use super::change::AppProblem;
 use super::model::{App, AppId, AppName, AppSetId, BlockId};
 use super::table::TableSet;
-use gateway_common::abi::AppKey;
+use gateway_common::abi::{AppEntry, AppKey};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,7 +32,7 @@ pub struct Compiled {
     /// Prefixes and their blocks.
     pub prefixes: BTreeMap<(AppSetId, IpNet), BlockId>,
     /// Ports of the blocks.
-    pub ports: BTreeMap<AppKey, AppId>,
+    pub ports: BTreeMap<AppKey, AppEntry>,
     /// The first block id that is still free.
     pub next_block: u32,
 }
@@ -42,6 +43,14 @@ impl Compiled {
         tables.app_prefixes.extend(self.prefixes.iter().map(|(key, block)| (*key, *block)));
         tables.apps.extend(self.ports.iter().map(|(key, app)| (*key, *app)));
     }
+}
+
+/// Whether two definitions of an app lead to the same entries.
+#[must_use]
+pub fn is_same(one: &App, other: &App) -> bool {
+    let App { name, description: _, prefixes, services, opens, trip_wire: _, budget: _, labels: _, enabled: _ } = one;
+    let of_one = (name, prefixes, services, opens, one.is_armed());
+    of_one == (&other.name, &other.prefixes, &other.services, &other.opens, other.is_armed())
 }
 
 /// Compiles apps, of which each has passed [`check`]. Blocks are numbered from `next_block`.
@@ -74,8 +83,9 @@ impl Builder {
         }
         let block = BlockId(self.compiled.next_block);
         self.compiled.next_block = self.compiled.next_block.saturating_add(1);
-        for ((protocol, port), app) in content.iter() {
-            let key = AppKey { block: block.0, port: port.to_be_bytes(), protocol: *protocol, reserved: 0 };
+        for (place, app) in content.iter() {
+            let flatten::Place { side, protocol, port } = *place;
+            let key = AppKey { block: block.0, port: port.to_be_bytes(), protocol, side };
             self.compiled.ports.insert(key, *app);
         }
         self.blocks.insert(content, block);

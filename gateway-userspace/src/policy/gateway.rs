@@ -17,7 +17,9 @@ pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
-use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName};
+use super::model::{
+    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, SessionToken, User, UserName,
+};
 use super::table::{SessionEntry, TableSet};
 use gateway_common::KernelNanos;
 use judge::Judge;
@@ -29,6 +31,8 @@ use std::net::IpAddr;
 #[derive(Clone, Debug)]
 pub struct Gateway {
     capacities: Capacities,
+    /// What every session may use.
+    limits: SessionLimits,
     generation: Generation,
     users: BTreeMap<UserName, User>,
     groups: BTreeSet<GroupName>,
@@ -86,15 +90,16 @@ impl NextIds {
 }
 
 impl Gateway {
-    /// A gateway that knows nobody and permits nothing.
+    /// A gateway that knows nobody, permits nothing, and puts no limits on its sessions.
     #[must_use]
     pub fn new(capacities: Capacities) -> Self {
-        Self::numbered_from(capacities, NextIds::default())
+        Self::numbered_from(capacities, SessionLimits::default(), NextIds::default())
     }
 
-    fn numbered_from(capacities: Capacities, next: NextIds) -> Self {
+    fn numbered_from(capacities: Capacities, limits: SessionLimits, next: NextIds) -> Self {
         Self {
             capacities,
+            limits,
             generation: Generation::default(),
             users: BTreeMap::new(),
             groups: BTreeSet::new(),
@@ -155,6 +160,7 @@ impl Gateway {
             authenticated_at: session.authenticated_at,
             app_set: self.app_set,
             allow_list: session.allow_list,
+            limits: self.limits,
         }
     }
 }

@@ -117,26 +117,33 @@ pub struct User {
     pub enabled: bool,
 }
 
-/// A transport protocol that an app can be reached by.
+/// A protocol that an app can be reached by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Protocol {
     /// TCP.
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
     /// ICMP and ICMPv6 echo.
     Icmp,
+    /// Another IP protocol, by its number: it has no ports.
+    Ip(u8),
 }
 
 impl Protocol {
-    /// The name used in configuration, records and the API.
+    /// Whether a number is that of a protocol that can be granted as [`Protocol::Ip`]: none with a name of its own,
+    /// none of the headers that IPv6 puts before its payload, and not the reserved number.
     #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Icmp => "icmp",
-        }
+    pub const fn is_grantable(number: u8) -> bool {
+        !matches!(number, 0 | 1 | 6 | 17 | 43 | 44 | 58 | 59 | 60 | 132 | 255)
+    }
+
+    /// Whether it has ports.
+    #[must_use]
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::Sctp)
     }
 }
 
@@ -145,28 +152,32 @@ impl Protocol {
 pub struct Service {
     /// The protocol.
     pub protocol: Protocol,
-    /// First and last port, both inclusive, from 1; `None` for any port, and for ICMP.
+    /// First and last port, both inclusive, from 1; `None` for any port, and for protocols without ports.
     pub ports: Option<(u16, u16)>,
 }
 
+/// The name used in configuration, records and the API; of a protocol that has none, its number.
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Icmp => "icmp",
-        })
+        match self {
+            Self::Tcp => f.write_str("tcp"),
+            Self::Udp => f.write_str("udp"),
+            Self::Sctp => f.write_str("sctp"),
+            Self::Icmp => f.write_str("icmp"),
+            Self::Ip(number) => write!(f, "{number}"),
+        }
     }
 }
 
-/// As the configuration and the API write it: `443/tcp`, `5000-5010/udp`, `*/tcp`, `icmp`.
+/// As the configuration and the API write it: `443/tcp`, `5000-5010/udp`, `*/sctp`, `icmp`, `47/ip`.
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ports {
-            None if self.protocol == Protocol::Icmp => write!(f, "{}", self.protocol),
-            None => write!(f, "*/{}", self.protocol),
-            Some((first, last)) if first == last => write!(f, "{first}/{}", self.protocol),
-            Some((first, last)) => write!(f, "{first}-{last}/{}", self.protocol),
+        match (self.protocol, self.ports) {
+            (Protocol::Ip(number), None) => write!(f, "{number}/ip"),
+            (Protocol::Icmp, None) => write!(f, "icmp"),
+            (protocol, None) => write!(f, "*/{protocol}"),
+            (protocol, Some((first, last))) if first == last => write!(f, "{first}/{protocol}"),
+            (protocol, Some((first, last))) => write!(f, "{first}-{last}/{protocol}"),
         }
     }
 }
@@ -182,10 +193,64 @@ pub struct App {
     pub prefixes: BTreeSet<IpNet>,
     /// How it is reached.
     pub services: BTreeSet<Service>,
+    /// What it may open by itself: protocols, and ports at the clients whose sessions have a grant for it.
+    pub opens: BTreeSet<Service>,
+    /// Whoever touches it loses the session. It is granted to nobody.
+    pub trip_wire: bool,
+    /// How many bytes a session may exchange with it, both directions together.
+    pub budget: Option<u64>,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
-    /// A disabled app is granted to nobody: the kill switch of one app.
+    /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.
     pub enabled: bool,
+}
+
+impl App {
+    /// Whether whoever touches it loses the session, as things stand.
+    #[must_use]
+    pub const fn is_armed(&self) -> bool {
+        self.trip_wire && self.enabled
+    }
+}
+
+/// What a session may use in a second. 0 is no limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct SessionLimits {
+    /// New flows.
+    pub new_flows_per_second: u32,
+    /// Destinations that are tried.
+    pub destinations_per_second: u32,
+    /// Bytes of IP, in each direction.
+    pub bytes_per_second: u64,
+}
+
+impl SessionLimits {
+    /// The nearest limits, not below these, that the kernel can count: it knows how long a flow takes, in nanoseconds,
+    /// and a byte, in 1024ths of them. What is read from its tables compares equal with these.
+    #[must_use]
+    pub fn countable(self) -> Self {
+        const SECOND: u64 = 1_000_000_000;
+        let nearest = |whole: u64, rate: u64| match whole.checked_div(rate) {
+            None => 0,
+            Some(interval) => whole.checked_div(interval).unwrap_or(whole),
+        };
+        let flows = nearest(SECOND, self.new_flows_per_second.into());
+        Self {
+            new_flows_per_second: u32::try_from(flows).unwrap_or(u32::MAX),
+            bytes_per_second: nearest(SECOND.saturating_mul(1024), self.bytes_per_second),
+            ..self
+        }
+    }
+
+    /// Whether anything that `other` permits is not permitted.
+    #[must_use]
+    pub fn tighten(self, other: Self) -> bool {
+        // No limit is the largest number there is.
+        let room = |limit: u64| limit.wrapping_sub(1);
+        room(self.new_flows_per_second.into()) < room(other.new_flows_per_second.into())
+            || room(self.destinations_per_second.into()) < room(other.destinations_per_second.into())
+            || room(self.bytes_per_second) < room(other.bytes_per_second)
+    }
 }
 
 /// How somebody proved who they are.
@@ -246,4 +311,32 @@ pub struct Session {
     pub permitted: Arc<BTreeMap<AppName, Decision>>,
     /// The same, as the kernel knows it.
     pub allow_list: AllowListId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn countable_limits_are_near_not_below_and_countable_themselves() {
+        for rate in [0_u32, 1, 3, 50, 999, 31_623, 60_000, 333_333, 1_000_000] {
+            let bytes = u64::from(rate) * 12_500;
+            let limits =
+                SessionLimits { new_flows_per_second: rate, destinations_per_second: 48, bytes_per_second: bytes };
+            let countable = limits.countable();
+            assert_eq!(countable.countable(), countable, "{rate}");
+            assert_eq!((countable.new_flows_per_second == 0, countable.destinations_per_second), (rate == 0, 48));
+            assert!(!countable.tighten(limits), "{rate}");
+            let near = |found: u64, asked: u64| found <= asked + asked / 5;
+            assert!(near(countable.new_flows_per_second.into(), rate.into()), "{countable:?}");
+            assert!(near(countable.bytes_per_second, bytes), "{countable:?}");
+        }
+    }
+
+    #[test]
+    fn no_limit_is_the_widest() {
+        let of = |bytes_per_second| SessionLimits { bytes_per_second, ..SessionLimits::default() };
+        assert!(of(1).tighten(of(0)) && of(1).tighten(of(2)));
+        assert!(!of(0).tighten(of(1)) && !of(2).tighten(of(1)) && !of(2).tighten(of(2)));
+    }
 }

@@ -12,9 +12,9 @@ mod needs;
 
 pub use needs::Needs;
 
-use super::model::{AppId, AppSetId, BlockId, SessionToken};
+use super::model::{AppSetId, BlockId, SessionToken};
 use super::table::{SessionEntry, TableSet};
-use gateway_common::abi::{AppKey, Grant, GrantKey};
+use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey};
 use ipnet::IpNet;
 
 /// One write to one table.
@@ -23,14 +23,15 @@ pub enum Step {
     /// End a session: from this step on it forwards nothing.
     EndSession(SessionToken),
     /// Write a port of a block.
-    PutApp(AppKey, AppId),
+    PutApp(AppKey, AppEntry),
     /// Write a prefix of an app set.
     PutAppPrefix(AppSetId, IpNet, BlockId),
     /// Write a grant.
     PutGrant(GrantKey, Grant),
     /// Begin a session.
     OpenSession(SessionToken, SessionEntry),
-    /// Change a session in place: app set, allow-list, deadline, time of authentication. Its source never changes.
+    /// Change a session in place: app set, allow-list, deadline, time of authentication, limits. Its source never
+    /// changes.
     UpdateSession(SessionToken, SessionEntry),
     /// Remove a grant.
     RemoveGrant(GrantKey),

@@ -1,9 +1,9 @@
 //! The kernel's tables as values: what should be in them, or what was found in them.
 
-use super::model::{AllowListId, AppId, AppSetId, BlockId, SessionToken};
+use super::model::{AllowListId, AppSetId, BlockId, SessionLimits, SessionToken};
 use super::plan::{Plan, Step};
 use gateway_common::KernelNanos;
-use gateway_common::abi::{AppKey, Grant, GrantKey};
+use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ pub struct TableSet {
     /// Prefixes of each app set, and their blocks.
     pub app_prefixes: BTreeMap<(AppSetId, IpNet), BlockId>,
     /// Ports of the blocks, and their apps.
-    pub apps: BTreeMap<AppKey, AppId>,
+    pub apps: BTreeMap<AppKey, AppEntry>,
     /// Grants of the allow-lists.
     pub grants: BTreeMap<GrantKey, Grant>,
     /// Sessions.
@@ -40,6 +40,8 @@ pub struct SessionEntry {
     pub app_set: AppSetId,
     /// The allow-list it is judged by.
     pub allow_list: AllowListId,
+    /// What it may use in a second.
+    pub limits: SessionLimits,
 }
 
 impl SessionEntry {
@@ -82,9 +84,16 @@ impl TableSet {
     }
 
     /// The ports of a block.
-    pub fn ports_of(&self, block: BlockId) -> impl Iterator<Item = (&AppKey, &AppId)> {
-        let first = AppKey { block: block.0, port: [0; 2], protocol: 0, reserved: 0 };
-        let last = AppKey { block: block.0, port: [u8::MAX; 2], protocol: u8::MAX, reserved: u8::MAX };
+    pub fn ports_of(&self, block: BlockId) -> impl Iterator<Item = (&AppKey, &AppEntry)> {
+        let first = AppKey { block: block.0, port: [0; 2], protocol: 0, side: 0 };
+        let last = AppKey { block: block.0, port: [u8::MAX; 2], protocol: u8::MAX, side: u8::MAX };
         self.apps.range(first..=last)
     }
+}
+
+/// Whether a grant permits all that another one permits.
+#[must_use]
+pub fn covers(grant: &Grant, other: &Grant) -> bool {
+    let Grant { deadline, max_authentication_age, budget } = *other;
+    grant.deadline >= deadline && grant.max_authentication_age >= max_authentication_age && grant.budget >= budget
 }

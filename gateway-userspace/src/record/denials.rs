@@ -20,12 +20,16 @@ pub(super) struct DenialKey {
     pub(super) token: u64,
     pub(super) app: u32,
     pub(super) mac: [u8; 6],
+    /// The packet passed all the same.
+    pub(super) observed: bool,
 }
 
 /// How many there were, and when, on the boot clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Denied {
     pub(super) packets: u64,
+    /// Of them, those that were answered.
+    pub(super) answered: u64,
     pub(super) first: u64,
     pub(super) last: u64,
 }
@@ -51,12 +55,15 @@ impl Denials {
             token: event.token,
             app: event.app,
             mac: event.mac,
+            observed: event.flags & Event::OBSERVED != 0,
         };
         if self.seen.len() >= KEPT && !self.seen.contains_key(&key) {
             return false;
         }
-        let denied = self.seen.entry(key).or_insert(Denied { packets: 0, first: event.at, last: event.at });
+        let denied =
+            self.seen.entry(key).or_insert(Denied { packets: 0, answered: 0, first: event.at, last: event.at });
         denied.packets += 1;
+        denied.answered += u64::from(event.flags & Event::ANSWERED != 0);
         denied.last = event.at;
         true
     }
@@ -84,6 +91,17 @@ mod tests {
         let counts: Vec<_> = drained.iter().map(|(key, denied)| (key.port, denied.packets, denied.last)).collect();
         assert_eq!(counts, [(22, 3, 3), (23, 1, 2)]);
         assert!(denials.drain().is_empty());
+    }
+
+    #[test]
+    fn what_was_only_observed_is_kept_apart_and_answers_are_counted() {
+        let mut denials = Denials::default();
+        for flags in [0, Event::ANSWERED, Event::ANSWERED, Event::OBSERVED] {
+            assert!(denials.add(&Event { what: 20, flags, ..Event::default() }));
+        }
+        let drained = denials.drain();
+        let counts: Vec<_> = drained.iter().map(|(key, it)| (key.observed, it.packets, it.answered)).collect();
+        assert_eq!(counts, [(false, 3, 2), (true, 1, 0)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::flows::TrackedFlow;
 use super::line::Record;
 use crate::dataplane::{Guarding, clock};
 use aya::maps::{MapData, RingBuf};
-use gateway_common::abi::{Event, FlowCopy, FlowKey};
+use gateway_common::abi::{Event, Flow, FlowCopy, FlowKey};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -94,10 +94,7 @@ impl Follower {
 
     fn drain(&mut self) {
         while let Some(item) = self.events.next() {
-            if let Some(event) = event(&item) {
-                let zone = self.guarding.zone(event.interface);
-                self.recorder.happened(&event, zone);
-            }
+            self.recorder.take(&item, |interface| self.guarding.zone(interface));
         }
     }
 }
@@ -108,7 +105,37 @@ fn event(bytes: &[u8]) -> Option<Event> {
     Some(Event::from_bytes(bytes))
 }
 
+/// The flow that an opening tells of: by a packet from the client, or from the app.
+fn beginning(event: &Event, zone: u32) -> (FlowKey, TrackedFlow) {
+    let from = (event.source, event.source_port.to_be_bytes());
+    let to = (event.destination, event.destination_port.to_be_bytes());
+    let is_by_app = event.direction != 0;
+    let ((client, client_port), (app, app_port)) = if is_by_app { (to, from) } else { (from, to) };
+    let key = FlowKey { client, app, client_port, app_port, zone, protocol: event.protocol, reserved: [0; 7] };
+    let (ends, length) = (if is_by_app { Flow::BY_APP } else { 0 }, u64::from(event.length));
+    let copy = FlowCopy {
+        token: event.token,
+        app: event.app.into(),
+        ends,
+        opened_at: event.at,
+        last_seen: event.at,
+        to_app_packets: u64::from(!is_by_app),
+        to_app_bytes: if is_by_app { 0 } else { length },
+        to_client_packets: u64::from(is_by_app),
+        to_client_bytes: if is_by_app { length } else { 0 },
+        ..FlowCopy::default()
+    };
+    (key, TrackedFlow { copy, interface: event.interface })
+}
+
 impl Recorder {
+    /// Takes a record of the ring buffer; `zone` tells the zone of an interface. False if it is no event.
+    pub fn take(&self, record: &[u8], zone: impl FnOnce(u32) -> u32) -> bool {
+        let Some(event) = event(record) else { return false };
+        self.happened(&event, zone(event.interface));
+        true
+    }
+
     fn happened(&self, event: &Event, zone: u32) {
         if event.what == Event::OPENED {
             self.opened(event, zone);
@@ -117,26 +144,11 @@ impl Recorder {
         }
     }
 
+    /// `zone` is that of the interface, for a session whose name is not known yet: an interface has several zones if it
+    /// carries VLANs.
     fn opened(&self, event: &Event, zone: u32) {
-        let key = FlowKey {
-            client: event.source,
-            app: event.destination,
-            client_port: event.source_port.to_be_bytes(),
-            app_port: event.destination_port.to_be_bytes(),
-            zone,
-            protocol: event.protocol,
-            reserved: [0; 7],
-        };
-        let copy = FlowCopy {
-            token: event.token,
-            app: event.app.into(),
-            opened_at: event.at,
-            last_seen: event.at,
-            to_app_packets: 1,
-            to_app_bytes: event.length.into(),
-            ..FlowCopy::default()
-        };
-        let flow = TrackedFlow { copy, interface: event.interface };
+        let zone = self.names(|names| names.session(event.token).map_or(zone, |named| named.zone));
+        let (key, flow) = beginning(event, zone);
         self.write(self.names(|names| Record::flow_start(&key, &flow, names)));
         if let Some(before) = self.flows_mut(|flows| flows.opened(key, flow)) {
             self.flow_ended(&key, &before, "replaced");
@@ -172,5 +184,86 @@ impl Recorder {
     pub fn finish(&self) {
         self.end_window();
         self.shared.log.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Capacities, Gateway, Input, SessionToken, Source, User, UserName};
+    use crate::record::{AccessLog, Metrics, Sink};
+    use gateway_common::{Address, DropReason, KernelNanos};
+    use serde_json::{Value, json};
+    use std::net::IpAddr;
+
+    const ZONE: u32 = 9;
+
+    fn opening(direction: u8) -> Event {
+        let address = |host| Address::from(IpAddr::from([10, 0, 0, host]));
+        let (source, destination) = (address(1), address(2));
+        let ports = Event { source_port: 1_000, destination_port: 514, protocol: 17, ..Event::default() };
+        Event { source, destination, token: 7, app: 3, length: 60, direction, ..ports }
+    }
+
+    /// What is written of these events, while ada has session 7.
+    fn records(events: &[Event]) -> Vec<Value> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.jsonl");
+        let log = AccessLog::start(Sink::File(path.clone())).unwrap();
+        let recorder = Recorder::new(Metrics::new().unwrap(), log, None);
+        recorder.knows(&gateway());
+        events.iter().for_each(|event| recorder.happened(event, 1));
+        assert!(recorder.open_flows().iter().all(|(key, _)| key.zone == ZONE), "the zone is that of the session");
+        recorder.finish();
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn gateway() -> Gateway {
+        let mut gateway = Gateway::new(Capacities::default());
+        let user = UserName::new("ada").unwrap();
+        let ada = User { name: user.clone(), display_name: String::new(), groups: Default::default(), enabled: true };
+        let source = Source {
+            address: [10, 0, 0, 1].into(),
+            zone: ZONE,
+            zone_name: "voice".into(),
+            interface: 1,
+            interface_name: "lo".into(),
+            mac: None,
+        };
+        let (token, factors, deadline) = (SessionToken(7), Default::default(), KernelNanos::NEVER);
+        for input in [Input::PutUser(ada), Input::Login { token, user, source, factors, deadline }] {
+            gateway.handle(input, KernelNanos(1)).unwrap();
+        }
+        gateway
+    }
+
+    #[test]
+    fn a_flow_is_named_from_the_client_s_side_whoever_opened_it() {
+        let (key, flow) = beginning(&opening(0), ZONE);
+        let ports = |key: &FlowKey| (u16::from_be_bytes(key.client_port), u16::from_be_bytes(key.app_port));
+        assert_eq!((key.client.to_string().as_str(), ports(&key), key.zone), ("10.0.0.1", (1_000, 514), ZONE));
+        assert_eq!((flow.is_by_app(), flow.copy.to_app_bytes, flow.copy.to_client_packets), (false, 60, 0));
+        let (key, flow) = beginning(&opening(1), ZONE);
+        assert_eq!((key.client.to_string().as_str(), ports(&key)), ("10.0.0.2", (514, 1_000)));
+        assert_eq!((flow.is_by_app(), flow.copy.to_app_packets, flow.copy.to_client_bytes), (true, 0, 60));
+        assert!(!Flow::is_over(flow.copy.ends));
+    }
+
+    #[test]
+    fn an_opening_tells_who_opened() {
+        let found = records(&[opening(0), opening(1)]);
+        assert_eq!((&found[0]["opened_by"], &found[1]["opened_by"]), (&json!("client"), &json!("app")));
+        assert_eq!((&found[1]["client"], &found[1]["client_port"]), (&json!("10.0.0.2"), &json!(514)));
+        assert_eq!((&found[0]["type"], &found[0]["user"]), (&json!("flow_start"), &json!("ada")));
+    }
+
+    #[test]
+    fn a_session_that_scans_is_recorded_with_its_user_and_what_was_only_observed_says_so() {
+        let scan = Event { what: DropReason::ScanDetected as u8, flags: Event::ANSWERED, ..opening(0) };
+        let found = records(&[scan, Event { flags: Event::OBSERVED, ..scan }]);
+        assert_eq!((&found[0]["reason"], &found[0]["user"]), (&json!("scan_detected"), &json!("ada")));
+        assert_eq!((&found[0]["answered"], found[0].get("observed")), (&json!(1), None));
+        assert_eq!((found[1].get("answered"), &found[1]["observed"]), (None, &json!(true)));
     }
 }

@@ -15,6 +15,21 @@ pub struct TrackedFlow {
     pub interface: u32,
 }
 
+impl TrackedFlow {
+    /// The number of its app.
+    #[must_use]
+    pub const fn app(&self) -> u32 {
+        // The upper half holds flags.
+        self.copy.app as u32
+    }
+
+    /// Whether the app opened it, not the client.
+    #[must_use]
+    pub const fn is_by_app(&self) -> bool {
+        self.copy.ends & Flow::BY_APP != 0
+    }
+}
+
 /// All flows that are open.
 #[derive(Default)]
 pub struct FlowTracker {
@@ -42,11 +57,11 @@ impl FlowTracker {
     pub fn take_apps(
         &mut self,
         token: SessionToken,
-        is_taken: impl Fn(u64) -> bool,
+        is_taken: impl Fn(u32) -> bool,
         monitor: Option<&Monitor>,
     ) -> Vec<(FlowKey, TrackedFlow)> {
         let keys: Vec<FlowKey> = self.by_session.get(&token.0).into_iter().flatten().copied().collect();
-        let is_of_app = |key: &FlowKey| self.flows.get(key).is_some_and(|flow| is_taken(flow.copy.app));
+        let is_of_app = |key: &FlowKey| self.flows.get(key).is_some_and(|flow| is_taken(flow.app()));
         let keys: Vec<FlowKey> = keys.into_iter().filter(is_of_app).collect();
         let taken = keys.into_iter().filter_map(|key| Some((key, self.remove(&key)?)));
         taken.map(|(key, flow)| (key, refreshed(&key, flow, monitor))).collect()
@@ -140,6 +155,17 @@ mod tests {
         assert_eq!(tracker.take(SessionToken(7), None).len(), 3);
         assert_eq!(tracker.take(SessionToken(7), None).len(), 0);
         assert_eq!(tracker.count(), 1);
+    }
+
+    #[test]
+    fn flags_beside_the_number_of_the_app_are_no_part_of_it() {
+        let mut tracker = FlowTracker::default();
+        let mut budgeted = flow(7, 1);
+        budgeted.copy.app = Flow::BUDGETED | 3;
+        budgeted.copy.ends = Flow::BY_APP;
+        tracker.opened(key(1), budgeted);
+        assert_eq!((budgeted.app(), budgeted.is_by_app(), flow(7, 1).is_by_app()), (3, true, false));
+        assert_eq!(tracker.take_apps(SessionToken(7), |app| app == 3, None).len(), 1);
     }
 
     #[test]

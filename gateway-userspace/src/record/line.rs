@@ -95,6 +95,8 @@ enum What {
         protocol: String,
         direction: &'static str,
         interface: String,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        observed: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         session: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +104,8 @@ enum What {
         #[serde(skip_serializing_if = "Option::is_none")]
         app: Option<String>,
         packets: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        answered: Option<u64>,
         #[serde(with = "time::serde::rfc3339")]
         first: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339")]
@@ -126,6 +130,7 @@ struct FlowNames {
     destination: IpAddr,
     port: u16,
     protocol: String,
+    opened_by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
 }
@@ -222,10 +227,12 @@ impl Record {
             protocol: protocol(key.protocol),
             direction: if key.direction == 0 { "to_app" } else { "to_client" },
             interface: interface(key.interface),
+            observed: key.observed,
             session: (key.token != 0).then(|| crate::policy::SessionToken(key.token).to_string()),
             user: names.session(key.token).map(|named| named.user.to_string()),
-            app: names.app(key.app.into()).map(ToString::to_string),
+            app: names.app(key.app).map(ToString::to_string),
             packets: denied.packets,
+            answered: Some(denied.answered).filter(|answered| *answered != 0),
             first: clock.at(KernelNanos(denied.first)),
             last: clock.at(KernelNanos(denied.last)),
         })
@@ -257,26 +264,29 @@ fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
     FlowNames {
         session: crate::policy::SessionToken(copy.token).to_string(),
         user: names.session(copy.token).map(|named| named.user.to_string()),
-        app: names.app(copy.app).map(ToString::to_string),
-        policies: names.policies(copy.token, copy.app),
+        app: names.app(flow.app()).map(ToString::to_string),
+        policies: names.policies(copy.token, flow.app()),
         client: key.client.into(),
         client_port: u16::from_be_bytes(key.client_port),
         destination: key.app.into(),
         port: u16::from_be_bytes(key.app_port),
         protocol: protocol(key.protocol),
+        opened_by: if flow.is_by_app() { "app" } else { "client" },
         interface: (flow.interface != 0).then(|| interface(flow.interface)),
     }
 }
 
-/// The name of an IP protocol number.
+/// The name of an IP protocol number, or the number.
 #[must_use]
 pub fn protocol(number: u8) -> String {
     match number {
-        Packet::TCP => Protocol::Tcp.label().into(),
-        Packet::UDP => Protocol::Udp.label().into(),
-        Packet::ICMP | Packet::ICMPV6 => Protocol::Icmp.label().into(),
-        other => other.to_string(),
+        Packet::TCP => Protocol::Tcp,
+        Packet::UDP => Protocol::Udp,
+        Packet::SCTP => Protocol::Sctp,
+        Packet::ICMP | Packet::ICMPV6 => Protocol::Icmp,
+        other => Protocol::Ip(other),
     }
+    .to_string()
 }
 
 fn interface(index: u32) -> String {

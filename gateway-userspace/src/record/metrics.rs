@@ -139,7 +139,14 @@ impl Metrics {
             self.entries.with_label_values(&[map]).set(signed(entries));
             self.capacity.with_label_values(&[map]).set(signed(capacity));
         }
-        self.capacity.with_label_values(&["flows"]).set(signed(capacities.flows));
+        for (map, capacity) in [
+            ("flows", capacities.flows),
+            ("budgets", capacities.budgets),
+            ("fragments", capacities.fragments),
+            ("sources", capacities.sources),
+        ] {
+            self.capacity.with_label_values(&[map]).set(signed(capacity));
+        }
     }
 
     pub(crate) fn revoked(&self, enforced_after: Duration) {
@@ -205,6 +212,7 @@ struct KernelCollector {
 struct KernelFamilies {
     packets: IntCounterVec,
     drops: IntCounterVec,
+    observed: IntCounterVec,
     app_packets: IntCounterVec,
     app_bytes: IntCounterVec,
     events_lost: IntCounter,
@@ -217,12 +225,17 @@ impl KernelFamilies {
         Ok(Self {
             packets: vector(
                 "portcullis_packets_total",
-                "Packets on guarded interfaces, by verdict.",
+                "Packets on guarded interfaces, by verdict; those of `reject` are among those of `drop`.",
                 &["interface", "verdict"],
             )?,
             drops: vector(
                 "portcullis_drops_total",
                 "Packets dropped, by reason; `portcullis drops` explains each of them.",
+                &["interface", "reason"],
+            )?,
+            observed: vector(
+                "portcullis_observed_total",
+                "Packets that would have been dropped, by reason, on interfaces that only observe. Permit what is meant.",
                 &["interface", "reason"],
             )?,
             app_packets: vector("portcullis_app_packets_total", "Packets forwarded, by app.", &["app", "direction"])?,
@@ -235,8 +248,9 @@ impl KernelFamilies {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 6] {
-        [&self.packets, &self.drops, &self.app_packets, &self.app_bytes, &self.events_lost, &self.flows]
+    fn collectors(&self) -> [&dyn Collector; 7] {
+        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows } = self;
+        [packets, drops, observed, app_packets, app_bytes, events_lost, flows]
     }
 }
 
@@ -256,8 +270,11 @@ impl KernelCollector {
             verdict("forward").inc_by(counters.forward);
             verdict("to_host").inc_by(counters.to_host);
             verdict("drop").inc_by(counters.dropped());
-            for (reason, packets) in &counters.drops {
-                families.drops.with_label_values(&[name.as_str(), reason.label()]).inc_by(*packets);
+            verdict("reject").inc_by(counters.rejected);
+            for (family, counters) in [(&families.drops, &counters.drops), (&families.observed, &counters.observed)] {
+                for (reason, packets) in counters {
+                    family.with_label_values(&[name.as_str(), reason.label()]).inc_by(*packets);
+                }
             }
         }
         let apps: Vec<_> = self.recorder.names(|names| names.apps().map(|(id, name)| (id, name.clone())).collect());

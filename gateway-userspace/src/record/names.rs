@@ -20,6 +20,8 @@ pub(super) struct Names {
 #[derive(Clone)]
 pub(super) struct Named {
     pub(super) user: UserName,
+    /// The number of the zone it is in.
+    pub(super) zone: u32,
     permitted: Arc<BTreeMap<AppName, Decision>>,
 }
 
@@ -51,7 +53,8 @@ impl Names {
     }
 
     fn name(&mut self, session: &Session) {
-        let named = Named { user: session.user.clone(), permitted: Arc::clone(&session.permitted) };
+        let named =
+            Named { user: session.user.clone(), zone: session.source.zone, permitted: Arc::clone(&session.permitted) };
         self.sessions.insert(session.token, named);
     }
 
@@ -63,8 +66,8 @@ impl Names {
         self.sessions.get(&SessionToken(token))
     }
 
-    pub(super) fn app(&self, app: u64) -> Option<&AppName> {
-        self.apps.get(&u32::try_from(app).ok()?)
+    pub(super) fn app(&self, app: u32) -> Option<&AppName> {
+        self.apps.get(&app)
     }
 
     pub(super) fn apps(&self) -> impl Iterator<Item = (u32, &AppName)> {
@@ -72,7 +75,7 @@ impl Names {
     }
 
     /// The policies that let a session reach an app.
-    pub(super) fn policies(&self, token: u64, app: u64) -> Vec<String> {
+    pub(super) fn policies(&self, token: u64, app: u32) -> Vec<String> {
         let decision = self.app(app).and_then(|app| self.session(token)?.permitted.get(app));
         decision.map(|decision| decision.policies.clone()).unwrap_or_default()
     }

@@ -1,13 +1,14 @@
 //! The store of one gateway: a redb file that one process has open.
 
 use super::record::{self, META, POLICIES, Row, SCHEMA_KEY, TABLES};
-use super::{SCHEMA, Store, StoreError, Stored, Write};
+use super::{FIRST_SCHEMA, SCHEMA, Store, StoreError, Stored, Write};
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _};
 use redb::{TableDefinition, WriteTransaction};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// How many former texts of the policies are kept.
@@ -27,9 +28,11 @@ impl FileStore {
     /// # Errors
     /// If it is in use, damaged, or of a newer version, or if the system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Self { path: path.to_owned(), database: Some(open(path)?) };
-        store.check_schema()?;
-        Ok(store)
+        unless_damaged(path, || {
+            let store = Self { path: path.to_owned(), database: Some(open(path)?) };
+            store.check_schema()?;
+            Ok(store)
+        })
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {
@@ -41,8 +44,9 @@ impl FileStore {
             Some(newer) if newer > SCHEMA => {
                 return Err(StoreError::NewerSchema { path: self.path.clone(), found: newer });
             }
-            Some(other) => return Err(self.damaged(format!("schema {other} never existed"))),
-            None => {}
+            Some(older) if older < FIRST_SCHEMA => return Err(self.damaged(format!("schema {older} never existed"))),
+            // What older shapes lack has a default; what is written from now on an older program would misread.
+            Some(_) | None => {}
         }
         let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
         write(&transaction, &row).map_err(failed)?;
@@ -64,6 +68,18 @@ impl FileStore {
             path: self.path.clone(),
             source: io::Error::other("an earlier write failed"),
         })
+    }
+
+    /// Closing cleans up in the file, so damage may show here too.
+    fn close(&mut self) {
+        let database = self.database.take();
+        let closed = unless_damaged(&self.path, || {
+            drop(database);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::error!(%error, "the state file was not closed well");
+        }
     }
 
     fn damaged(&self, problem: String) -> StoreError {
@@ -91,6 +107,12 @@ impl FileStore {
     }
 }
 
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 enum ReadError {
     Store(StoreError),
     Database(redb::Error),
@@ -113,26 +135,41 @@ impl Store for FileStore {
     fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
         let rows = batch.iter().map(record::rows).collect::<Result<Vec<_>, _>>();
         let rows = rows.map_err(|error| StoreError::Io { path: self.path.clone(), source: error.into() })?;
-        if self.database.is_none() {
-            self.database = Some(open(&self.path)?);
+        let path = self.path.clone();
+        let written = unless_damaged(&path, || {
+            if self.database.is_none() {
+                self.database = Some(open(&path)?);
+            }
+            commit(self.database()?, rows.into_iter().flatten()).map_err(|error| failure(&path, error))
+        });
+        if written.is_err() {
+            self.close();
         }
-        let written = commit(self.database()?, rows.into_iter().flatten());
-        written.map_err(|error| {
-            self.database = None;
-            failure(&self.path, error)
-        })
+        written
     }
 
     fn load(&self) -> Result<Stored, StoreError> {
-        let mut stored = Stored::default();
-        let read = self.read_rows(|table, key, value| record::take(&mut stored, table, key, value));
-        read.map_err(|error| match error {
-            ReadError::Store(error) => error,
-            ReadError::Database(error) => failure(&self.path, error),
-            ReadError::Row(problem) => self.damaged(problem),
-        })?;
-        Ok(stored)
+        unless_damaged(&self.path, || {
+            let mut stored = Stored::default();
+            let read = self.read_rows(|table, key, value| record::take(&mut stored, table, key, value));
+            read.map_err(|error| match error {
+                ReadError::Store(error) => error,
+                ReadError::Database(error) => failure(&self.path, error),
+                ReadError::Row(problem) => self.damaged(problem),
+            })?;
+            record::check(&stored).map_err(|problem| self.damaged(problem))?;
+            Ok(stored)
+        })
     }
+}
+
+/// Does something with the file. redb reports most damage as an error, but panics over pages that make no sense.
+fn unless_damaged<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it cannot be read");
+        Err(StoreError::Damaged { path: path.to_owned(), problem: said.to_owned() })
+    })
 }
 
 const fn definition(table: record::Table) -> TableDefinition<'static, &'static str, &'static [u8]> {
@@ -202,8 +239,19 @@ fn failure(path: &Path, error: redb::Error) -> StoreError {
 }
 
 #[cfg(test)]
-pub(super) fn overwrite_schema(path: &Path, value: &str) {
+pub(super) fn overwrite(path: &Path, table: &'static str, key: &str, value: &str) {
     let database = open(path).unwrap();
-    let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(value.as_bytes().to_vec()) };
+    let row = Row { table: record::Table(table), key: key.to_owned(), value: Some(value.as_bytes().to_vec()) };
     commit(&database, std::iter::once(row)).unwrap();
+}
+
+#[cfg(test)]
+pub(super) fn overwrite_schema(path: &Path, value: &str) {
+    overwrite(path, META.0, SCHEMA_KEY, value);
+}
+
+#[cfg(test)]
+pub(super) fn schema(path: &Path) -> Option<u32> {
+    let store = FileStore { path: path.to_owned(), database: Some(open(path).unwrap()) };
+    store.schema_of(&store.database().unwrap().begin_write().unwrap()).unwrap()
 }

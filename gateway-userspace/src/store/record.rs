@@ -4,12 +4,14 @@ use super::shape::{AppShape, CountersShape, PolicyShape, SessionShape, TokenShap
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
 use crate::policy::{AppId, AppName, Generation, GroupName, UserName};
+use gateway_common::abi::AppEntry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// A table, by its name in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Table(pub &'static str);
+pub struct Table(pub &'static str);
 
 pub(super) const META: Table = Table("meta");
 pub(super) const POLICIES: Table = Table("policies");
@@ -22,7 +24,7 @@ const SESSIONS: Table = Table("sessions");
 const TOKENS: Table = Table("api_tokens");
 
 /// Every table.
-pub(super) const TABLES: [Table; 9] = [META, USERS, PASSWORDS, GROUPS, APPS, APP_IDS, POLICIES, SESSIONS, TOKENS];
+pub const TABLES: [Table; 9] = [META, USERS, PASSWORDS, GROUPS, APPS, APP_IDS, POLICIES, SESSIONS, TOKENS];
 
 pub(super) const SCHEMA_KEY: &str = "schema";
 const GENERATION_KEY: &str = "generation";
@@ -30,14 +32,20 @@ const COUNTERS_KEY: &str = "counters";
 
 /// A row to be written, or removed if it has no value.
 #[derive(Debug)]
-pub(super) struct Row {
+pub struct Row {
+    /// Where.
     pub table: Table,
+    /// Under what.
     pub key: String,
+    /// JSON.
     pub value: Option<Vec<u8>>,
 }
 
 /// The rows that a change writes.
-pub(super) fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
+///
+/// # Errors
+/// If something cannot be written as JSON.
+pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
     Ok(match write {
         Write::PutUser(user) => vec![put(USERS, user.name.as_str(), &UserShape::from(user))?],
         Write::RemoveUser(name) => vec![remove(USERS, name.as_str()), remove(PASSWORDS, name.as_str())],
@@ -63,8 +71,11 @@ pub(super) fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
     })
 }
 
-/// Takes up one row. Says what is wrong with it, if anything is.
-pub(super) fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
+/// Takes up one row.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
     if table == USERS {
         stored.users.push(json::<UserShape>(value)?.try_into()?);
     } else if table == PASSWORDS {
@@ -75,7 +86,11 @@ pub(super) fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -
     } else if table == APPS {
         stored.apps.push(json::<AppShape>(value)?.try_into()?);
     } else if table == APP_IDS {
-        stored.app_ids.insert(AppName::new(key).map_err(words)?, AppId(json(value)?));
+        let (name, id) = (AppName::new(key).map_err(words)?, AppId(json(value)?));
+        if AppEntry::new(id.0, false).app() != id.0 || id == AppId::default() {
+            return Err(format!("{} is not the number of an app", id.0));
+        }
+        stored.app_ids.insert(name, id);
     } else if table == POLICIES {
         // Keys are in order of generations: the last one stays.
         stored.policy = Some(json::<PolicyShape>(value)?.into());
@@ -85,6 +100,20 @@ pub(super) fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -
         stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
     } else {
         take_meta(stored, key, value)?;
+    }
+    Ok(())
+}
+
+/// Whether the rows go together: every app has a number of its own, or a grant for the one would be one for another.
+///
+/// # Errors
+/// Which do not.
+pub fn check(stored: &Stored) -> Result<(), String> {
+    let mut names = BTreeMap::new();
+    for (name, id) in &stored.app_ids {
+        if let Some(other) = names.insert(id, name) {
+            return Err(format!("apps `{other}` and `{name}` both have the number {}", id.0));
+        }
     }
     Ok(())
 }

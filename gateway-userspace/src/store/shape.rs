@@ -1,5 +1,5 @@
 //! What the rows look like. Unknown members are ignored, so that an older program reads what a newer one of the same
-//! schema wrote; a member that is missing is damage.
+//! schema wrote; a member that is missing is damage, unless it came with a later schema: then it has a default.
 
 mod session;
 
@@ -49,6 +49,12 @@ pub(super) struct AppShape {
     description: String,
     prefixes: Vec<String>,
     services: Vec<ServiceShape>,
+    #[serde(default)]
+    opens: Vec<ServiceShape>,
+    #[serde(default)]
+    trip_wire: bool,
+    #[serde(default)]
+    budget: Option<u64>,
     labels: BTreeSet<String>,
     enabled: bool,
 }
@@ -61,12 +67,15 @@ struct ServiceShape {
 
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
-        let App { name, description, prefixes, services, labels, enabled } = app;
+        let App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
             prefixes: prefixes.iter().map(ToString::to_string).collect(),
             services: services.iter().map(ServiceShape::from).collect(),
+            opens: opens.iter().map(ServiceShape::from).collect(),
+            trip_wire: *trip_wire,
+            budget: *budget,
             labels: labels.clone(),
             enabled: *enabled,
         }
@@ -77,11 +86,13 @@ impl TryFrom<AppShape> for App {
     type Error = String;
 
     fn try_from(shape: AppShape) -> Result<Self, String> {
-        let AppShape { name, description, prefixes, services, labels, enabled } = shape;
+        let AppShape { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = shape;
         let prefixes =
             prefixes.iter().map(|text| text.parse()).collect::<Result<BTreeSet<IpNet>, _>>().map_err(words)?;
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
-        Ok(Self { name: AppName::new(&name).map_err(words)?, description, prefixes, services, labels, enabled })
+        let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
+        let name = AppName::new(&name).map_err(words)?;
+        Ok(Self { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled })
     }
 }
 
@@ -89,11 +100,13 @@ impl From<&Service> for ServiceShape {
     fn from(service: &Service) -> Self {
         let Service { protocol, ports } = *service;
         let protocol = match protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-            Protocol::Icmp => "icmp",
+            Protocol::Tcp => "tcp".to_owned(),
+            Protocol::Udp => "udp".to_owned(),
+            Protocol::Sctp => "sctp".to_owned(),
+            Protocol::Icmp => "icmp".to_owned(),
+            Protocol::Ip(number) => number.to_string(),
         };
-        Self { protocol: protocol.to_owned(), ports }
+        Self { protocol, ports }
     }
 }
 
@@ -105,8 +118,9 @@ impl TryFrom<ServiceShape> for Service {
         let protocol = match protocol.as_str() {
             "tcp" => Protocol::Tcp,
             "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
             "icmp" => Protocol::Icmp,
-            other => return Err(format!("protocol `{other}` is not known")),
+            other => Protocol::Ip(other.parse().map_err(|_| format!("protocol `{other}` is not known"))?),
         };
         Ok(Self { protocol, ports })
     }

@@ -25,8 +25,13 @@ fn app() -> App {
         services: [
             Service { protocol: Protocol::Tcp, ports: Some((80, 443)) },
             Service { protocol: Protocol::Icmp, ports: None },
+            Service { protocol: Protocol::Sctp, ports: None },
+            Service { protocol: Protocol::Ip(47), ports: None },
         ]
         .into(),
+        opens: [Service { protocol: Protocol::Udp, ports: Some((514, 514)) }].into(),
+        trip_wire: true,
+        budget: Some(1 << 40),
         labels: ["pci".to_owned()].into(),
         enabled: true,
     }
@@ -137,6 +142,21 @@ fn a_second_opener_and_a_newer_schema_are_refused_with_the_path() {
 }
 
 #[test]
+fn what_the_first_schema_knew_is_read_and_from_then_on_the_file_has_the_present_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    FileStore::open(&path).unwrap();
+    let crm = r#"{"name":"crm","description":"","prefixes":["192.0.2.0/24"],"services":[{"protocol":"tcp","ports":[80,443]}],"labels":[],"enabled":true}"#;
+    file::overwrite(&path, "apps", "crm", crm);
+    file::overwrite_schema(&path, "1");
+    let apps = reopened(&path).apps;
+    assert_eq!((apps[0].opens.len(), apps[0].trip_wire, apps[0].budget), (0, false, None));
+    assert_eq!(file::schema(&path), Some(SCHEMA));
+    file::overwrite_schema(&path, "0");
+    assert!(matches!(FileStore::open(&path).unwrap_err(), StoreError::Damaged { .. }));
+}
+
+#[test]
 fn a_file_of_another_kind_and_a_row_that_makes_no_sense_are_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
@@ -146,6 +166,43 @@ fn a_file_of_another_kind_and_a_row_that_makes_no_sense_are_damage() {
     drop(FileStore::open(&path).unwrap());
     file::overwrite_schema(&path, "\"one\"");
     assert!(matches!(FileStore::open(&path).unwrap_err(), StoreError::Damaged { .. }));
+}
+
+#[test]
+fn a_page_that_makes_no_sense_is_damage_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    FileStore::open(&path).unwrap().commit(&[Write::PutUser(user("ada"))]).unwrap();
+    let honest = std::fs::read(&path).unwrap();
+    let mut damaged = 0;
+    for page in 0..16 {
+        let mut bytes = honest.clone();
+        bytes.iter_mut().skip(page * 4096).take(300).for_each(|byte| *byte = 0);
+        std::fs::write(&path, bytes).unwrap();
+        match FileStore::open(&path).and_then(|store| store.load()) {
+            Ok(stored) => assert!(stored.users.len() <= 1),
+            Err(StoreError::Damaged { .. }) => damaged += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(damaged > 0);
+}
+
+#[test]
+fn an_app_without_a_number_of_its_own_is_damage() {
+    for (id, part) in [
+        ("0", "key `crm`: 0 is not the number of an app"),
+        ("2147483649", "2147483649 is not the number of an app"),
+        ("7", "apps `crm` and `wiki` both have the number 7"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(FileStore::open(&path).unwrap());
+        file::overwrite(&path, "app_ids", "wiki", "7");
+        file::overwrite(&path, "app_ids", "crm", id);
+        let error = FileStore::open(&path).unwrap().load().unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]

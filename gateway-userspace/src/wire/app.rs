@@ -1,6 +1,7 @@
 //! Apps, in the API and in files.
 
 use super::problem::{FieldError, Invalid, noted};
+use super::quantity::Bytes;
 use super::service::{format_prefix, parse_prefix, parse_service};
 use crate::policy;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,17 @@ pub struct App {
     pub description: String,
     /// Where it is: `192.0.2.0/24`, `2001:db8::/64`, `192.0.2.7`.
     pub prefixes: Vec<String>,
-    /// How it is reached: `443/tcp`, `8000-8010/tcp`, `*/udp`, `icmp`.
+    /// How it is reached: `443/tcp`, `8000-8010/tcp`, `*/udp`, `2905/sctp`, `icmp`, `47/ip`.
     pub services: Vec<String>,
+    /// What it may open by itself, toward clients that have a grant for it: their ports, written like `services`.
+    #[serde(default)]
+    pub opens: Vec<String>,
+    /// Nobody should touch it, and whoever does loses the session. It is granted to nobody.
+    #[serde(default)]
+    pub trip_wire: bool,
+    /// How many bytes a session may exchange with it, both directions together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Bytes>,
     /// For policies: `resource.labels.contains("pci")`.
     #[serde(default)]
     pub labels: BTreeSet<String>,
@@ -40,12 +50,15 @@ pub struct AppsFile {
 
 impl From<&policy::App> for App {
     fn from(app: &policy::App) -> Self {
-        let policy::App { name, description, prefixes, services, labels, enabled } = app;
+        let policy::App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
             prefixes: prefixes.iter().map(format_prefix).collect(),
             services: services.iter().map(ToString::to_string).collect(),
+            opens: opens.iter().map(ToString::to_string).collect(),
+            trip_wire: *trip_wire,
+            budget: budget.map(Bytes::of),
             labels: labels.clone(),
             enabled: Some(*enabled),
         }
@@ -58,14 +71,17 @@ impl App {
     /// # Errors
     /// Everything that is wrong, each with its field.
     pub fn into_model(self, enabled: bool) -> Result<policy::App, Invalid> {
-        let Self { name, description, prefixes, services, labels, enabled: said } = self;
+        let Self { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled: said } = self;
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));
         let prefixes = each(&mut errors, "prefixes", &prefixes, parse_prefix);
         let services = each(&mut errors, "services", &services, parse_service);
+        let opens = each(&mut errors, "opens", &opens, parse_service);
+        let budget = budget.and_then(|budget| noted(&mut errors, "budget", budget.count()));
+        let enabled = said.unwrap_or(enabled);
         match name {
             Some(name) if errors.is_empty() => {
-                Ok(policy::App { name, description, prefixes, services, labels, enabled: said.unwrap_or(enabled) })
+                Ok(policy::App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled })
             }
             _ => Err(Invalid(errors)),
         }
@@ -91,6 +107,9 @@ mod tests {
         name = "CRM"
         prefixes = ["192.0.2.0/24", "2001:db8::1"]
         services = ["443/tcp", "icmp"]
+        opens = ["514/udp"]
+        trip_wire = true
+        budget = "2 GiB"
         labels = ["pci"]
     "#;
 
@@ -101,15 +120,28 @@ mod tests {
         assert_eq!((model.name.as_str(), model.enabled, model.services.len()), ("crm", true, 2));
         let shape = App::from(&model);
         assert_eq!(shape.prefixes, ["192.0.2.0/24", "2001:db8::1"]);
+        assert_eq!((&shape.opens[..], shape.trip_wire), (&["514/udp".to_owned()][..], true));
+        assert_eq!((model.budget, shape.budget.as_ref().unwrap().to_string()), (Some(2 << 30), "2 GiB".into()));
         assert_eq!(shape.clone().into_model(false).unwrap(), model);
     }
 
     #[test]
     fn every_error_is_reported_with_its_field() {
-        let file: AppsFile = toml::from_str(&FILE.replace("CRM", "c rm").replace("/24", "/33")).unwrap();
+        let file =
+            FILE.replace("CRM", "c rm").replace("/24", "/33").replace("514/udp", "514").replace("\"2 GiB\"", "0");
+        let file: AppsFile = toml::from_str(&file).unwrap();
         let Invalid(errors) = file.apps[0].clone().into_model(true).unwrap_err();
         let fields: Vec<_> = errors.iter().filter_map(|error| error.field.as_deref()).collect();
-        assert_eq!(fields, ["name", "prefixes[0]"]);
+        assert_eq!(fields, ["name", "prefixes[0]", "opens[0]", "budget"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_none_of_it() {
+        let file =
+            FILE.lines().filter(|line| !line.contains("opens") && !line.contains("trip") && !line.contains("budget"));
+        let file: AppsFile = toml::from_str(&file.collect::<Vec<_>>().join("\n")).unwrap();
+        let model = file.apps[0].clone().into_model(true).unwrap();
+        assert_eq!((model.opens.len(), model.trip_wire, model.budget), (0, false, None));
     }
 
     #[test]

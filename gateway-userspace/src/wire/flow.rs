@@ -18,14 +18,16 @@ pub struct Flow {
     pub app: Option<String>,
     /// The client's address.
     pub client: String,
-    /// The client's port; for ICMP, the identifier.
+    /// The client's port; for ICMP, the identifier if the client asks. 0 for protocols without ports.
     pub client_port: u16,
-    /// The address it goes to.
+    /// The app's address.
     pub destination: String,
-    /// The port it goes to; 0 for ICMP.
+    /// The app's port; for ICMP, the identifier if the app asks. 0 for protocols without ports.
     pub port: u16,
-    /// `tcp`, `udp` or `icmp`.
+    /// `tcp`, `udp`, `sctp`, `icmp`, or the number of another protocol.
     pub protocol: String,
+    /// Who opened it.
+    pub opened_by: Opener,
     /// Packets from the client.
     pub packets_from_client: u64,
     /// Bytes from the client.
@@ -44,11 +46,21 @@ pub struct Flow {
     pub state: FlowState,
 }
 
+/// Who opened a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Opener {
+    /// The client.
+    Client,
+    /// The app.
+    App,
+}
+
 /// Where in its life a flow is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowState {
-    /// Only the client has spoken.
+    /// Only the side that opened it has spoken.
     Opening,
     /// Both have spoken.
     Open,
@@ -56,7 +68,7 @@ pub enum FlowState {
     Closing,
 }
 
-/// How many packets were dropped, and why.
+/// How many packets were dropped, or would have been, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Drops {
     /// The guarded interface.
@@ -67,17 +79,21 @@ pub struct Drops {
     pub help: String,
     /// How many.
     pub packets: u64,
+    /// How many would have been, and passed because the interface only observes.
+    #[serde(default)]
+    pub observed: u64,
 }
 
 impl Drops {
-    /// The shape of one counter.
+    /// The shape of the counters of one reason.
     #[must_use]
-    pub fn of(interface: &str, reason: DropReason, packets: u64) -> Self {
+    pub fn of(interface: &str, reason: DropReason, packets: u64, observed: u64) -> Self {
         Self {
             interface: interface.to_owned(),
             reason: reason.label().to_owned(),
             help: reason.help().to_owned(),
             packets,
+            observed,
         }
     }
 }

@@ -43,6 +43,18 @@ pub struct Interface {
     pub xdp: String,
     /// Whether the programs are attached.
     pub attached: bool,
+    /// The VLANs that it carries.
+    #[serde(default)]
+    pub vlans: Vec<Vlan>,
+}
+
+/// A VLAN on a guarded interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Vlan {
+    /// The number in its 802.1Q tag, or those in its 802.1ad tag and in the 802.1Q tag inside it: `10`, `100.20`.
+    pub id: String,
+    /// Its zone.
+    pub zone: String,
 }
 
 /// How full a table is.

@@ -132,7 +132,7 @@ fn many_denials_of_one_kind_become_one_record_with_their_number() -> Result<()> 
 }
 
 /// The first record of this type that meets the condition, as soon as it is there.
-fn wait_for(gate: &Gate, kind: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+pub fn wait_for(gate: &Gate, kind: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
     let find = || gate.records().ok()?.into_iter().find(|record| record["type"] == kind && condition(record));
     wait_until(&format!("a record `{kind}`"), SOON, find).with_context(|| format!("{:#?}", gate.records()))
 }

@@ -17,7 +17,7 @@ fn json_that_is_not_valid_is_refused_with_its_place() -> Result<()> {
     assert!(problem["errors"][0]["message"].as_str().is_some_and(|text| text.contains("`admin`")), "{problem}");
     gate.api.get("/v1/users/carol")?.problem(404)?;
 
-    let app = json!({ "prefixes": ["10.20.0.10/24"], "services": ["443/sctp"] });
+    let app = json!({ "prefixes": ["10.20.0.10/24"], "services": ["443/dccp"] });
     let problem = gate.api.put("/v1/apps/wrong", &app)?.problem(422)?;
     assert_eq!(problem["errors"][0]["field"], "prefixes[0]", "{problem}");
     assert_eq!(problem["errors"][1]["field"], "services[0]", "{problem}");

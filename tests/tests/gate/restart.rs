@@ -59,7 +59,7 @@ fn an_interface_that_is_no_longer_named_is_no_longer_guarded_and_its_sessions_en
 }
 
 /// Edits the configuration that the next start reads.
-fn reconfigure(gate: &Gate, edit: impl FnOnce(String) -> String) -> Result<()> {
+pub fn reconfigure(gate: &Gate, edit: impl FnOnce(String) -> String) -> Result<()> {
     let before = std::fs::read_to_string(gate.daemon.config())?;
     let after = edit(before.clone());
     assert_ne!(after, before);

@@ -1,12 +1,14 @@
 //! Access ends: for connections that are open, in both directions, at once.
 
 use std::{
+    io::Read as _,
+    net::{IpAddr, SocketAddr},
     sync::atomic::Ordering,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
-use gateway_tests::{Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, wait_until};
+use gateway_tests::{Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, stream::End, tcp_open, wait_until};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -35,16 +37,12 @@ fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses()
         let enforced_at = moment(&receipt["enforced_at"])?;
         assert!(moment(&receipt["last_packet_at"])? <= enforced_at, "{receipt}");
 
-        // Both ends go on trying, and each attempt is dropped.
-        cut.poke();
-        falls_silent(&cut)?;
-        for direction in ["to_app", "to_client"] {
-            let is_denied = |record: &Value| {
-                let reason = record["reason"].as_str().unwrap_or_default();
-                record["direction"] == direction && ["no_session", "session_revoked"].contains(&reason)
-            };
-            let denied = || gate.records().ok()?.into_iter().any(|record| is_denied(&record)).then_some(());
-            wait_until(&format!("denials {direction}"), SOON, denied)?;
+        // Nothing hangs: both ends are told, and accept it at once.
+        let reset = wait_until("the end of the stream", SOON, || cut.ended().map(|(end, _)| end))?;
+        assert_eq!(reset, End::Cut(Outcome::Reset));
+        for host in [client, &gate.world.app] {
+            let is_free = || connections(host, family.client, family.crm()).ok()?.is_empty().then_some(());
+            wait_until("the end of the connection at both ends", SOON, is_free)?;
         }
         assert_eq!(packets(client)?, arrived, "packets came to the client after the answer");
         assert_eq!(
@@ -63,6 +61,32 @@ fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses()
         gate.api.post("/v1/users/alice/enable")?.ok()?;
         family.alice(&gate)?;
         reaches(client, family.crm());
+    }
+    Ok(())
+}
+
+/// TCP connections of a host between these, as `ss` shows them.
+fn connections(host: &Namespace, client: IpAddr, app: SocketAddr) -> Result<String> {
+    let client = if client.is_ipv6() { format!("[{client}]") } else { client.to_string() };
+    let between = format!("( src {client} and dst {app} ) or ( src {app} and dst {client} )");
+    host.run(&["ss", "-Htn", "state", "connected", &between])
+}
+
+#[test]
+fn a_connection_that_was_silent_for_a_while_is_reset_at_both_ends_too() -> Result<()> {
+    for family in FAMILIES {
+        let gate = Gate::open()?;
+        let client = &gate.world.client;
+        let _apps = Apps::start(&gate.world, family)?;
+        family.alice(&gate)?;
+        let mut idle = tcp_open(client, family.crm(), SOON)??;
+        let is_known = || gate.records().ok()?.iter().any(|record| record["type"] == "flow_start").then_some(());
+        wait_until("the flow to be known", SOON, is_known)?;
+        gate.api.post("/v1/users/alice/disable")?.ok()?;
+        let error = idle.read(&mut [0]).expect_err("it is reset");
+        assert_eq!(Outcome::from(&error), Outcome::Reset);
+        let is_free = || connections(&gate.world.app, family.client, family.crm()).ok()?.is_empty().then_some(());
+        wait_until("the end of the connection at the app", SOON, is_free)?;
     }
     Ok(())
 }

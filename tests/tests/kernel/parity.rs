@@ -1,7 +1,7 @@
 //! Random and bent frames: the loaded programs and the in-memory twin agree on every verdict and every counter.
 
 use super::frames::{
-    CLIENT_MAC, ETHERNET, GATEWAY_MAC, Inside, arp, frame, icmp_error, neighbour_solicitation, raw, tagged,
+    CLIENT_MAC, ETHERNET, GATEWAY_MAC, Inside, arp, frame, icmp_error, neighbour_message, raw, tagged,
 };
 use super::scene::{Scene, Way};
 use gateway_common::Verdict;
@@ -36,7 +36,7 @@ fn draw(random: &mut StdRng) -> (Way, Vec<u8>) {
     let way = if random.random_bool(0.7) { Way::In } else { Way::Out };
     let mut frame = match random.random_range(0..40) {
         0 => arp(),
-        1 => neighbour_solicitation(random.random_range(130..140), random.random_range(253..=255)),
+        1 => neighbour_message(random.random_range(130..140), random.random_range(253..=255)),
         2 => raw(random.random(), &noise(random)),
         3 => noise(random),
         4 | 5 => error(random, way),

@@ -1,65 +1,41 @@
 //! A small gateway, twice: in the kernel and in memory, always with the same tables.
 
-use gateway_common::abi::{AppKey, Grant, GrantKey, Interface, ServiceKey, SessionKey, map};
-use gateway_common::{Address, DropReason, KernelNanos, Packet, Verdict, law};
-use gateway_userspace::dataplane::attach::{GuardedInterface, XdpChoice};
-use gateway_userspace::dataplane::monitor::InterfaceCounters;
+pub use crate::ground::Way;
+
+use crate::fate::Fate;
+use crate::ground::Bpffs;
+use crate::usual::{ALICE, ALICE_V6, FILES, SETTINGS, WEB, apps, grant, open, services, session, small, vlans};
+use gateway_common::abi::{Event, Grant, Interface, SessionKey, VlanKey, map};
+use gateway_common::{DropReason, Packet, Verdict, law};
+use gateway_userspace::dataplane::attach::{GuardedInterface, InterfaceSettings, XdpChoice};
+use gateway_userspace::dataplane::monitor::{InterfaceCounters, events};
 use gateway_userspace::dataplane::services::Services;
-use gateway_userspace::dataplane::{DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, Programs, clock};
-use gateway_userspace::policy::table::SessionEntry;
-use gateway_userspace::policy::{AllowListId, AppId, AppSetId, BlockId, Capacities, Plan, SessionToken, Step};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use gateway_userspace::dataplane::{
+    DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, PlaneSettings, Program, Programs, clock,
+};
+use gateway_userspace::policy::{AppSetId, Capacities, Plan, Step};
 
 /// `BPF_PROG_TEST_RUN` makes frames arrive on, and leave through, the loopback device.
 pub const INTERFACE: u32 = 1;
 /// The zone of the interface.
 pub const ZONE: u32 = 1;
-/// A program's code for "go on": `XDP_PASS` for ingress, `TC_ACT_UNSPEC` for egress.
-const PASS: [u32; 2] = [u32::MAX, 2];
-
-static COUNTER: AtomicU32 = AtomicU32::new(0);
-
-/// A BPF file system of its own, gone when dropped.
-pub struct Bpffs(PathBuf);
-
-impl Bpffs {
-    fn mount() -> Self {
-        let name = format!("portcullis-test-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        let status = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status().unwrap();
-        assert!(status.success(), "these tests need root, to mount a BPF file system");
-        Self(path)
-    }
-}
-
-impl Drop for Bpffs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
 
 /// Kernel and twin.
 pub struct Scene {
     pub kernel: KernelDataPlane,
     pub programs: Programs,
     pub twin: MemoryDataPlane,
-    monitor: Monitor,
+    pub monitor: Monitor,
     before: InterfaceCounters,
     _bpffs: Bpffs,
 }
 
-/// Both directions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    /// From the client.
-    In,
-    /// To the client.
-    Out,
+/// What a program has made of a frame.
+pub struct Output {
+    /// Its code.
+    pub code: u32,
+    /// The frame afterwards, with what was written in front of it.
+    pub frame: Vec<u8>,
 }
 
 impl Scene {
@@ -70,11 +46,29 @@ impl Scene {
 
     /// The same with other capacities, or without a link layer.
     pub fn with(capacities: Capacities, has_link_layer: bool) -> Self {
+        Self::handling(capacities, has_link_layer, InterfaceSettings::default(), SETTINGS)
+    }
+
+    /// The same where other things are admitted, and with other settings.
+    pub fn handling(
+        capacities: Capacities,
+        has_link_layer: bool,
+        handling: InterfaceSettings,
+        settings: PlaneSettings,
+    ) -> Self {
         let bpffs = Bpffs::mount();
-        let (kernel, mut programs) = KernelDataPlane::open(&bpffs.0.join("portcullis"), capacities, 1_000_000).unwrap();
+        let (kernel, mut programs) =
+            KernelDataPlane::open(&bpffs.path().join("portcullis"), capacities, settings).unwrap();
         let mut twin = MemoryDataPlane::new(capacities);
-        let flags = if has_link_layer { Interface::LINK_LAYER } else { 0 };
-        twin.interfaces.insert(INTERFACE, Interface { zone: ZONE, slot: 0, flags, reserved: 0 });
+        twin.settings = settings.into();
+        let link_layer = if has_link_layer { Interface::LINK_LAYER } else { 0 };
+        let flags = link_layer | handling.flags();
+        let row = Interface { zone: ZONE, slot: 0, flags, reserved: 0 };
+        twin.interfaces.insert(INTERFACE, row);
+        for vlan in vlans() {
+            let key = VlanKey { interface: INTERFACE, vlan: vlan.vlan };
+            twin.vlans.insert(key, Interface { zone: vlan.zone, ..row });
+        }
         let guarded = GuardedInterface {
             name: "lo".into(),
             index: INTERFACE,
@@ -82,6 +76,8 @@ impl Scene {
             zone_name: "lan".into(),
             has_link_layer,
             mode: XdpChoice::Generic,
+            settings: handling,
+            vlans: vlans(),
         };
         programs.configure(&[guarded]).unwrap();
         twin.services = services();
@@ -105,30 +101,63 @@ impl Scene {
     /// The usual world: alice on 10.77.0.2 and fd77::2, with a list that grants `web` (10.20.0.10, fd20::10, port 443
     /// and echo) and `files` (any UDP port of 10.20.0.0/24), while `vault` (10.20.0.11, port 22) is granted to nobody.
     pub fn usual() -> Self {
-        let mut scene = Self::new();
-        scene.apply(apps(AppSetId(1)));
-        scene.apply([grant(1, WEB, Grant::UNLIMITED), grant(1, FILES, Grant::UNLIMITED)]);
-        scene.apply([open(ALICE, session("10.77.0.2")), open(ALICE_V6, session("fd77::2"))]);
-        scene
+        Self::new().furnished()
+    }
+
+    /// The usual world on an interface that handles things in another way.
+    pub fn usual_where(handling: InterfaceSettings) -> Self {
+        Self::handling(small(), true, handling, SETTINGS).furnished()
+    }
+
+    /// The usual world with other settings.
+    pub fn usual_with(settings: PlaneSettings) -> Self {
+        Self::handling(small(), true, InterfaceSettings::default(), settings).furnished()
+    }
+
+    /// With the tables of the usual world.
+    pub fn furnished(mut self) -> Self {
+        self.apply(apps(AppSetId(1)));
+        self.apply([grant(1, WEB, Grant::UNLIMITED), grant(1, FILES, Grant::UNLIMITED)]);
+        self.apply([open(ALICE, session("10.77.0.2")), open(ALICE_V6, session("fd77::2"))]);
+        self
     }
 
     /// Judges one frame in the kernel and in memory; both must agree, on the verdict and on every counter.
     #[track_caller]
     pub fn judge(&mut self, way: Way, frame: &[u8]) -> Verdict {
+        self.judge_and_show(way, frame).0
+    }
+
+    /// The same, with what the program made of the frame.
+    #[track_caller]
+    pub fn judge_and_show(&mut self, way: Way, frame: &[u8]) -> (Verdict, Output) {
         self.twin.clock = clock::boot();
         let mut packet = Packet::default();
         let judgement = match way {
             Way::In => law::ingress(frame, &mut packet, &self.twin, INTERFACE, self.twin.clock),
             Way::Out => law::egress(frame, &mut packet, &self.twin, INTERFACE, self.twin.clock),
         };
-        let code = self.programs.test_run(way == Way::In, frame).unwrap();
+        let fate = Fate::of(frame, &packet, &judgement, &self.twin.settings);
+        let output = self.show(way, frame);
         let after = self.monitor.interface(INTERFACE).unwrap().unwrap();
-        let expected = counted(&self.before, judgement.verdict);
+        let expected = fate.counted(&self.before, judgement.verdict);
         assert_eq!(after, expected, "counters after {:?} of {frame:02x?}", judgement.verdict);
-        let passed = code == PASS[usize::from(way == Way::In)];
-        assert_eq!(passed, !matches!(judgement.verdict, Verdict::Drop(_)), "code {code} for {:?}", judgement.verdict);
+        assert_eq!(output.code, fate.code(way), "code for {:?} of {frame:02x?}", judgement.verdict);
         self.before = after;
-        judgement.verdict
+        (judgement.verdict, output)
+    }
+
+    /// Runs the program of a direction on a frame and returns its code.
+    pub fn run(&mut self, way: Way, frame: &[u8]) -> u32 {
+        self.show(way, frame).code
+    }
+
+    fn show(&mut self, way: Way, frame: &[u8]) -> Output {
+        let program = if way == Way::In { Program::Ingress } else { Program::Egress };
+        let mut out = vec![0; 16_384];
+        let ran = self.programs.test_run(program, frame, &mut out).unwrap();
+        out.truncate(ran.length);
+        Output { code: ran.code, frame: out }
     }
 
     /// Judges a frame from the client and expects a drop for this reason.
@@ -141,6 +170,34 @@ impl Scene {
     #[track_caller]
     pub fn forwards(&mut self, frame: &[u8]) {
         assert_eq!(self.judge(Way::In, frame), Verdict::Forward, "{frame:02x?}");
+    }
+
+    /// Judges a frame toward the client and expects a drop for this reason.
+    #[track_caller]
+    pub fn drops_to_client(&mut self, frame: &[u8], reason: DropReason) {
+        assert_eq!(self.judge(Way::Out, frame), Verdict::Drop(reason), "{frame:02x?}");
+    }
+
+    /// Judges a frame toward the client and expects it to go on.
+    #[track_caller]
+    pub fn forwards_to_client(&mut self, frame: &[u8]) {
+        assert_eq!(self.judge(Way::Out, frame), Verdict::Forward, "{frame:02x?}");
+    }
+
+    /// Judges a frame from the client and expects it to reach the gateway itself.
+    #[track_caller]
+    pub fn hands_to_host(&mut self, frame: &[u8]) {
+        assert_eq!(self.judge(Way::In, frame), Verdict::ToHost, "{frame:02x?}");
+    }
+
+    /// The events since this was last asked.
+    pub fn events(&self) -> Vec<Event> {
+        let mut ring = events(self.kernel.pins()).unwrap();
+        let mut all = Vec::new();
+        while let Some(item) = ring.next() {
+            all.push(Event::from_bytes(item.first_chunk().unwrap()));
+        }
+        all
     }
 
     /// How many entries the index of sessions has in the kernel.
@@ -157,90 +214,3 @@ impl Scene {
         keys
     }
 }
-
-fn counted(before: &InterfaceCounters, verdict: Verdict) -> InterfaceCounters {
-    let mut after = before.clone();
-    match verdict {
-        Verdict::Forward => after.forward += 1,
-        Verdict::ToHost => after.to_host += 1,
-        Verdict::Drop(reason) => *after.drops.entry(reason).or_default() += 1,
-    }
-    after
-}
-
-fn small() -> Capacities {
-    Capacities { sessions: 64, flows: 256, app_prefixes: 256, app_ports: 1024, grants: 256, apps: 64 }
-}
-
-fn services() -> BTreeMap<ServiceKey, u32> {
-    let mut services = BTreeMap::new();
-    for own in ["10.77.0.1", "fd77::1"] {
-        let own = Address::from(own.parse::<std::net::IpAddr>().unwrap());
-        services.insert(ServiceKey::own(own), ServiceKey::OWN_ADDRESS);
-        services.insert(ServiceKey::new(own, Packet::TCP, 443), ServiceKey::OPEN);
-        services.insert(ServiceKey::new(own, Packet::TCP, 22), ServiceKey::MANAGEMENT);
-    }
-    services
-}
-
-/// Alice's session over IPv4.
-pub const ALICE: SessionToken = SessionToken(0xa11ce);
-/// Alice's session over IPv6.
-pub const ALICE_V6: SessionToken = SessionToken(0xa11ce6);
-/// App: 10.20.0.10 and fd20::10, TCP port 443, and echo.
-pub const WEB: u32 = 1;
-/// App: UDP to 10.20.0.0/24.
-pub const FILES: u32 = 2;
-/// App: 10.20.0.11, TCP port 22.
-pub const VAULT: u32 = 3;
-
-/// The tables of the usual apps under this app set.
-pub fn apps(app_set: AppSetId) -> Vec<Step> {
-    let base = app_set.0 * 10;
-    let port = |block: u32, protocol: u8, port: u16, app: u32| {
-        Step::PutApp(AppKey { block: base + block, port: port.to_be_bytes(), protocol, reserved: 0 }, AppId(app))
-    };
-    let prefix = |prefix: &str, block: u32| Step::PutAppPrefix(app_set, prefix.parse().unwrap(), BlockId(base + block));
-    vec![
-        port(1, Packet::TCP, 443, WEB),
-        port(1, Packet::ICMP, 0, WEB),
-        port(1, Packet::UDP, 0, FILES),
-        port(2, Packet::TCP, 22, VAULT),
-        port(2, Packet::UDP, 0, FILES),
-        port(3, Packet::UDP, 0, FILES),
-        port(4, Packet::TCP, 443, WEB),
-        port(4, Packet::ICMPV6, 0, WEB),
-        prefix("10.20.0.10/32", 1),
-        prefix("10.20.0.11/32", 2),
-        prefix("10.20.0.0/24", 3),
-        prefix("fd20::10/128", 4),
-    ]
-}
-
-/// A grant in an allow-list.
-pub fn grant(allow_list: u32, app: u32, grant: Grant) -> Step {
-    Step::PutGrant(GrantKey { allow_list, app }, grant)
-}
-
-/// The beginning of a session.
-pub fn open(token: SessionToken, entry: SessionEntry) -> Step {
-    Step::OpenSession(token, entry)
-}
-
-/// A session of a client at this address, by list 1 of app set 1, for an hour.
-pub fn session(address: &str) -> SessionEntry {
-    let now = clock::boot();
-    SessionEntry {
-        address: address.parse().unwrap(),
-        zone: ZONE,
-        interface: INTERFACE,
-        mac: Some(super::frames::CLIENT_MAC),
-        deadline: now.after(3_600_000_000_000),
-        authenticated_at: now,
-        app_set: AppSetId(1),
-        allow_list: AllowListId(1),
-    }
-}
-
-/// An instant that has passed.
-pub const LONG_AGO: KernelNanos = KernelNanos(1);

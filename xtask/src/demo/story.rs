@@ -304,7 +304,14 @@ fn cut(stage: &mut Stage, cast: &Cast, transfer: &mut Transfer) -> Result<()> {
     wait_until("the watch to end", SOON, || (quiet.elapsed() >= WATCH).then_some(()))?;
     let after = transfer.bytes() - settled;
     let observed = format!("the open connection is cut: {after} bytes in the {} ms after", WATCH.as_millis());
-    stage.step("cut", "not one byte more", &observed, after == 0 && at_cut > 0)
+    stage.step("cut", "not one byte more", &observed, after == 0 && at_cut > 0)?;
+    // curl's own word for it: 56, failure with receiving network data.
+    let status = transfer.curl.wait(SOON)?.code();
+    let observed = match status {
+        Some(56) => "both ends were told: her download has ended by a reset, nothing hangs".to_owned(),
+        other => format!("her download ended with {other:?}"),
+    };
+    stage.step("reset", "the connection is reset", &observed, status == Some(56))
 }
 
 /// An instant, told from the request on.

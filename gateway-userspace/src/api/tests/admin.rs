@@ -22,6 +22,27 @@ async fn a_permitted_app_shows_in_the_session_and_disabling_it_takes_it_away() {
 }
 
 #[tokio::test]
+async fn an_app_says_what_it_opens_its_budget_and_whether_it_is_a_trip_wire() {
+    let world = World::new();
+    let put = |body: &str| world.admin("PUT", "/v1/apps/crm").json(body);
+    let with = |more: &str| APP.replace('}', &format!(",{more}}}"));
+    let full = put(&with(r#""opens":["514/udp"],"budget":2147483648,"trip_wire":true"#)).send().await.json();
+    let shown = world.admin("GET", "/v1/apps/crm").send().await.json();
+    assert_eq!((&full, &full["budget"]), (&shown, &"2 GiB".into()));
+    assert_eq!((&full["opens"][0], &full["trip_wire"]), (&"514/udp".into(), &true.into()));
+    assert_eq!(put(&full.to_string()).send().await.json(), full, "what was got can be put");
+    let bare = put(APP).send().await.json();
+    assert_eq!((&bare["opens"], &bare["trip_wire"], bare.get("budget")), (&serde_json::json!([]), &false.into(), None));
+    for (wrong, field) in
+        [(r#""opens":["6/ip"]"#, "opens[0]"), (r#""budget":"2 gib""#, "budget"), (r#""budget":0"#, "budget")]
+    {
+        let refused = put(&with(wrong)).send().await;
+        assert_eq!((refused.problem(422), &refused.json()["errors"][0]["field"]), ("invalid".into(), &field.into()));
+    }
+    put(&with(r#""budget":true"#)).send().await.problem(400);
+}
+
+#[tokio::test]
 async fn the_policy_changes_only_from_the_generation_that_the_caller_saw() {
     let world = World::new();
     let tag = world.admin("GET", "/v1/policy").send().await.headers["etag"].to_str().unwrap().to_owned();

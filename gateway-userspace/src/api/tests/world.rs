@@ -201,7 +201,7 @@ impl Views for FixedViews {
     }
 
     fn drops(&self) -> Later<'_, Result<Vec<Drops>, ViewError>> {
-        Box::pin(async { Ok(vec![Drops::of("eth1", DropReason::NoSession, 3)]) })
+        Box::pin(async { Ok(vec![Drops::of("eth1", DropReason::NoSession, 3, 0)]) })
     }
 
     fn status(&self) -> Later<'_, Result<Status, ViewError>> {

@@ -42,8 +42,11 @@ impl Listed for App {
     const HEADER: &'static [&'static str] = &["app", "where", "services", "labels", "state"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, description: _, prefixes, services, labels, enabled } = self;
-        let state = switch(enabled.unwrap_or(true));
+        let Self { name, prefixes, services, labels, trip_wire, enabled, .. } = self;
+        let state = match enabled.unwrap_or(true) {
+            true if *trip_wire => Value::Odd("trip-wire".to_owned()),
+            enabled => switch(enabled),
+        };
         vec![name.into(), joined(prefixes).into(), joined(services).into(), joined(labels).into(), state]
     }
 }
@@ -51,7 +54,10 @@ impl Listed for App {
 impl Shown for App {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
-        fields.insert(1, ("description", self.description.as_str().into()));
+        let Self { description, opens, budget, .. } = self;
+        fields.insert(1, ("description", description.as_str().into()));
+        let budget = budget.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
         fields
     }
 }
@@ -131,11 +137,12 @@ fn endpoint(address: &str, port: u16) -> String {
 }
 
 impl Listed for Drops {
-    const HEADER: &'static [&'static str] = &["interface", "reason", "packets", "meaning"];
+    const HEADER: &'static [&'static str] = &["interface", "reason", "packets", "observed", "meaning"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { interface, reason, help, packets } = self;
-        vec![interface.into(), reason.into(), packets.into(), help.into()]
+        let Self { interface, reason, help, packets, observed } = self;
+        let observed = if *observed == 0 { "-".to_owned() } else { observed.to_string() };
+        vec![interface.into(), reason.into(), packets.into(), observed.into(), help.into()]
     }
 }
 
@@ -174,9 +181,10 @@ impl Listed for Interface {
     const HEADER: &'static [&'static str] = &["interface", "zone", "mode", "xdp", "programs"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, zone, mode, xdp, attached } = self;
+        let Self { name, zone, mode, xdp, attached, vlans: _ } = self;
         let programs = if *attached { "attached".into() } else { Value::Odd("missing".to_owned()) };
-        vec![name.into(), zone.into(), mode.into(), xdp.into(), programs]
+        let mode = if mode == "enforce" { mode.into() } else { Value::Odd(mode.clone()) };
+        vec![name.into(), zone.into(), mode, xdp.into(), programs]
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{ApiToken, Drops, Flow, Group, Receipt, Session, Status, TableUse, User};
+use crate::wire::{ApiToken, App, Drops, Flow, Group, Receipt, Session, Status, TableUse, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -52,7 +52,28 @@ SESSION           USER   ADDRESS    INTERFACE  ENDS                           AP
     );
     check::<Drops>(
         json!([{ "interface": "guard0", "reason": "no_session", "help": "log in", "packets": 7 }]),
-        "INTERFACE  REASON      PACKETS  MEANING\nguard0     no_session  7        log in",
+        "INTERFACE  REASON      PACKETS  OBSERVED  MEANING\nguard0     no_session  7        -         log in",
+    );
+}
+
+#[test]
+fn an_app_is_shown_with_what_it_opens_its_budget_and_whether_it_is_a_trip_wire() {
+    let app = |trip_wire: bool, enabled: bool| {
+        json!({
+            "name": "crm", "prefixes": ["192.0.2.1"], "services": ["443/tcp"], "opens": ["514/udp", "icmp"],
+            "trip_wire": trip_wire, "budget": "2 GiB", "enabled": enabled,
+        })
+    };
+    let crm: App = serde_json::from_value(app(false, true)).unwrap();
+    let shown = show(&crm, now(), false);
+    assert!(shown.contains("opens        514/udp, icmp\nbudget       2 GiB\n"), "{shown}");
+    check::<App>(
+        json!([app(false, true), app(true, true), app(true, false)]),
+        "
+APP  WHERE      SERVICES  LABELS  STATE
+crm  192.0.2.1  443/tcp   -       enabled
+crm  192.0.2.1  443/tcp   -       trip-wire
+crm  192.0.2.1  443/tcp   -       disabled",
     );
 }
 
@@ -61,7 +82,7 @@ fn flows_name_what_is_known() {
     check::<Flow>(
         json!([{
             "token": "aa", "user": "alice", "client": "fd77::2", "client_port": 40000, "destination": "fd20::10",
-            "port": 443, "protocol": "tcp", "packets_from_client": 3, "bytes_from_client": 1500,
+            "port": 443, "protocol": "tcp", "opened_by": "client", "packets_from_client": 3, "bytes_from_client": 1500,
             "packets_to_client": 2, "bytes_to_client": 80, "opened_at": "2026-11-21T09:59:00Z",
             "last_seen": "2026-11-21T09:59:58Z", "state": "open",
         }]),

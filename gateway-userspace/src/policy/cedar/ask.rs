@@ -72,6 +72,8 @@ impl Decision {
     pub const APP_DISABLED: &'static str = "app-disabled";
     /// A name in the place of a policy's: the user was disabled.
     pub const USER_DISABLED: &'static str = "user-disabled";
+    /// A name in the place of a policy's: the app is a trip-wire, which nobody is granted.
+    pub const TRIP_WIRE: &'static str = "trip-wire";
 
     /// A denial.
     #[must_use]
@@ -162,6 +164,10 @@ impl<'q> Question<'q> {
     fn ask(&self, app: &App) -> Judged {
         if !app.enabled {
             return Judged::deny(vec![String::from(Decision::APP_DISABLED)]);
+        }
+        // Granted, it would be shown to those whom it is to catch.
+        if app.trip_wire {
+            return Judged::deny(vec![String::from(Decision::TRIP_WIRE)]);
         }
         let rules: Vec<&Rule> = self.policies.concerning(self.subject, app).collect();
         if rules.is_empty() {

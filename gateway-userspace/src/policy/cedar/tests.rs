@@ -19,6 +19,9 @@ fn app(name: &str, labels: &[&str]) -> App {
         description: String::new(),
         prefixes: BTreeSet::new(),
         services: BTreeSet::new(),
+        opens: BTreeSet::new(),
+        trip_wire: false,
+        budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,
     }
@@ -131,6 +134,15 @@ fn a_disabled_app_is_denied_whatever_policies_say() {
     let off = App { enabled: false, ..app("payroll", &[]) };
     let decision = policies.decide(&subject(&[], &[]), &off).decision;
     assert_eq!(decision, Decision::deny(vec![Decision::APP_DISABLED.into()]));
+}
+
+#[test]
+fn a_trip_wire_is_granted_to_nobody_whatever_policies_say() {
+    let policies = PolicySet::parse("permit (principal, action, resource);").unwrap();
+    let trap = App { trip_wire: true, ..app("payroll", &[]) };
+    let decision = policies.decide(&subject(&[], &[]), &trap).decision;
+    assert_eq!(decision, Decision::deny(vec![Decision::TRIP_WIRE.into()]));
+    assert_eq!(policies.decide_all(&subject(&[], &[]), [&trap]).0.len(), 0);
 }
 
 #[test]

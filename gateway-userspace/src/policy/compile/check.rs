@@ -29,7 +29,7 @@ pub fn check(app: &App) -> Result<(), AppProblem> {
         return Err(AppProblem::NoService);
     }
     app.prefixes.iter().try_for_each(check_prefix)?;
-    app.services.iter().try_for_each(check_service)
+    app.services.iter().chain(&app.opens).try_for_each(check_service)
 }
 
 fn check_prefix(prefix: &IpNet) -> Result<(), AppProblem> {
@@ -46,8 +46,9 @@ fn check_prefix(prefix: &IpNet) -> Result<(), AppProblem> {
 
 fn check_service(service: &Service) -> Result<(), AppProblem> {
     match (service.protocol, service.ports) {
+        (Protocol::Ip(number), _) if !Protocol::is_grantable(number) => Err(AppProblem::NotGrantable(number)),
         (_, None) => Ok(()),
-        (Protocol::Icmp, Some(_)) => Err(AppProblem::InvalidService(service.to_string())),
+        (protocol, Some(_)) if !protocol.has_ports() => Err(AppProblem::InvalidService(service.to_string())),
         (_, Some((first, last))) if first == 0 || first > last => Err(AppProblem::InvalidService(service.to_string())),
         (_, Some((first, last))) => {
             let ports = usize::from(last.saturating_sub(first)).saturating_add(1);

@@ -4,15 +4,29 @@ use super::Uncompilable;
 use crate::policy::change::AppProblem;
 use crate::policy::model::{App, AppId, Protocol, Service};
 use gateway_common::Packet;
+use gateway_common::abi::{AppEntry, AppKey};
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// (Protocol number, port) → app; port 0 is any port.
-pub(super) type Content = Arc<BTreeMap<(u8, u16), AppId>>;
+/// A port of a block.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Place {
+    /// [`AppKey::SERVICE`] or [`AppKey::OPENS`].
+    pub side: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 0 for any port, and for protocols without ports.
+    pub port: u16,
+}
+
+type Ports = BTreeMap<Place, AppEntry>;
+
+/// The apps at the ports of a block.
+pub(super) type Content = Arc<Ports>;
 
 /// What a content follows from: the enclosing content, the family (IPv4 or not), and who claims the prefix.
-type Origin = (Option<*const BTreeMap<(u8, u16), AppId>>, bool, Vec<AppId>);
+type Origin = (Option<*const Ports>, bool, Vec<AppId>);
 
 /// How narrow a service is. Ordered: a later one wins over an earlier one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -71,30 +85,27 @@ fn encloses_mapped(prefix: &IpNet) -> bool {
     matches!(prefix, IpNet::V6(net) if net.contains(&std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped()))
 }
 
-fn content(
-    prefix: &IpNet,
-    claimants: &[(AppId, &App)],
-    outer: Option<&BTreeMap<(u8, u16), AppId>>,
-) -> Result<BTreeMap<(u8, u16), AppId>, Uncompilable> {
+fn content(prefix: &IpNet, claimants: &[(AppId, &App)], outer: Option<&Ports>) -> Result<Ports, Uncompilable> {
     let own = own(prefix, claimants)?;
     let mut content = outer.cloned().unwrap_or_default();
-    let taken_whole = |protocol: u8| own.contains_key(&(Width::AnyPort, protocol, 0));
-    content.retain(|(protocol, _), _| !taken_whole(*protocol));
-    content.extend(own.into_iter().map(|((_, protocol, port), app)| ((protocol, port), app)));
+    let taken_whole = |place: &Place| own.contains_key(&(Width::AnyPort, Place { port: 0, ..*place }));
+    content.retain(|place, _| !taken_whole(place));
+    content.extend(own.into_iter().map(|((_, place), app)| (place, app)));
     Ok(content)
 }
 
 /// What apps claim at this very prefix, wider services first.
-fn own(prefix: &IpNet, claimants: &[(AppId, &App)]) -> Result<BTreeMap<(Width, u8, u16), AppId>, Uncompilable> {
+fn own(prefix: &IpNet, claimants: &[(AppId, &App)]) -> Result<BTreeMap<(Width, Place), AppEntry>, Uncompilable> {
     let mut own = BTreeMap::new();
     for (id, app) in claimants {
-        for service in &app.services {
+        let entry = AppEntry::new(id.0, app.is_armed());
+        for (side, service) in sides(app) {
             let (width, ports) = ports(service);
             let protocol = protocol_number(service.protocol, prefix);
             for port in ports {
-                let before = own.insert((width, protocol, port), *id);
-                if let Some(other) = before.filter(|other| other != id) {
-                    return Err(ambiguous(prefix, service, app, other, claimants));
+                let before = own.insert((width, Place { side, protocol, port }), entry);
+                if let Some(other) = before.filter(|other| *other != entry) {
+                    return Err(ambiguous(prefix, (side, service), app, other, claimants));
                 }
             }
         }
@@ -102,10 +113,22 @@ fn own(prefix: &IpNet, claimants: &[(AppId, &App)]) -> Result<BTreeMap<(Width, u
     Ok(own)
 }
 
-fn ambiguous(prefix: &IpNet, service: &Service, app: &App, other: AppId, all: &[(AppId, &App)]) -> Uncompilable {
-    let other = all.iter().find(|(id, _)| *id == other).map_or(&app.name, |(_, other)| &other.name).clone();
-    let problem = AppProblem::Ambiguous { prefix: *prefix, service: service.to_string(), other };
-    Uncompilable { app: app.name.clone(), problem }
+/// What clients reach, and what the app opens.
+fn sides(app: &App) -> impl Iterator<Item = (u8, &Service)> {
+    let services = app.services.iter().map(|service| (AppKey::SERVICE, service));
+    services.chain(app.opens.iter().map(|service| (AppKey::OPENS, service)))
+}
+
+fn ambiguous(
+    prefix: &IpNet,
+    (side, service): (u8, &Service),
+    app: &App,
+    other: AppEntry,
+    all: &[(AppId, &App)],
+) -> Uncompilable {
+    let other = all.iter().find(|(id, _)| id.0 == other.app()).map_or(&app.name, |(_, other)| &other.name).clone();
+    let service = if side == AppKey::OPENS { format!("{service} under `opens`") } else { service.to_string() };
+    Uncompilable { app: app.name.clone(), problem: AppProblem::Ambiguous { prefix: *prefix, service, other } }
 }
 
 fn ports(service: &Service) -> (Width, std::ops::RangeInclusive<u16>) {
@@ -120,6 +143,8 @@ fn protocol_number(protocol: Protocol, prefix: &IpNet) -> u8 {
     match (protocol, prefix) {
         (Protocol::Tcp, _) => Packet::TCP,
         (Protocol::Udp, _) => Packet::UDP,
+        (Protocol::Sctp, _) => Packet::SCTP,
+        (Protocol::Ip(number), _) => number,
         (Protocol::Icmp, IpNet::V4(_)) => Packet::ICMP,
         (Protocol::Icmp, IpNet::V6(_)) => Packet::ICMPV6,
     }

@@ -8,6 +8,9 @@ fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
         description: String::new(),
         prefixes: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
         services: services.iter().map(|text| service(text)).collect(),
+        opens: Default::default(),
+        trip_wire: false,
+        budget: None,
         labels: Default::default(),
         enabled: true,
     }
@@ -18,7 +21,9 @@ fn service(text: &str) -> Service {
     let protocol = match protocol {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
-        _ => Protocol::Icmp,
+        "sctp" => Protocol::Sctp,
+        "icmp" => Protocol::Icmp,
+        number => Protocol::Ip(number.parse().unwrap()),
     };
     let ports = ports.map(|ports| {
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
@@ -32,8 +37,12 @@ fn compiled(apps: &[App]) -> Compiled {
     compile(numbered, AppSetId(1), 1).expect("compiles")
 }
 
-/// The law's lookup, as the kernel does it on v4-mapped addresses.
 fn app_at(tables: &Compiled, address: &str, protocol: u8, port: u16) -> u32 {
+    entry_at(tables, address, (AppKey::SERVICE, protocol, port)).map_or(0, AppEntry::app)
+}
+
+/// The law's lookup, as the kernel does it on v4-mapped addresses.
+fn entry_at(tables: &Compiled, address: &str, (side, protocol, port): (u8, u8, u16)) -> Option<AppEntry> {
     let mapped = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
         IpAddr::V6(ip) => u128::from(ip),
@@ -45,10 +54,9 @@ fn app_at(tables: &Compiled, address: &str, protocol: u8, port: u16) -> u32 {
         cut(mapped(net.addr())) == cut(mapped(address.parse().unwrap()))
     };
     let candidates = tables.prefixes.iter().filter(|((_, net), _)| is_in(net));
-    let Some((_, block)) = candidates.max_by_key(|((_, net), _)| length(net)) else { return 0 };
-    let key = |port: u16| AppKey { block: block.0, port: port.to_be_bytes(), protocol, reserved: 0 };
-    let found = tables.ports.get(&key(port)).or_else(|| tables.ports.get(&key(0)));
-    found.map_or(0, |app| app.0)
+    let (_, block) = candidates.max_by_key(|((_, net), _)| length(net))?;
+    let key = |port: u16| AppKey { block: block.0, port: port.to_be_bytes(), protocol, side };
+    tables.ports.get(&key(port)).or_else(|| tables.ports.get(&key(0))).copied()
 }
 
 fn check_all(apps: &[App], expected: &[(&str, u8, u16, u32)]) {
@@ -101,6 +109,73 @@ fn on_one_prefix_a_single_port_beats_a_range_and_a_range_beats_any() {
 }
 
 #[test]
+fn sctp_has_ports_and_other_protocols_have_none() {
+    let apps =
+        [app("tunnel", &["10.0.0.0/8", "2001:db8::/32"], &["47", "50"]), app("sip", &["10.1.0.0/16"], &["sctp/2905"])];
+    check_all(
+        &apps,
+        &[
+            ("10.0.0.1", 47, 0, 1),
+            ("2001:db8::1", 50, 0, 1),
+            ("10.0.0.1", 51, 0, 0),
+            ("10.1.0.1", 132, 2905, 2),
+            ("10.1.0.1", 132, 2906, 0),
+            ("10.1.0.1", 47, 0, 1),
+        ],
+    );
+}
+
+fn opening(name: &str, prefixes: &[&str], opens: &[&str]) -> App {
+    App { opens: opens.iter().map(|text| service(text)).collect(), ..app(name, prefixes, &["tcp/443"]) }
+}
+
+#[test]
+fn what_apps_open_is_flattened_like_what_they_offer_and_apart_from_it() {
+    let tables = compiled(&[
+        opening("campus", &["10.0.0.0/8"], &["udp", "tcp/22", "icmp"]),
+        opening("phones", &["10.1.0.0/16"], &["udp/5000-5001", "47"]),
+        opening("silent", &["10.2.0.0/16"], &[]),
+    ]);
+    for (address, protocol, port, expected) in [
+        ("10.0.0.1", 17, 5000, 1),
+        ("10.1.0.1", 17, 5000, 2),
+        ("10.1.0.1", 17, 5002, 1),
+        ("10.1.0.1", 47, 0, 2),
+        ("10.1.0.1", 1, 0, 1),
+        ("10.2.0.1", 6, 22, 1),
+        ("10.0.0.1", 6, 443, 0),
+    ] {
+        let found = entry_at(&tables, address, (AppKey::OPENS, protocol, port)).map_or(0, AppEntry::app);
+        assert_eq!(found, expected, "{address} {protocol} {port}");
+    }
+    assert_eq!((app_at(&tables, "10.2.0.1", 6, 443), app_at(&tables, "10.2.0.1", 6, 22)), (3, 0));
+}
+
+#[test]
+fn two_apps_that_open_the_same_are_ambiguous_and_the_error_says_where() {
+    let apps = [
+        opening("a", &["10.0.0.0/8"], &["udp/5060"]),
+        App { services: [service("tcp/80")].into(), ..opening("b", &["10.0.0.0/8"], &["udp/5060"]) },
+    ];
+    let found = compile(apps.iter().zip(1..).map(|(app, id)| (AppId(id), app)), AppSetId(1), 1).unwrap_err();
+    let message = "it claims 10.0.0.0/8 5060/udp under `opens` which app `a` claims too; one of them must be narrower";
+    assert_eq!((found.app.as_str(), found.problem.to_string().as_str()), ("b", message));
+}
+
+#[test]
+fn a_trip_wire_is_marked_while_it_is_enabled() {
+    let trap = App { trip_wire: true, ..app("trap", &["10.0.0.0/24"], &["tcp"]) };
+    let off = App { enabled: false, name: AppName::new("off").unwrap(), ..trap.clone() };
+    let off = App { prefixes: ["10.0.1.0/24".parse().unwrap()].into(), ..off };
+    let tables = compiled(&[trap.clone(), off.clone()]);
+    let at = |address| entry_at(&tables, address, (AppKey::SERVICE, 6, 22));
+    assert_eq!(at("10.0.0.1"), Some(AppEntry::new(1, true)));
+    assert_eq!(at("10.0.1.1"), Some(AppEntry::new(2, false)));
+    assert!(!is_same(&trap, &App { enabled: false, ..trap.clone() }));
+    assert!(is_same(&app("a", &["::/0"], &["tcp"]), &App { enabled: false, ..app("a", &["::/0"], &["tcp"]) }));
+}
+
+#[test]
 fn equal_claims_are_ambiguous() {
     for (one, two) in [("tcp", "tcp"), ("tcp/443", "tcp/443"), ("tcp/1-10", "tcp/10-20"), ("icmp", "icmp")] {
         let apps = [app("a", &["10.0.0.0/8"], &[one]), app("b", &["10.0.0.0/8"], &[two])];
@@ -147,10 +222,15 @@ fn apps_that_cannot_be_are_refused() {
         (&["10.0.0.0/8"], &["tcp/0-10"], "service `0-10/tcp` is not valid"),
         (&["10.0.0.0/8"], &["tcp/9-8"], "service `9-8/tcp` is not valid"),
         (&["10.0.0.0/8"], &["icmp/1"], "service `1/icmp` is not valid"),
+        (&["10.0.0.0/8"], &["47/1"], "service `1/47` is not valid"),
+        (&["10.0.0.0/8"], &["6"], "IP protocol 6 cannot be granted by its number"),
         (&["10.0.0.0/8"], &["tcp/1-4097"], "service `1-4097/tcp` spans 4097 ports, more than 4096"),
     ] {
         let found = check(&app("a", prefixes, services)).expect_err(expected).to_string();
         assert!(found.starts_with(expected), "{found}");
     }
-    assert_eq!(check(&app("a", &["0.0.0.0/0", "::/0", "10.0.0.1/32"], &["tcp/1-4096", "icmp", "udp"])), Ok(()));
+    let everything = ["tcp/1-4096", "icmp", "udp", "sctp", "2", "254"];
+    assert_eq!(check(&app("a", &["0.0.0.0/0", "::/0", "10.0.0.1/32"], &everything)), Ok(()));
+    let problem = check(&opening("a", &["10.0.0.0/8"], &["udp/9-8"])).unwrap_err().to_string();
+    assert!(problem.starts_with("service `9-8/udp` is not valid"), "{problem}");
 }

@@ -5,7 +5,7 @@ use super::draft::{Draft, Fact, NewAppSet};
 use super::judge::{Judge, World};
 use crate::policy::cedar::PolicySet;
 use crate::policy::change::{AppProblem, Refusal};
-use crate::policy::compile::{Compiled, Uncompilable, check, compile};
+use crate::policy::compile::{Compiled, Uncompilable, check, compile, is_same};
 use crate::policy::model::{App, AppId, AppName, AppSetId, Generation};
 use std::collections::BTreeMap;
 
@@ -16,14 +16,13 @@ impl Gateway {
         if before == Some(&app) {
             return Ok(());
         }
-        let is_where_it_was =
-            before.is_some_and(|before| before.prefixes == app.prefixes && before.services == app.services);
+        let compiles_as_before = before.is_some_and(|before| is_same(before, &app));
         let id = self.app_id(&app.name)?;
         let mut apps = self.apps.clone();
         apps.insert(app.name.clone(), app.clone());
         let mut app_ids = self.app_ids.clone();
         app_ids.insert(app.name.clone(), id);
-        if !is_where_it_was {
+        if !compiles_as_before {
             draft.app_set = Some(self.app_set_of(&apps, &app_ids).map_err(|found| blame(found, &app.name))?);
         }
         self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &app_ids })?;

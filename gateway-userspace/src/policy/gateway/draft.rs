@@ -10,7 +10,9 @@ use crate::policy::model::{
     AllowListId, App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
 };
 use crate::policy::plan::{Plan, Step};
+use crate::policy::table::covers;
 use gateway_common::KernelNanos;
+use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,12 +108,14 @@ impl Gateway {
         let Some(session) = self.sessions.get(&token).filter(|_| !draft.ends(token)) else { return Ok(()) };
         let entitlement = judge.entitle(world, &subject(session, groups));
         draft.note(&entitlement);
-        if session.permitted == entitlement.permitted {
+        let granted = self.lists.grants(session.allow_list);
+        // A grant may change although the decision does not: the app has another budget.
+        if session.permitted == entitlement.permitted && granted == &*entitlement.grants {
             return Ok(());
         }
+        let loses = loses(granted, &entitlement.grants);
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
         draft.lists.give_back(session.allow_list);
-        let loses = loses(&session.permitted, &entitlement.permitted);
         draft.moved.push(Move { token, permitted: entitlement.permitted, allow_list, loses });
         Ok(())
     }
@@ -240,7 +244,7 @@ impl Gateway {
         Some(session)
     }
 
-    /// `None` if nothing changed but the policies that permit the same apps.
+    /// `None` if the session may reach the same apps, by other policies or with other budgets.
     fn regrant(&mut self, moved: Move) -> Option<Regranted> {
         let session = self.sessions.get_mut(&moved.token)?;
         let old = std::mem::replace(&mut session.permitted, moved.permitted);
@@ -273,8 +277,8 @@ fn subject(session: &Session, groups: &BTreeSet<GroupName>) -> Subject {
     }
 }
 
-/// Whether anything that was permitted is not, or only to who has authenticated more recently.
-fn loses(old: &Permitted, new: &Permitted) -> bool {
-    let age = |decision: &crate::policy::model::Decision| decision.max_authentication_age.unwrap_or(u64::MAX);
-    old.iter().any(|(app, before)| new.get(app).is_none_or(|after| age(after) < age(before)))
+/// Whether anything that was granted is not: at all, to an older login, or beyond a smaller budget.
+fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
+    let new: BTreeMap<_, _> = new.iter().copied().collect();
+    old.iter().any(|(app, before)| !new.get(app).is_some_and(|after| covers(after, before)))
 }

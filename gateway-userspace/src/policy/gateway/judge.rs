@@ -41,8 +41,11 @@ impl Judge {
             return known.clone();
         }
         let (permitted, faults) = world.policy.decide_all(subject, world.apps.values());
-        let grants = permitted.iter().filter_map(|(app, decision)| Some((*world.app_ids.get(app)?, grant(decision))));
-        let mut grants: Vec<_> = grants.collect();
+        let granted = |(name, decision): (&AppName, &Decision)| {
+            let budget = world.apps.get(name)?.budget;
+            Some((*world.app_ids.get(name)?, grant(decision, budget)))
+        };
+        let mut grants: Vec<_> = permitted.iter().filter_map(granted).collect();
         grants.sort_by_key(|(app, _)| *app);
         let found = Entitlement { permitted: Arc::new(permitted), grants: Arc::from(grants), faults: Arc::new(faults) };
         if self.known.len() >= Self::MOST {
@@ -60,7 +63,7 @@ impl fmt::Debug for Judge {
     }
 }
 
-fn grant(decision: &Decision) -> Grant {
+fn grant(decision: &Decision, budget: Option<u64>) -> Grant {
     let max_authentication_age = decision.max_authentication_age.unwrap_or(u64::MAX);
-    Grant { max_authentication_age, ..Grant::UNLIMITED }
+    Grant { max_authentication_age, budget: budget.unwrap_or(u64::MAX), ..Grant::UNLIMITED }
 }

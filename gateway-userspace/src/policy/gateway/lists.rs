@@ -38,6 +38,11 @@ impl Lists {
         self.next
     }
 
+    /// What a list grants.
+    pub(super) fn grants(&self, id: AllowListId) -> &[(AppId, Grant)] {
+        self.by_id.get(&id).map_or(&[], |(grants, _)| grants)
+    }
+
     pub(super) fn draft(&self) -> ListDraft {
         ListDraft { new: BTreeMap::new(), moved: BTreeMap::new(), next: self.next }
     }

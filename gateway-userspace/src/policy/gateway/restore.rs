@@ -8,7 +8,9 @@ use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet};
 use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Refusal};
 use crate::policy::compile::check;
-use crate::policy::model::{App, AppId, AppName, Generation, GroupName, Session, SessionToken, User, UserName};
+use crate::policy::model::{
+    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, User, UserName,
+};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,18 +71,19 @@ pub enum Problem {
 }
 
 impl Gateway {
-    /// A gateway in the state that was stored, and what could not be restored.
+    /// A gateway in the state that was stored, with these limits for all sessions, and what could not be restored.
     ///
     /// # Errors
     /// If the tables are too small for the apps.
     pub fn restore(
         stored: Restored,
         capacities: Capacities,
+        limits: SessionLimits,
         now: KernelNanos,
     ) -> Result<(Self, Vec<Problem>), Refusal> {
         let Restored { users, groups, apps, app_ids, policy, generation, sessions, next_ids } = stored;
         let mut problems = Vec::new();
-        let mut gateway = Self::numbered_from(capacities, next_ids);
+        let mut gateway = Self::numbered_from(capacities, limits.countable(), next_ids);
         gateway.generation = generation;
         gateway.groups = groups;
         gateway.app_names = app_ids.iter().map(|(name, id)| (*id, name.clone())).collect();

@@ -1,3 +1,5 @@
+mod limits;
+
 use super::*;
 use crate::policy::change::{EndCause, Selector};
 use crate::policy::model::{AllowListId, Factor, Protocol, Service, Source};
@@ -30,6 +32,9 @@ fn app(name: &str, prefix: &str) -> App {
         description: String::new(),
         prefixes: [prefix.parse().unwrap()].into(),
         services: [Service { protocol: Protocol::Tcp, ports: Some((443, 443)) }].into(),
+        opens: BTreeSet::new(),
+        trip_wire: false,
+        budget: None,
         labels: BTreeSet::new(),
         enabled: true,
     }
@@ -120,9 +125,11 @@ impl World {
         for session in gateway.sessions.values() {
             let entry = &self.kernel.sessions[&session.token];
             assert_eq!((entry.app_set, entry.allow_list), (gateway.app_set, session.allow_list));
-            let granted: BTreeSet<_> = self.kernel.grants_of(entry.allow_list).map(|(key, _)| key.app).collect();
-            let permitted: BTreeSet<_> = session.permitted.keys().map(|name| gateway.app_ids[name].0).collect();
-            assert_eq!(granted, permitted);
+            let granted: BTreeSet<_> =
+                self.kernel.grants_of(entry.allow_list).map(|(key, grant)| (key.app, grant.budget)).collect();
+            let grant = |name| (gateway.app_ids[name].0, gateway.apps[name].budget.unwrap_or(u64::MAX));
+            assert_eq!(granted, session.permitted.keys().map(grant).collect());
+            assert_eq!(entry.limits, gateway.limits);
             named.insert(session.allow_list.0);
         }
         assert!(self.kernel.grants.keys().all(|key| named.contains(&key.allow_list)), "a list that nobody names");
@@ -360,22 +367,28 @@ fn labels_and_the_switch_of_an_app_leave_the_app_set_alone() {
     assert_eq!(decision.unwrap().policies, ["app-disabled"]);
 }
 
+/// What a store would keep.
+fn stored(gateway: &Gateway) -> Restored {
+    Restored {
+        users: gateway.users().cloned().collect(),
+        groups: gateway.groups.clone(),
+        apps: gateway.apps().map(|(_, app)| app.clone()).collect(),
+        app_ids: gateway.app_ids().clone(),
+        policy: gateway.policy_text().to_owned(),
+        generation: gateway.generation(),
+        sessions: gateway.sessions().cloned().collect(),
+        next_ids: gateway.next_ids(),
+    }
+}
+
 #[test]
 fn a_gateway_comes_back_as_it_was() {
     let mut world = World::with_sessions();
     world.take(Input::RemoveApp(app_name("wiki")));
     let old = &world.gateway;
-    let stored = Restored {
-        users: old.users().cloned().collect(),
-        groups: old.groups.clone(),
-        apps: old.apps().map(|(_, app)| app.clone()).collect(),
-        app_ids: old.app_ids().clone(),
-        policy: old.policy_text().to_owned(),
-        generation: old.generation(),
-        sessions: old.sessions().cloned().collect(),
-        next_ids: old.next_ids(),
-    };
-    let (new, problems) = Gateway::restore(stored.clone(), Capacities::default(), NOW).unwrap();
+    let stored = stored(old);
+    let (new, problems) =
+        Gateway::restore(stored.clone(), Capacities::default(), SessionLimits::default(), NOW).unwrap();
     assert_eq!(problems, []);
     for session in old.sessions() {
         let again = new.session(session.token).unwrap();
@@ -386,7 +399,8 @@ fn a_gateway_comes_back_as_it_was() {
     assert!(!carried.iter().any(|step| matches!(step, Step::EndSession(_))), "ids are new, so all is carried over");
 
     let broken = Restored { policy: "permit".into(), groups: BTreeSet::new(), ..stored };
-    let (new, problems) = Gateway::restore(broken, Capacities::default(), NOW.after(HOUR)).unwrap();
+    let (new, problems) =
+        Gateway::restore(broken, Capacities::default(), SessionLimits::default(), NOW.after(HOUR)).unwrap();
     assert_eq!((new.sessions().len(), new.policy_text()), (0, ""));
     assert_eq!(problems.len(), 1 + 3 + 3, "{problems:?}");
 }
@@ -422,8 +436,10 @@ fn inputs() -> impl Strategy<Value = Input> {
         2 => (name.clone(), groups, prop::bool::weighted(0.8))
             .prop_map(|(name, groups, enabled)| Input::PutUser(User { enabled, ..user(name, &groups) })),
         1 => name.prop_map(|name| Input::RemoveUser(user_name(name))),
-        2 => (apps.clone(), 1..5_u8, any::<bool>()).prop_map(|(name, net, enabled)| Input::PutApp(App {
+        2 => (apps.clone(), 1..5_u8, any::<bool>(), 0..6_u64).prop_map(|(name, net, enabled, other)| Input::PutApp(App {
             enabled,
+            trip_wire: other == 0,
+            budget: (1..3).contains(&other).then_some(other),
             ..app(name, &format!("10.{net}.0.0/16"))
         })),
         1 => apps.clone().prop_map(|name| Input::RemoveApp(app_name(name))),

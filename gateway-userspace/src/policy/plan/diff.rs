@@ -2,7 +2,7 @@
 
 use super::{Plan, Step};
 use crate::policy::model::{AllowListId, AppSetId, BlockId, SessionToken};
-use crate::policy::table::{SessionEntry, TableSet};
+use crate::policy::table::{SessionEntry, TableSet, covers};
 use ipnet::IpNet;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,9 +114,11 @@ impl<'t> Change<'t> {
     }
 
     fn loses(&self, old: &SessionEntry, new: &SessionEntry) -> bool {
-        let kept = |app, grant| self.to.grants_of(new.allow_list).any(|(key, new)| key.app == app && new >= grant);
+        let kept =
+            |app, grant| self.to.grants_of(new.allow_list).any(|(key, new)| key.app == app && covers(new, grant));
         old.app_set != new.app_set
             || old.deadline > new.deadline
+            || new.limits.tighten(old.limits)
             || !self.from.grants_of(old.allow_list).all(|(key, grant)| kept(key.app, grant))
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::model::AllowListId;
+use crate::policy::model::{AllowListId, SessionLimits};
 use gateway_common::KernelNanos;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -8,15 +8,18 @@ use std::collections::BTreeSet;
 fn tables() -> impl Strategy<Value = TableSet> {
     let prefixes = prop::collection::btree_map((1..3_u32, 0..PREFIXES.len()), 1..4_u32, 0..9);
     let apps = prop::collection::btree_map((1..4_u32, 0..2_u16), 1..4_u32, 2..7);
-    let grants = prop::collection::btree_map((1..4_u32, 1..4_u32), 0..3_u64, 2..9);
+    let grants = prop::collection::btree_map((1..4_u32, 1..4_u32), (0..3_u64, 0..3_u64), 2..9);
     let sessions = prop::collection::btree_map(1..4_u64, (1..3_u32, 0..4_u32, 0..8_u64), 1..4);
     (prefixes, apps, grants, sessions).prop_map(|(prefixes, apps, grants, sessions)| TableSet {
         app_prefixes: prefixes
             .into_iter()
             .map(|((set, at), block)| ((AppSetId(set), PREFIXES[at].parse().unwrap()), BlockId(block)))
             .collect(),
-        apps: apps.into_iter().map(|((block, port), app)| (app_key(block, port), AppId(app))).collect(),
-        grants: grants.into_iter().map(|((allow_list, app), age)| (GrantKey { allow_list, app }, grant(age))).collect(),
+        apps: apps.into_iter().map(|((block, port), app)| (app_key(block, port), AppEntry::new(app, false))).collect(),
+        grants: grants
+            .into_iter()
+            .map(|((allow_list, app), said)| (GrantKey { allow_list, app }, grant(said)))
+            .collect(),
         sessions: sessions
             .into_iter()
             .map(|(token, (set, list, other))| (SessionToken(token), entry(token, set, list, other)))
@@ -51,11 +54,12 @@ const PREFIXES: [&str; 4] = ["10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "10.2.0
 const DESTINATIONS: [&str; 4] = ["10.9.0.1", "10.1.9.1", "10.1.1.1", "10.2.0.1"];
 
 fn app_key(block: u32, port: u16) -> AppKey {
-    AppKey { block, port: port.to_be_bytes(), protocol: 6, reserved: 0 }
+    AppKey { block, port: port.to_be_bytes(), protocol: 6, side: AppKey::SERVICE }
 }
 
-fn grant(age: u64) -> Grant {
-    Grant { max_authentication_age: if age == 0 { u64::MAX } else { 5 + 5 * age }, ..Grant::UNLIMITED }
+fn grant((age, budget): (u64, u64)) -> Grant {
+    let max_authentication_age = if age == 0 { u64::MAX } else { 5 + 5 * age };
+    Grant { max_authentication_age, budget: if budget == 0 { u64::MAX } else { budget }, ..Grant::UNLIMITED }
 }
 
 fn entry(token: u64, set: u32, list: u32, other: u64) -> SessionEntry {
@@ -68,19 +72,20 @@ fn entry(token: u64, set: u32, list: u32, other: u64) -> SessionEntry {
         authenticated_at: KernelNanos(5 + (other >> 2 & 1) * 10),
         app_set: AppSetId(set),
         allow_list: AllowListId(list),
+        limits: SessionLimits { new_flows_per_second: (other >> 1 & 1) as u32, ..SessionLimits::default() },
     }
 }
 
-/// Everything that is permitted: who, from where, to which destination and port, at which of a few times.
-fn permitted(tables: &TableSet) -> BTreeSet<(SessionToken, std::net::IpAddr, usize, u16, u64)> {
+/// Everything that is permitted: who, from where, to which destination and port, at which of a few times, up to which
+/// budget.
+fn permitted(tables: &TableSet) -> BTreeSet<(SessionToken, std::net::IpAddr, usize, u16, u64, u64)> {
     let mut found = BTreeSet::new();
     for (token, session) in &tables.sessions {
         for (at, destination) in DESTINATIONS.iter().enumerate() {
             for port in [1, 2] {
                 for now in [8, 14, 18, 22, 28] {
-                    if is_permitted(tables, session, destination, port, KernelNanos(now)).unwrap_or(false) {
-                        found.insert((*token, session.address, at, port, now));
-                    }
+                    let most = budget(tables, session, destination, port, KernelNanos(now)).unwrap_or(0);
+                    found.extend((1..=most.min(3)).map(|used| (*token, session.address, at, port, now, used)));
                 }
             }
         }
@@ -88,14 +93,14 @@ fn permitted(tables: &TableSet) -> BTreeSet<(SessionToken, std::net::IpAddr, usi
     found
 }
 
-fn is_permitted(tables: &TableSet, session: &SessionEntry, to: &str, port: u16, now: KernelNanos) -> Option<bool> {
+fn budget(tables: &TableSet, session: &SessionEntry, to: &str, port: u16, now: KernelNanos) -> Option<u64> {
     let to: std::net::IpAddr = to.parse().unwrap();
     let own = tables.app_prefixes.iter().filter(|((set, net), _)| *set == session.app_set && net.contains(&to));
     let (_, block) = own.max_by_key(|((_, net), _)| net.prefix_len())?;
     let app = tables.apps.get(&app_key(block.0, port)).or_else(|| tables.apps.get(&app_key(block.0, 0)))?;
-    let grant = tables.grants.get(&GrantKey { allow_list: session.allow_list.0, app: app.0 })?;
+    let grant = tables.grants.get(&GrantKey { allow_list: session.allow_list.0, app: app.app() })?;
     let fresh = !session.authenticated_at.after(grant.max_authentication_age).has_passed(now);
-    Some(fresh && !session.deadline.has_passed(now))
+    (fresh && !session.deadline.has_passed(now)).then_some(grant.budget)
 }
 
 proptest! {

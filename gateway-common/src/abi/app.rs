@@ -1,0 +1,127 @@
+//! Apps: where they are, who may reach them, and what was exchanged with them.
+
+use crate::Word;
+
+/// A session and an app that has a budget.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct BudgetKey {
+    /// The session.
+    pub token: u64,
+    /// The app.
+    pub app: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The bytes that a session has exchanged with an app, and may.
+#[derive(Default, Debug)]
+#[repr(C)]
+pub struct Budget {
+    /// Bytes of IP, both directions together.
+    pub used: Word,
+    /// How many there may be.
+    pub limit: Word,
+}
+
+/// Data of a key in the prefix trie of apps: the app set, in network order, then the address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct AppPrefix {
+    /// The app set in network order: always compared whole.
+    pub app_set: [u8; 4],
+    /// The address; the prefix length counts from its first bit, plus 32 for the app set.
+    pub address: [u8; 16],
+}
+
+/// A port of a block of destinations.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct AppKey {
+    /// The block that the destination's prefix leads to.
+    pub block: u32,
+    /// The port in network order; 0 for any port, and for protocols without ports.
+    pub port: [u8; 2],
+    /// IP protocol number.
+    pub protocol: u8,
+    /// [`AppKey::SERVICE`]: a port of the app. [`AppKey::OPENS`]: a port of clients that the app may open.
+    pub side: u8,
+}
+
+impl AppKey {
+    /// What clients reach.
+    pub const SERVICE: u8 = 0;
+    /// What the app may open toward clients.
+    pub const OPENS: u8 = 1;
+}
+
+/// What stands at a port: the app, and whether it is a trip-wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(transparent)]
+pub struct AppEntry(pub u32);
+
+impl AppEntry {
+    const TRIP_WIRE: u32 = 1 << 31;
+
+    /// The entry of an app with this number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(app: u32, is_trip_wire: bool) -> Self {
+        Self(app | if is_trip_wire { Self::TRIP_WIRE } else { 0 })
+    }
+
+    /// The app's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn app(self) -> u32 {
+        self.0 & !Self::TRIP_WIRE
+    }
+
+    /// Whether whoever touches it loses their session.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_trip_wire(self) -> bool {
+        self.0 & Self::TRIP_WIRE != 0
+    }
+}
+
+/// An app in an allow-list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct GrantKey {
+    /// The allow-list.
+    pub allow_list: u32,
+    /// The app.
+    pub app: u32,
+}
+
+/// What an allow-list says about an app.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[repr(C)]
+pub struct Grant {
+    /// End of the grant on the boot clock; `u64::MAX` if it has none of its own.
+    pub deadline: u64,
+    /// How old the session's last full authentication may be, in nanoseconds; `u64::MAX` if that does not matter.
+    pub max_authentication_age: u64,
+    /// How many bytes a session may exchange with the app; `u64::MAX` if that does not matter.
+    pub budget: u64,
+}
+
+impl Grant {
+    /// A grant that lasts as long as its session.
+    pub const UNLIMITED: Self = Self { deadline: u64::MAX, max_authentication_age: u64::MAX, budget: u64::MAX };
+}
+
+/// Packets and bytes of one app on one CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct AppTraffic {
+    /// Packets from clients.
+    pub to_app_packets: u64,
+    /// Bytes from clients.
+    pub to_app_bytes: u64,
+    /// Packets to clients.
+    pub to_client_packets: u64,
+    /// Bytes to clients.
+    pub to_client_bytes: u64,
+}

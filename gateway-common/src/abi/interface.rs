@@ -1,0 +1,80 @@
+//! Guarded interfaces, and the VLANs on them.
+
+/// A guarded interface, or a VLAN on one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Interface {
+    /// Interfaces of one zone see the same sessions.
+    pub zone: u32,
+    /// Row in the counter vector: below [`Interface::LIMIT`].
+    pub slot: u32,
+    /// [`Interface::LINK_LAYER`] and its neighbours.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Interface {
+    /// Frames begin with an Ethernet header.
+    pub const LINK_LAYER: u32 = 1;
+    /// Denials of sessions are answered.
+    pub const REJECT: u32 = 1 << 1;
+    /// Nothing is dropped; what would have been is counted.
+    pub const OBSERVE: u32 = 1 << 2;
+    /// Fragments are tracked instead of dropped.
+    pub const TRACK_FRAGMENTS: u32 = 1 << 3;
+    /// Harmless IPv4 options are admitted.
+    pub const ADMIT_OPTIONS: u32 = 1 << 4;
+    /// Harmless IPv6 extension headers are admitted.
+    pub const ADMIT_EXTENSIONS: u32 = 1 << 5;
+    /// How many interfaces can be guarded at once.
+    pub const LIMIT: u32 = 64;
+    /// How many VLANs all interfaces together can carry.
+    pub const MOST_VLANS: u32 = 4096;
+
+    /// Whether a flag is set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether frames begin with an Ethernet header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_link_layer(&self) -> bool {
+        self.has(Self::LINK_LAYER)
+    }
+}
+
+/// A VLAN on a guarded interface.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct VlanKey {
+    /// The interface's index.
+    pub interface: u32,
+    /// The VLAN.
+    pub vlan: Vlan,
+}
+
+/// The tags of a frame, without priority tags: none, an 802.1Q one, or an 802.1ad one and inside it an 802.1Q one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(C)]
+pub struct Vlan {
+    /// Number in the 802.1ad tag; 0 if there is none.
+    pub outer: u16,
+    /// Number in the 802.1Q tag; 0 if there is none.
+    pub inner: u16,
+}
+
+impl Vlan {
+    /// A stack of tags that no interface carries.
+    pub const IMPOSSIBLE: Self = Self { outer: u16::MAX, inner: u16::MAX };
+
+    /// Whether the frame is untagged, or has priority tags only.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.outer == 0 && self.inner == 0
+    }
+}

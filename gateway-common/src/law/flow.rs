@@ -1,0 +1,135 @@
+//! Flows: whether one answers for a packet, and what a packet that passes leaves in it.
+
+use super::entitlement::Entitled;
+use super::{Case, refuse};
+use crate::abi::{Flow, Session, Traffic};
+use crate::mutant::{self, Mutant::*};
+use crate::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables, Verdict, limits};
+
+/// Whether the flow is alive, of this session, and judged by the policy in force.
+#[inline(always)]
+pub(super) fn speaks_for(flow: &Flow, session: &Session, protocol: u8, now: KernelNanos) -> bool {
+    (mutant::is(FlowOutlivesSession) || flow.token == session.token())
+        && (mutant::is(IgnorePolicyWord) || flow.policy.load() == session.policy())
+        && (mutant::is(IgnoreFlowDeadline) || !KernelNanos(flow.deadline.load()).has_passed(now))
+        && flow.is_fresh(protocol, now)
+}
+
+/// Whether the packet continues this flow of the session, under whatever policy it was judged.
+#[inline(always)]
+pub(super) fn own(flow: &Flow, session: &Session, packet: &Packet, direction: Direction, now: KernelNanos) -> bool {
+    (mutant::is(InheritFlows) || flow.token == session.token())
+        && flow.is_fresh(packet.protocol, now)
+        && packet.continues(flow, direction)
+}
+
+/// Opens a flow, if the session's limits and the table have room for it.
+#[inline(always)]
+pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitled, direction: Direction) -> Judgement {
+    let Case { packet, tables, session, key, now } = *case;
+    let is_from_client = matches!(direction, Direction::ToApp);
+    let within = limits::flow(&session.limits, now)
+        .and_then(|()| limits::bandwidth(session, packet, direction, now))
+        .and_then(|()| limits::budget(tables, session.token(), entitled.app_word(), packet, Some(entitled.budget)));
+    if let Err(reason) = within {
+        return refuse(reason, Some(session), entitled.app, is_from_client);
+    }
+    let begin = |flow: &mut Flow| begin(flow, packet, session.token(), policy, entitled, direction, now);
+    if !tables.open_flow(key, direction, begin) && !mutant::is(IgnoreFullTable) {
+        return refuse(DropReason::FlowTableFull, Some(session), entitled.app, is_from_client);
+    }
+    account(&session.traffic, packet.length, direction);
+    session.last_forwarded.store(now.0);
+    Judgement { verdict: Verdict::Forward, token: session.token(), app: entitled.app, opened: true, answer: false }
+}
+
+/// Writes every field of a new flow, whatever was there before.
+#[inline(always)]
+fn begin(
+    flow: &mut Flow,
+    packet: &Packet,
+    token: u64,
+    policy: u64,
+    entitled: &Entitled,
+    direction: Direction,
+    now: KernelNanos,
+) {
+    let opener = match direction {
+        Direction::ToApp => 0,
+        Direction::ToClient => Flow::BY_APP,
+    };
+    flow.token = token;
+    flow.policy.store(policy);
+    flow.deadline.store(entitled.deadline.0);
+    flow.app.store(entitled.app_word());
+    flow.ends.store(packet.closes(direction) | mutant::unless(ForgetOpener, opener, 0));
+    flow.opened_at = now.0;
+    flow.last_seen.store(now.0);
+    flow.traffic.to_app_packets.store(0);
+    flow.traffic.to_app_bytes.store(0);
+    flow.traffic.to_client_packets.store(0);
+    flow.traffic.to_client_bytes.store(0);
+    flow.client_progress.store(0);
+    flow.app_progress.store(0);
+    account(&flow.traffic, packet.length, direction);
+    progress(flow, packet, direction);
+}
+
+/// Forwards a packet of a flow, if the session's limits have room for it. `judged` is the policy under which the flow
+/// has just been judged, and what it says: from then on that is what the flow remembers.
+#[inline(always)]
+pub(super) fn forward<T: Tables>(
+    flow: &Flow,
+    case: &Case<'_, T>,
+    judged: Option<(u64, &Entitled)>,
+    direction: Direction,
+) -> Judgement {
+    let Case { packet, tables, session, now, .. } = *case;
+    let app = judged.map_or_else(|| flow.app.load(), |(_, entitled)| entitled.app_word());
+    let budget = judged.map(|(_, entitled)| entitled.budget);
+    let within = limits::bandwidth(session, packet, direction, now)
+        .and_then(|()| limits::budget(tables, session.token(), app, packet, budget));
+    if let Err(reason) = within {
+        return refuse(reason, Some(session), app as u32, matches!(direction, Direction::ToApp));
+    }
+    if let Some((policy, entitled)) = judged {
+        flow.app.store(app);
+        if !mutant::is(KeepOldDeadline) {
+            flow.deadline.store(entitled.deadline.0);
+        }
+        flow.policy.store(policy);
+    }
+    flow.last_seen.store(now.0);
+    session.last_forwarded.store(now.0);
+    let seen = packet.closes(direction);
+    if seen != 0 {
+        // Two CPUs may each add an end at once and one be lost; the flow then ends by its idle limit instead.
+        flow.ends.store(mutant::unless(ForgetOtherEnd, flow.ends.load(), 0) | seen);
+    }
+    progress(flow, packet, direction);
+    account(&flow.traffic, packet.length, direction);
+    account(&session.traffic, packet.length, direction);
+    Judgement { verdict: Verdict::Forward, token: flow.token, app: app as u32, opened: false, answer: false }
+}
+
+/// Remembers how far the sender of a TCP segment has come.
+#[inline(always)]
+fn progress(flow: &Flow, packet: &Packet, direction: Direction) {
+    if packet.protocol != Packet::TCP || packet.progress == 0 {
+        return;
+    }
+    match direction {
+        Direction::ToApp => flow.client_progress.store(packet.progress),
+        Direction::ToClient => flow.app_progress.store(packet.progress),
+    }
+}
+
+#[inline(always)]
+pub(super) fn account(traffic: &Traffic, length: u16, direction: Direction) {
+    let (packets, bytes) = match direction {
+        Direction::ToApp => (&traffic.to_app_packets, &traffic.to_app_bytes),
+        Direction::ToClient => (&traffic.to_client_packets, &traffic.to_client_bytes),
+    };
+    packets.add(1);
+    bytes.add(length.into());
+}

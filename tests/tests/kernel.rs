@@ -14,6 +14,10 @@ mod frames;
 mod ground;
 #[path = "kernel/observe.rs"]
 mod observe;
+#[path = "kernel/oracle/mod.rs"]
+mod oracle;
+#[path = "kernel/oracle_agrees.rs"]
+mod oracle_agrees;
 #[path = "kernel/parity.rs"]
 mod parity;
 #[path = "kernel/pieces.rs"]

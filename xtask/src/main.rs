@@ -4,6 +4,7 @@
 mod bench;
 mod console;
 mod demo;
+mod fuzz;
 mod kernel;
 mod lint;
 mod setup;
@@ -32,6 +33,8 @@ enum Task {
     Test(test::Args),
     /// Measure revocation and memory, with everything optimized (needs root)
     Bench(bench::Args),
+    /// Compare the law with the oracle on many random packets, optimized (needs root)
+    Fuzz(fuzz::Args),
     /// Check format and lints, of the host crates and of the eBPF programs
     Lint,
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Lint => lint::run(),
     };
     match outcome {

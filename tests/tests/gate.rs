@@ -4,14 +4,22 @@
 
 #[path = "gate/access.rs"]
 mod access;
+#[path = "gate/beyond.rs"]
+mod beyond;
 #[path = "gate/cli.rs"]
 mod cli;
+#[path = "gate/crafted.rs"]
+mod crafted;
+#[path = "gate/fragments.rs"]
+mod fragments;
 #[path = "gate/limits.rs"]
 mod limits;
 #[path = "gate/login.rs"]
 mod login;
 #[path = "gate/modes.rs"]
 mod modes;
+#[path = "gate/nmap.rs"]
+mod nmap;
 #[path = "gate/passage.rs"]
 mod passage;
 #[path = "gate/policy.rs"]
@@ -30,3 +38,7 @@ mod scene;
 mod spoof;
 #[path = "gate/start.rs"]
 mod start;
+#[path = "gate/stripped.rs"]
+mod stripped;
+#[path = "gate/transfer.rs"]
+mod transfer;

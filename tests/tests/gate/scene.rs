@@ -72,6 +72,13 @@ impl Apps {
     }
 }
 
+/// The demonstration with these lines for an interface.
+pub fn on(interface: &str, lines: &str) -> impl FnOnce(String) -> String {
+    let name = format!("name = \"{interface}\"");
+    let more = format!("{name}\n{lines}");
+    move |config| config.replace(&name, &more)
+}
+
 /// A download that has begun.
 pub fn stream(host: &Namespace, to: SocketAddr) -> Result<Stream> {
     let stream = Stream::open(host, to, "/stream/400000", SOON)?;

@@ -19,19 +19,24 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests and the demo run, and the package that has it.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 10] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("nmap", "nmap"),
     ("nsenter", "util-linux"),
     ("tc", "iproute2"),
+    ("traceroute", "traceroute"),
 ];
 /// Also needed, but no program tells whether they are there.
-const FILES: [(&str, &str); 2] =
-    [("/usr/include/stdio.h", "libc6-dev"), ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates")];
+const FILES: [(&str, &str); 3] = [
+    ("/usr/include/stdio.h", "libc6-dev"),
+    ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
+    ("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),
+];
 /// Lists older than this may name versions that the mirrors no longer have.
 const LISTS_STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 

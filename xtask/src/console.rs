@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, IsTerminal as _, Write as _, pipe},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,11 @@ pub fn done(name: &str, detail: &str) {
     println!("{}", format!("✓ {name:<16} {detail}").trim_end());
 }
 
+/// Shows a finding that is not good.
+pub fn failed(name: &str, detail: &str) {
+    println!("✗ {name:<16} {detail}");
+}
+
 /// Shows what is about to take a while.
 pub fn doing(name: &str, detail: &str) {
     println!("… {name:<16} {detail}");
@@ -34,6 +39,30 @@ pub fn log_path() -> PathBuf {
 
 /// Runs a long command, showing its latest line; an error shows its last ones.
 pub fn run_logged(command: &mut Command) -> Result<()> {
+    let ran = run_captured(command)?;
+    if !ran.status.success() {
+        bail!("{} failed ({}); its last lines:\n    {}", shown(command), ran.status, ran.tail());
+    }
+    Ok(())
+}
+
+/// What a command has said, and how it ended.
+pub struct Ran {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Everything that it wrote.
+    pub lines: Vec<String>,
+}
+
+impl Ran {
+    /// The last lines.
+    pub fn tail(&self) -> String {
+        self.lines[self.lines.len().saturating_sub(TAIL_LINES)..].join("\n    ")
+    }
+}
+
+/// Runs a long command, showing its latest line.
+pub fn run_captured(command: &mut Command) -> Result<Ran> {
     let (reader, writer) = pipe().context("cannot make a pipe")?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut log = open_log(command)?;
@@ -42,22 +71,15 @@ pub fn run_logged(command: &mut Command) -> Result<()> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
 
     let mut progress = Progress::new();
-    let mut tail = Vec::new();
-    for line in BufReader::new(reader).lines() {
-        let Ok(line) = line else { continue };
+    let mut lines = Vec::new();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
         writeln!(log, "{line}")?;
         progress.show(&line);
-        if tail.len() == TAIL_LINES {
-            tail.remove(0);
-        }
-        tail.push(line);
+        lines.push(line);
     }
     progress.clear();
-    let status = child.wait()?;
-    if !status.success() {
-        bail!("{} failed ({status}); its last lines:\n    {}", shown(command), tail.join("\n    "));
-    }
-    Ok(())
+    Ok(Ran { status: child.wait()?, lines })
 }
 
 /// The command as one would type it.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod console;
+mod cover;
 mod demo;
 mod fuzz;
 mod kernel;
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Args),
     /// Compare the law with the oracle on many random packets, optimized (needs root)
     Fuzz(fuzz::Args),
+    /// Search for bytes that break a parser or the law, guided by coverage
+    Cover(cover::Args),
     /// Check format and lints, of the host crates and of the eBPF programs
     Lint,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Cover(args) => cover::run(&args),
         Task::Lint => lint::run(),
     };
     match outcome {

@@ -43,6 +43,11 @@ pub fn prepare_to_run() -> Result<()> {
     kernel::check()
 }
 
+/// Makes sure that libFuzzer, which is C++, can be compiled: for `cargo xtask cover`, and nothing else.
+pub fn prepare_to_cover() -> Result<()> {
+    packages::ensure_cxx()
+}
+
 /// Makes sure that what `need` names is there; silent where it is.
 pub fn prepare(need: Need) -> Result<EbpfCompiler> {
     let installed = packages::Installed::read();

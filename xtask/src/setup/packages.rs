@@ -80,6 +80,12 @@ pub fn ensure_tools() -> Result<()> {
     install("tools", &missing.into_iter().collect::<Vec<_>>())
 }
 
+/// Makes sure that there is a compiler for C++.
+pub fn ensure_cxx() -> Result<()> {
+    let is_there = std::env::var_os("CXX").is_some() || tools::find("c++").is_some() || tools::find("g++").is_some();
+    install("C++ compiler", if is_there { &[] } else { &["g++"] })
+}
+
 /// Installs packages, or says how.
 pub fn install(name: &str, packages: &[&str]) -> Result<()> {
     if packages.is_empty() {

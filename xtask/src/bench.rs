@@ -1,8 +1,11 @@
-//! The measurements: the real daemon, optimized, with real packets between network namespaces.
+//! The measurements: the programs on one packet, beside a program that does nothing; and the real daemon, optimized,
+//! with real packets between network namespaces.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use gateway_tests::tools;
+use serde_json::Value;
 
 use crate::{setup, toolchain::cargo};
 
@@ -14,15 +17,23 @@ pub struct Args {
     json: Option<PathBuf>,
 }
 
+/// What is measured: the programs by themselves, then the daemon with real packets.
+const BENCHES: [&str; 2] = ["programs", "gate"];
+
 /// Builds everything optimized, which takes minutes the first time, and measures.
 pub fn run(args: &Args) -> Result<()> {
     setup::prepare_to_run()?;
-    let mut command = cargo();
-    command.args(["bench", "--package", "gateway-tests", "--bench", "gate", "--"]);
-    if let Some(path) = &args.json {
-        command.arg("--json").arg(std::path::absolute(path)?);
+    let mut rows: Vec<Value> = Vec::new();
+    for bench in BENCHES {
+        let written = tools::target_dir().join(format!("bench-{bench}.json"));
+        let mut command = cargo();
+        command.args(["bench", "--package", "gateway-tests", "--bench", bench, "--", "--json"]).arg(&written);
+        let status = command.status().context("cannot start cargo bench")?;
+        ensure!(status.success(), "the bench `{bench}` failed");
+        rows.extend(serde_json::from_slice::<Vec<Value>>(&fs::read(&written)?)?);
     }
-    let status = command.status().context("cannot start cargo bench")?;
-    ensure!(status.success(), "the bench failed");
+    if let Some(path) = &args.json {
+        fs::write(path, serde_json::to_string_pretty(&rows)? + "\n").with_context(|| path.display().to_string())?;
+    }
     Ok(())
 }

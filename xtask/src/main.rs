@@ -32,7 +32,7 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests, with real packets between network namespaces (needs root)
     Test(test::Args),
-    /// Measure revocation and memory, with everything optimized (needs root)
+    /// Measure what a packet costs, revocation and memory, with everything optimized (needs root)
     Bench(bench::Args),
     /// Compare the law with the oracle on many random packets, optimized (needs root)
     Fuzz(fuzz::Args),

@@ -17,12 +17,22 @@ pub fn run() -> Result<()> {
     let compiler = setup::prepare(Need::Everything)?;
     check("format", cargo().args(["fmt", "--all", "--check"]))?;
     check("host lints", &mut host())?;
+    check("lints with planted mistakes", &mut planted())?;
     check("eBPF lints", &mut ebpf(&compiler))
 }
 
 fn host() -> Command {
     let mut command = cargo();
     command.args(["clippy", "--quiet", "--workspace", "--exclude", "gateway-ebpf", "--all-targets"]);
+    command.args(["--", "-D", "warnings"]);
+    command
+}
+
+/// The law as `cargo xtask mutants` builds it.
+fn planted() -> Command {
+    let mut command = cargo();
+    command.args(["clippy", "--quiet", "--package", "gateway-common", "--package", "gateway-tests", "--all-targets"]);
+    command.args(["--features", "gateway-common/mutants,gateway-common/user,gateway-tests/mutants"]);
     command.args(["--", "-D", "warnings"]);
     command
 }

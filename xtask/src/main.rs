@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 mod kernel;
 mod lint;
+mod mutants;
 mod setup;
 mod test;
 mod toolchain;
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Args),
     /// Compare the law with the oracle on many random packets, optimized (needs root)
     Fuzz(fuzz::Args),
+    /// Plant mistakes in the law and see whether its tests notice each of them
+    Mutants(mutants::Args),
     /// Search for bytes that break a parser or the law, guided by coverage
     Cover(cover::Args),
     /// Check format and lints, of the host crates and of the eBPF programs
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Mutants(args) => mutants::run(&args),
         Task::Cover(args) => cover::run(&args),
         Task::Lint => lint::run(),
     };

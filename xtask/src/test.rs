@@ -1,4 +1,5 @@
-//! The tests: cargo's own runner and output, then one line with the sum over all its binaries.
+//! The tests: cargo's own runner and output, then the planted mistakes, each of which counts as a test, then one line
+//! with the sum.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -8,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    mutants,
     setup::{self, Need},
     toolchain::cargo,
 };
@@ -29,23 +31,30 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         setup::prepare_to_run()?;
     }
-    let mut command = command(args);
+    let mut total = Counts::default();
+    let mut all_passed = count(command(args), &mut total)?;
+    ensure!(all_passed || total != Counts::default(), "the tests do not build");
+    if !args.quick && args.filter.is_none() {
+        all_passed &= count(mutants::command(), &mut total)?;
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    ensure!(all_passed, "tests failed");
+    ensure!(total.passed > 0, "no test ran");
+    Ok(())
+}
+
+/// Shows what a runner of tests prints, and adds its counts. Whether it has succeeded.
+fn count(mut command: Command, total: &mut Counts) -> Result<bool> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let output = child.stdout.take().context("cargo test has no output")?;
-    let mut total = None;
     for line in BufReader::new(output).lines() {
         let line = line?;
         println!("{line}");
         if let Some(counts) = Counts::parse(&line) {
-            total.get_or_insert_with(Counts::default).add(counts);
+            total.add(counts);
         }
     }
-    let status = child.wait()?;
-    let total = total.context("the tests do not build")?;
-    println!("{} passed, {} failed", total.passed, total.failed);
-    ensure!(status.success(), "tests failed");
-    ensure!(total.passed > 0, "no test ran");
-    Ok(())
+    Ok(child.wait()?.success())
 }
 
 fn command(args: &Args) -> Command {

@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 /// Commands and constants of bpf(2).
 const PROG_LOAD: libc::c_int = 5;
 const LINK_CREATE: libc::c_int = 28;
+const LINK_DETACH: libc::c_int = 34;
 const SCHED_CLS: u32 = 3;
 const TCX_INGRESS: u32 = 46;
 const TCX_EGRESS: u32 = 47;
@@ -24,33 +25,51 @@ const TCX_EGRESS: u32 = 47;
 const SKB_VLAN_PUSH: i32 = 18;
 const REDIRECT: i32 = 23;
 
-/// bpf(2), for commands that make a file descriptor.
-fn bpf<A>(command: libc::c_int, attributes: &A) -> Result<OwnedFd> {
+/// bpf(2).
+fn bpf<A>(command: libc::c_int, attributes: &A) -> Result<libc::c_int> {
     let (pointer, size) = (std::ptr::from_ref(attributes), size_of::<A>());
     // SAFETY: the kernel reads `size` bytes of the attributes, and what they point at; both outlive the call.
-    let made = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
-    let made = Errno::result(made).with_context(|| format!("bpf command {command}"))?;
+    let returned = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
+    let returned = Errno::result(returned).with_context(|| format!("bpf command {command}"))?;
+    Ok(returned.try_into()?)
+}
+
+/// The same for commands that make a file descriptor.
+fn bpf_make<A>(command: libc::c_int, attributes: &A) -> Result<OwnedFd> {
+    let made = bpf(command, attributes)?;
     // SAFETY: a file descriptor that the kernel has just made for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(made)?) })
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
+}
+
+/// The attachment of a program that tags packets.
+struct Tagging(OwnedFd);
+
+impl Tagging {
+    /// Packets that are sent from now on stay as they are. To close the descriptor would not be enough: a process that
+    /// another test forks at that moment has a copy of it until it executes its program.
+    fn end(self) -> Result<()> {
+        bpf(LINK_DETACH, &u32::try_from(self.0.as_raw_fd())?)?;
+        Ok(())
+    }
 }
 
 /// Puts a tag with this control information into the metadata of every packet that leaves through a link.
-fn tag_what_leaves(host: &Namespace, link: &str, tag: u16) -> Result<OwnedFd> {
+fn tag_what_leaves(host: &Namespace, link: &str, tag: u16) -> Result<Tagging> {
     // Go on, tagged.
     host.enter(|| attach(link, TCX_EGRESS, tag, &[[0xb7, 0, 0]]))?
 }
 
 /// Puts a tag with this control information into the metadata of every packet that arrives on a link, and sends it
 /// through another one.
-fn tag_and_pass_on(host: &Namespace, link: &str, through: &str, tag: u16) -> Result<OwnedFd> {
+fn tag_and_pass_on(host: &Namespace, link: &str, through: &str, tag: u16) -> Result<Tagging> {
     host.enter(|| {
         let through = i32::try_from(if_nametoindex(through)?)?;
         attach(link, TCX_INGRESS, tag, &[[0xb7, 1, through], [0xb7, 2, 0], [0x85, 0, REDIRECT]])
     })?
 }
 
-/// Attaches the program. It is gone with the link that is returned. Instructions are code, register and value.
-fn attach(link: &str, hook: u32, tag: u16, last: &[[i32; 3]]) -> Result<OwnedFd> {
+/// Attaches the program. Instructions are code, register and value.
+fn attach(link: &str, hook: u32, tag: u16, last: &[[i32; 3]]) -> Result<Tagging> {
     #[repr(C)]
     struct Load {
         kind: u32,
@@ -82,9 +101,9 @@ fn attach(link: &str, hook: u32, tag: u16, last: &[[i32; 3]]) -> Result<OwnedFd>
         instructions: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
     };
-    let loaded = bpf(PROG_LOAD, &load)?;
+    let loaded = bpf_make(PROG_LOAD, &load)?;
     let program = u32::try_from(loaded.as_raw_fd())?;
-    bpf(LINK_CREATE, &Create { program, link: if_nametoindex(link)?, hook, flags: 0 })
+    bpf_make(LINK_CREATE, &Create { program, link: if_nametoindex(link)?, hook, flags: 0 }).map(Tagging)
 }
 
 /// The first frame of a case that goes this way, as it is.
@@ -136,7 +155,7 @@ fn goes_no_further(mode: XdpChoice) -> Result<()> {
             let what = format!("the tag {tag:#06x} to be judged in world {world:?}");
             let judged = wait_until(&what, SOON, || (moved(&before, &plane.counted()) == expected).then_some(()));
             judged.with_context(|| format!("counted {:?}", moved(&before, &plane.counted())))?;
-            drop(tagging);
+            tagging.end()?;
             taps.client.send(&last.frame)?;
             let arrived = taps.app.until("the last packet", |packet| masked(packet) == last_forwarded)?;
             let arrived: Vec<_> = arrived.iter().map(|packet| masked(packet)).collect();
@@ -187,7 +206,7 @@ fn a_tag_in_the_metadata_of_a_packet_to_the_client_is_its_vlan() -> Result<()> {
         entrance.send(answer)?;
         wait_until("the answer", SOON, || (moved(&before, &plane.counted()) == [expected]).then_some(()))
             .with_context(|| format!("tag {tag:#06x} in {world:?} counted {:?}", moved(&before, &plane.counted())))?;
-        drop(tagging);
+        tagging.end()?;
         let [_, last] = sentinels(u32::from(tag));
         taps.guard.send(&last.frame)?;
         let last = without_link_layer(&last.frame);

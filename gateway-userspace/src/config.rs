@@ -17,6 +17,7 @@ mod section;
 mod suggest;
 mod value;
 
+use crate::dataplane::interfaces::Wanted;
 use crate::policy::Capacities;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Place};
-pub use interface::{InterfaceConfig, VlanConfig, vlan_id};
+pub use interface::vlan_id;
 pub use limits::LimitsConfig;
 pub use quantity::parse_duration;
 
@@ -36,7 +37,7 @@ pub struct Config {
     /// The folder on a BPF file system in which maps and links are pinned.
     pub bpffs: PathBuf,
     /// The guarded interfaces; at least one, each name once.
-    pub interfaces: Vec<InterfaceConfig>,
+    pub interfaces: Vec<Wanted>,
     /// The API.
     pub api: ApiConfig,
     /// How people log in.

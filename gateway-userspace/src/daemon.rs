@@ -14,7 +14,7 @@ mod whereabouts;
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
-use crate::config::{Access, Config, InterfaceConfig, MetricsAccess, Transport, VlanConfig};
+use crate::config::{Access, Config, MetricsAccess, Transport};
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
@@ -134,13 +134,13 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let Prepared { wanted, guarded, store, stored, first, server, log } = prepare(&config)?;
+    let Prepared { guarded, store, stored, first, server, log } = prepare(&config)?;
     let Enforcing { gate, mut programs, services, offers } = enforce(&config, store, stored, guarded, &log)?;
     let kernel_log = watch::kernel_log(&mut programs);
     bootstrap::begin(&gate.core, &config, first).await?;
 
     let (ready, readiness) = channel(Readiness::Ready);
-    let router = api::router(gate.context(&config, wanted.clone(), readiness, started_at));
+    let router = api::router(gate.context(&config, readiness, started_at));
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
@@ -149,7 +149,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let tasks = [
         kernel_log,
         tokio::spawn(watch::addresses(services, offers)),
-        tokio::spawn(watch::interfaces(programs, wanted, gate.guarding.clone(), gate.core.clone())),
+        tokio::spawn(watch::interfaces(programs, config.interfaces.clone(), gate.guarding.clone(), gate.core.clone())),
     ];
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
@@ -164,7 +164,6 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 
 /// What a start needs, found and checked before anything in the kernel is touched.
 struct Prepared {
-    wanted: Vec<interfaces::Wanted>,
     guarded: Vec<GuardedInterface>,
     store: Box<dyn Store>,
     stored: Stored,
@@ -174,13 +173,12 @@ struct Prepared {
 }
 
 fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
-    let wanted = wanted(config);
-    let guarded = interfaces::find(&wanted)?;
+    let guarded = interfaces::find(&config.interfaces)?;
     let store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let stored = store.load()?;
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
-    Ok(Prepared { wanted, guarded, store, stored, first, server: listen(config)?, log: access_log(config)? })
+    Ok(Prepared { guarded, store, stored, first, server: listen(config)?, log: access_log(config)? })
 }
 
 /// A gate that enforces, and what keeps it up to date.
@@ -240,15 +238,15 @@ struct Gate {
 
 impl Gate {
     /// What the API is built from.
-    fn context(
-        &self,
-        config: &Config,
-        wanted: Vec<interfaces::Wanted>,
-        readiness: Receiver<Readiness>,
-        started_at: OffsetDateTime,
-    ) -> Context {
+    fn context(&self, config: &Config, readiness: Receiver<Readiness>, started_at: OffsetDateTime) -> Context {
         let Self { core, recorder, metrics, guarding, .. } = self;
-        let views = views::KernelViews::new(core.clone(), recorder.clone(), guarding.clone(), wanted, started_at);
+        let views = views::KernelViews::new(
+            core.clone(),
+            recorder.clone(),
+            guarding.clone(),
+            config.interfaces.clone(),
+            started_at,
+        );
         Context {
             core: core.clone(),
             views: Arc::new(views),
@@ -312,15 +310,6 @@ async fn until_stopped(
         Ok(outcome) => outcome.map_err(DaemonError::from),
         Err(error) => Err(system("the API has ended")(std::io::Error::other(error))),
     }
-}
-
-fn wanted(config: &Config) -> Vec<interfaces::Wanted> {
-    let wanted = |interface: &InterfaceConfig| {
-        let InterfaceConfig { name, zone, xdp, settings, vlans } = interface.clone();
-        let vlans = vlans.into_iter().map(|VlanConfig { vlan, zone }| interfaces::WantedVlan { vlan, zone });
-        interfaces::Wanted { name, zone, mode: xdp, settings, vlans: vlans.collect() }
-    };
-    config.interfaces.iter().map(wanted).collect()
 }
 
 /// What the programs are told as a whole.

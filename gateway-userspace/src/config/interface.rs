@@ -3,6 +3,7 @@
 use super::section::Section;
 use super::value::Value;
 use crate::dataplane::attach::{InterfaceSettings, XdpChoice};
+use crate::dataplane::interfaces::{Wanted, WantedVlan};
 use gateway_common::abi::{Interface, Vlan};
 use toml::de::DeValue;
 
@@ -12,32 +13,9 @@ const MOST_VLANS: usize = Interface::MOST_VLANS as usize;
 /// The last number of a VLAN; 4095 is reserved.
 const LAST_VLAN: u16 = 4_094;
 
-/// A guarded interface.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InterfaceConfig {
-    /// Its name in the system.
-    pub name: String,
-    /// Interfaces of one zone see the same sessions. By default the interface's name.
-    pub zone: String,
-    /// Which XDP mode to use.
-    pub xdp: XdpChoice,
-    /// What becomes of packets that are denied or unusual, also those of its VLANs.
-    pub settings: InterfaceSettings,
-    /// The VLANs that it carries, each once.
-    pub vlans: Vec<VlanConfig>,
-}
-
-/// A VLAN on a guarded interface.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VlanConfig {
-    /// Its tags.
-    pub vlan: Vlan,
-    /// Its zone. By default that of the interface, a dot, and the VLAN.
-    pub zone: String,
-}
-
-/// All of them; at least one, each name once.
-pub(super) fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
+/// All of them; at least one, each name once, and each with every VLAN once. The zone is by default the interface's name;
+/// that of a VLAN is the one around it, a dot, and the VLAN.
+pub(super) fn interfaces(root: &mut Section<'_, '_>) -> Vec<Wanted> {
     let mut sections = root.sections("interface");
     if sections.is_empty() {
         root.refuse(
@@ -50,7 +28,7 @@ pub(super) fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
         let fix = format!("guard at most {MOST_INTERFACES}");
         root.refuse("interface", format!("there are {} interfaces", sections.len()), fix);
     }
-    let mut found: Vec<InterfaceConfig> = Vec::new();
+    let mut found: Vec<Wanted> = Vec::new();
     for section in &mut sections {
         let Some((name, interface)) = interface(section) else { continue };
         if found.iter().any(|other| other.name == interface.name) {
@@ -66,7 +44,7 @@ pub(super) fn interfaces(root: &mut Section<'_, '_>) -> Vec<InterfaceConfig> {
 }
 
 /// One of them, and where its name stands. Every key is read before anything is given up.
-fn interface<'r, 't>(section: &mut Section<'r, 't>) -> Option<(Value<'r, 't>, InterfaceConfig)> {
+fn interface<'r, 't>(section: &mut Section<'r, 't>) -> Option<(Value<'r, 't>, Wanted)> {
     let name = section.required("name", "name = \"eth1\"");
     let zone = section.value("zone").and_then(|value| value.interface_name());
     let xdp = section.value("xdp").and_then(|value| {
@@ -76,7 +54,7 @@ fn interface<'r, 't>(section: &mut Section<'r, 't>) -> Option<(Value<'r, 't>, In
     let said = name.as_ref().and_then(Value::interface_name);
     let zone = zone.or(said).unwrap_or_default().to_owned();
     let vlans = vlans(section, &zone);
-    let interface = InterfaceConfig { name: said?.to_owned(), zone, xdp: xdp.unwrap_or_default(), settings, vlans };
+    let interface = Wanted { name: said?.to_owned(), zone, mode: xdp.unwrap_or_default(), settings, vlans };
     Some((name?, interface))
 }
 
@@ -94,8 +72,8 @@ fn settings(section: &mut Section<'_, '_>) -> InterfaceSettings {
     }
 }
 
-fn vlans(section: &mut Section<'_, '_>, zone_around: &str) -> Vec<VlanConfig> {
-    let mut found: Vec<VlanConfig> = Vec::new();
+fn vlans(section: &mut Section<'_, '_>, zone_around: &str) -> Vec<WantedVlan> {
+    let mut found: Vec<WantedVlan> = Vec::new();
     for section in &mut section.sections("vlan") {
         let id = section.required("id", "id = \"10\"");
         let zone = section.value("zone").and_then(|value| value.interface_name());
@@ -104,7 +82,7 @@ fn vlans(section: &mut Section<'_, '_>, zone_around: &str) -> Vec<VlanConfig> {
             id.refuse(format!("VLAN `{}` is there twice", vlan_id(vlan)), "remove one of them");
         }
         let zone = zone.map_or_else(|| format!("{zone_around}.{}", vlan_id(vlan)), str::to_owned);
-        found.push(VlanConfig { vlan, zone });
+        found.push(WantedVlan { vlan, zone });
     }
     found
 }

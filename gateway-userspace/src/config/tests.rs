@@ -1,5 +1,6 @@
 use super::*;
 use crate::dataplane::attach::{InterfaceSettings, XdpChoice};
+use crate::dataplane::interfaces::{Wanted, WantedVlan};
 use crate::policy::SessionLimits;
 use gateway_common::abi::Vlan;
 use std::fmt::Write as _;
@@ -35,10 +36,10 @@ fn what_is_left_out_has_its_default() {
     let config = least();
     assert_eq!(config.state, Path::new("/var/lib/portcullis"));
     assert_eq!(config.bpffs, Path::new("/sys/fs/bpf/portcullis"));
-    let interface = InterfaceConfig {
+    let interface = Wanted {
         name: "eth1".into(),
         zone: "eth1".into(),
-        xdp: XdpChoice::Auto,
+        mode: XdpChoice::Auto,
         settings: InterfaceSettings::default(),
         vlans: Vec::new(),
     };
@@ -152,7 +153,7 @@ fn an_interface_says_what_becomes_of_odd_packets_and_which_vlans_it_carries() {
         admit_extensions: true,
     };
     assert_eq!((interface.zone.as_str(), interface.settings), ("branch", all));
-    let vlan = |outer, inner, zone: &str| VlanConfig { vlan: Vlan { outer, inner }, zone: zone.into() };
+    let vlan = |outer, inner, zone: &str| WantedVlan { vlan: Vlan { outer, inner }, zone: zone.into() };
     assert_eq!(interface.vlans, [vlan(0, 10, "voice"), vlan(0, 11, "branch.11"), vlan(100, 20, "branch.100.20")]);
 }
 

@@ -13,11 +13,11 @@ const ARPHRD_ETHER: &str = "1";
 pub struct Wanted {
     /// Its name.
     pub name: String,
-    /// Its zone's name.
+    /// Its zone's name. Interfaces of one zone see the same sessions.
     pub zone: String,
     /// Which XDP mode to use.
     pub mode: XdpChoice,
-    /// What is done with what it carries.
+    /// What is done with what it carries, also in its VLANs.
     pub settings: InterfaceSettings,
     /// The VLANs that it carries.
     pub vlans: Vec<WantedVlan>,

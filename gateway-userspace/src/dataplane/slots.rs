@@ -15,8 +15,6 @@ use std::ptr::NonNull;
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
-/// A second, in nanoseconds.
-const SECOND: u64 = 1_000_000_000;
 /// How long a slot rests at least before it is reused: no run of a program lasts that long.
 const REST: u64 = 1_000_000_000;
 
@@ -205,24 +203,14 @@ fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
 
 /// Writes what may change while the session lives. The policy word last: it is what a packet is judged by.
 pub fn update(session: &Session, entry: &SessionEntry) {
-    let SessionLimits { new_flows_per_second, destinations_per_second, bytes_per_second } = entry.limits;
-    let metered = if bytes_per_second == 0 { 0 } else { Session::METERED };
-    session.limits.flow_interval.store(interval(SECOND, new_flows_per_second.into()));
-    session.limits.byte_interval.store(interval(SECOND * 1024, bytes_per_second));
-    session.limits.destinations.store(destinations_per_second.into());
+    let metered = if entry.limits.bytes_per_second == 0 { 0 } else { Session::METERED };
+    session.limits.flow_interval.store(entry.limits.flow_interval());
+    session.limits.byte_interval.store(entry.limits.byte_interval());
+    session.limits.destinations.store(entry.limits.destinations_per_second.into());
     session.binding.store(entry.mac.map_or(0, Session::binding_to) | metered);
     session.authenticated_at.store(entry.authenticated_at.0);
     session.deadline.store(entry.deadline.0);
     session.policy.store(abi::policy_word(entry.app_set.0, entry.allow_list.0));
-}
-
-/// How long each of so many units in `whole` takes; 0 if there is no limit.
-const fn interval(whole: u64, units: u64) -> u64 {
-    match whole.checked_div(units) {
-        None => 0,
-        Some(0) => 1,
-        Some(interval) => interval,
-    }
 }
 
 /// The key under which the index knows a slot.
@@ -250,12 +238,8 @@ fn entry(session: &Session) -> SessionEntry {
     }
 }
 
-/// The limits that a slot was given. Rates lose a little in their intervals and come back as the nearest one.
+/// The limits that a slot was given.
 fn limits(limits: &abi::Limits) -> SessionLimits {
-    let rate = |whole: u64, interval: u64| whole.checked_div(interval).unwrap_or(0);
-    SessionLimits {
-        new_flows_per_second: u32::try_from(rate(SECOND, limits.flow_interval.load())).unwrap_or(u32::MAX),
-        destinations_per_second: u32::try_from(limits.destinations.load()).unwrap_or(u32::MAX),
-        bytes_per_second: rate(SECOND * 1024, limits.byte_interval.load()),
-    }
+    let destinations = u32::try_from(limits.destinations.load()).unwrap_or(u32::MAX);
+    SessionLimits::counted(limits.flow_interval.load(), destinations, limits.byte_interval.load())
 }

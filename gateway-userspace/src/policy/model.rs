@@ -213,6 +213,15 @@ impl App {
     }
 }
 
+/// How long each of so many units in `whole` takes; 0 if there is no limit.
+const fn interval(whole: u64, units: u64) -> u64 {
+    match whole.checked_div(units) {
+        None => 0,
+        Some(0) => 1,
+        Some(interval) => interval,
+    }
+}
+
 /// What a session may use in a second. 0 is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct SessionLimits {
@@ -225,21 +234,39 @@ pub struct SessionLimits {
 }
 
 impl SessionLimits {
-    /// The nearest limits, not below these, that the kernel can count: it knows how long a flow takes, in nanoseconds,
-    /// and a byte, in 1024ths of them. What is read from its tables compares equal with these.
+    /// The units of [`Self::flow_interval`] and [`Self::byte_interval`] in a second.
+    const NANOS: u64 = 1_000_000_000;
+    const NANOS_1024THS: u64 = Self::NANOS * 1024;
+
+    /// How long a new flow takes, in nanoseconds; 0 if there is no limit.
+    #[must_use]
+    pub fn flow_interval(self) -> u64 {
+        interval(Self::NANOS, self.new_flows_per_second.into())
+    }
+
+    /// How long a byte takes, in 1024ths of a nanosecond; 0 if there is no limit.
+    #[must_use]
+    pub const fn byte_interval(self) -> u64 {
+        interval(Self::NANOS_1024THS, self.bytes_per_second)
+    }
+
+    /// What intervals and destinations amount to. Rates lose a little in their intervals and come back as the nearest
+    /// one that is not below them.
+    #[must_use]
+    pub fn counted(flow_interval: u64, destinations_per_second: u32, byte_interval: u64) -> Self {
+        let rate = |whole: u64, interval: u64| whole.checked_div(interval).unwrap_or(0);
+        Self {
+            new_flows_per_second: u32::try_from(rate(Self::NANOS, flow_interval)).unwrap_or(u32::MAX),
+            destinations_per_second,
+            bytes_per_second: rate(Self::NANOS_1024THS, byte_interval),
+        }
+    }
+
+    /// The nearest limits, not below these, that the kernel can count: it knows intervals. What is read from its tables
+    /// compares equal with these.
     #[must_use]
     pub fn countable(self) -> Self {
-        const SECOND: u64 = 1_000_000_000;
-        let nearest = |whole: u64, rate: u64| match whole.checked_div(rate) {
-            None => 0,
-            Some(interval) => whole.checked_div(interval).unwrap_or(whole),
-        };
-        let flows = nearest(SECOND, self.new_flows_per_second.into());
-        Self {
-            new_flows_per_second: u32::try_from(flows).unwrap_or(u32::MAX),
-            bytes_per_second: nearest(SECOND.saturating_mul(1024), self.bytes_per_second),
-            ..self
-        }
+        Self::counted(self.flow_interval(), self.destinations_per_second, self.byte_interval())
     }
 
     /// Whether anything that `other` permits is not permitted.

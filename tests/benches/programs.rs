@@ -17,16 +17,13 @@ mod scene;
 #[expect(dead_code, reason = "the tests need more of it")]
 mod usual;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use frames::{ACK, CLIENT_MAC, GATEWAY_MAC, Inside, SYN, frame};
 use gateway_common::{DropReason, Verdict};
+use gateway_tests::bpf;
 use gateway_userspace::dataplane::Program;
-use nix::errno::Errno;
-use nix::libc;
 use scene::{Scene, Way};
 use serde_json::json;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::time::Duration;
 
 /// Runs of a program in one measurement.
 const REPEAT: u32 = 200_000;
@@ -43,7 +40,7 @@ fn main() -> Result<()> {
     // All cases in turn, then all again: what the machine does meanwhile hits them alike.
     let mut nanos = vec![Vec::new(); cases.len() + 1];
     for _ in 0..ROUNDS {
-        nanos[0].push(time_null(&null, &cases[0].2)?);
+        nanos[0].push(null.time_run(&cases[0].2, REPEAT)?.as_nanos() as f64);
         for (place, (_, program, frame)) in cases.iter().enumerate() {
             let took = scene.programs.time_run(*program, frame, REPEAT)?;
             nanos[place + 1].push(took.as_nanos() as f64);
@@ -94,58 +91,8 @@ fn cases(scene: &mut Scene) -> Vec<(&'static str, Program, Vec<u8>)> {
     ]
 }
 
-/// Attributes of bpf(2) for loading a program.
-#[repr(C)]
-struct Load {
-    kind: u32,
-    length: u32,
-    instructions: u64,
-    license: u64,
-}
-
-/// Attributes of bpf(2) for running one.
-#[repr(C)]
-#[derive(Default)]
-struct Run {
-    program: u32,
-    returned: u32,
-    size_in: u32,
-    size_out: u32,
-    data_in: u64,
-    data_out: u64,
-    repeat: u32,
-    duration: u32,
-}
-
-fn bpf<A>(command: libc::c_int, attributes: &mut A) -> Result<libc::c_long> {
-    let (pointer, size) = (std::ptr::from_mut(attributes), size_of::<A>());
-    // SAFETY: the kernel reads and writes `size` bytes of the attributes, and what they point at; both outlive the call.
-    let made = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
-    Errno::result(made).with_context(|| format!("bpf command {command}"))
-}
-
 /// An XDP program that passes everything at once.
-fn null_program() -> Result<OwnedFd> {
-    const PROG_LOAD: libc::c_int = 5;
-    const XDP: u32 = 6;
+fn null_program() -> Result<bpf::Program> {
     // r0 = XDP_PASS; exit.
-    let instructions: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
-    let (instructions, license) = (instructions.as_ptr() as u64, c"GPL".as_ptr() as u64);
-    let made = bpf(PROG_LOAD, &mut Load { kind: XDP, length: 2, instructions, license })?;
-    // SAFETY: a file descriptor that the kernel has just made for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(made)?) })
-}
-
-fn time_null(program: &OwnedFd, frame: &[u8]) -> Result<f64> {
-    const PROG_TEST_RUN: libc::c_int = 10;
-    let mut run = Run {
-        program: u32::try_from(program.as_raw_fd())?,
-        size_in: u32::try_from(frame.len())?,
-        data_in: frame.as_ptr() as u64,
-        repeat: REPEAT,
-        ..Run::default()
-    };
-    bpf(PROG_TEST_RUN, &mut run)?;
-    ensure!(run.duration > 0, "the kernel did not measure");
-    Ok(Duration::from_nanos(run.duration.into()).as_nanos() as f64)
+    bpf::Program::load(bpf::Kind::Xdp, &[(0xb7, 0, 2), (0x95, 0, 0)])
 }

@@ -4,10 +4,12 @@
 //!
 //! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
-//! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. Everything ends, and is
+//! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. [`bpf`] is for small programs on
+//! the way of a packet. Everything ends, and is
 //! cleaned up, when it is dropped.
 
 pub mod api;
+pub mod bpf;
 pub mod cli;
 pub mod client;
 pub mod daemon;

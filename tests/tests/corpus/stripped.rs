@@ -6,104 +6,37 @@ use super::hosts::{self, Hosts, SOON, masked, without_link_layer};
 use super::read::{Sent, Turn, Way, World, corpus};
 use super::wire::{guard, sentinels};
 use anyhow::{Context as _, Result, ensure};
+use gateway_tests::bpf::{Attachment, Hook, Instruction, Kind, Program};
 use gateway_tests::link::{self, End};
 use gateway_tests::{Namespace, wait_until};
 use gateway_userspace::dataplane::attach::XdpChoice;
-use nix::errno::Errno;
-use nix::libc;
 use nix::net::if_::if_nametoindex;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// Commands and constants of bpf(2).
-const PROG_LOAD: libc::c_int = 5;
-const LINK_CREATE: libc::c_int = 28;
-const LINK_DETACH: libc::c_int = 34;
-const SCHED_CLS: u32 = 3;
-const TCX_INGRESS: u32 = 46;
-const TCX_EGRESS: u32 = 47;
-/// Helpers that programs call.
+/// Code of a call of a helper, and helpers.
+const CALL: u8 = 0x85;
 const SKB_VLAN_PUSH: i32 = 18;
 const REDIRECT: i32 = 23;
 
-/// bpf(2).
-fn bpf<A>(command: libc::c_int, attributes: &A) -> Result<libc::c_int> {
-    let (pointer, size) = (std::ptr::from_ref(attributes), size_of::<A>());
-    // SAFETY: the kernel reads `size` bytes of the attributes, and what they point at; both outlive the call.
-    let returned = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size) };
-    let returned = Errno::result(returned).with_context(|| format!("bpf command {command}"))?;
-    Ok(returned.try_into()?)
-}
-
-/// The same for commands that make a file descriptor.
-fn bpf_make<A>(command: libc::c_int, attributes: &A) -> Result<OwnedFd> {
-    let made = bpf(command, attributes)?;
-    // SAFETY: a file descriptor that the kernel has just made for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(made) })
-}
-
-/// The attachment of a program that tags packets.
-struct Tagging(OwnedFd);
-
-impl Tagging {
-    /// Packets that are sent from now on stay as they are. To close the descriptor would not be enough: a process that
-    /// another test forks at that moment has a copy of it until it executes its program.
-    fn end(self) -> Result<()> {
-        bpf(LINK_DETACH, &u32::try_from(self.0.as_raw_fd())?)?;
-        Ok(())
-    }
-}
-
 /// Puts a tag with this control information into the metadata of every packet that leaves through a link.
-fn tag_what_leaves(host: &Namespace, link: &str, tag: u16) -> Result<Tagging> {
+fn tag_what_leaves(host: &Namespace, link: &str, tag: u16) -> Result<Attachment> {
     // Go on, tagged.
-    host.enter(|| attach(link, TCX_EGRESS, tag, &[[0xb7, 0, 0]]))?
+    host.enter(|| tagging(tag, &[(0xb7, 0, 0)])?.attach(link, Hook::Egress))?
 }
 
 /// Puts a tag with this control information into the metadata of every packet that arrives on a link, and sends it
 /// through another one.
-fn tag_and_pass_on(host: &Namespace, link: &str, through: &str, tag: u16) -> Result<Tagging> {
+fn tag_and_pass_on(host: &Namespace, link: &str, through: &str, tag: u16) -> Result<Attachment> {
     host.enter(|| {
         let through = i32::try_from(if_nametoindex(through)?)?;
-        attach(link, TCX_INGRESS, tag, &[[0xb7, 1, through], [0xb7, 2, 0], [0x85, 0, REDIRECT]])
+        tagging(tag, &[(0xb7, 1, through), (0xb7, 2, 0), (CALL, 0, REDIRECT)])?.attach(link, Hook::Ingress)
     })?
 }
 
-/// Attaches the program. Instructions are code, register and value.
-fn attach(link: &str, hook: u32, tag: u16, last: &[[i32; 3]]) -> Result<Tagging> {
-    #[repr(C)]
-    struct Load {
-        kind: u32,
-        length: u32,
-        instructions: u64,
-        license: u64,
-    }
-    #[repr(C)]
-    struct Create {
-        program: u32,
-        link: u32,
-        hook: u32,
-        flags: u32,
-    }
+/// A program that tags a packet, and what it does then.
+fn tagging(tag: u16, then: &[Instruction]) -> Result<Program> {
     let ethertype = i32::from(u16::from_ne_bytes([0x81, 0x00]));
-    let push = [[0xb7, 2, ethertype], [0xb7, 3, tag.into()], [0x85, 0, SKB_VLAN_PUSH]];
-    let instructions: Vec<[u8; 8]> = [&push[..], last, &[[0x95, 0, 0]]]
-        .concat()
-        .iter()
-        .map(|[code, register, value]| {
-            let [a, b, c, d] = value.to_ne_bytes();
-            [*code as u8, *register as u8, 0, 0, a, b, c, d]
-        })
-        .collect();
-    let license = c"GPL";
-    let load = Load {
-        kind: SCHED_CLS,
-        length: u32::try_from(instructions.len())?,
-        instructions: instructions.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-    };
-    let loaded = bpf_make(PROG_LOAD, &load)?;
-    let program = u32::try_from(loaded.as_raw_fd())?;
-    bpf_make(LINK_CREATE, &Create { program, link: if_nametoindex(link)?, hook, flags: 0 }).map(Tagging)
+    let push = [(0xb7, 2, ethertype), (0xb7, 3, tag.into()), (CALL, 0, SKB_VLAN_PUSH)];
+    Program::load(Kind::Tc, &[&push[..], then, &[(0x95, 0, 0)]].concat())
 }
 
 /// The first frame of a case that goes this way, as it is.
@@ -155,7 +88,7 @@ fn goes_no_further(mode: XdpChoice) -> Result<()> {
             let what = format!("the tag {tag:#06x} to be judged in world {world:?}");
             let judged = wait_until(&what, SOON, || (moved(&before, &plane.counted()) == expected).then_some(()));
             judged.with_context(|| format!("counted {:?}", moved(&before, &plane.counted())))?;
-            tagging.end()?;
+            tagging.detach()?;
             taps.client.send(&last.frame)?;
             let arrived = taps.app.until("the last packet", |packet| masked(packet) == last_forwarded)?;
             let arrived: Vec<_> = arrived.iter().map(|packet| masked(packet)).collect();
@@ -206,7 +139,7 @@ fn a_tag_in_the_metadata_of_a_packet_to_the_client_is_its_vlan() -> Result<()> {
         entrance.send(answer)?;
         wait_until("the answer", SOON, || (moved(&before, &plane.counted()) == [expected]).then_some(()))
             .with_context(|| format!("tag {tag:#06x} in {world:?} counted {:?}", moved(&before, &plane.counted())))?;
-        tagging.end()?;
+        tagging.detach()?;
         let [_, last] = sentinels(u32::from(tag));
         taps.guard.send(&last.frame)?;
         let last = without_link_layer(&last.frame);

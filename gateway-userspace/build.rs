@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let toolchain = choose(rustup)?;
     let environment = [
         // Lets these two alone use the unstable features that they need for BPF, on a stable compiler.
-        ("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common".into()),
+        ("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common,portcullis_ebpf".into()),
         // Progress of the inner build would show as warnings of this package.
         ("CARGO_TERM_QUIET", "true".into()),
         ("PATH", env::join_paths(path)?),

@@ -11,28 +11,37 @@ mod interface;
 mod service;
 mod session;
 
-pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey};
+pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey, GrantSlot};
 pub use event::{EVENT_WINDOW, Event, EventGate};
 pub use flow::{Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
-pub use interface::{Interface, Vlan, VlanKey};
+pub use interface::{Interface, InterfaceRow, Vlan, VlanKey};
 pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, Traffic, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Names of the maps, in the order of the packet path.
 pub mod map {
-    /// Guarded interfaces by index.
+    /// Guarded interfaces, near the place that their index gives; memory-mapped by the daemon.
     pub const INTERFACES: &str = "INTERFACES";
     /// VLANs that guarded interfaces carry.
     pub const VLANS: &str = "VLANS";
-    /// (zone, address) → slot in [`SESSIONS`].
+    /// Not a map: the variable in which the programs are told the [`crate::table::Layout`].
+    pub const LAYOUT: &str = "LAYOUT";
+    /// One entry: the [`crate::table::Secrets`] with which the other maps were filled, for the next daemon.
+    pub const SECRETS: &str = "SECRETS";
+    /// One entry: [`super::Epoch`]; memory-mapped by the daemon.
+    pub const EPOCH: &str = "EPOCH";
+    /// (zone, address) → slot in [`SESSIONS`]: see [`crate::table::index`]; memory-mapped by the daemon.
     pub const SESSION_INDEX: &str = "SESSION_INDEX";
+    /// Which sources may have a session: see [`crate::table::filter`]; memory-mapped by the daemon.
+    pub const SESSION_FILTER: &str = "SESSION_FILTER";
     /// Session slots; memory-mapped by the daemon.
     pub const SESSIONS: &str = "SESSIONS";
-    /// Flows by 5-tuple and zone. Least recently used ones give way.
+    /// Flows by 5-tuple and zone: see [`crate::table::flows`]; memory-mapped by the daemon. Where there is no room, the
+    /// one that was silent longest gives way.
     pub const FLOWS: &str = "FLOWS";
     /// First fragments that were forwarded. Least recently used ones give way.
     pub const FRAGMENTS: &str = "FRAGMENTS";
@@ -40,13 +49,17 @@ pub mod map {
     pub const SOURCES: &str = "SOURCES";
     /// The gateway's own addresses and services.
     pub const SERVICES: &str = "SERVICES";
+    /// Which addresses may be the gateway's own: see [`crate::table::filter`]; memory-mapped by the daemon.
+    pub const OWN_FILTER: &str = "OWN_FILTER";
     /// Prefixes from which the management services may be reached.
     pub const MANAGEMENT: &str = "MANAGEMENT";
     /// (app set, prefix) → block.
     pub const APP_PREFIXES: &str = "APP_PREFIXES";
     /// (block, protocol, port) → app.
     pub const APPS: &str = "APPS";
-    /// (allow-list, app) → grant.
+    /// (allow-list, app) → slot in [`GRANTS`]: see [`crate::table::index`]; memory-mapped by the daemon.
+    pub const GRANT_INDEX: &str = "GRANT_INDEX";
+    /// Slots of grants; memory-mapped by the daemon.
     pub const GRANTS: &str = "GRANTS";
     /// Bytes of sessions with apps that have a budget.
     pub const BUDGETS: &str = "BUDGETS";
@@ -80,6 +93,22 @@ pub struct Settings {
     pub quarantine: u64,
 }
 
+/// A number that grows whenever access that was given may have been taken away: what was remembered of a judgement
+/// under an earlier one is judged again. Alone in its cache line, because every packet reads it.
+#[derive(Default, Debug)]
+#[repr(C, align(64))]
+pub struct Epoch(pub crate::Word);
+
+/// The boot clock as a CPU last read it: packets of one tick share one reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Tick {
+    /// The kernel's count of ticks at that moment.
+    pub jiffies: u64,
+    /// What the clock said.
+    pub boot: u64,
+}
+
 const _: () = {
     use core::mem::{align_of, offset_of, size_of};
     assert!(size_of::<Settings>() == 32);
@@ -89,13 +118,14 @@ const _: () = {
     assert!(size_of::<Session>() == 192 && align_of::<Session>() == 64);
     assert!(offset_of!(Session, authenticated_at) == 64 && offset_of!(Session, limits) == 128);
     assert!(size_of::<FlowKey>() == 48);
-    assert!(size_of::<Flow>() == 104 && size_of::<FlowCopy>() == 104);
+    assert!(size_of::<Flow>() == 192 && align_of::<Flow>() == 64);
+    assert!(offset_of!(Flow, good_until) == 64 && offset_of!(Flow, opened_at) == 128);
+    assert!(size_of::<GrantSlot>() == 32 && align_of::<GrantSlot>() == 32);
+    assert!(size_of::<crate::table::index::Bucket>() == 64 && size_of::<crate::table::Secrets>() == 128);
+    assert!(size_of::<InterfaceRow>() == 16 && size_of::<Epoch>() == 64);
     assert!(size_of::<FragmentKey>() == 48 && size_of::<Fragments>() == 48);
     assert!(size_of::<SourceKey>() == 24);
     assert!(size_of::<BudgetKey>() == 16 && size_of::<Budget>() == 16);
-    assert!(offset_of!(Flow, ends) == offset_of!(FlowCopy, ends));
-    assert!(offset_of!(Flow, last_seen) == offset_of!(FlowCopy, last_seen));
-    assert!(offset_of!(Flow, traffic) == offset_of!(FlowCopy, to_app_packets));
     assert!(size_of::<ServiceKey>() == 24);
     assert!(size_of::<AppPrefix>() == 20);
     assert!(size_of::<AppKey>() == 8);
@@ -120,6 +150,19 @@ mod pod {
             )+
         };
     }
-    pod!(Settings, Interface, SessionKey, FlowKey, FlowCopy, ServiceKey, AppPrefix, AppKey, GrantKey, Grant);
-    pod!(AppTraffic, EventGate, Event, VlanKey, Vlan, FragmentKey, SourceKey, BudgetKey, AppEntry);
+    pod!(Settings, Interface, SessionKey, FlowKey, ServiceKey, AppPrefix, AppKey, GrantKey, Grant);
+    pod!(
+        crate::table::Layout,
+        crate::table::Secrets,
+        Tick,
+        AppTraffic,
+        EventGate,
+        Event,
+        VlanKey,
+        Vlan,
+        FragmentKey,
+        SourceKey,
+        BudgetKey,
+        AppEntry
+    );
 }

@@ -4,6 +4,20 @@ use crate::mutant::{self, Mutant::*};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The third word of 32 bits of a mapped IPv4 address, in memory order.
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
+/// One word of the two that lie behind each other in memory.
+#[inline(always)]
+#[must_use]
+pub const fn join(first: u32, second: u32) -> u64 {
+    if cfg!(target_endian = "little") {
+        first as u64 | (second as u64) << 32
+    } else {
+        (first as u64) << 32 | second as u64
+    }
+}
+
 /// An IPv6 address, or an IPv4 address in its mapped form (RFC 4291, 2.5.5.2).
 ///
 /// Aligned to 8 bytes so that comparisons and copies are two words in the kernel program.
@@ -16,8 +30,14 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        Self::v4_word(u32::from_ne_bytes(octets))
+    }
+
+    /// The mapped form of an IPv4 address, of which this is the word in memory order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4_word(word: u32) -> Self {
+        Self::from_words([0, join(MAPPED, word)])
     }
 
     /// The IPv4 address inside, if this is a mapped one.
@@ -30,20 +50,29 @@ impl Address {
         }
     }
 
+    /// Whether this is an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_mapped(self) -> bool {
+        let [high, low] = self.words();
+        high == 0 && low & join(u32::MAX, 0) == join(MAPPED, 0)
+    }
+
     /// The 16 bytes as two words, in memory order.
     #[inline(always)]
     #[must_use]
     pub const fn words(self) -> [u64; 2] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+        // SAFETY: of the same size, and any bit pattern is a pair of words. By bytes the kernel program would be several
+        // times longer.
+        unsafe { core::mem::transmute::<Self, [u64; 2]>(self) }
     }
 
     /// The address of these words: the inverse of [`Self::words`].
     #[inline(always)]
     #[must_use]
-    pub const fn from_words([high, low]: [u64; 2]) -> Self {
-        let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (high.to_ne_bytes(), low.to_ne_bytes());
-        Self([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+    pub const fn from_words(words: [u64; 2]) -> Self {
+        // SAFETY: of the same size, and any bit pattern is an address.
+        unsafe { core::mem::transmute::<[u64; 2], Self>(words) }
     }
 
     /// fe80::/10 or 169.254.0.0/16.

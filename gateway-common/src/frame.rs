@@ -10,6 +10,24 @@ pub trait Frame {
     /// The `N` bytes at `offset`, or `None` if the frame does not hold all of them.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
+    /// The two bytes at `offset` in memory order, or `None` if the frame does not hold them.
+    #[inline(always)]
+    fn half(&self, offset: usize) -> Option<u16> {
+        self.bytes(offset).map(u16::from_ne_bytes)
+    }
+
+    /// The four bytes at `offset` in memory order, or `None` if the frame does not hold all of them.
+    #[inline(always)]
+    fn word(&self, offset: usize) -> Option<u32> {
+        self.bytes(offset).map(u32::from_ne_bytes)
+    }
+
+    /// The eight bytes at `offset` in memory order, or `None` if the frame does not hold all of them.
+    #[inline(always)]
+    fn double(&self, offset: usize) -> Option<u64> {
+        self.bytes(offset).map(u64::from_ne_bytes)
+    }
+
     /// The outermost tag, if it was taken out of the frame into the metadata.
     fn removed_tag(&self) -> Option<Tag>;
 

@@ -8,6 +8,7 @@
 //! this one is the shorter for a packet in the middle of a connection.
 
 mod entitlement;
+pub mod established;
 mod flow;
 
 use crate::abi::{Flow, FlowKey, Interface, ServiceKey, Session, SessionKey, VlanKey, place};
@@ -28,6 +29,22 @@ pub fn ingress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
+    match established::judge(frame, packet, tables, interface, Direction::ToApp, now) {
+        Some(judgement) => judgement,
+        None => whole_ingress(frame, packet, tables, interface, now),
+    }
+}
+
+/// The same, all the way: for a packet that [`established::judge`] has nothing to say of.
+#[inline(always)]
+pub fn whole_ingress<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    now: KernelNanos,
+) -> Judgement {
+    packet.clear();
     match read(frame, packet, tables, interface, Direction::ToApp) {
         Err(reason) => Judgement::of(Verdict::Drop(reason)),
         Ok(Parsed::Neighbour) => Judgement::of(neighbour(packet, tables, interface, now)),
@@ -57,6 +74,22 @@ pub fn egress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
+    match established::judge(frame, packet, tables, interface, Direction::ToClient, now) {
+        Some(judgement) => judgement,
+        None => whole_egress(frame, packet, tables, interface, now),
+    }
+}
+
+/// The same, all the way: for a packet that [`established::judge`] has nothing to say of.
+#[inline(always)]
+pub fn whole_egress<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    now: KernelNanos,
+) -> Judgement {
+    packet.clear();
     match read(frame, packet, tables, interface, Direction::ToClient) {
         Err(reason) => Judgement::of(Verdict::Drop(reason)),
         Ok(Parsed::Neighbour) => Judgement::of(Verdict::Forward),
@@ -89,7 +122,7 @@ fn read<F: Frame + ?Sized, T: Tables>(
     direction: Direction,
 ) -> Result<Parsed, DropReason> {
     packet.guard = Interface { slot: const { Interface::LIMIT - 1 }, ..Interface::default() };
-    packet.guard = *tables.interface(interface).ok_or(DropReason::InterfaceUnknown)?;
+    packet.guard = tables.interface(interface).ok_or(DropReason::InterfaceUnknown)?;
     packet.mark = frame.mark();
     let link = link(frame, packet.guard.has_link_layer(), packet)?;
     if !packet.vlan.is_none() && !mutant::is(JudgeVlansAsUntagged) {
@@ -132,7 +165,9 @@ fn to_host<T: Tables>(tables: &T, zone: u32, source: Address, now: KernelNanos) 
 }
 
 #[inline(always)]
-fn to_app<T: Tables>(packet: &Packet, tables: &T, interface: u32, now: KernelNanos) -> Judgement {
+fn to_app<T: Tables>(packet: &mut Packet, tables: &T, interface: u32, now: KernelNanos) -> Judgement {
+    // Before anything that may be taken away is looked at.
+    let epoch = tables.epoch();
     let source = SessionKey::new(packet.guard.zone, packet.source);
     let session = tables.session(&source).filter(|session| session.belongs_to(&source));
     let is_bound = session.is_some_and(|session| is_bound(session, packet.mac, &packet.guard, interface));
@@ -146,20 +181,21 @@ fn to_app<T: Tables>(packet: &Packet, tables: &T, interface: u32, now: KernelNan
             Err(reason) => refuse(reason, session, 0, false),
         };
     }
-    let key = FlowKey::to_app(packet.guard.zone, packet);
-    let flow = tables.flow(&key);
+    packet.flow = FlowKey::to_app(packet.guard.zone, packet);
+    let packet = &*packet;
+    let flow = tables.flow(&packet.flow);
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && speaks_for(flow, session, packet.protocol, now)
         && packet.continues(flow, Direction::ToApp)
     {
-        let case = Case { packet, tables, session, key: &key, now };
+        let case = Case { packet, tables, session, now, epoch };
         return forward(flow, &case, None, Direction::ToApp);
     }
     if let Some(verdict) = to_gateway(packet, tables, now) {
         return Judgement::of(verdict);
     }
     match admitted {
-        Ok(session) => judge(&Case { packet, tables, session, key: &key, now }, flow),
+        Ok(session) => judge(&Case { packet, tables, session, now, epoch }, flow),
         Err(reason) => refuse(reason, session, 0, mutant::is(AnswerStrangers) || is_bound),
     }
 }
@@ -174,20 +210,21 @@ fn is_own_reset<T: Tables>(packet: &Packet, tables: &T) -> bool {
         && packet.mark == tables.settings().reset_mark
 }
 
-/// A packet of an admitted session that no flow speaks for, and the flow that it would belong to.
+/// A packet of an admitted session.
 struct Case<'c, T> {
     packet: &'c Packet,
     tables: &'c T,
     session: &'c Session,
-    key: &'c FlowKey,
     now: KernelNanos,
+    /// That in which the session was looked up.
+    epoch: u64,
 }
 
 /// Judges a packet of an admitted session that no flow speaks for, and opens or renews its flow.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> Judgement {
-    let Case { packet, tables, session, key, now } = *case;
+    let Case { packet, tables, session, now, .. } = *case;
     let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToApp, now));
     if packet.is_echo_reply() && flow.is_none() && !mutant::is(AcceptReplyToNothing) {
         return refuse(DropReason::IcmpType, Some(session), 0, true);
@@ -196,15 +233,17 @@ fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> J
     if limits::scans(&session.limits, session.token(), packet, now) {
         if acts && !mutant::is(ScanWithoutQuarantine) {
             session.quarantined_until.store(now.after(tables.settings().quarantine).0);
+            tables.begin_epoch();
         }
         return refuse(DropReason::ScanDetected, Some(session), 0, true);
     }
     let policy = session.policy();
-    let entitled = match entitle(tables, session, policy, key, Side::of(flow.as_deref()), now) {
+    let entitled = match entitle(case, policy, Side::of(flow.as_deref())) {
         Ok(entitled) => entitled,
         Err(Refused { reason, app }) => {
             if reason == DropReason::TripWire && acts && !mutant::is(TripWireDoesNotRevoke) {
                 session.state.store(Session::REVOKED);
+                tables.begin_epoch();
             }
             return refuse(reason, Some(session), app, true);
         }
@@ -216,7 +255,8 @@ fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> J
 }
 
 #[inline(always)]
-fn to_client<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Judgement {
+fn to_client<T: Tables>(packet: &mut Packet, tables: &T, now: KernelNanos) -> Judgement {
+    let epoch = tables.epoch();
     let client = SessionKey::new(packet.guard.zone, packet.destination);
     let session = tables.session(&client).filter(|session| session.belongs_to(&client));
     let admitted = admit(session, now);
@@ -226,13 +266,14 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Judgem
             Err(reason) => refuse(reason, session, 0, false),
         };
     }
-    let key = FlowKey::to_client(packet.guard.zone, packet);
-    let flow = tables.flow(&key);
+    packet.flow = FlowKey::to_client(packet.guard.zone, packet);
+    let packet = &*packet;
+    let flow = tables.flow(&packet.flow);
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && speaks_for(flow, session, packet.protocol, now)
         && packet.continues(flow, Direction::ToClient)
     {
-        let case = Case { packet, tables, session, key: &key, now };
+        let case = Case { packet, tables, session, now, epoch };
         return forward(flow, &case, None, Direction::ToClient);
     }
     if tables.service(&ServiceKey::new(packet.source, packet.protocol, packet.source_port)).is_some() {
@@ -245,7 +286,7 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Judgem
         Ok(session) => session,
         Err(reason) => return refuse(reason, session, 0, false),
     };
-    judge_to_client(&Case { packet, tables, session, key: &key, now }, flow)
+    judge_to_client(&Case { packet, tables, session, now, epoch }, flow)
 }
 
 /// Judges a packet toward an admitted session's client that no flow speaks for: an answer to what an earlier policy
@@ -253,7 +294,7 @@ fn to_client<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Judgem
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 fn judge_to_client<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> Judgement {
-    let Case { packet, tables, session, key, now } = *case;
+    let Case { packet, tables, session, now, .. } = *case;
     let policy = session.policy();
     let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToClient, now));
     if flow.is_none() && !packet.may_open_to_client() && !mutant::is(AppOpensWithAnything) {
@@ -265,7 +306,7 @@ fn judge_to_client<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Fl
         return refuse(DropReason::NoFlow, Some(session), 0, false);
     }
     let side = flow.as_deref().map_or(Side::Opens, |flow| Side::of(Some(flow)));
-    match (entitle(tables, session, policy, key, side, now), &flow) {
+    match (entitle(case, policy, side), &flow) {
         (Ok(entitled), Some(flow)) => forward(flow, case, Some((policy, &entitled)), Direction::ToClient),
         (Ok(entitled), None) => open(case, policy, &entitled, Direction::ToClient),
         (Err(Refused { reason, app }), Some(_)) => refuse(reason, Some(session), app, false),
@@ -300,9 +341,8 @@ fn related<T: Tables>(
                 && packet.quotes_packet_to(about, &flow) =>
         {
             session.last_forwarded.store(now.0);
-            flow::account(&session.traffic, packet.length, direction);
             let app = flow.app.load() as u32;
-            Judgement { verdict: Verdict::Forward, token: flow.token, app, opened: false, answer: false }
+            Judgement { verdict: Verdict::Forward, token: session.token(), app, opened: false, answer: false }
         }
         _ => refuse(DropReason::IcmpUnrelated, Some(session), 0, false),
     }

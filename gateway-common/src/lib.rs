@@ -4,7 +4,7 @@
 //! the tests. Nothing here allocates, panics, reads a clock or touches a map: packets and tables come in through the
 //! traits [`Frame`] and [`Tables`], time comes in as a parameter.
 #![no_std]
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics), allow(internal_features))]
 #![cfg_attr(
     not(test),
     deny(
@@ -27,6 +27,7 @@ pub mod limits;
 pub mod mutant;
 pub mod packet;
 pub mod reason;
+pub mod table;
 pub mod tables;
 pub mod time;
 pub mod verdict;

@@ -62,6 +62,21 @@ mutants! {
     OpenManagement "everybody reaches the management services",
     AnswerEveryDrop "each denial of a session is answered, whatever its reason",
 
+    // law/established.rs
+    IgnoreEpoch "what took access away since the flow was judged does not matter on the short way",
+    ShortWayForever "the end of session and grant is not compared on the short way",
+    ShortWayIdle "a flow that was silent too long takes the short way",
+    ShortWayUnmetered "a session with a bandwidth limit takes the short way, which does not count",
+    ShortWayUncounted "an app with a budget is reached on the short way, which does not count",
+    ShortWayFromAnywhere "where a packet comes from is not compared on the short way",
+    ShortWayFragments "fragments take the short way",
+    ShortWayMapped "an IPv6 packet with IPv4 addresses in mapped form takes the short way",
+    ShortWayGroup "a frame for a group of hosts takes the short way",
+    ShortWayEdge "the last segments of a connection take the short way, which does not look for them",
+    ShortWayTrailing "bytes may follow a packet on the short way",
+    ShortWayTagged "a packet whose tag is in the metadata takes the short way",
+    ShortWayUdpLength "the length in the UDP header is not compared on the short way",
+
     // law/entitlement.rs
     ForgetBudgets "flows do not remember that their app has a budget",
     JudgeAppFlowsAsService "a flow that an app opened is judged anew as if the client had",

@@ -9,14 +9,16 @@ mod neighbour;
 mod option;
 mod transport;
 
-use crate::abi::{Flow, Interface, Vlan};
+use crate::abi::{Flow, FlowKey, Interface, Vlan};
 use crate::mutant::{self, Mutant::*};
 use crate::{Address, Direction, DropReason, Frame};
 
+pub(crate) use ethernet::SHORTEST;
 pub use ethernet::{Link, Tag, link};
 
 /// What the law looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C, align(8))]
 pub struct Packet {
     /// Source address.
     pub source: Address,
@@ -68,6 +70,8 @@ pub struct Packet {
     pub part: Part,
     /// Whether options or extension headers were skipped.
     pub has_extras: bool,
+    /// The flow that it belongs to, or would. Here because the kernel program has 512 bytes of stack in all.
+    pub flow: FlowKey,
 }
 
 /// Which part of a packet.
@@ -84,6 +88,22 @@ pub enum Part {
 }
 
 impl Packet {
+    /// Forgets everything.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            *self = Self::default();
+        }
+        // The compiler would call a function that writes byte after byte.
+        #[cfg(target_arch = "bpf")]
+        for place in 0..const { size_of::<Self>() / 8 } {
+            const { assert!(size_of::<Self>().is_multiple_of(8) && align_of::<Self>() == 8) };
+            // SAFETY: within the packet, as asserted, and aligned; of zeroes alone it is a packet, its default.
+            unsafe { core::ptr::from_mut(self).cast::<u64>().add(place).write_volatile(0) };
+        }
+    }
+
     /// ICMP (RFC 792).
     pub const ICMP: u8 = 1;
     /// TCP (RFC 9293).

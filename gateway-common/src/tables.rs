@@ -4,7 +4,7 @@ use crate::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
     Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use crate::{Address, Direction, Word};
+use crate::{Address, Word};
 use core::ops::Deref;
 
 /// The tables as the law sees them: BPF maps in the kernel, ordinary maps in the in-memory data plane.
@@ -17,8 +17,14 @@ pub trait Tables {
     /// What holds for all interfaces.
     fn settings(&self) -> Settings;
 
+    /// The number of the times at which access may have been taken away.
+    fn epoch(&self) -> u64;
+
+    /// Begins another epoch, because a packet took access away.
+    fn begin_epoch(&self);
+
     /// The guarded interface with this index.
-    fn interface(&self, index: u32) -> Option<&Interface>;
+    fn interface(&self, index: u32) -> Option<Interface>;
 
     /// The VLAN, if its interface carries it.
     fn vlan(&self, key: &VlanKey) -> Option<&Interface>;
@@ -26,11 +32,19 @@ pub trait Tables {
     /// The slot that the index names for this source. Its own key may differ: then the index entry was stale.
     fn session(&self, key: &SessionKey) -> Option<&Session>;
 
+    /// The slot with this number.
+    fn session_at(&self, number: u32) -> Option<&Session>;
+
+    /// Whether nobody at all is at this source, as far as can be told without looking far.
+    fn is_nobody(&self, _: &SessionKey) -> bool {
+        false
+    }
+
     /// The flow with this key.
     fn flow(&self, key: &FlowKey) -> Option<Self::Ref<'_, Flow>>;
 
     /// Stores the flow that `begin` writes, in place of an older one with this key. False if the table refused it.
-    fn open_flow(&self, key: &FlowKey, direction: Direction, begin: impl FnOnce(&mut Flow)) -> bool;
+    fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool;
 
     /// What is remembered of a fragmented packet.
     fn fragments(&self, key: &FragmentKey) -> Option<Self::Ref<'_, Fragments>>;
@@ -52,7 +66,7 @@ pub trait Tables {
     fn app(&self, key: &AppKey) -> Option<AppEntry>;
 
     /// The grant of this app in the allow-list.
-    fn grant(&self, key: &GrantKey) -> Option<&Grant>;
+    fn grant(&self, key: &GrantKey) -> Option<Grant>;
 
     /// Who may reach this service of the gateway, as the flags of [`ServiceKey`].
     fn service(&self, key: &ServiceKey) -> Option<u32>;

@@ -6,8 +6,10 @@
 
 #[cfg(target_arch = "bpf")]
 use core::cell::UnsafeCell;
-#[cfg(not(target_arch = "bpf"))]
-use core::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(any(target_arch = "bpf", feature = "loom")))]
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(all(feature = "loom", not(target_arch = "bpf")))]
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// A word that may change at any moment and is never torn. Additions are never lost.
 #[cfg(not(target_arch = "bpf"))]
@@ -39,7 +41,18 @@ impl Word {
     /// Adds `n`.
     #[inline(always)]
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.fetch_add(n, Ordering::AcqRel);
+    }
+
+    /// Replaces `old` by `new`; false if it was not `old`. Whatever this CPU did before it every other CPU sees before
+    /// what it does after it, and the other way round: the kernel calls that fully ordered.
+    #[inline(always)]
+    #[must_use]
+    pub fn swap_if(&self, old: u64, new: u64) -> bool {
+        fence(Ordering::SeqCst);
+        let is_swapped = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        fence(Ordering::SeqCst);
+        is_swapped
     }
 }
 
@@ -72,11 +85,33 @@ impl Word {
         // SAFETY: as for `store`; the addition is one atomic instruction.
         unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0.get(), n) };
     }
+
+    /// Replaces `old` by `new`; false if it was not `old`. Fully ordered, as an exchange that returns a value is in the
+    /// kernel (`Documentation/atomic_t.txt`).
+    #[inline(always)]
+    #[must_use]
+    pub fn swap_if(&self, old: u64, new: u64) -> bool {
+        let found: u64;
+        // The compiler's own needs 32-bit registers, with which the programs need more stack than there is.
+        // SAFETY: as for `store`; the exchange is one atomic instruction, which reads and writes this word alone.
+        unsafe {
+            core::arch::asm!(
+                "r0 = cmpxchg_64({place} + 0, r0, {new})",
+                place = in(reg) self.0.get(),
+                new = in(reg) new,
+                inout("r0") old => found,
+            );
+        }
+        found == old
+    }
 }
 
 impl From<u64> for Word {
     #[inline(always)]
     fn from(value: u64) -> Self {
-        Self(value.into())
+        #[cfg(not(target_arch = "bpf"))]
+        return Self(AtomicU64::new(value));
+        #[cfg(target_arch = "bpf")]
+        return Self(UnsafeCell::new(value));
     }
 }

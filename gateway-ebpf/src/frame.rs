@@ -40,6 +40,21 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
+    fn half(&self, offset: usize) -> Option<u16> {
+        half(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: usize) -> Option<u32> {
+        word(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn double(&self, offset: usize) -> Option<u64> {
+        double(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
     fn removed_tag(&self) -> Option<Tag> {
         None
     }
@@ -90,6 +105,21 @@ impl Frame for SkbFrame {
     }
 
     #[inline(always)]
+    fn half(&self, offset: usize) -> Option<u16> {
+        half(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: usize) -> Option<u32> {
+        word(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn double(&self, offset: usize) -> Option<u64> {
+        double(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
     fn removed_tag(&self) -> Option<Tag> {
         if self.is_removed { Some(self.removed) } else { None }
     }
@@ -120,3 +150,30 @@ fn read<const N: usize>(start: usize, end: usize, offset: usize) -> Option<[u8; 
     // SAFETY: `start..end` is the frame's linear part, and the range read was just found to end within it.
     Some(unsafe { core::ptr::read_unaligned((start + offset) as *const [u8; N]) })
 }
+
+macro_rules! load {
+    ($name:ident, $type:ty, $size:literal) => {
+        /// One load, wherever the bytes lie: the kernel reads packets so. The compiler would read them one by one.
+        #[inline(always)]
+        fn $name(start: usize, end: usize, offset: usize) -> Option<$type> {
+            if offset > FURTHEST || start + offset + size_of::<$type>() > end {
+                return None;
+            }
+            let value: u64;
+            // SAFETY: `start..end` is the frame's linear part, and the range read was just found to end within it.
+            unsafe {
+                core::arch::asm!(
+                    concat!("{value} = *(", $size, " *)({place} + 0)"),
+                    place = in(reg) start + offset,
+                    value = lateout(reg) value,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+            }
+            Some(value as $type)
+        }
+    };
+}
+
+load!(half, u16, "u16");
+load!(word, u32, "u32");
+load!(double, u64, "u64");

@@ -3,6 +3,7 @@
 //! A thin adapter: it reads bytes, looks maps up, counts and reports. Every decision is `gateway_common::law`'s.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod answer;
@@ -13,11 +14,12 @@ mod tables;
 mod vlan;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
-use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use frame::{SkbFrame, XdpFrame};
-use gateway_common::{Direction, KernelNanos, Packet, Verdict, law};
+use gateway_common::law::{self, established};
+use gateway_common::{Direction, KernelNanos, Packet, Verdict};
 use report::{Fate, Reporter};
 use tables::KernelTables;
 
@@ -25,9 +27,14 @@ use tables::KernelTables;
 #[xdp(frags)]
 pub fn pc_ingress(ctx: XdpContext) -> u32 {
     let (frame, interface) = XdpFrame::arriving(&ctx);
-    let now = clock();
     let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
-    let judgement = law::ingress(&frame, packet, &KernelTables, interface, now);
+    let now = tick();
+    if let Some(judgement) = established::judge(&frame, packet, &KernelTables, interface, Direction::ToApp, now) {
+        report::forwarded(&judgement, packet, Direction::ToApp);
+        return xdp_action::XDP_PASS;
+    }
+    let now = clock();
+    let judgement = law::whole_ingress(&frame, packet, &KernelTables, interface, now);
     match (Reporter { interface, direction: Direction::ToApp, now }).carry_out(&ctx, &judgement, packet) {
         Fate::Pass if packet.vlan.is_none() => xdp_action::XDP_PASS,
         Fate::Pass => vlan::hand_over(&ctx, packet),
@@ -45,10 +52,15 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
 /// Judges what is about to leave through a guarded interface.
 #[classifier]
 pub fn pc_egress(ctx: TcContext) -> i32 {
-    let now = clock();
     let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
     let (frame, interface) = SkbFrame::leaving(&ctx);
-    let judgement = law::egress(&frame, packet, &KernelTables, interface, now);
+    let now = tick();
+    if let Some(judgement) = established::judge(&frame, packet, &KernelTables, interface, Direction::ToClient, now) {
+        report::forwarded(&judgement, packet, Direction::ToClient);
+        return TC_ACT_UNSPEC;
+    }
+    let now = clock();
+    let judgement = law::whole_egress(&frame, packet, &KernelTables, interface, now);
     match (Reporter { interface, direction: Direction::ToClient, now }).carry_out(&ctx, &judgement, packet) {
         // Not OK but "no opinion": other programs on the hook keep their say.
         Fate::Pass => TC_ACT_UNSPEC,
@@ -62,15 +74,30 @@ pub fn pc_stripped(ctx: TcContext) -> i32 {
     vlan::check(&ctx)
 }
 
-/// Where the packet at hand is described, empty.
+/// Where the packet at hand is described. What an earlier one has left there is a description, too: the law overwrites
+/// what it goes by.
 #[inline(always)]
 fn scratch<'a>(direction: Direction) -> Option<&'a mut Packet> {
     let scratch = maps::PACKET.get_ptr_mut(direction as u32)?;
     // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself on
-    // its CPU; writing comes first, so whatever was there is not looked at.
+    // its CPU; of zeroes, which are a valid value, until the law writes it.
+    unsafe { Some(&mut *scratch) }
+}
+
+/// The boot clock, read once a tick: late by one tick at most, of 1 to 10 ms as the kernel was built.
+#[inline(always)]
+fn tick() -> KernelNanos {
+    // SAFETY: the helper takes no arguments and only reads a counter.
+    let jiffies = unsafe { bpf_jiffies64() };
+    let Some(tick) = maps::TICK.get_ptr_mut(0) else { return clock() };
+    // SAFETY: this CPU's own element; both programs may use it in turn, and whoever is interrupted by the other finds a
+    // reading that is as good as its own.
     unsafe {
-        scratch.write(Packet::default());
-        Some(&mut *scratch)
+        if (*tick).jiffies != jiffies {
+            (*tick).boot = clock().0;
+            (*tick).jiffies = jiffies;
+        }
+        KernelNanos((*tick).boot)
     }
 }
 

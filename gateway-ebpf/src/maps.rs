@@ -3,32 +3,41 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use core::cell::UnsafeCell;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Event, EventGate, Flow, FlowKey, FragmentKey,
-    Fragments, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Epoch, Event, EventGate, Flow, FragmentKey, Fragments,
+    GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
 };
 use gateway_common::answer::Answer;
+use gateway_common::table::index::Bucket;
+use gateway_common::table::{Layout, Secrets};
 use gateway_common::{Packet, Verdict, Word};
 
+/// Not for the programs: kept for the daemon that comes next.
 #[map]
-pub static INTERFACES: HashMap<u32, Interface> = HashMap::with_max_entries(Interface::LIMIT, 0);
+pub static SECRETS: Array<Secrets> = Array::with_max_entries(1, 0);
+#[map]
+pub static EPOCH: Array<Epoch> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub static INTERFACES: Array<InterfaceRow> = Array::with_max_entries(InterfaceRow::ROWS, BPF_F_MMAPABLE);
 #[map]
 pub static VLANS: HashMap<VlanKey, Interface> = HashMap::with_max_entries(Interface::MOST_VLANS, 0);
 #[map]
-pub static SESSION_INDEX: HashMap<SessionKey, u32> = HashMap::with_max_entries(1024, 0);
+pub static SESSION_INDEX: Array<Bucket> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
+#[map]
+pub static SESSION_FILTER: Array<Word> = Array::with_max_entries(64, BPF_F_MMAPABLE);
 #[map]
 pub static SESSIONS: Array<Session> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
 #[map]
-pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1024, 0);
-/// Where a flow is written before it is inserted, by direction: the stack has no room for it.
-#[map]
-pub static NEW_FLOW: PerCpuArray<Flow> = PerCpuArray::with_max_entries(2, 0);
+pub static FLOWS: Array<Flow> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, Fragments> = LruHashMap::with_max_entries(1024, 0);
 #[map]
 pub static SOURCES: LruHashMap<SourceKey, Word> = LruHashMap::with_max_entries(1024, 0);
 #[map]
 pub static SERVICES: HashMap<ServiceKey, u32> = HashMap::with_max_entries(1024, 0);
+#[map]
+pub static OWN_FILTER: Array<Word> = Array::with_max_entries(ServiceKey::FILTER_WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static MANAGEMENT: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(256, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 #[map]
@@ -37,7 +46,9 @@ pub static APP_PREFIXES: LpmTrie<AppPrefix, u32> =
 #[map]
 pub static APPS: HashMap<AppKey, AppEntry> = HashMap::with_max_entries(1024, 0);
 #[map]
-pub static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1024, 0);
+pub static GRANT_INDEX: Array<Bucket> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
+#[map]
+pub static GRANTS: Array<GrantSlot> = Array::with_max_entries(1024, BPF_F_MMAPABLE);
 #[map]
 pub static BUDGETS: HashMap<BudgetKey, Budget> = HashMap::with_max_entries(1024, 0);
 #[map]
@@ -48,6 +59,9 @@ pub static APP_TRAFFIC: PerCpuArray<AppTraffic> = PerCpuArray::with_max_entries(
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 #[map]
 pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(3, 0);
+/// When this CPU last read the clock.
+#[map]
+pub static TICK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);
 /// What was understood of the packet at hand, by direction: the stack has no room for it.
 #[map]
 pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
@@ -56,6 +70,23 @@ pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
 pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+
+/// How the tables are laid out: the daemon writes it into the object before it loads it.
+#[unsafe(no_mangle)]
+static LAYOUT: Told = Told(UnsafeCell::new(Layout::NONE));
+
+/// In a cell, so that the compiler does not go by what stands here.
+struct Told(UnsafeCell<Layout>);
+
+// SAFETY: nobody writes it once the object is loaded.
+unsafe impl Sync for Told {}
+
+/// How the tables are laid out.
+#[inline(always)]
+pub fn layout() -> &'static Layout {
+    // SAFETY: nobody writes it once the object is loaded.
+    unsafe { &*LAYOUT.0.get() }
+}
 
 // The ring buffer aligns its records to 8 bytes; an event must not ask for more.
 const _: () = assert!(align_of::<Event>() <= 8);

@@ -38,8 +38,7 @@ impl Reporter {
     pub fn carry_out<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
         match judgement.verdict {
             Verdict::Forward => {
-                count(packet, judgement.verdict.code());
-                self.count_app(judgement.app, packet.length);
+                forwarded(judgement, packet, self.direction);
                 if judgement.opened && self.may_emit(OPENINGS) {
                     self.emit(judgement, packet, Event::OPENED, 0, OPENINGS);
                 }
@@ -71,22 +70,6 @@ impl Reporter {
             self.emit(judgement, packet, reason as u8, flags, DENIALS);
         }
         fate
-    }
-
-    #[inline(always)]
-    fn count_app(&self, app: u32, length: u16) {
-        if app == 0 {
-            return;
-        }
-        let Some(traffic) = APP_TRAFFIC.get_ptr_mut(app) else { return };
-        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
-        let traffic = unsafe { &mut *traffic };
-        let (packets, bytes) = match self.direction {
-            Direction::ToApp => (&mut traffic.to_app_packets, &mut traffic.to_app_bytes),
-            Direction::ToClient => (&mut traffic.to_client_packets, &mut traffic.to_client_bytes),
-        };
-        *packets += 1;
-        *bytes += u64::from(length);
     }
 
     /// Whether this CPU's budget of that kind has room, one of it taken if so.
@@ -136,6 +119,24 @@ impl Reporter {
         });
         entry.submit(0);
     }
+}
+
+/// Counts a packet that goes on, for its interface and its app.
+#[inline(always)]
+pub fn forwarded(judgement: &Judgement, packet: &Packet, direction: Direction) {
+    count(packet, Verdict::Forward.code());
+    if judgement.app == 0 {
+        return;
+    }
+    let Some(traffic) = APP_TRAFFIC.get_ptr_mut(judgement.app) else { return };
+    // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+    let traffic = unsafe { &mut *traffic };
+    let (packets, bytes) = match direction {
+        Direction::ToApp => (&mut traffic.to_app_packets, &mut traffic.to_app_bytes),
+        Direction::ToClient => (&mut traffic.to_client_packets, &mut traffic.to_client_bytes),
+    };
+    *packets += 1;
+    *bytes += u64::from(packet.length);
 }
 
 /// Adds one to a counter of the packet's interface.

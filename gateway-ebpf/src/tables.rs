@@ -1,16 +1,114 @@
 //! The law's view of the maps.
 
 use crate::maps::{
-    APP_PREFIXES, APPS, BUDGETS, FLOWS, FRAGMENTS, GRANTS, INTERFACES, MANAGEMENT, NEW_FLOW, SERVICES, SESSION_INDEX,
-    SESSIONS, SETTINGS, SOURCES, VLANS,
+    APP_PREFIXES, APPS, BUDGETS, EPOCH, FLOWS, FRAGMENTS, GRANT_INDEX, GRANTS, INTERFACES, MANAGEMENT, OWN_FILTER,
+    SERVICES, SESSION_FILTER, SESSION_INDEX, SESSIONS, SETTINGS, SOURCES, VLANS, layout,
 };
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::maps::lpm_trie::Key;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface,
-    ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+    AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, GrantSlot,
+    Interface, InterfaceRow, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use gateway_common::{Address, Direction, Tables, Word};
+use gateway_common::table::Hash;
+use gateway_common::table::filter::{self, Words};
+use gateway_common::table::flows::{self, Slots};
+use gateway_common::table::index::{self, Bucket, Buckets};
+use gateway_common::{Address, Tables, Word};
+
+/// A flow that is not at home.
+#[inline(never)]
+fn flow_nearby(key: &FlowKey, hash: Hash) -> Option<&'static Flow> {
+    flows::find(&FlowSlots, hash, key.words())
+}
+
+/// The guarded interface with this index.
+#[inline(always)]
+pub fn interface(index: u32) -> Option<Interface> {
+    for step in 0..InterfaceRow::REACH {
+        if let Some(found) = INTERFACES.get(InterfaceRow::place(index, step))?.of(index) {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The index of sessions.
+struct SessionIndex;
+
+impl Buckets for SessionIndex {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        layout().session_buckets
+    }
+
+    #[inline(always)]
+    fn bucket(&self, number: u32) -> Option<&Bucket> {
+        SESSION_INDEX.get(number)
+    }
+}
+
+/// Which sources may have a session.
+struct SessionFilter;
+
+impl Words for SessionFilter {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        layout().filter_words
+    }
+
+    #[inline(always)]
+    fn word(&self, number: u32) -> Option<&Word> {
+        SESSION_FILTER.get(number)
+    }
+}
+
+/// Which addresses may be the gateway's own.
+struct OwnFilter;
+
+impl Words for OwnFilter {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        ServiceKey::FILTER_WORDS
+    }
+
+    #[inline(always)]
+    fn word(&self, number: u32) -> Option<&Word> {
+        OWN_FILTER.get(number)
+    }
+}
+
+/// The index of grants.
+struct GrantIndex;
+
+impl Buckets for GrantIndex {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        layout().grant_buckets
+    }
+
+    #[inline(always)]
+    fn bucket(&self, number: u32) -> Option<&Bucket> {
+        GRANT_INDEX.get(number)
+    }
+}
+
+/// The flows.
+struct FlowSlots;
+
+impl Slots for FlowSlots {
+    const REACH: u32 = flows::REACH;
+
+    #[inline(always)]
+    fn homes(&self) -> u32 {
+        layout().flow_homes
+    }
+
+    #[inline(always)]
+    fn slot(&self, number: u32) -> Option<&Flow> {
+        FLOWS.get(number)
+    }
+}
 
 /// The BPF maps.
 ///
@@ -28,9 +126,21 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn interface(&self, index: u32) -> Option<&Interface> {
-        // SAFETY: plain integers; an entry is written once per attach and removed only after the program is detached.
-        unsafe { INTERFACES.get(index) }
+    fn epoch(&self) -> u64 {
+        // An array of one entry always has it; 0 is no epoch, so nothing would be remembered.
+        EPOCH.get(0).map_or(0, |epoch| epoch.0.load())
+    }
+
+    #[inline(always)]
+    fn begin_epoch(&self) {
+        if let Some(epoch) = EPOCH.get(0) {
+            epoch.0.add(1);
+        }
+    }
+
+    #[inline(always)]
+    fn interface(&self, index: u32) -> Option<Interface> {
+        interface(index)
     }
 
     #[inline(always)]
@@ -39,29 +149,36 @@ impl Tables for KernelTables {
         unsafe { VLANS.get(key) }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn session(&self, key: &SessionKey) -> Option<&Session> {
-        // SAFETY: a u32 read whole. If the element changed hands the slot belongs to another key, which the law checks.
-        let slot = unsafe { SESSION_INDEX.get(key) }?;
-        SESSIONS.get(*slot)
+        let is_its = |slot| SESSIONS.get(slot).is_some_and(|session| session.belongs_to(key));
+        let hash = key.hash(&layout().secrets);
+        if !filter::may_hold(&SessionFilter, hash) {
+            return None;
+        }
+        let slot = index::find(&SessionIndex, hash, is_its)?;
+        SESSIONS.get(slot)
+    }
+
+    #[inline(always)]
+    fn is_nobody(&self, key: &SessionKey) -> bool {
+        !filter::may_hold(&SessionFilter, key.hash(&layout().secrets))
+    }
+
+    #[inline(always)]
+    fn session_at(&self, number: u32) -> Option<&Session> {
+        SESSIONS.get(number)
     }
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        // SAFETY: fields that change are atomic; `token` and `opened_at` are written before the element is linked. An
-        // element that changed hands names another token or policy, so it speaks for no packet of this session, or it
-        // is another flow of the same session, judged under the same policy: then one packet is counted there.
-        unsafe { FLOWS.get(key) }
+        let hash = key.hash(&layout().secrets);
+        flows::at_home(&FlowSlots, hash, key.words()).or_else(|| flow_nearby(key, hash))
     }
 
     #[inline(always)]
-    fn open_flow(&self, key: &FlowKey, direction: Direction, begin: impl FnOnce(&mut Flow)) -> bool {
-        let Some(scratch) = NEW_FLOW.get_ptr_mut(direction as u32) else { return false };
-        // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself
-        // on its CPU.
-        let flow = unsafe { &mut *scratch };
-        begin(flow);
-        FLOWS.insert(key, &*flow, 0).is_ok()
+    fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
+        flows::open(&FlowSlots, key.hash(&layout().secrets), key, begin)
     }
 
     #[inline(always)]
@@ -115,14 +232,18 @@ impl Tables for KernelTables {
         unsafe { APPS.get(key) }.copied()
     }
 
-    #[inline(always)]
-    fn grant(&self, key: &GrantKey) -> Option<&Grant> {
-        // SAFETY: plain integers. Grants of a list are removed only when no session has named the list for a while.
-        unsafe { GRANTS.get(key) }
+    #[inline(never)]
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
+        let is_its = |slot| GRANTS.get(slot).is_some_and(|grant| grant.key.load() == key.word());
+        let slot = index::find(&GrantIndex, key.hash(&layout().secrets), is_its)?;
+        GRANTS.get(slot).map(GrantSlot::read)
     }
 
     #[inline(always)]
     fn service(&self, key: &ServiceKey) -> Option<u32> {
+        if !filter::may_hold(&OwnFilter, key.address_hash(&layout().secrets)) {
+            return None;
+        }
         // SAFETY: a u32 read whole.
         unsafe { SERVICES.get(key) }.copied()
     }

@@ -4,9 +4,8 @@
 //! the XDP program writes down, in front of the packet, the tags that it judged by; behind it the TC program lets a
 //! tagged packet pass only with the same outermost tag written there.
 
-use crate::maps::INTERFACES;
 use crate::report::Reporter;
-use crate::{clock, frame};
+use crate::{clock, frame, tables};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::bpf_xdp_adjust_meta;
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -66,8 +65,7 @@ pub fn check(ctx: &TcContext) -> i32 {
     }
     // SAFETY: the context pointer is the one the kernel passed to the program.
     let interface = unsafe { (*ctx.skb.skb).ifindex };
-    // SAFETY: plain integers; an entry is written once per attach and removed only after the program is detached.
-    let guard = unsafe { INTERFACES.get(interface) }.copied();
+    let guard = tables::interface(interface);
     let unknown = Interface { slot: Interface::LIMIT - 1, ..Interface::default() };
     let packet = Packet { guard: guard.unwrap_or(unknown), ..Packet::default() };
     let judgement = Judgement::of(Verdict::Drop(DropReason::VlanUnknown));

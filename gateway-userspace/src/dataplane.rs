@@ -4,10 +4,15 @@
 
 pub mod attach;
 pub mod clock;
+mod filter;
+mod flows;
+mod grants;
 pub mod guarding;
+mod index;
 pub mod interfaces;
 pub mod kernel;
 pub mod load;
+pub mod mapped;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
@@ -23,6 +28,7 @@ use gateway_common::KernelNanos;
 use gateway_common::abi::{FlowCopy, FlowKey};
 use std::path::PathBuf;
 
+pub use flows::FlowTable;
 pub use guarding::Guarding;
 pub use kernel::KernelDataPlane;
 pub use load::PlaneSettings;

@@ -47,7 +47,7 @@ fn ebpf(compiler: &EbpfCompiler) -> Command {
     command.arg("--target-dir").arg(tools::target_dir().join("lint-ebpf"));
     command.args(["--", "-D", "warnings"]);
     // As in the build script of gateway-userspace, so that what is linted is what is built.
-    command.env("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common");
+    command.env("RUSTC_BOOTSTRAP", "aya_ebpf,gateway_common,portcullis_ebpf");
     command.env("CARGO_ENCODED_RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH));
     command.env_remove("RUSTC").env_remove("RUSTC_WORKSPACE_WRAPPER");
     command

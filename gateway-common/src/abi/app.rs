@@ -1,6 +1,7 @@
 //! Apps: where they are, who may reach them, and what was exchanged with them.
 
 use crate::Word;
+use crate::table::{Hash, Secrets};
 
 /// A session and an app that has a budget.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -110,6 +111,65 @@ pub struct Grant {
 impl Grant {
     /// A grant that lasts as long as its session.
     pub const UNLIMITED: Self = Self { deadline: u64::MAX, max_authentication_age: u64::MAX, budget: u64::MAX };
+}
+
+impl GrantKey {
+    /// Where it belongs in the index.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, secrets: &Secrets) -> Hash {
+        Hash::of(secrets, &[self.word()])
+    }
+
+    /// Both numbers in one word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self) -> u64 {
+        (self.allow_list as u64) << 32 | self.app as u64
+    }
+}
+
+/// A grant in its slot: written once, before the index points at it, and rewritten only after a pause in which every
+/// program that could still hold it has ended.
+#[derive(Default, Debug)]
+#[repr(C, align(32))]
+pub struct GrantSlot {
+    /// Whose it is: [`GrantKey::word`]. 0 if it was never used: there is no app 0.
+    pub key: Word,
+    /// As in [`Grant`].
+    pub deadline: Word,
+    /// As in [`Grant`].
+    pub max_authentication_age: Word,
+    /// As in [`Grant`].
+    pub budget: Word,
+}
+
+impl GrantSlot {
+    /// What it says.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self) -> Grant {
+        Grant {
+            deadline: self.deadline.load(),
+            max_authentication_age: self.max_authentication_age.load(),
+            budget: self.budget.load(),
+        }
+    }
+
+    /// Writes a grant.
+    pub fn write(&self, key: &GrantKey, grant: &Grant) {
+        self.deadline.store(grant.deadline);
+        self.max_authentication_age.store(grant.max_authentication_age);
+        self.budget.store(grant.budget);
+        self.key.store(key.word());
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn read_key(&self) -> GrantKey {
+        let key = self.key.load();
+        GrantKey { allow_list: (key >> 32) as u32, app: key as u32 }
+    }
 }
 
 /// Packets and bytes of one app on one CPU.

@@ -1,7 +1,9 @@
 //! Flows: one connection of a session, and what it has carried.
 
 use super::Traffic;
+use crate::address::join;
 use crate::mutant::{self, Mutant::*};
+use crate::table::{Hash, Secrets};
 use crate::{Address, KernelNanos, Packet, Word};
 
 /// A flow's 5-tuple, named from the client's side, and its zone.
@@ -29,71 +31,113 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn to_app(zone: u32, packet: &Packet) -> Self {
-        Self {
-            client: packet.source,
-            app: packet.destination,
-            client_port: packet.source_port.to_be_bytes(),
-            app_port: packet.destination_port.to_be_bytes(),
-            zone: mutant::unless(FlowsOfAnyZone, zone, 0),
-            protocol: mutant::unless(FlowsOfAnyProtocol, packet.protocol, 0),
-            reserved: [0; 7],
-        }
+        let ports = [packet.source_port.to_be(), packet.destination_port.to_be()];
+        let zone = mutant::unless(FlowsOfAnyZone, zone, 0);
+        Self::new(
+            packet.source,
+            packet.destination,
+            ports,
+            zone,
+            mutant::unless(FlowsOfAnyProtocol, packet.protocol, 0),
+        )
     }
 
     /// The flow that a packet to the client belongs to.
     #[inline(always)]
     #[must_use]
     pub fn to_client(zone: u32, packet: &Packet) -> Self {
-        Self {
-            client: packet.destination,
-            app: packet.source,
-            client_port: packet.destination_port.to_be_bytes(),
-            app_port: packet.source_port.to_be_bytes(),
-            zone: mutant::unless(FlowsOfAnyZone, zone, 0),
-            protocol: mutant::unless(FlowsOfAnyProtocol, packet.protocol, 0),
-            reserved: [0; 7],
-        }
+        let ports = [packet.destination_port.to_be(), packet.source_port.to_be()];
+        let zone = mutant::unless(FlowsOfAnyZone, zone, 0);
+        Self::new(
+            packet.destination,
+            packet.source,
+            ports,
+            zone,
+            mutant::unless(FlowsOfAnyProtocol, packet.protocol, 0),
+        )
     }
 }
 
 impl FlowKey {
+    /// The 48 bytes as words, in memory order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> &[u64; 6] {
+        const { assert!(size_of::<Self>() == 48 && align_of::<Self>() == 8) };
+        // SAFETY: `repr(C)` of integers and arrays of them, with every byte named and no padding between them; of the size
+        // and the alignment of six words, of which any bit pattern is valid.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+
+    /// The key of these words: the inverse of [`Self::words`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u64; 6]) -> Self {
+        // SAFETY: of the same size (asserted in `words`), and any bit pattern is a key.
+        unsafe { core::mem::transmute::<[u64; 6], Self>(words) }
+    }
+
+    /// The key of a flow between these. Ports are words of 16 bits in memory order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(client: Address, app: Address, ports: [u16; 2], zone: u32, protocol: u8) -> Self {
+        let ([a, b], [c, d]) = (client.words(), app.words());
+        let [client_port, app_port] = ports;
+        let ports = if cfg!(target_endian = "little") {
+            client_port as u32 | (app_port as u32) << 16
+        } else {
+            (client_port as u32) << 16 | app_port as u32
+        };
+        let protocol = if cfg!(target_endian = "little") { protocol as u64 } else { (protocol as u64) << 56 };
+        Self::from_words([a, b, c, d, join(ports, zone), protocol])
+    }
+
+    /// Where it belongs in the table.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, secrets: &Secrets) -> Hash {
+        Hash::of(secrets, self.words())
+    }
+
     /// The flow that an ICMP error toward the client is about: it quotes a packet that the client sent.
     #[inline(always)]
     #[must_use]
     pub const fn of_error_to_client(zone: u32, packet: &Packet) -> Self {
-        Self {
-            client: packet.destination,
-            app: packet.quoted_destination,
-            client_port: packet.source_port.to_be_bytes(),
-            app_port: packet.destination_port.to_be_bytes(),
-            zone,
-            protocol: packet.quoted_protocol,
-            reserved: [0; 7],
-        }
+        let ports = [packet.source_port.to_be(), packet.destination_port.to_be()];
+        Self::new(packet.destination, packet.quoted_destination, ports, zone, packet.quoted_protocol)
     }
 
     /// The flow that an ICMP error from the client is about: it quotes a packet that the app sent.
     #[inline(always)]
     #[must_use]
     pub const fn of_error_to_app(zone: u32, packet: &Packet) -> Self {
-        Self {
-            client: packet.quoted_destination,
-            app: packet.destination,
-            client_port: packet.destination_port.to_be_bytes(),
-            app_port: packet.source_port.to_be_bytes(),
-            zone,
-            protocol: packet.quoted_protocol,
-            reserved: [0; 7],
-        }
+        let ports = [packet.destination_port.to_be(), packet.source_port.to_be()];
+        Self::new(packet.quoted_destination, packet.destination, ports, zone, packet.quoted_protocol)
     }
 }
 
-/// One connection of a session. Holds no authority: without its live session, under the same policy, it is nothing.
+/// One connection of a session, in its slot. Holds no authority: without its live session, under the same policy, it is
+/// nothing.
+///
+/// Three cache lines: whose slot it is, what a packet in the middle of the connection is compared with, what it carried.
+/// How a slot changes hands is in [`crate::table::flows`].
 #[derive(Default, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Flow {
+    /// The words of its [`FlowKey`].
+    pub key: [Word; 6],
+    /// Free, being written, or in use, and how often that has changed.
+    pub state: Word,
+    /// The epoch in which `good_until`, `origin` and `place` were written: see [`crate::law::established`]. 0 if they
+    /// never were, [`Flow::HELD`] while they are.
+    pub stamp: Word,
+    /// The sooner of the ends of session and grant, on the boot clock.
+    pub good_until: Word,
+    /// The hardware address that the client's frames must have, with [`super::Session::MAC_BOUND`], or 0 if that does not
+    /// matter.
+    pub origin: Word,
     /// The session that opened it.
-    pub token: u64,
+    pub token: Word,
     /// The policy word under which it was last judged.
     pub policy: Word,
     /// When the grant behind it ends, on the boot clock.
@@ -103,10 +147,10 @@ pub struct Flow {
     /// TCP and SCTP: which ends were seen, as [`Flow::CLIENT_FIN`], [`Flow::APP_FIN`], [`Flow::RESET`]; and who opened
     /// it, as [`Flow::BY_APP`].
     pub ends: Word,
-    /// When it was opened, on the boot clock.
-    pub opened_at: u64,
     /// When it last carried a packet, on the boot clock.
     pub last_seen: Word,
+    /// When it was opened, on the boot clock.
+    pub opened_at: Word,
     /// What it carried.
     pub traffic: Traffic,
     /// TCP: of the last segment from the client, the sequence number after it in the upper and the acknowledgement in
@@ -114,6 +158,8 @@ pub struct Flow {
     pub client_progress: Word,
     /// TCP: the same of the last segment from the app.
     pub app_progress: Word,
+    /// The slot of its session in the upper, the interface that the session is bound to in the lower half.
+    pub place: Word,
 }
 
 impl Flow {
@@ -125,8 +171,63 @@ impl Flow {
     pub const RESET: u64 = 4;
     /// In `ends`: the app opened it, not the client.
     pub const BY_APP: u64 = 8;
+    /// In `stamp`: somebody writes what the flow remembers of its judgement.
+    pub const HELD: u64 = u64::MAX;
     /// In `app`: the bytes are counted in [`map::BUDGETS`].
     pub const BUDGETED: u64 = 1 << 32;
+
+    /// Whether this is the flow with this key, now.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_key(&self, key: &[u64; 6]) -> bool {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (&self.key, key);
+        // The ports first: they differ most often.
+        e.load() == *k && d.load() == *j && b.load() == *h && c.load() == *i && a.load() == *g && f.load() == *l
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn read_key(&self) -> FlowKey {
+        let [a, b, c, d, e, f] = &self.key;
+        FlowKey::from_words([a.load(), b.load(), c.load(), d.load(), e.load(), f.load()])
+    }
+
+    /// What it says now.
+    #[must_use]
+    pub fn copy(&self) -> FlowCopy {
+        FlowCopy {
+            token: self.token.load(),
+            policy: self.policy.load(),
+            deadline: self.deadline.load(),
+            app: self.app.load(),
+            ends: self.ends.load(),
+            opened_at: self.opened_at.load(),
+            last_seen: self.last_seen.load(),
+            to_app_packets: self.traffic.to_app_packets.load(),
+            to_app_bytes: self.traffic.to_app_bytes.load(),
+            to_client_packets: self.traffic.to_client_packets.load(),
+            to_client_bytes: self.traffic.to_client_bytes.load(),
+            client_progress: self.client_progress.load(),
+            app_progress: self.app_progress.load(),
+        }
+    }
+
+    /// Writes all that [`Self::copy`] reads.
+    pub fn write(&self, copy: &FlowCopy) {
+        self.token.store(copy.token);
+        self.policy.store(copy.policy);
+        self.deadline.store(copy.deadline);
+        self.app.store(copy.app);
+        self.ends.store(copy.ends);
+        self.opened_at.store(copy.opened_at);
+        self.last_seen.store(copy.last_seen);
+        self.traffic.to_app_packets.store(copy.to_app_packets);
+        self.traffic.to_app_bytes.store(copy.to_app_bytes);
+        self.traffic.to_client_packets.store(copy.to_client_packets);
+        self.traffic.to_client_bytes.store(copy.to_client_bytes);
+        self.client_progress.store(copy.client_progress);
+        self.app_progress.store(copy.app_progress);
+    }
 
     /// Whether the app opened it.
     #[inline(always)]
@@ -168,9 +269,8 @@ impl Flow {
     }
 }
 
-/// A [`Flow`] as a copy of its bytes, for reading the map from the daemon.
+/// What a [`Flow`] said at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
 #[expect(missing_docs, reason = "the fields are those of `Flow`")]
 pub struct FlowCopy {
     pub token: u64,

@@ -1,5 +1,7 @@
 //! Guarded interfaces, and the VLANs on them.
 
+use crate::Word;
+
 /// A guarded interface, or a VLAN on one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -44,6 +46,48 @@ impl Interface {
     #[must_use]
     pub const fn has_link_layer(&self) -> bool {
         self.has(Self::LINK_LAYER)
+    }
+}
+
+/// A guarded interface in the table: two words, each of which changes whole.
+#[derive(Default, Debug)]
+#[repr(C)]
+pub struct InterfaceRow {
+    /// The interface's index in the upper half, 0 if the row is free; the zone in the lower.
+    pub who: Word,
+    /// The row in the counter vector in the upper half, the flags in the lower.
+    pub how: Word,
+}
+
+impl InterfaceRow {
+    /// How many rows the table has.
+    pub const ROWS: u32 = 256;
+    /// How many rows behind that of its index an interface may stand.
+    pub const REACH: u32 = 16;
+
+    /// The interface with this index, if it is the one here.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, index: u32) -> Option<Interface> {
+        let who = self.who.load();
+        if (who >> 32) as u32 != index {
+            return None;
+        }
+        let how = self.how.load();
+        Some(Interface { zone: who as u32, slot: (how >> 32) as u32, flags: how as u32, reserved: 0 })
+    }
+
+    /// The `step`th row in which this interface may stand.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(index: u32, step: u32) -> u32 {
+        index.wrapping_add(step) & Self::ROWS.wrapping_sub(1)
+    }
+
+    /// Writes an interface.
+    pub fn write(&self, index: u32, interface: &Interface) {
+        self.how.store((interface.slot as u64) << 32 | u64::from(interface.flags));
+        self.who.store((index as u64) << 32 | u64::from(interface.zone));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway itself: its addresses and services, and who speaks to them.
 
 use crate::Address;
+use crate::table::{Hash, Secrets};
 
 /// A source that speaks to the gateway itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -42,6 +43,16 @@ impl ServiceKey {
     pub const fn new(address: Address, protocol: u8, port: u16) -> Self {
         Self { address, port: port.to_be_bytes(), protocol, reserved: [0; 5] }
     }
+
+    /// Where its address belongs in the filter.
+    #[inline(always)]
+    #[must_use]
+    pub fn address_hash(&self, secrets: &Secrets) -> Hash {
+        Hash::of(secrets, &self.address.words())
+    }
+
+    /// How many words the filter of own addresses has.
+    pub const FILTER_WORDS: u32 = 64;
 
     /// The entry that says that `address` is the gateway's.
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! Sessions: the slots that daemon and kernel share, and the words in them.
 
 use crate::mutant::{self, Mutant::*};
+use crate::table::{Hash, Secrets};
 use crate::{Address, Word};
 
 /// Where a session's packets come from.
@@ -21,6 +22,14 @@ impl SessionKey {
     #[must_use]
     pub const fn new(zone: u32, source: Address) -> Self {
         Self { source, zone, reserved: 0 }
+    }
+
+    /// Where it belongs in the index.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, secrets: &Secrets) -> Hash {
+        let [high, low] = self.source.words();
+        Hash::of(secrets, &[high, low, self.zone.into()])
     }
 }
 
@@ -49,14 +58,16 @@ pub struct Session {
     pub binding: Word,
     /// Last full authentication, on the boot clock.
     pub authenticated_at: Word,
-    /// When a packet of the session was last forwarded, in either direction; 0 if never.
+    /// When a packet of the session was last forwarded, in either direction, to the tick; 0 if never.
     pub last_forwarded: Word,
-    /// What was forwarded.
-    pub traffic: Traffic,
     /// Packets of the session that were dropped.
     pub dropped: Word,
     /// End of the quarantine, on the boot clock; 0 if there never was one.
     pub quarantined_until: Word,
+    /// The number of this slot.
+    pub number: Word,
+    /// Zero.
+    pub reserved: [Word; 3],
     /// Limits, and how near the session is to them.
     pub limits: Limits,
 }

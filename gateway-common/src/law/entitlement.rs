@@ -1,5 +1,6 @@
 //! What the policy in force for a session says about an app.
 
+use super::Case;
 use crate::abi::{AppEntry, AppKey, Flow, FlowKey, Grant, GrantKey, Session, allow_list, app_set};
 use crate::mutant::{self, Mutant::*};
 use crate::{DropReason, KernelNanos, Tables};
@@ -48,16 +49,12 @@ impl Side {
 }
 
 /// What the policy says about the connection that `key` names.
-#[inline(always)]
-pub(super) fn entitle<T: Tables>(
-    tables: &T,
-    session: &Session,
-    policy: u64,
-    key: &FlowKey,
-    side: Side,
-    now: KernelNanos,
-) -> Result<Entitled, Refused> {
-    let entry = app_at(tables, app_set(policy), key, side).ok_or(Refused { reason: DropReason::AppUnknown, app: 0 })?;
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+pub(super) fn entitle<T: Tables>(case: &Case<'_, T>, policy: u64, side: Side) -> Result<Entitled, Refused> {
+    let Case { packet, tables, session, now, .. } = *case;
+    let entry = app_at(tables, app_set(policy), &packet.flow, side)
+        .ok_or(Refused { reason: DropReason::AppUnknown, app: 0 })?;
     let app = entry.app();
     if entry.is_trip_wire() && !mutant::is(TripWireIsAnApp) {
         return Err(Refused { reason: DropReason::TripWire, app });
@@ -68,7 +65,7 @@ pub(super) fn entitle<T: Tables>(
     if KernelNanos(grant.deadline).has_passed(now) != mutant::is(GrantDeadlineWrongWay) {
         return Err(Refused { reason: DropReason::GrantExpired, app });
     }
-    let reauthenticate_at = reauthentication_deadline(grant, session);
+    let reauthenticate_at = reauthentication_deadline(&grant, session);
     if reauthenticate_at.has_passed(now) && !mutant::is(IgnoreReauthentication) {
         return Err(Refused { reason: DropReason::ReauthRequired, app });
     }

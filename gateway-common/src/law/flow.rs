@@ -1,6 +1,7 @@
 //! Flows: whether one answers for a packet, and what a packet that passes leaves in it.
 
 use super::entitlement::Entitled;
+use super::established::{hold, remember};
 use super::{Case, refuse};
 use crate::abi::{Flow, Session, Traffic};
 use crate::mutant::{self, Mutant::*};
@@ -9,7 +10,7 @@ use crate::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables, Verdi
 /// Whether the flow is alive, of this session, and judged by the policy in force.
 #[inline(always)]
 pub(super) fn speaks_for(flow: &Flow, session: &Session, protocol: u8, now: KernelNanos) -> bool {
-    (mutant::is(FlowOutlivesSession) || flow.token == session.token())
+    (mutant::is(FlowOutlivesSession) || flow.token.load() == session.token())
         && (mutant::is(IgnorePolicyWord) || flow.policy.load() == session.policy())
         && (mutant::is(IgnoreFlowDeadline) || !KernelNanos(flow.deadline.load()).has_passed(now))
         && flow.is_fresh(protocol, now)
@@ -18,15 +19,16 @@ pub(super) fn speaks_for(flow: &Flow, session: &Session, protocol: u8, now: Kern
 /// Whether the packet continues this flow of the session, under whatever policy it was judged.
 #[inline(always)]
 pub(super) fn own(flow: &Flow, session: &Session, packet: &Packet, direction: Direction, now: KernelNanos) -> bool {
-    (mutant::is(InheritFlows) || flow.token == session.token())
+    (mutant::is(InheritFlows) || flow.token.load() == session.token())
         && flow.is_fresh(packet.protocol, now)
         && packet.continues(flow, direction)
 }
 
 /// Opens a flow, if the session's limits and the table have room for it.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
 pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitled, direction: Direction) -> Judgement {
-    let Case { packet, tables, session, key, now } = *case;
+    let Case { packet, tables, session, now, .. } = *case;
     let is_from_client = matches!(direction, Direction::ToApp);
     let within = limits::flow(&session.limits, now)
         .and_then(|()| limits::bandwidth(session, packet, direction, now))
@@ -34,11 +36,13 @@ pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitl
     if let Err(reason) = within {
         return refuse(reason, Some(session), entitled.app, is_from_client);
     }
-    let begin = |flow: &mut Flow| begin(flow, packet, session.token(), policy, entitled, direction, now);
-    if !tables.open_flow(key, direction, begin) && !mutant::is(IgnoreFullTable) {
+    let begin = |flow: &Flow| {
+        begin(flow, packet, session.token(), policy, entitled, direction, now);
+        remember(flow, session, packet.protocol, case.epoch);
+    };
+    if !tables.open_flow(&packet.flow, begin) && !mutant::is(IgnoreFullTable) {
         return refuse(DropReason::FlowTableFull, Some(session), entitled.app, is_from_client);
     }
-    account(&session.traffic, packet.length, direction);
     session.last_forwarded.store(now.0);
     Judgement { verdict: Verdict::Forward, token: session.token(), app: entitled.app, opened: true, answer: false }
 }
@@ -46,7 +50,7 @@ pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitl
 /// Writes every field of a new flow, whatever was there before.
 #[inline(always)]
 fn begin(
-    flow: &mut Flow,
+    flow: &Flow,
     packet: &Packet,
     token: u64,
     policy: u64,
@@ -58,12 +62,12 @@ fn begin(
         Direction::ToApp => 0,
         Direction::ToClient => Flow::BY_APP,
     };
-    flow.token = token;
+    flow.token.store(token);
     flow.policy.store(policy);
     flow.deadline.store(entitled.deadline.0);
     flow.app.store(entitled.app_word());
     flow.ends.store(packet.closes(direction) | mutant::unless(ForgetOpener, opener, 0));
-    flow.opened_at = now.0;
+    flow.opened_at.store(now.0);
     flow.last_seen.store(now.0);
     flow.traffic.to_app_packets.store(0);
     flow.traffic.to_app_bytes.store(0);
@@ -92,12 +96,17 @@ pub(super) fn forward<T: Tables>(
     if let Err(reason) = within {
         return refuse(reason, Some(session), app as u32, matches!(direction, Direction::ToApp));
     }
-    if let Some((policy, entitled)) = judged {
-        flow.app.store(app);
-        if !mutant::is(KeepOldDeadline) {
-            flow.deadline.store(entitled.deadline.0);
-        }
-        flow.policy.store(policy);
+    if judged.is_some() || flow.stamp.load() != case.epoch {
+        hold(flow, &packet.flow, session.token(), || {
+            if let Some((policy, entitled)) = judged {
+                flow.app.store(app);
+                if !mutant::is(KeepOldDeadline) {
+                    flow.deadline.store(entitled.deadline.0);
+                }
+                flow.policy.store(policy);
+            }
+            remember(flow, session, packet.protocol, case.epoch);
+        });
     }
     flow.last_seen.store(now.0);
     session.last_forwarded.store(now.0);
@@ -108,13 +117,12 @@ pub(super) fn forward<T: Tables>(
     }
     progress(flow, packet, direction);
     account(&flow.traffic, packet.length, direction);
-    account(&session.traffic, packet.length, direction);
-    Judgement { verdict: Verdict::Forward, token: flow.token, app: app as u32, opened: false, answer: false }
+    Judgement { verdict: Verdict::Forward, token: session.token(), app: app as u32, opened: false, answer: false }
 }
 
 /// Remembers how far the sender of a TCP segment has come.
 #[inline(always)]
-fn progress(flow: &Flow, packet: &Packet, direction: Direction) {
+pub(super) fn progress(flow: &Flow, packet: &Packet, direction: Direction) {
     if packet.protocol != Packet::TCP || packet.progress == 0 {
         return;
     }

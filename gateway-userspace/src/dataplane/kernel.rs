@@ -3,18 +3,17 @@
 use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
-use super::slots::{self, SessionSlots};
+use super::slots;
 use super::{DataPlane, DataPlaneError, EndedSession, clock, ignore_missing, table, translate};
 use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
-use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, SessionKey, map};
-use gateway_common::{Address, KernelNanos};
+use gateway_common::KernelNanos;
+use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, Session, SessionKey, map};
 use std::path::Path;
 
 /// Maps in the kernel.
 pub struct KernelDataPlane {
     loaded: Loaded,
-    slots: SessionSlots,
     capacities: Capacities,
     resets: Option<Resets>,
 }
@@ -29,17 +28,14 @@ impl KernelDataPlane {
         capacities: Capacities,
         settings: PlaneSettings,
     ) -> Result<(Self, Programs), DataPlaneError> {
-        let (mut loaded, programs) = load::load(folder, &capacities, settings)?;
-        load::carry_flows(folder, &mut loaded);
-        let count = slots::slots_for(capacities.sessions);
-        let slots = SessionSlots::open(loaded.sessions.fd(), count, clock::boot())
-            .map_err(|errno| DataPlaneError::Pins { path: loaded.pins.join(map::SESSIONS), source: errno.into() })?;
+        let (loaded, programs) = load::load(folder, &capacities, settings)?;
+        load::carry_flows(folder, &loaded);
         let resets = Resets::open(loaded.reset_mark)
             .inspect_err(|error| {
                 tracing::warn!(%error, "connections that are cut are not reset: the daemon needs CAP_NET_RAW");
             })
             .ok();
-        Ok((Self { loaded, slots, capacities, resets }, programs))
+        Ok((Self { loaded, capacities, resets }, programs))
     }
 
     /// Where the maps are pinned, for [`super::Monitor`].
@@ -51,7 +47,19 @@ impl KernelDataPlane {
     /// Sessions that an earlier daemon ended, perhaps without being able to store it.
     #[must_use]
     pub fn ended_tokens(&self) -> Vec<SessionToken> {
-        self.slots.ended_tokens()
+        self.loaded.sessions.ended_tokens()
+    }
+
+    /// How many sources the index leads from to a slot.
+    #[must_use]
+    pub fn index_entries(&self) -> usize {
+        self.loaded.sessions.index_entries()
+    }
+
+    /// The slot that holds, or held, the session of a source.
+    #[must_use]
+    pub fn session_slot(&self, key: &SessionKey) -> Option<&Session> {
+        self.loaded.sessions.at(key)
     }
 
     fn step(&mut self, step: &Step, ended: &mut Vec<EndedSession>) -> Result<(), DataPlaneError> {
@@ -67,24 +75,19 @@ impl KernelDataPlane {
                 .insert(&translate::app_prefix(*app_set, prefix), block, 0)
                 .map_err(full("app_prefixes", self.capacities.app_prefixes))?,
             Step::PutGrant(key, grant) => {
-                self.loaded.grants.insert(key, grant, 0).map_err(full("grants", self.capacities.grants))?;
+                let capacity = self.capacities.grants;
+                let put = self.loaded.grants.put(key, grant, clock::boot());
+                put.map_err(|_| DataPlaneError::Full { table: "grants", capacity })?;
             }
             Step::OpenSession(token, entry) => {
-                let (slot, before) = self.slots.open_session(*token, entry, clock::boot())?;
-                let key = SessionKey::new(entry.zone, Address::from(entry.address));
-                if let Some(before) = before.filter(|before| *before != key) {
-                    self.forget_key(slot, &before);
-                }
-                let pointed = self.loaded.session_index.insert(key, slot, 0);
-                pointed.map_err(full("sessions", self.capacities.sessions))?;
+                self.loaded.sessions.open_session(*token, entry, clock::boot())?;
             }
             Step::UpdateSession(token, entry) => {
-                let session = self.slots.of(*token).ok_or(DataPlaneError::UnknownSession(*token))?;
+                let session = self.loaded.sessions.of(*token).ok_or(DataPlaneError::UnknownSession(*token))?;
                 slots::update(session, entry);
+                self.loaded.sessions.begin_epoch();
             }
-            Step::RemoveGrant(key) => {
-                ignore_missing(self.loaded.grants.remove(key)).map_err(table(map::GRANTS))?;
-            }
+            Step::RemoveGrant(key) => self.loaded.grants.remove(key, clock::boot()),
             Step::RemoveAppPrefix(app_set, prefix) => {
                 let key = translate::app_prefix(*app_set, prefix);
                 ignore_missing(self.loaded.app_prefixes.remove(&key)).map_err(table(map::APP_PREFIXES))?;
@@ -94,17 +97,9 @@ impl KernelDataPlane {
         Ok(())
     }
 
-    /// Removes the index entry of an ended session, unless the key leads to another slot by now.
-    fn forget_key(&mut self, slot: u32, key: &SessionKey) {
-        let is_ours = self.loaded.session_index.get(key, 0).is_ok_and(|found| found == slot);
-        if is_ours && let Err(error) = ignore_missing(self.loaded.session_index.remove(key)) {
-            tracing::warn!(%error, "the index entry of an ended session could not be removed");
-        }
-    }
-
     /// Removes what was counted for sessions that are no more.
     fn sweep_budgets(&mut self) {
-        let is_dead = |key: &BudgetKey| self.slots.of(SessionToken(key.token)).is_none();
+        let is_dead = |key: &BudgetKey| self.loaded.sessions.of(SessionToken(key.token)).is_none();
         let dead: Vec<BudgetKey> = self.loaded.budgets.keys().flatten().filter(is_dead).collect();
         for key in dead {
             if let Err(error) = ignore_missing(self.loaded.budgets.remove(&key)) {
@@ -114,7 +109,7 @@ impl KernelDataPlane {
     }
 
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
-        let session = self.slots.end_session(token, clock::boot())?;
+        let session = self.loaded.sessions.end_session(token, clock::boot())?;
         let enforced_at = clock::boot();
         // A run that had read the state just before may still be forwarding its packet: it is over within microseconds,
         // and this load comes after the system calls of reading the clock.
@@ -144,11 +139,8 @@ impl DataPlane for KernelDataPlane {
             let (key, app) = entry.map_err(table(map::APPS))?;
             tables.apps.insert(key, app);
         }
-        for entry in self.loaded.grants.iter() {
-            let (key, grant) = entry.map_err(table(map::GRANTS))?;
-            tables.grants.insert(key, grant);
-        }
-        self.slots.read_into(&mut tables);
+        tables.grants.extend(self.loaded.grants.iter());
+        self.loaded.sessions.read_into(&mut tables);
         Ok(tables)
     }
 
@@ -162,9 +154,7 @@ impl DataPlane for KernelDataPlane {
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
         for key in flows {
-            if let Err(error) = ignore_missing(self.loaded.flows.remove(key)) {
-                tracing::debug!(%error, "a flow could not be removed; it will age out");
-            }
+            self.loaded.flows.remove(key);
         }
     }
 
@@ -177,17 +167,13 @@ impl DataPlane for KernelDataPlane {
     }
 
     fn sweep(&mut self) {
-        let swept = self.slots.sweep(clock::boot());
-        for (slot, key) in &swept {
-            self.forget_key(*slot, key);
-        }
-        if !swept.is_empty() {
+        if self.loaded.sessions.sweep(clock::boot()) > 0 {
             self.sweep_budgets();
         }
     }
 
     fn revoked_in_kernel(&self) -> Vec<SessionToken> {
-        self.slots.revoked_in_kernel()
+        self.loaded.sessions.revoked_in_kernel()
     }
 }
 

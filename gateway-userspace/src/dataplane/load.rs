@@ -3,16 +3,18 @@
 //! Pins lie under `<folder>/abi<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
+use super::flows::FlowTable;
+use super::grants::{self, GrantTable};
+use super::index::Index;
+use super::mapped::{MadeOfWords, Mapped};
 use super::programs::Programs;
-use super::slots::slots_for;
-use super::{DataPlaneError, table};
+use super::slots::{self, SessionSlots, SessionTables};
+use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use gateway_common::abi::{
-    ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey,
-    Settings, map,
-};
+use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
+use gateway_common::table::{Layout, Secrets, filter, flows, index};
 use std::path::{Path, PathBuf};
 
 /// The programs and maps, compiled from `gateway-ebpf` by the build script.
@@ -30,18 +32,16 @@ const BPFFS_MAGIC: i64 = 0xcafe_4a11;
 
 /// The maps that hold what policy decides.
 pub struct Loaded {
-    /// See [`map::SESSION_INDEX`].
-    pub session_index: HashMap<MapData, SessionKey, u32>,
-    /// See [`map::SESSIONS`]; memory-mapped.
-    pub sessions: MapData,
+    /// See [`map::SESSIONS`] and [`map::SESSION_INDEX`].
+    pub sessions: SessionSlots,
     /// See [`map::FLOWS`].
-    pub flows: HashMap<MapData, FlowKey, FlowCopy>,
+    pub flows: FlowTable,
     /// See [`map::APP_PREFIXES`].
     pub app_prefixes: LpmTrie<MapData, AppPrefix, u32>,
     /// See [`map::APPS`].
     pub apps: HashMap<MapData, AppKey, AppEntry>,
-    /// See [`map::GRANTS`].
-    pub grants: HashMap<MapData, GrantKey, Grant>,
+    /// See [`map::GRANTS`] and [`map::GRANT_INDEX`].
+    pub grants: GrantTable,
     /// See [`map::BUDGETS`]: bytes used and permitted.
     pub budgets: HashMap<MapData, BudgetKey, [u64; 2]>,
     /// Where the maps are pinned.
@@ -52,17 +52,22 @@ pub struct Loaded {
 
 /// Names of the maps that are pinned: everything whose content must outlive the daemon.
 const PINNED: &[&str] = &[
+    map::SECRETS,
+    map::EPOCH,
     map::INTERFACES,
     map::VLANS,
     map::SESSION_INDEX,
+    map::SESSION_FILTER,
     map::SESSIONS,
     map::FLOWS,
     map::FRAGMENTS,
     map::SOURCES,
     map::SERVICES,
+    map::OWN_FILTER,
     map::MANAGEMENT,
     map::APP_PREFIXES,
     map::APPS,
+    map::GRANT_INDEX,
     map::GRANTS,
     map::BUDGETS,
     map::VERDICTS,
@@ -98,47 +103,98 @@ impl From<PlaneSettings> for Settings {
 /// # Errors
 /// If the folder is not on a BPF file system, or the kernel refuses a map or program.
 pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Result<(Loaded, Programs), DataPlaneError> {
-    let pins = folder.join(layout(capacities));
+    let pins = folder.join(pins_name(capacities));
     prepare(folder, &pins)?;
-    let mut ebpf = object(&pins, capacities)?;
+    let layout = layout(&pins, capacities);
+    let mut ebpf = object(&pins, capacities, &layout)?;
     let mut settings: Array<_, Settings> = take(&mut ebpf, map::SETTINGS)?;
     let reset_mark = rand::random::<u32>() | 1;
     settings.set(0, Settings { reset_mark, ..told.into() }, 0).map_err(table(map::SETTINGS))?;
+    let mut secrets: Array<_, Secrets> = take(&mut ebpf, map::SECRETS)?;
+    secrets.set(0, layout.secrets, 0).map_err(table(map::SECRETS))?;
     programs(&mut ebpf)?;
+    let now = clock::boot();
+    let sessions = SessionTables {
+        slots: mapped(&pins, map::SESSIONS, slots::slots_for(capacities.sessions))?,
+        index: Index(mapped(&pins, map::SESSION_INDEX, layout.session_buckets)?),
+        filter: mapped(&pins, map::SESSION_FILTER, layout.filter_words)?,
+        epoch: mapped(&pins, map::EPOCH, 1)?,
+    };
+    let grant_index = Index(mapped(&pins, map::GRANT_INDEX, layout.grant_buckets)?);
+    let grants = mapped(&pins, map::GRANTS, grants::slots_for(entries(capacities.grants)))?;
     let loaded = Loaded {
-        session_index: take(&mut ebpf, map::SESSION_INDEX)?,
-        sessions: MapData::from_pin(pins.join(map::SESSIONS)).map_err(table(map::SESSIONS))?,
-        flows: take(&mut ebpf, map::FLOWS)?,
+        sessions: SessionSlots::new(sessions, layout.secrets, now),
+        flows: FlowTable::new(mapped(&pins, map::FLOWS, flows::slots_for(layout.flow_homes))?, layout.secrets),
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
-        grants: take(&mut ebpf, map::GRANTS)?,
+        grants: GrantTable::new(grants, grant_index, layout.secrets, now),
         budgets: take(&mut ebpf, map::BUDGETS)?,
         pins: pins.clone(),
         reset_mark,
     };
-    let (interfaces, vlans) = (take(&mut ebpf, map::INTERFACES)?, take(&mut ebpf, map::VLANS)?);
+    let interfaces = mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?;
+    let vlans = take(&mut ebpf, map::VLANS)?;
     Ok((loaded, Programs::new(ebpf, interfaces, vlans, folder.to_owned(), pins)))
+}
+
+/// A pinned array map, in memory.
+pub(super) fn mapped<T: MadeOfWords>(pins: &Path, name: &'static str, count: u32) -> Result<Mapped<T>, DataPlaneError> {
+    let map = MapData::from_pin(pins.join(name)).map_err(table(name))?;
+    Mapped::open(map.fd(), count).map_err(|errno| DataPlaneError::Pins { path: pins.join(name), source: errno.into() })
+}
+
+/// The flows pinned in a folder of tables, in memory.
+///
+/// # Errors
+/// If they are not there.
+pub fn pinned_flows(pins: &Path) -> Result<FlowTable, DataPlaneError> {
+    let secrets = drawn(pins).ok_or(DataPlaneError::Incomplete(map::SECRETS))?;
+    let map = MapData::from_pin(pins.join(map::FLOWS)).map_err(table(map::FLOWS))?;
+    let count = map.info().map_err(table(map::FLOWS))?.max_entries();
+    Ok(FlowTable::new(mapped(pins, map::FLOWS, count)?, secrets))
+}
+
+/// The secrets with which the tables in this folder were filled, if there are any.
+pub(super) fn drawn(pins: &Path) -> Option<Secrets> {
+    let map = MapData::from_pin(pins.join(map::SECRETS)).ok()?;
+    let secrets: Array<_, Secrets> = Array::try_from(Map::Array(map)).ok()?;
+    secrets.get(&0, 0).ok().filter(|secrets| !secrets.are_missing())
+}
+
+/// How the tables in this folder are, or will be, laid out.
+fn layout(pins: &Path, capacities: &Capacities) -> Layout {
+    Layout {
+        secrets: drawn(pins).unwrap_or_else(|| Secrets::new(rand::random())),
+        session_buckets: index::buckets_for(slots::slots_for(capacities.sessions)),
+        grant_buckets: index::buckets_for(entries(capacities.grants)),
+        flow_homes: flows::homes_for(entries(capacities.flows)),
+        filter_words: filter::words_for(slots::slots_for(capacities.sessions)),
+        ..Layout::NONE
+    }
+}
+
+fn entries(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Copies the flows of maps of other capacities, which the links still use: replies to clients must find them when the
 /// links are moved. They hold no authority; the first packet of each is judged anew.
 /// A flow that cannot be copied is opened again by its next packet from the client.
-pub fn carry_flows(folder: &Path, loaded: &mut Loaded) {
+pub fn carry_flows(folder: &Path, loaded: &Loaded) {
     let same_abi = format!("abi{ABI_VERSION}-");
     let is_other = |path: &PathBuf| {
         *path != loaded.pins && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&same_abi))
     };
     let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for other in folders.filter(is_other).collect::<Vec<_>>() {
-        let Ok(map) = MapData::from_pin(other.join(map::FLOWS)) else { continue };
-        let Ok(old) = HashMap::<_, FlowKey, FlowCopy>::try_from(Map::LruHashMap(map)) else { continue };
-        let carried = old.iter().flatten().filter(|(key, flow)| loaded.flows.insert(key, flow, 0).is_ok()).count();
+        let Ok(old) = pinned_flows(&other) else { continue };
+        let carried = old.iter().filter(|(key, flow)| loaded.flows.put(key, flow)).count();
         tracing::info!(from = %other.display(), carried, "took over the flows of tables with other capacities");
     }
 }
 
 /// Name of the folder for maps of this layout.
-fn layout(capacities: &Capacities) -> String {
+fn pins_name(capacities: &Capacities) -> String {
     let Capacities { sessions, flows, app_prefixes, app_ports, grants, apps, budgets, fragments, sources } = capacities;
     format!(
         "abi{ABI_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}-{budgets}-{fragments}-{sources}"
@@ -159,18 +215,19 @@ fn prepare(folder: &Path, pins: &Path) -> Result<(), DataPlaneError> {
     Ok(())
 }
 
-fn object(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> {
-    let entries = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let slots = slots_for(capacities.sessions);
+fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf, DataPlaneError> {
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
-        .map_max_entries(map::SESSION_INDEX, slots)
-        .map_max_entries(map::SESSIONS, slots)
-        .map_max_entries(map::FLOWS, entries(capacities.flows))
+        .override_global(map::LAYOUT, layout, true)
+        .map_max_entries(map::SESSION_INDEX, layout.session_buckets)
+        .map_max_entries(map::SESSION_FILTER, layout.filter_words)
+        .map_max_entries(map::SESSIONS, slots::slots_for(capacities.sessions))
+        .map_max_entries(map::FLOWS, flows::slots_for(layout.flow_homes))
         .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes))
         .map_max_entries(map::APPS, entries(capacities.app_ports))
-        .map_max_entries(map::GRANTS, entries(capacities.grants))
+        .map_max_entries(map::GRANT_INDEX, layout.grant_buckets)
+        .map_max_entries(map::GRANTS, grants::slots_for(entries(capacities.grants)))
         .map_max_entries(map::BUDGETS, entries(capacities.budgets))
         .map_max_entries(map::FRAGMENTS, entries(capacities.fragments))
         .map_max_entries(map::SOURCES, entries(capacities.sources))
@@ -216,9 +273,6 @@ where
     let map = ebpf.take_map(name).ok_or(DataPlaneError::Incomplete(name))?;
     M::try_from(map).map_err(table(name))
 }
-
-// The array's stride is its value's size rounded up to 8, so the mapping can be indexed as a slice of sessions.
-const _: () = assert!(size_of::<Session>().is_multiple_of(8));
 
 /// An error and its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

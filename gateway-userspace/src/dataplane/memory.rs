@@ -8,7 +8,7 @@ use gateway_common::abi::{
     self, AppEntry, AppKey, Budget, BudgetKey, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
     Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use gateway_common::{Address, Direction, KernelNanos, Tables, Word};
+use gateway_common::{Address, KernelNanos, Tables, Word};
 use ipnet::{IpNet, Ipv4Net};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct MemoryDataPlane {
     pub management: Vec<IpNet>,
     /// The time.
     pub clock: KernelNanos,
+    /// Grows with each step that may take access away.
+    epoch: Word,
     /// Flows that packets have opened.
     flows: RefCell<BTreeMap<FlowKey, Arc<Flow>>>,
     /// Fragmented packets.
@@ -41,6 +43,8 @@ pub struct MemoryDataPlane {
     /// What sessions have used of budgets.
     budgets: RefCell<BTreeMap<BudgetKey, Arc<Budget>>>,
     sessions: BTreeMap<SessionKey, Box<Session>>,
+    /// How many there ever were.
+    opened: u32,
     capacities: Capacities,
 }
 
@@ -76,6 +80,7 @@ impl MemoryDataPlane {
             .find(|session| session.token() == token.0 && session.state.load() == Session::LIVE)?;
         let is_over = KernelNanos(session.deadline.load()).has_passed(self.clock);
         session.state.store(if is_over { Session::EXPIRED } else { Session::REVOKED });
+        self.epoch.add(1);
         let last_forwarded = Some(KernelNanos(session.last_forwarded.load())).filter(|at| at.0 != 0);
         Some(EndedSession { token, enforced_at: self.clock, last_forwarded })
     }
@@ -90,14 +95,18 @@ impl MemoryDataPlane {
                     token: token.0.into(),
                     source: [high.into(), low.into()],
                     place: abi::place(entry.zone, entry.interface).into(),
+                    number: u64::from(self.opened).into(),
                     ..Session::default()
                 };
                 update(&session, entry);
+                self.opened += 1;
                 self.sessions.insert(key, Box::new(session));
+                self.epoch.add(1);
             }
             Step::UpdateSession(token, entry) => {
                 let session = self.session_slot(*token).ok_or(DataPlaneError::UnknownSession(*token))?;
                 update(session, entry);
+                self.epoch.add(1);
             }
             _ => {}
         }
@@ -152,8 +161,17 @@ impl Tables for MemoryDataPlane {
         self.settings
     }
 
-    fn interface(&self, index: u32) -> Option<&Interface> {
-        self.interfaces.get(&index)
+    fn epoch(&self) -> u64 {
+        // 0 is no epoch.
+        self.epoch.load() + 1
+    }
+
+    fn begin_epoch(&self) {
+        self.epoch.add(1);
+    }
+
+    fn interface(&self, index: u32) -> Option<Interface> {
+        self.interfaces.get(&index).copied()
     }
 
     fn vlan(&self, key: &VlanKey) -> Option<&Interface> {
@@ -164,17 +182,21 @@ impl Tables for MemoryDataPlane {
         self.sessions.get(key).map(AsRef::as_ref)
     }
 
+    fn session_at(&self, number: u32) -> Option<&Session> {
+        self.sessions.values().find(|session| session.number.load() == u64::from(number)).map(AsRef::as_ref)
+    }
+
     fn flow(&self, key: &FlowKey) -> Option<Arc<Flow>> {
         self.flows.borrow().get(key).cloned()
     }
 
-    fn open_flow(&self, key: &FlowKey, _: Direction, begin: impl FnOnce(&mut Flow)) -> bool {
+    fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
         let mut flows = self.flows.borrow_mut();
         if !flows.contains_key(key) && flows.len() >= self.capacities.flows {
             return false;
         }
-        let mut flow = Flow::default();
-        begin(&mut flow);
+        let flow = Flow { key: (*key.words()).map(Word::from), ..Flow::default() };
+        begin(&flow);
         flows.insert(*key, Arc::new(flow));
         true
     }
@@ -215,8 +237,8 @@ impl Tables for MemoryDataPlane {
         self.tables.apps.get(key).copied()
     }
 
-    fn grant(&self, key: &GrantKey) -> Option<&Grant> {
-        self.tables.grants.get(key)
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
+        self.tables.grants.get(key).copied()
     }
 
     fn service(&self, key: &ServiceKey) -> Option<u32> {

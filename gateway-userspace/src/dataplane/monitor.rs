@@ -1,19 +1,20 @@
 //! Reading what the programs counted. A second view of the pinned maps, for whoever watches without writing.
 
-use super::{DataPlaneError, table};
-use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
-use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, map};
+use super::mapped::Mapped;
+use super::{DataPlaneError, FlowTable, load, programs, table};
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, map};
 use gateway_common::{DropReason, Verdict};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The maps that are only read.
 pub struct Monitor {
-    interfaces: HashMap<MapData, u32, Interface>,
+    interfaces: Mapped<InterfaceRow>,
     verdicts: PerCpuArray<MapData, u64>,
     app_traffic: PerCpuArray<MapData, AppTraffic>,
     event_gate: PerCpuArray<MapData, EventGate>,
-    flows: HashMap<MapData, FlowKey, FlowCopy>,
+    flows: FlowTable,
 }
 
 /// What one interface has seen.
@@ -46,15 +47,14 @@ impl Monitor {
     /// If one of them is not there or not what it should be.
     pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
         Ok(Self {
-            interfaces: HashMap::try_from(Map::HashMap(pinned(pins, map::INTERFACES)?))
-                .map_err(table(map::INTERFACES))?,
+            interfaces: load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?,
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
                 .map_err(table(map::VERDICTS))?,
             app_traffic: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::APP_TRAFFIC)?))
                 .map_err(table(map::APP_TRAFFIC))?,
             event_gate: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::EVENT_GATE)?))
                 .map_err(table(map::EVENT_GATE))?,
-            flows: HashMap::try_from(Map::LruHashMap(pinned(pins, map::FLOWS)?)).map_err(table(map::FLOWS))?,
+            flows: load::pinned_flows(pins)?,
         })
     }
 
@@ -63,7 +63,8 @@ impl Monitor {
     /// # Errors
     /// If a map cannot be read.
     pub fn interface(&self, index: u32) -> Result<Option<InterfaceCounters>, DataPlaneError> {
-        let Ok(row) = self.interfaces.get(&index, 0) else { return Ok(None) };
+        let found = programs::known(&self.interfaces).find(|(known, _)| *known == index);
+        let Some((_, row)) = found else { return Ok(None) };
         self.counters(row.slot).map(Some)
     }
 
@@ -123,15 +124,15 @@ impl Monitor {
         Ok(lost)
     }
 
-    /// Every flow in the table. One that changes place while the table is read may be missed or seen twice.
+    /// Every flow in the table. One that is opened or removed meanwhile may be missed.
     pub fn flows(&self) -> impl Iterator<Item = (FlowKey, FlowCopy)> + '_ {
-        self.flows.iter().flatten()
+        self.flows.iter()
     }
 
     /// One flow.
     #[must_use]
     pub fn flow(&self, key: &FlowKey) -> Option<FlowCopy> {
-        self.flows.get(key, 0).ok()
+        self.flows.get(key)
     }
 }
 

@@ -1,17 +1,22 @@
 //! Telling the programs which addresses are the gateway's own, and who may reach which service at them.
 
-use super::{DataPlaneError, ignore_missing, table, translate};
+use super::mapped::Mapped;
+use super::{DataPlaneError, ignore_missing, load, table, translate};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, LpmTrie, Map, MapData};
+use gateway_common::Word;
 use gateway_common::abi::{ServiceKey, map};
+use gateway_common::table::{Secrets, filter};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-/// The two maps about the gateway itself.
+/// The maps about the gateway itself.
 pub struct Services {
     services: HashMap<MapData, ServiceKey, u32>,
+    filter: Mapped<Word>,
+    secrets: Secrets,
     management: LpmTrie<MapData, [u8; 16], u32>,
 }
 
@@ -66,6 +71,8 @@ impl Services {
         let pinned = |name: &'static str| MapData::from_pin(pins.join(name)).map_err(table(name));
         Ok(Self {
             services: HashMap::try_from(Map::HashMap(pinned(map::SERVICES)?)).map_err(table(map::SERVICES))?,
+            filter: load::mapped(pins, map::OWN_FILTER, ServiceKey::FILTER_WORDS)?,
+            secrets: load::drawn(pins).ok_or(DataPlaneError::Incomplete(map::SECRETS))?,
             management: LpmTrie::try_from(Map::LpmTrie(pinned(map::MANAGEMENT)?)).map_err(table(map::MANAGEMENT))?,
         })
     }
@@ -76,11 +83,25 @@ impl Services {
     /// If the table cannot be written.
     pub fn serve(&mut self, wanted: &BTreeMap<ServiceKey, u32>) -> Result<bool, DataPlaneError> {
         let known: BTreeMap<ServiceKey, u32> = self.services.iter().flatten().collect();
+        let mut bits = vec![0_u64; ServiceKey::FILTER_WORDS as usize];
+        for key in wanted.keys() {
+            let bit = filter::bit(key.address_hash(&self.secrets), ServiceKey::FILTER_WORDS);
+            if let Some(word) = bits.get_mut(bit as usize / 64) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+        // Set before there is something to find, cleared after there is nothing any more.
+        for ((_, word), bits) in self.filter.iter().zip(&bits) {
+            word.store(word.load() | bits);
+        }
         for key in known.keys().filter(|key| !wanted.contains_key(key)) {
             ignore_missing(self.services.remove(key)).map_err(table(map::SERVICES))?;
         }
         for (key, flags) in wanted.iter().filter(|(key, flags)| known.get(key) != Some(flags)) {
             self.services.insert(key, flags, 0).map_err(table(map::SERVICES))?;
+        }
+        for ((_, word), bits) in self.filter.iter().zip(bits) {
+            word.store(bits);
         }
         Ok(known != *wanted)
     }

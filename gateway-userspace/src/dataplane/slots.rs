@@ -1,17 +1,15 @@
-//! Session slots in memory that the kernel programs read: revoking is one store, not a system call.
-//!
-//! The only unsafe code of the daemon lives here.
+//! Session slots in memory that the kernel programs read: revoking is a store, not a system call.
 
 use super::DataPlaneError;
+use super::filter::Filter;
+use super::index::Index;
+use super::mapped::Mapped;
 use crate::policy::table::SessionEntry;
 use crate::policy::{SessionLimits, SessionToken, TableSet};
-use gateway_common::abi::{self, Session, SessionKey};
-use gateway_common::{Address, KernelNanos};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use std::collections::{HashMap, VecDeque};
-use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
-use std::ptr::NonNull;
+use gateway_common::abi::{self, Epoch, Session, SessionKey};
+use gateway_common::table::Secrets;
+use gateway_common::{Address, KernelNanos, Word};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
@@ -25,59 +23,88 @@ pub fn slots_for(sessions: usize) -> u32 {
     u32::try_from(slots).unwrap_or(u32::MAX)
 }
 
-/// The array of slots, mapped into memory, and which slot is whose.
+/// What sessions are kept in.
+pub struct SessionTables {
+    /// See [`abi::map::SESSIONS`].
+    pub slots: Mapped<Session>,
+    /// See [`abi::map::SESSION_INDEX`].
+    pub index: Index,
+    /// See [`abi::map::SESSION_FILTER`].
+    pub filter: Mapped<Word>,
+    /// See [`abi::map::EPOCH`].
+    pub epoch: Mapped<Epoch>,
+}
+
+/// The slots, what finds them, and which slot is whose.
 pub struct SessionSlots {
-    base: NonNull<Session>,
-    count: u32,
+    slots: Mapped<Session>,
+    index: Index,
+    filter: Filter,
+    secrets: Secrets,
+    epoch: Mapped<Epoch>,
     live: HashMap<SessionToken, u32>,
-    /// Never used since the map was opened, or rested long enough.
+    /// The first slot that was never used since the tables were taken over.
+    fresh: u32,
+    /// Used before, and rested long enough.
     free: Vec<u32>,
     /// Ended, oldest first.
     ended: VecDeque<(KernelNanos, u32)>,
 }
 
-// SAFETY: the mapping belongs to this value alone, and it is made of words that may be written from anywhere.
-unsafe impl Send for SessionSlots {}
-
 impl SessionSlots {
-    /// Maps the array map behind `fd` and takes over the sessions in it.
-    ///
-    /// # Errors
-    /// If the kernel refuses to map it.
-    pub fn open(fd: impl AsFd, count: u32, now: KernelNanos) -> nix::Result<Self> {
-        let bytes = count as usize * size_of::<Session>();
-        let length = NonZeroUsize::new(bytes).ok_or(nix::errno::Errno::EINVAL)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else is there. The map behind `fd` is
-        // an array of `count` values of `Session`'s size: the size is checked by the loader, the stride is the value's
-        // size because that is a multiple of 8.
-        let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, 0) }?.cast::<Session>();
-        let mut slots = Self { base, count, live: HashMap::new(), free: Vec::new(), ended: VecDeque::new() };
+    /// Takes over the sessions in these tables.
+    #[must_use]
+    pub fn new(tables: SessionTables, secrets: Secrets, now: KernelNanos) -> Self {
+        let SessionTables { slots, index, filter, epoch } = tables;
+        let keys = slots.iter().filter(|(_, slot)| slot.state.load() != Session::FREE).map(|(_, slot)| key(slot));
+        let keys: HashSet<SessionKey> = keys.collect();
+        let filter = Filter::new(filter, keys.iter().map(|key| key.hash(&secrets)));
+        let mut slots = Self {
+            slots,
+            index,
+            filter,
+            secrets,
+            epoch,
+            live: HashMap::new(),
+            fresh: 0,
+            free: Vec::new(),
+            ended: VecDeque::new(),
+        };
         slots.take_over(now);
-        Ok(slots)
+        // Whatever was remembered under an earlier daemon is judged again. 0 is no epoch.
+        slots.begin_epoch();
+        slots
     }
 
     fn take_over(&mut self, now: KernelNanos) {
-        for slot in (0..self.count).rev() {
-            let Some(session) = self.slot(slot) else { continue };
+        for number in 0..self.slots.count() {
+            let Some(session) = self.slots.get(number) else { continue };
             match session.state.load() {
-                Session::FREE => self.free.push(slot),
+                // A slot that was ever used has a token.
+                Session::FREE if session.token() == 0 => {}
+                Session::FREE => self.free.push(number),
                 Session::LIVE => {
-                    let token = SessionToken(session.token());
-                    self.live.insert(token, slot);
+                    self.live.insert(SessionToken(session.token()), number);
                 }
-                _ => self.ended.push_back((now, slot)),
+                _ => self.ended.push_back((now, number)),
             }
+            if session.token() != 0 {
+                self.fresh = number + 1;
+            }
+        }
+        let is_used = |number: &u32| self.slots.get(*number).is_some_and(|session| session.token() == 0);
+        self.free.extend((0..self.fresh).filter(is_used));
+    }
+
+    /// What was remembered of judgements is judged again: to be called after everything that may take access away.
+    pub fn begin_epoch(&self) {
+        if let Some(epoch) = self.epoch.get(0) {
+            epoch.0.add(1);
         }
     }
 
-    fn slot(&self, slot: u32) -> Option<&Session> {
-        if slot >= self.count {
-            return None;
-        }
-        // SAFETY: within the mapping (checked above), which lives as long as `self`; aligned, because a mapping begins
-        // at a page and a `Session` is 128 bytes; every field that changes is a `Word`.
-        Some(unsafe { self.base.add(slot as usize).as_ref() })
+    fn slot(&self, number: u32) -> Option<&Session> {
+        self.slots.get(number)
     }
 
     /// The slot of a live session.
@@ -86,37 +113,66 @@ impl SessionSlots {
         self.slot(*self.live.get(&token)?)
     }
 
-    /// Fills a slot and makes it live. The caller points the index at it, and removes the entry under which the slot was
-    /// known before, if it is an ended session's that had to give way.
+    /// Fills a slot, makes it live and points the index at it, in place of whoever had the address before.
     ///
     /// # Errors
-    /// If no slot is free and none has rested long enough.
+    /// If no slot is free and none has rested long enough, or the index has no room.
     pub fn open_session(
         &mut self,
         token: SessionToken,
         entry: &SessionEntry,
         now: KernelNanos,
-    ) -> Result<(u32, Option<SessionKey>), DataPlaneError> {
-        let (slot, before) =
-            self.take_free(now).ok_or(DataPlaneError::Full { table: "sessions", capacity: self.count as usize })?;
-        if let Some(session) = self.slot(slot) {
-            fill(session, token, entry);
-            session.state.store(Session::LIVE);
+    ) -> Result<(), DataPlaneError> {
+        let full = DataPlaneError::Full { table: "sessions", capacity: self.slots.count() as usize };
+        let Some(number) = self.take_free(now) else { return Err(full) };
+        let Some(session) = self.slots.get(number) else { return Err(full) };
+        fill(session, number, token, entry);
+        session.state.store(Session::LIVE);
+        let key = SessionKey::new(entry.zone, Address::from(entry.address));
+        let hash = key.hash(&self.secrets);
+        let before = self.slot_of(&key);
+        if before.is_none() {
+            self.filter.add(hash);
         }
-        self.live.insert(token, slot);
-        Ok((slot, before))
+        if self.index.point(hash, before, number).is_err() {
+            self.filter.remove(hash);
+            session.state.store(Session::FREE);
+            self.free.push(number);
+            return Err(full);
+        }
+        self.live.insert(token, number);
+        Ok(())
     }
 
-    fn take_free(&mut self, now: KernelNanos) -> Option<(u32, Option<SessionKey>)> {
-        if let Some(slot) = self.free.pop() {
-            return Some((slot, None));
+    /// The slot that the index names for a source, if it is its.
+    fn slot_of(&self, key: &SessionKey) -> Option<u32> {
+        let is_its = |number| self.slots.get(number).is_some_and(|session| session.belongs_to(key));
+        self.index.find(key.hash(&self.secrets), is_its)
+    }
+
+    fn take_free(&mut self, now: KernelNanos) -> Option<u32> {
+        if let Some(number) = self.free.pop() {
+            return Some(number);
+        }
+        if self.fresh < self.slots.count() {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
         }
         let (ended_at, _) = *self.ended.front()?;
         if now.since(ended_at) < REST {
             return None;
         }
-        let (_, slot) = self.ended.pop_front()?;
-        Some((slot, self.slot(slot).map(key)))
+        let (_, number) = self.ended.pop_front()?;
+        self.forget(number);
+        Some(number)
+    }
+
+    /// Removes the index entry of a slot, unless its address leads to another slot by now.
+    fn forget(&mut self, number: u32) {
+        let Some(hash) = self.slots.get(number).map(|session| key(session).hash(&self.secrets)) else { return };
+        if self.index.forget(hash, number) {
+            self.filter.remove(hash);
+        }
     }
 
     /// Ends a session: the store after which the kernel forwards nothing for it. Returns its slot and its key.
@@ -126,23 +182,36 @@ impl SessionSlots {
         let session = self.slot(slot)?;
         let is_over = KernelNanos(session.deadline.load()).has_passed(now);
         session.state.store(if is_over { Session::EXPIRED } else { Session::REVOKED });
-        Some(session)
+        self.begin_epoch();
+        self.slot(slot)
     }
 
-    /// Frees the slots that have told their reason long enough, and returns them with the key that they were under.
-    pub fn sweep(&mut self, now: KernelNanos) -> Vec<(u32, SessionKey)> {
-        let mut swept = Vec::new();
-        while let Some(&(ended_at, slot)) = self.ended.front()
+    /// Frees the slots that have told their reason long enough; how many that are.
+    pub fn sweep(&mut self, now: KernelNanos) -> usize {
+        let before = self.free.len();
+        while let Some(&(ended_at, number)) = self.ended.front()
             && now.since(ended_at) >= TELL
         {
             self.ended.pop_front();
-            if let Some(session) = self.slot(slot) {
-                swept.push((slot, key(session)));
+            self.forget(number);
+            if let Some(session) = self.slots.get(number) {
                 session.state.store(Session::FREE);
             }
-            self.free.push(slot);
+            self.free.push(number);
         }
-        swept
+        self.free.len() - before
+    }
+
+    /// The slot that the index names for a source.
+    #[must_use]
+    pub fn at(&self, key: &SessionKey) -> Option<&Session> {
+        self.slot(self.slot_of(key)?)
+    }
+
+    /// Entries of the index.
+    #[must_use]
+    pub fn index_entries(&self) -> usize {
+        self.index.entries()
     }
 
     /// Sessions that were ended and whose slots still say so: whatever was stored of them is out of date.
@@ -169,24 +238,15 @@ impl SessionSlots {
     }
 }
 
-impl Drop for SessionSlots {
-    fn drop(&mut self) {
-        let bytes = self.count as usize * size_of::<Session>();
-        // SAFETY: the mapping made in `open`, unmapped once; no reference into it outlives `self`.
-        if let Err(error) = unsafe { munmap(self.base.cast(), bytes) } {
-            tracing::warn!(%error, "session slots could not be unmapped");
-        }
-    }
-}
-
 /// Writes everything but the state.
-fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
+fn fill(session: &Session, number: u32, token: SessionToken, entry: &SessionEntry) {
     let [high, low] = Address::from(entry.address).words();
     let [own_high, own_low] = &session.source;
     own_high.store(high);
     own_low.store(low);
     session.token.store(token.0);
     session.place.store(abi::place(entry.zone, entry.interface));
+    session.number.store(number.into());
     session.quarantined_until.store(0);
     session.limits.flows_paid.store(0);
     session.limits.bytes_paid.iter().for_each(|paid| paid.store(0));
@@ -194,10 +254,6 @@ fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
     session.limits.tried.store(0);
     session.last_forwarded.store(0);
     session.dropped.store(0);
-    session.traffic.to_app_packets.store(0);
-    session.traffic.to_app_bytes.store(0);
-    session.traffic.to_client_packets.store(0);
-    session.traffic.to_client_bytes.store(0);
     update(session, entry);
 }
 

@@ -5,8 +5,9 @@ use super::read::World;
 use anyhow::{Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData};
-use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, FragmentKey, Settings, SourceKey, map};
+use gateway_common::abi::{BudgetKey, FragmentKey, Settings, SourceKey, map};
 use gateway_userspace::dataplane::attach::XdpChoice;
+use gateway_userspace::dataplane::load;
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
 use gateway_userspace::dataplane::services::Services;
 use gateway_userspace::dataplane::{DataPlane as _, KernelDataPlane, Monitor, Programs};
@@ -148,7 +149,10 @@ impl Plane {
 
 /// Removes from the tables pinned in this folder what packets have left there.
 pub fn forget_packets(pins: &Path) {
-    clear::<FlowKey, FlowCopy>(pins, map::FLOWS, Map::LruHashMap);
+    let flows = load::pinned_flows(pins).unwrap();
+    for (key, _) in flows.iter().collect::<Vec<_>>() {
+        flows.remove(&key);
+    }
     clear::<FragmentKey, [u64; 6]>(pins, map::FRAGMENTS, Map::LruHashMap);
     clear::<SourceKey, u64>(pins, map::SOURCES, Map::LruHashMap);
     clear::<BudgetKey, [u64; 2]>(pins, map::BUDGETS, Map::HashMap);

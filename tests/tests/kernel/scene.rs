@@ -5,7 +5,7 @@ pub use crate::ground::Way;
 use crate::fate::Fate;
 use crate::ground::Bpffs;
 use crate::usual::{ALICE, ALICE_V6, FILES, SETTINGS, WEB, apps, grant, open, services, session, small, vlans};
-use gateway_common::abi::{Event, Grant, Interface, SessionKey, VlanKey, map};
+use gateway_common::abi::{Event, Grant, Interface, VlanKey};
 use gateway_common::{DropReason, Packet, Verdict, law};
 use gateway_userspace::dataplane::attach::{GuardedInterface, InterfaceSettings, XdpChoice};
 use gateway_userspace::dataplane::monitor::{InterfaceCounters, events};
@@ -202,9 +202,7 @@ impl Scene {
 
     /// How many entries the index of sessions has in the kernel.
     pub fn index_entries(&self) -> usize {
-        let map = aya::maps::MapData::from_pin(self.kernel.pins().join(map::SESSION_INDEX)).unwrap();
-        let index = aya::maps::HashMap::<_, SessionKey, u32>::try_from(aya::maps::Map::HashMap(map)).unwrap();
-        index.keys().count()
+        self.kernel.index_entries()
     }
 
     /// Keys of the flows in the kernel, ordered.

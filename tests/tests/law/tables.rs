@@ -6,7 +6,7 @@ use gateway_common::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
     Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use gateway_common::{Address, Direction, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
+use gateway_common::{Address, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
 use gateway_userspace::dataplane::MemoryDataPlane;
 use std::sync::Arc;
 
@@ -28,7 +28,15 @@ impl Tables for Late {
         Settings { service_interval: 1, ..self.0.settings() }
     }
 
-    fn interface(&self, index: u32) -> Option<&Interface> {
+    fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+
+    fn begin_epoch(&self) {
+        self.0.begin_epoch();
+    }
+
+    fn interface(&self, index: u32) -> Option<Interface> {
         self.0.interface(index)
     }
 
@@ -44,8 +52,12 @@ impl Tables for Late {
         self.0.flow(key)
     }
 
-    fn open_flow(&self, key: &FlowKey, direction: Direction, begin: impl FnOnce(&mut Flow)) -> bool {
-        self.0.open_flow(key, direction, begin)
+    fn session_at(&self, number: u32) -> Option<&Session> {
+        self.0.session_at(number)
+    }
+
+    fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
+        self.0.open_flow(key, begin)
     }
 
     fn fragments(&self, key: &FragmentKey) -> Option<Arc<Fragments>> {
@@ -72,7 +84,7 @@ impl Tables for Late {
         self.0.app(key)
     }
 
-    fn grant(&self, key: &GrantKey) -> Option<&Grant> {
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
         self.0.grant(key)
     }
 

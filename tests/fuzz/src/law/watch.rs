@@ -47,8 +47,6 @@ pub struct Watch {
     fragments: BTreeMap<(u32, Way, IpAddr, IpAddr, u8, u32), Fragments>,
     /// Bytes of sessions with apps, without ICMP errors.
     bytes: BTreeMap<(u64, u32), u64>,
-    /// Packets of sessions that were forwarded, each way.
-    packets: BTreeMap<(u64, Way), u64>,
     quarantined: BTreeMap<u64, u64>,
     /// Tokens of sessions that are over: by the administrator, or by a trip-wire.
     over: BTreeSet<u64>,
@@ -80,12 +78,6 @@ impl Watch {
             assert_eq!(world.plane.flow_keys(), before, "{:?} has left or taken a flow", judgement.verdict);
         }
         assert_eq!(world.plane.flow_keys(), self.flows.keys().copied().collect::<Vec<_>>(), "{way:?}");
-        for live in world.sessions.iter().flatten() {
-            let traffic = &world.plane.session_slot(SessionToken(live.token)).unwrap().traffic;
-            let counted = |way| self.packets.get(&(live.token, way)).copied().unwrap_or_default();
-            let found = (traffic.to_app_packets.load(), traffic.to_client_packets.load());
-            assert_eq!(found, (counted(Way::In), counted(Way::Out)), "packets of session {}", live.token);
-        }
     }
 
     fn dropped(&mut self, passing: &Passing<'_>, reason: DropReason, world: &World) {
@@ -150,7 +142,6 @@ impl Watch {
             None => self.continued(live, passing, &packet, &here, world),
         };
         assert_eq!((passing.judgement.token, passing.judgement.app), (live.token, app), "{packet:?}");
-        *self.packets.entry((live.token, passing.way)).or_default() += 1;
         self.remember(passing, &packet, &here, world);
     }
 

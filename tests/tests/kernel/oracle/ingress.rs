@@ -6,7 +6,7 @@ use super::neighbours::Claim;
 use super::network::{Datagram, Part};
 use super::scripts::Shot;
 use super::sessions::{Question, Ruling, Step, is_answered};
-use super::tables::{Name, Oracle, Origin, Standing, count};
+use super::tables::{Name, Oracle, Origin, Standing};
 use super::transport::{Inside, Quote};
 use crate::ground::Way;
 use gateway_common::{DropReason, Verdict};
@@ -75,10 +75,7 @@ impl Oracle {
         }
         if let Some(client) = self.clients.iter_mut().find(|client| client.token == ruling.token) {
             match ruling.verdict {
-                Verdict::Forward => {
-                    client.last_forwarded = now;
-                    count(&mut client.carried, way, packet.length);
-                }
+                Verdict::Forward => client.last_forwarded = now,
                 Verdict::Drop(_) => client.dropped += 1,
                 Verdict::ToHost => {}
             }

@@ -127,7 +127,7 @@ impl KernelLife {
 
     /// Compares what the packets have left behind.
     pub fn compare(&self) -> Result<(), Trouble> {
-        let wrong = differences(self.kernel.pins(), &self.oracle, MARGIN);
+        let wrong = differences(&self.kernel, &self.oracle, MARGIN);
         if wrong.is_empty() {
             return Ok(());
         }

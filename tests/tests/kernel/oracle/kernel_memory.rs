@@ -1,17 +1,16 @@
 //! What packets leave behind in the kernel's tables, compared with the oracle's beside some nanoseconds.
 
-use super::memory::{as_numbers, key, of_client};
+use super::memory::{as_numbers, key, of_client, of_session};
 use super::tables::Oracle;
-use aya::maps::{Array, HashMap, Map, MapData};
+use aya::maps::{HashMap, Map, MapData};
 use gateway_common::Address;
-use gateway_common::abi::{BudgetKey, FlowCopy, Session, SessionKey, map};
-use gateway_userspace::dataplane::Monitor;
+use gateway_common::abi::{BudgetKey, FlowCopy, SessionKey, map};
+use gateway_userspace::dataplane::{KernelDataPlane, Monitor};
 use std::path::Path;
 
-const WORDS: usize = size_of::<Session>() / 8;
-
 /// How the kernel's tables, pinned in this folder, differ.
-pub fn differences(pins: &Path, oracle: &Oracle, margin: u64) -> Vec<String> {
+pub fn differences(plane: &KernelDataPlane, oracle: &Oracle, margin: u64) -> Vec<String> {
+    let pins = plane.pins();
     let mut wrong = Vec::new();
     let mut check = |what: String, kernel: &[u64], own: &[u64], times: &[usize]| {
         let is_like = |place: usize| {
@@ -34,11 +33,9 @@ pub fn differences(pins: &Path, oracle: &Oracle, margin: u64) -> Vec<String> {
         let found = budgets.get(&BudgetKey { token: *token, app: *app, reserved: 0 }, 0).map_or(vec![], Vec::from);
         check(format!("budget of {token:x} for {app}"), &found, &[account.used, account.limit], &[]);
     }
-    let index: HashMap<_, SessionKey, u32> = HashMap::try_from(Map::HashMap(pinned(pins, map::SESSION_INDEX))).unwrap();
-    let slots: Array<_, [u64; WORDS]> = Array::try_from(Map::Array(pinned(pins, map::SESSIONS))).unwrap();
     for client in &oracle.clients {
         let key = SessionKey::new(client.entry.zone, Address::from(client.entry.address));
-        let found = index.get(&key, 0).ok().and_then(|slot| slots.get(&slot, 0).ok()).map_or(vec![], of_slot);
+        let found = plane.session_slot(&key).map_or(vec![], of_session);
         check(format!("{client:?}"), &found, &of_client(client), &[1, 2, 3, 4, 5, 7]);
     }
     wrong
@@ -53,18 +50,4 @@ fn of_flow(flow: FlowCopy) -> Vec<u64> {
     let carried = [flow.to_app_packets, flow.to_app_bytes, flow.to_client_packets, flow.to_client_bytes];
     let progress = [flow.client_progress, flow.app_progress];
     [&[token, policy, deadline, app, ends, opened_at, last_seen][..], &carried, &progress].concat()
-}
-
-/// The words of a slot that packets write, in the order of [`of_client`].
-fn of_slot(words: [u64; WORDS]) -> Vec<u64> {
-    let at = |offset: usize| words[offset / 8];
-    let limits = std::mem::offset_of!(Session, limits);
-    let traffic = std::mem::offset_of!(Session, traffic);
-    let mut all = vec![at(std::mem::offset_of!(Session, state)), at(std::mem::offset_of!(Session, quarantined_until))];
-    // Behind the three limits: flows paid, bytes paid twice, window, tried.
-    all.extend((3..8).map(|word| at(limits + 8 * word)));
-    all.push(at(std::mem::offset_of!(Session, last_forwarded)));
-    all.extend((0..4).map(|word| at(traffic + 8 * word)));
-    all.push(at(std::mem::offset_of!(Session, dropped)));
-    all
 }

@@ -134,10 +134,10 @@ pub fn as_numbers(flow: &Connection) -> Vec<u64> {
 
 fn in_the_plane(flow: &Flow) -> Vec<u64> {
     let t = &flow.traffic;
-    let words = [&flow.policy, &flow.deadline, &flow.app, &flow.ends].map(|word| word.load());
+    let words = [&flow.token, &flow.policy, &flow.deadline, &flow.app, &flow.ends, &flow.opened_at];
     let rest = [&flow.last_seen, &t.to_app_packets, &t.to_app_bytes, &t.to_client_packets, &t.to_client_bytes];
     let progress = [&flow.client_progress, &flow.app_progress].map(|word| word.load());
-    [&[flow.token][..], &words, &[flow.opened_at], &rest.map(|word| word.load()), &progress].concat()
+    [&words.map(|word| word.load())[..], &rest.map(|word| word.load()), &progress].concat()
 }
 
 /// What packets leave in a session, in the order of [`of_session`].
@@ -145,13 +145,12 @@ pub fn of_client(client: &Client) -> Vec<u64> {
     let mut all = vec![client.standing as u64 + 1, client.quarantined_until, client.flows_paid];
     all.extend(client.bytes_paid);
     all.extend([client.window, client.tried, client.last_forwarded]);
-    all.extend(client.carried);
     all.push(client.dropped);
     all
 }
 
-fn of_session(session: &Session) -> Vec<u64> {
-    let (l, t) = (&session.limits, &session.traffic);
+pub fn of_session(session: &Session) -> Vec<u64> {
+    let l = &session.limits;
     let words = [
         &session.state,
         &session.quarantined_until,
@@ -161,10 +160,6 @@ fn of_session(session: &Session) -> Vec<u64> {
         &l.window,
         &l.tried,
         &session.last_forwarded,
-        &t.to_app_packets,
-        &t.to_app_bytes,
-        &t.to_client_packets,
-        &t.to_client_bytes,
         &session.dropped,
     ];
     words.map(|word| word.load()).to_vec()

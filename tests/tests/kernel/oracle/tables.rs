@@ -37,8 +37,6 @@ pub struct Client {
     /// The places that are marked in it.
     pub tried: u64,
     pub last_forwarded: u64,
-    /// Packets and bytes from the client, packets and bytes to it.
-    pub carried: [u64; 4],
     pub dropped: u64,
 }
 
@@ -54,7 +52,6 @@ impl Client {
             window: 0,
             tried: 0,
             last_forwarded: 0,
-            carried: [0; 4],
             dropped: 0,
         }
     }

@@ -1,0 +1,219 @@
+//! The short way through the law, for what most packets are: one in the middle of a TCP connection, or of an exchange
+//! over UDP, that was judged before.
+//!
+//! Whatever this lets through, the whole law would let through, with the same effects; of everything else it says nothing,
+//! and the whole law judges. It can be short because a flow remembers, beside the verdict, the **epoch** in which it was
+//! reached: a number that grows after everything that may take access away. In the same epoch the session is as it was:
+//! live, bound to the same place, under the same policy, and without limits that count packets. So the session need not
+//! be looked at; what remains is the time, which stands in the flow, and the packet itself.
+//!
+//! The oracle of the tests knows nothing of this: it compares each verdict, and all that packets leave in the tables.
+
+use super::flow::{account, progress};
+use crate::abi::{Flow, FlowKey, Interface, Session, SessionKey, Vlan};
+use crate::mutant::{self, Mutant::*};
+use crate::packet::{Link, Part, SHORTEST};
+use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
+
+/// Offset of the IP header.
+const NETWORK: usize = 14;
+/// Length of an IPv4 header without options.
+const IPV4: usize = 20;
+/// Length of an IPv6 header.
+const IPV6: usize = 40;
+/// IPv4, with a header of 20 bytes.
+const PLAIN_IPV4: u8 = 0x45;
+/// Flags and offset of a fragment, and the reserved flag; not "don't fragment".
+const NOT_PLAIN: u16 = 0xbfff;
+/// TCP flags: a segment in the middle of a connection has the first of these, and none of the others.
+const MIDDLE: u8 = Packet::ACK;
+const EDGE: u8 = Packet::SYN | Packet::FIN | Packet::RST;
+
+/// The judgement of a packet of an established flow; `None` if the whole law has to judge.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+pub fn judge<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    direction: Direction,
+    now: KernelNanos,
+) -> Option<Judgement> {
+    let guard = tables.interface(interface).filter(Interface::has_link_layer)?;
+    // Before anything that may be taken away is looked at.
+    let epoch = tables.epoch();
+    let (source, destination, protocol, length) = network(frame)?;
+    if matches!(direction, Direction::ToApp) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
+        return None;
+    }
+    let (ports, progressed) = transport(frame, source.is_mapped(), protocol, length)?;
+    let [from, to] = ports;
+    let key = match direction {
+        Direction::ToApp => FlowKey::new(source, destination, [from, to], guard.zone, protocol),
+        Direction::ToClient => FlowKey::new(destination, source, [to, from], guard.zone, protocol),
+    };
+    let flow = tables.flow(&key)?;
+    let is_from_there = match direction {
+        Direction::ToApp => is_bound(&flow, frame, interface)?,
+        Direction::ToClient => true,
+    };
+    let (token, app) = (flow.token.load(), flow.app.load());
+    if flow.stamp.load() != epoch && !mutant::is(IgnoreEpoch)
+        || KernelNanos(flow.good_until.load()).has_passed(now) && !mutant::is(ShortWayForever)
+        || !flow.is_fresh(protocol, now) && !mutant::is(ShortWayIdle)
+        || !is_from_there && !mutant::is(ShortWayFromAnywhere)
+    {
+        return None;
+    }
+    // The slot may have changed hands since it was found.
+    if !flow.has_key(key.words()) || flow.stamp.load() != epoch && !mutant::is(IgnoreEpoch) {
+        return None;
+    }
+    if flow.last_seen.load() < now.0 {
+        // Once a tick is as often as the time changes.
+        flow.last_seen.store(now.0);
+        if let Some(session) = tables.session_at((flow.place.load() >> 32) as u32) {
+            session.last_forwarded.store(now.0);
+        }
+    }
+    packet.guard = guard;
+    (packet.source, packet.destination) = (source, destination);
+    packet.vlan = Vlan::default();
+    packet.length = length as u16;
+    packet.protocol = protocol;
+    packet.offset = NETWORK as u16;
+    packet.part = Part::Whole;
+    packet.has_extras = false;
+    packet.progress = progressed;
+    progress(&flow, packet, direction);
+    account(&flow.traffic, packet.length, direction);
+    Some(Judgement { verdict: Verdict::Forward, token, app: app as u32, opened: false, answer: false })
+}
+
+/// Reads the link and the network layer, if there is nothing special about them: source, destination, protocol, and the
+/// length of the packet.
+#[inline(always)]
+fn network<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+    let [to, _] = frame.half(0)?.to_ne_bytes();
+    let is_tagged = frame.removed_tag().is_some() && !mutant::is(ShortWayTagged);
+    if is_tagged || to & 1 != 0 && !mutant::is(ShortWayGroup) {
+        return None;
+    }
+    let read = match u16::from_be(frame.half(12)?) {
+        Link::IPV4 => ipv4(frame)?,
+        Link::IPV6 => ipv6(frame)?,
+        _ => return None,
+    };
+    let available = frame.length().wrapping_sub(NETWORK);
+    let is_padding = available <= const { SHORTEST - NETWORK };
+    if read.3 > available || read.3 != available && !is_padding && !mutant::is(ShortWayTrailing) {
+        return None;
+    }
+    Some(read)
+}
+
+#[inline(always)]
+fn ipv4<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+    let (source, destination) = (frame.word(const { NETWORK + 12 })?, frame.word(const { NETWORK + 16 })?);
+    let [version, _] = frame.half(NETWORK)?.to_ne_bytes();
+    let fragment = u16::from_be(frame.half(const { NETWORK + 6 })?);
+    if version != PLAIN_IPV4 || fragment & NOT_PLAIN != 0 && !mutant::is(ShortWayFragments) {
+        return None;
+    }
+    let [_, protocol] = frame.half(const { NETWORK + 8 })?.to_ne_bytes();
+    let length = u16::from_be(frame.half(const { NETWORK + 2 })?);
+    Some((Address::v4_word(source), Address::v4_word(destination), protocol, length.into()))
+}
+
+#[inline(always)]
+fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+    let source = [frame.double(const { NETWORK + 8 })?, frame.double(const { NETWORK + 16 })?];
+    let destination = [frame.double(const { NETWORK + 24 })?, frame.double(const { NETWORK + 32 })?];
+    let (source, destination) = (Address::from_words(source), Address::from_words(destination));
+    let [version, _] = frame.half(NETWORK)?.to_ne_bytes();
+    // An IPv4 address in mapped form would be taken for the IPv4 host of that address.
+    let is_mapped = (source.is_mapped() || destination.is_mapped()) && !mutant::is(ShortWayMapped);
+    let length = usize::from(u16::from_be(frame.half(const { NETWORK + 4 })?)).wrapping_add(IPV6);
+    if version >> 4 != 6 || is_mapped || length > 0xffff {
+        return None;
+    }
+    let [next, _] = frame.half(const { NETWORK + 6 })?.to_ne_bytes();
+    Some((source, destination, next, length))
+}
+
+/// Reads the transport layer, if the packet is from the middle of a connection: the ports in memory order, source first,
+/// and how far a TCP segment has come.
+#[inline(always)]
+fn transport<F: Frame + ?Sized>(frame: &F, is_v4: bool, protocol: u8, length: usize) -> Option<([u16; 2], u64)> {
+    let header = if is_v4 { IPV4 } else { IPV6 };
+    let at = NETWORK.wrapping_add(header);
+    let available = length.checked_sub(header)?;
+    let ports = [frame.half(at)?, frame.half(at.wrapping_add(2))?];
+    match protocol {
+        Packet::TCP => {
+            let (sequence, acknowledged) = (frame.word(at.wrapping_add(4))?, frame.word(at.wrapping_add(8))?);
+            let [words, flags] = frame.half(at.wrapping_add(12))?.to_ne_bytes();
+            let header = usize::from(words >> 4) << 2;
+            let edge = mutant::unless(ShortWayEdge, EDGE, Packet::SYN);
+            if flags & (MIDDLE | edge) != MIDDLE || header < 20 || header > available {
+                return None;
+            }
+            let after = u32::from_be(sequence).wrapping_add(available.wrapping_sub(header) as u32);
+            Some((ports, u64::from(after) << 32 | u64::from(u32::from_be(acknowledged))))
+        }
+        Packet::UDP => {
+            let stated = u16::from_be(frame.half(at.wrapping_add(4))?);
+            let is_wrong = usize::from(stated) != available || available < 8;
+            if is_wrong && !mutant::is(ShortWayUdpLength) || ports[1] == 0 {
+                return None;
+            }
+            Some((ports, 0))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the frame comes from where the flow's session is bound to.
+#[inline(always)]
+fn is_bound<F: Frame + ?Sized>(flow: &Flow, frame: &F, interface: u32) -> Option<bool> {
+    let origin = flow.origin.load();
+    let (high, low) = (u16::from_be(frame.half(6)?), u32::from_be(frame.word(8)?));
+    let mac = Session::MAC_BOUND | u64::from(high) << 32 | u64::from(low);
+    Some(flow.place.load() as u32 == interface && (origin == 0 || origin == mac))
+}
+
+/// Writes what a judgement says of a flow, new or old, and lets the flow take the short way from now on, if it can. The
+/// caller holds the flow: see [`hold`].
+#[inline(always)]
+pub(super) fn remember(flow: &Flow, session: &Session, protocol: u8, epoch: u64) {
+    let is_short = matches!(protocol, Packet::TCP | Packet::UDP)
+        && (!session.is_metered() || mutant::is(ShortWayUnmetered))
+        && (flow.app.load() & Flow::BUDGETED == 0 || mutant::is(ShortWayUncounted));
+    if !is_short {
+        flow.stamp.store(0);
+        return;
+    }
+    let binding = session.binding.load();
+    let is_mac_bound = binding & Session::MAC_BOUND != 0;
+    flow.origin.store(if is_mac_bound { binding & !Session::METERED } else { 0 });
+    flow.place.store(session.number.load() << 32 | session.place.load() & 0xffff_ffff);
+    flow.good_until.store(session.deadline.load().min(flow.deadline.load()));
+    flow.stamp.store(epoch);
+}
+
+/// Does something with a flow that nobody else may write meanwhile, if it is still that of `key` and `token`. Of two CPUs
+/// that want to, one does not: its packet has passed anyway, and the next one is judged again.
+#[inline(always)]
+pub(super) fn hold(flow: &Flow, key: &FlowKey, token: u64, write: impl FnOnce()) {
+    let seen = flow.stamp.load();
+    if seen == Flow::HELD || !flow.stamp.swap_if(seen, Flow::HELD) {
+        return;
+    }
+    // While it is held, its slot cannot change hands.
+    if flow.has_key(key.words()) && flow.token.load() == token {
+        write();
+    } else {
+        flow.stamp.store(seen);
+    }
+}

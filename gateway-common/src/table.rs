@@ -1,0 +1,42 @@
+//! Tables of our own, in array maps, where memory latency decides: one cache line for each lookup.
+//!
+//! [`index`] finds the slot of a session or a grant, [`filter`] says that there is none: the daemon writes them, programs
+//! read them. [`flows`] holds the flows themselves: programs write it on every CPU. Kernel, daemon and tests run the same code; a picture is in
+//! `docs/tables.md`.
+
+pub mod filter;
+pub mod flows;
+pub mod hash;
+pub mod index;
+
+pub use hash::{Hash, Secrets};
+
+/// How the tables are laid out: what whoever looks something up has to know beside the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Layout {
+    /// What the hashes are made with.
+    pub secrets: Secrets,
+    /// Buckets of the index of sessions.
+    pub session_buckets: u32,
+    /// Buckets of the index of grants.
+    pub grant_buckets: u32,
+    /// Homes of flows.
+    pub flow_homes: u32,
+    /// Words of the filter of sessions.
+    pub filter_words: u32,
+    /// Zero.
+    pub reserved: [u32; 12],
+}
+
+impl Layout {
+    /// Of tables that hold nothing.
+    pub const NONE: Self = Self {
+        secrets: Secrets::NONE,
+        session_buckets: 0,
+        grant_buckets: 0,
+        flow_homes: 0,
+        filter_words: 0,
+        reserved: [0; 12],
+    };
+}

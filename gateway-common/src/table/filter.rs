@@ -1,0 +1,53 @@
+//! Whether a key can be there at all: one bit for each of many more places than there are keys.
+//!
+//! Small enough for the second or third cache where the table itself is in memory, so that who is not there costs next to
+//! nothing. A bit that is not set says "no" for certain; a bit that is set says "look". One writer, the daemon, which
+//! counts the keys of each bit.
+
+use super::Hash;
+use crate::Word;
+
+/// Bits of one word.
+const BITS: u32 = 64;
+/// How many bits there are for each key.
+const SPARSE: u32 = 8;
+
+/// Where the words are: a map in the kernel, mapped memory in the daemon.
+pub trait Words {
+    /// How many there are.
+    fn count(&self) -> u32;
+
+    /// One of them; `None` beyond the last.
+    fn word(&self, number: u32) -> Option<&Word>;
+}
+
+/// How many words a filter for so many keys has.
+#[must_use]
+pub const fn words_for(keys: u32) -> u32 {
+    let words = keys.div_ceil(const { BITS / SPARSE });
+    if words < 64 { 64 } else { words }
+}
+
+/// The bit of a key.
+#[inline(always)]
+#[must_use]
+pub fn bit(hash: Hash, words: u32) -> u32 {
+    // At most 2^29 words: a filter for 2^32 keys.
+    hash.first(words.wrapping_mul(BITS))
+}
+
+/// Whether the key with this hash may be there.
+#[inline(always)]
+#[must_use]
+pub fn may_hold<W: Words>(words: &W, hash: Hash) -> bool {
+    let bit = bit(hash, words.count());
+    words.word(bit / BITS).is_none_or(|word| word.load() >> (bit % BITS) & 1 != 0)
+}
+
+/// Sets or clears a bit.
+pub fn set<W: Words>(words: &W, bit: u32, is_set: bool) {
+    if let Some(word) = words.word(bit / BITS) {
+        let (others, own) = (word.load() & !(1 << (bit % BITS)), u64::from(is_set) << (bit % BITS));
+        word.store(others | own);
+    }
+}

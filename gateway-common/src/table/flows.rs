@@ -1,0 +1,210 @@
+//! Flows in their slots: every CPU opens them, the daemon reads and removes them, nobody waits for anybody.
+//!
+//! A flow stands in the slot that its hash gives, its home, or in one of the next [`Slots::REACH`] - 1. A slot is taken by one
+//! compare-and-exchange of its state word, filled, and published by one store; whoever finds it being written passes it
+//! by. Where there is no free slot within reach, the flow that was silent longest gives way.
+//!
+//! A reader compares the key, reads what it needs, and compares the key again ([`Flow::has_key`]): a slot that changed
+//! hands meanwhile says so. Two CPUs that open the same flow at the same moment may take two slots; both then look at the
+//! whole reach, and the later slot is given up by whoever sees it first, its traffic added to that of the other.
+//!
+//! What a flow remembers of its judgement is written by whoever holds its stamp ([`Flow::HELD`]), and a slot whose stamp is
+//! held is not taken.
+//!
+//! That no verdict is lost or torn, whatever the CPUs do in between, is checked by trying all orders
+//! (`gateway-common/tests/races.rs`).
+
+use super::Hash;
+use crate::abi::{Flow, FlowKey, Traffic};
+
+const FREE: u64 = 0;
+const BUSY: u64 = 1;
+const LIVE: u64 = 2;
+const KIND: u64 = 3;
+/// In how many slots from its home on a flow may stand, in the tables of the programs.
+pub const REACH: u32 = 16;
+/// How often a slot is tried that another CPU takes first.
+const TRIES: u32 = 3;
+
+/// Where the slots are: a map in the kernel, mapped memory in the daemon.
+pub trait Slots {
+    /// In how many slots from its home on a flow may stand.
+    const REACH: u32;
+
+    /// How many homes there are; behind the last one are [`Self::REACH`] - 1 slots more.
+    fn homes(&self) -> u32;
+
+    /// One of the slots; `None` beyond the last.
+    fn slot(&self, number: u32) -> Option<&Flow>;
+}
+
+/// How many slots a table with so many homes has.
+#[must_use]
+pub const fn slots_for(homes: u32) -> u32 {
+    homes.saturating_add(REACH).saturating_sub(1)
+}
+
+/// How many homes a table for so many flows has: twice as many, so that three of four flows stand at home, and that
+/// at most one in two thousand has to give way before the table is as full as it may be.
+#[must_use]
+pub const fn homes_for(flows: u32) -> u32 {
+    flows.saturating_mul(2).saturating_add(1)
+}
+
+/// The state after this one.
+#[inline(always)]
+const fn next(state: u64, kind: u64) -> u64 {
+    (state & !KIND).wrapping_add(KIND.wrapping_add(1)) | kind
+}
+
+/// Whether a slot with this state holds a flow.
+#[inline(always)]
+#[must_use]
+pub const fn is_live(state: u64) -> bool {
+    state & KIND == LIVE
+}
+
+/// The flow with this key, if it is at home, as most are.
+#[inline(always)]
+pub fn at_home<'s, S: Slots>(slots: &'s S, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
+    let slot = slots.slot(hash.first(slots.homes()))?;
+    if is_live(slot.state.load()) && slot.has_key(key) { Some(slot) } else { None }
+}
+
+/// The flow with this key.
+#[inline(always)]
+pub fn find<'s, S: Slots>(slots: &'s S, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
+    let home = hash.first(slots.homes());
+    for step in 0..S::REACH {
+        let slot = slots.slot(home.wrapping_add(step))?;
+        let state = slot.state.load();
+        // Never used: a flow that belongs here would have taken it.
+        if state == FREE {
+            return None;
+        }
+        if is_live(state) && slot.has_key(key) {
+            return Some(slot);
+        }
+    }
+    None
+}
+
+/// Stores the flow that `begin` writes, in place of an older one with this key. `begin` writes every word but the key and
+/// the state, and the stamp last. False if no slot could be had.
+#[inline(always)]
+pub fn open<S: Slots>(slots: &S, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
+    let home = hash.first(slots.homes());
+    let words = key.words();
+    for _ in 0..TRIES {
+        let Some((number, state)) = choose(slots, home, words) else { return false };
+        let Some(slot) = slots.slot(number) else { return false };
+        let busy = next(state, BUSY);
+        if !slot.state.swap_if(state, busy) {
+            continue;
+        }
+        // Whoever still writes about the flow that was here has seen it in use: it is left alone.
+        let stamp = slot.stamp.load();
+        if stamp == Flow::HELD || !slot.stamp.swap_if(stamp, Flow::HELD) {
+            slot.state.store(next(busy, state & KIND));
+            continue;
+        }
+        for (own, word) in slot.key.iter().zip(words) {
+            own.store(*word);
+        }
+        begin(slot);
+        // By an exchange, although nobody else writes it now: of two CPUs that publish the same flow, and then look
+        // whether the other has, at least one must see the other.
+        let _ = slot.state.swap_if(busy, next(busy, LIVE));
+        settle(slots, home, number, words);
+        return true;
+    }
+    false
+}
+
+/// The slot for a flow, and the state in which it was seen: its own, or the first free one, or that of the flow that was
+/// silent longest.
+#[inline(always)]
+fn choose<S: Slots>(slots: &S, home: u32, key: &[u64; 6]) -> Option<(u32, u64)> {
+    let (mut best, mut silent_since, mut seen) = (u32::MAX, u64::MAX, 0);
+    for step in 0..S::REACH {
+        let number = home.wrapping_add(step);
+        let Some(slot) = slots.slot(number) else { break };
+        let state = slot.state.load();
+        let since = match state & KIND {
+            LIVE if slot.has_key(key) => return Some((number, state)),
+            // Later than 0, which is that of a free slot.
+            LIVE => slot.last_seen.load().saturating_add(1),
+            FREE => 0,
+            _ => continue,
+        };
+        if since < silent_since {
+            (best, silent_since, seen) = (number, since, state);
+        }
+        if state == FREE {
+            break;
+        }
+    }
+    if best == u32::MAX { None } else { Some((best, seen)) }
+}
+
+/// Leaves one of the slots that hold the flow in slot `own`: the first.
+#[inline(always)]
+fn settle<S: Slots>(slots: &S, home: u32, own: u32, key: &[u64; 6]) {
+    let mut first = None;
+    for step in 0..S::REACH {
+        let number = home.wrapping_add(step);
+        let Some(slot) = slots.slot(number) else { break };
+        let state = slot.state.load();
+        if state == FREE && number > own {
+            break;
+        }
+        if !is_live(state) || !slot.has_key(key) {
+            continue;
+        }
+        match first {
+            None => first = Some(slot),
+            Some(first) => {
+                // Whoever takes it adds it up, and nobody else can have it before.
+                let busy = next(state, BUSY);
+                if slot.state.swap_if(state, busy) {
+                    add(&first.traffic, &slot.traffic);
+                    slot.state.store(next(busy, FREE));
+                }
+            }
+        }
+    }
+}
+
+/// Removes a flow, if it is there and nobody is writing it.
+pub fn remove<S: Slots>(slots: &S, hash: Hash, key: &[u64; 6]) {
+    if let Some(slot) = find(slots, hash, key) {
+        let state = slot.state.load();
+        if is_live(state) && slot.has_key(key) {
+            let _ = slot.state.swap_if(state, next(state, FREE));
+        }
+    }
+}
+
+#[inline(always)]
+fn add(sum: &Traffic, more: &Traffic) {
+    sum.to_app_packets.add(more.to_app_packets.load());
+    sum.to_app_bytes.add(more.to_app_bytes.load());
+    sum.to_client_packets.add(more.to_client_packets.load());
+    sum.to_client_bytes.add(more.to_client_bytes.load());
+}
+
+/// What a slot holds, if it holds a flow; never half of one and half of another.
+#[must_use]
+pub fn read(slot: &Flow) -> Option<(FlowKey, crate::abi::FlowCopy)> {
+    for _ in 0..TRIES {
+        let state = slot.state.load();
+        if !is_live(state) {
+            return None;
+        }
+        let found = (slot.read_key(), slot.copy());
+        if slot.state.load() == state {
+            return Some(found);
+        }
+    }
+    None
+}

@@ -1,0 +1,68 @@
+//! Filters in mapped memory: see [`gateway_common::table::filter`].
+
+use super::mapped::Mapped;
+use gateway_common::Word;
+use gateway_common::table::Hash;
+use gateway_common::table::filter::{self, Words};
+
+/// A filter, and how many keys each of its bits stands for.
+#[derive(Debug)]
+pub struct Filter {
+    words: Mapped<Word>,
+    /// At 255 a bit stays set for good: a key that is not there is then looked for.
+    keys: Vec<u8>,
+}
+
+impl Words for Filter {
+    fn count(&self) -> u32 {
+        self.words.count()
+    }
+
+    fn word(&self, number: u32) -> Option<&Word> {
+        self.words.get(number)
+    }
+}
+
+impl Filter {
+    /// The filter in these words, for exactly these keys.
+    #[must_use]
+    pub fn new(words: Mapped<Word>, keys: impl Iterator<Item = Hash>) -> Self {
+        let bits = words.count() as usize * 64;
+        let mut filter = Self { words, keys: vec![0; bits] };
+        for hash in keys {
+            filter.count_key(hash);
+        }
+        for (word, keys) in filter.keys.chunks(64).enumerate() {
+            let bits = keys.iter().rev().fold(0, |bits, keys| bits << 1 | u64::from(*keys > 0));
+            if let Some(word) = filter.words.get(word as u32) {
+                word.store(bits);
+            }
+        }
+        filter
+    }
+
+    fn count_key(&mut self, hash: Hash) -> u32 {
+        let bit = filter::bit(hash, self.count());
+        if let Some(keys) = self.keys.get_mut(bit as usize) {
+            *keys = keys.saturating_add(1);
+        }
+        bit
+    }
+
+    /// Lets a key be found.
+    pub fn add(&mut self, hash: Hash) {
+        let bit = self.count_key(hash);
+        filter::set(self, bit, true);
+    }
+
+    /// Forgets a key that was added.
+    pub fn remove(&mut self, hash: Hash) {
+        let bit = filter::bit(hash, self.count());
+        if let Some(keys) = self.keys.get_mut(bit as usize).filter(|keys| **keys < u8::MAX) {
+            *keys = keys.saturating_sub(1);
+            if *keys == 0 {
+                filter::set(self, bit, false);
+            }
+        }
+    }
+}

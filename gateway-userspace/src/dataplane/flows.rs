@@ -1,0 +1,59 @@
+//! The flows that programs open, in mapped memory: read as a whole, found by key, removed.
+
+use super::mapped::Mapped;
+use gateway_common::abi::{Flow, FlowCopy, FlowKey};
+use gateway_common::table::Secrets;
+use gateway_common::table::flows::{self, Slots};
+
+/// The table of flows.
+#[derive(Debug)]
+pub struct FlowTable {
+    slots: Mapped<Flow>,
+    secrets: Secrets,
+}
+
+impl Slots for FlowTable {
+    const REACH: u32 = flows::REACH;
+
+    fn homes(&self) -> u32 {
+        // The table has as many slots as `slots_for` gives for its homes.
+        (self.slots.count() + 1).saturating_sub(flows::REACH)
+    }
+
+    fn slot(&self, number: u32) -> Option<&Flow> {
+        self.slots.get(number)
+    }
+}
+
+impl FlowTable {
+    /// The table in these slots.
+    #[must_use]
+    pub fn new(slots: Mapped<Flow>, secrets: Secrets) -> Self {
+        Self { slots, secrets }
+    }
+
+    /// Every flow. One that is opened or removed meanwhile may be missed.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, FlowCopy)> + '_ {
+        self.slots.iter().filter_map(|(_, slot)| flows::read(slot))
+    }
+
+    /// One flow.
+    #[must_use]
+    pub fn get(&self, key: &FlowKey) -> Option<FlowCopy> {
+        let slot = flows::find(self, key.hash(&self.secrets), key.words())?;
+        flows::read(slot).filter(|(found, _)| found == key).map(|(_, copy)| copy)
+    }
+
+    /// Removes a flow, if it is there.
+    pub fn remove(&self, key: &FlowKey) {
+        flows::remove(self, key.hash(&self.secrets), key.words());
+    }
+
+    /// Writes a flow, in place of an older one with its key. Its next packet is judged anew. False if there is no room.
+    pub fn put(&self, key: &FlowKey, copy: &FlowCopy) -> bool {
+        flows::open(self, key.hash(&self.secrets), key, |slot| {
+            slot.write(copy);
+            slot.stamp.store(0);
+        })
+    }
+}

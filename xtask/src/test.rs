@@ -1,5 +1,5 @@
-//! The tests: cargo's own runner and output, then the planted mistakes, each of which counts as a test, then one line
-//! with the sum.
+//! The tests: cargo's own runner and output, then all orders of what CPUs do, then the planted mistakes, each of which
+//! counts as a test, then one line with the sum.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -34,6 +34,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut total = Counts::default();
     let mut all_passed = count(command(args), &mut total)?;
     ensure!(all_passed || total != Counts::default(), "the tests do not build");
+    if args.filter.is_none() {
+        all_passed &= count(races(), &mut total)?;
+    }
     if !args.quick && args.filter.is_none() {
         all_passed &= count(mutants::command(), &mut total)?;
     }
@@ -65,6 +68,13 @@ fn command(args: &Args) -> Command {
         command.args(["--exclude", "gateway-tests"]);
     }
     command.args(args.filter.as_deref());
+    command
+}
+
+/// The tests that try all orders in which CPUs may come to the tables: built with words of another kind.
+fn races() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--package", "gateway-common", "--features", "loom", "--test", "races"]);
     command
 }
 

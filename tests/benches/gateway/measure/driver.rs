@@ -29,11 +29,6 @@ impl Keys {
         map.fill(&keys.concat())?;
         Ok(Self { map, count: keys.len(), size, offset })
     }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
 }
 
 /// What becomes of a packet that has its key.

@@ -40,12 +40,11 @@ impl Pattern {
         match self {
             Self::One => all.truncate(1),
             Self::Hot => all.truncate(HOT),
-            Self::All => {
-                // Each of them at least once; some of them twice, far from each other.
-                let missing = sessions.next_power_of_two() - sessions;
-                all.extend_from_within(..missing);
-            }
+            Self::All => {}
         }
+        // Each of them at least once; some of them twice, far from each other.
+        let missing = all.len().next_power_of_two() - all.len();
+        all.extend_from_within(..missing);
         all
     }
 }

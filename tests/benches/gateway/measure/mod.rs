@@ -1,5 +1,6 @@
 //! What all suites measure with: options, rows, rounds, keys, and a gateway with many sessions.
 
+pub mod busy;
 pub mod driver;
 pub mod keys;
 pub mod options;

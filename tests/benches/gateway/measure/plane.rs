@@ -94,7 +94,7 @@ impl Plane {
             PlaneSettings { events_per_window: 0, answers_per_window: 0, service_interval: 0, quarantine: 0 };
         let folder = scratch.bpffs().join("portcullis");
         let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
-        programs.configure(&[guarded(interface, name)])?;
+        programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;
         let monitor = Monitor::open(kernel.pins())?;
         Ok(Self { kernel, programs, monitor, interface, _scratch: scratch })
     }
@@ -117,8 +117,8 @@ impl Plane {
     }
 }
 
-/// The interface that the gateway guards. Here, and only here, is said how it handles what it carries.
-pub fn guarded(interface: u32, name: &str) -> GuardedInterface {
+/// The interface that the gateway guards.
+pub fn guarded(interface: u32, name: &str, settings: InterfaceSettings) -> GuardedInterface {
     GuardedInterface {
         name: name.to_owned(),
         index: interface,
@@ -126,7 +126,7 @@ pub fn guarded(interface: u32, name: &str) -> GuardedInterface {
         zone_name: "clients".to_owned(),
         has_link_layer: true,
         mode: XdpChoice::Native,
-        settings: InterfaceSettings::default(),
+        settings,
         vlans: Vec::new(),
     }
 }

@@ -8,8 +8,12 @@ use crate::measure::driver::constant;
 use crate::measure::keys::Pattern;
 use crate::measure::plane::{Family, Plane, guarded};
 use crate::measure::row::grouped;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gateway_tests::bpf::{self, Attachment, Kind, Program};
+use gateway_userspace::dataplane::attach::InterfaceSettings;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Sessions of the gateway, and entries of the largest sets.
 pub const MANY: usize = 1_000_000;
@@ -44,33 +48,70 @@ pub struct Contender {
     _attachment: Option<Attachment>,
 }
 
-/// All of them, each told before it is made, in the order of the rows.
-pub fn all(outside: &Outside, say: impl Fn(&str)) -> Result<Vec<Contender>> {
-    let mut all = Vec::new();
-    let mut join = |name: &str, task, entries, equip: &dyn Fn(&Place) -> Result<Equipment>| -> Result<()> {
-        say(name);
-        let place = Place::new(outside, all.len())?;
-        let Equipment { plane, attachment } = equip(&place)?;
-        all.push(Contender { name: name.to_owned(), task, place, entries, plane, _attachment: attachment });
-        Ok(())
-    };
-    join(DROP_AT_ONCE, Task::Drop, MANY, &|place| program(place, &constant(Kind::Xdp, XDP_DROP)?))?;
-    join(PORTCULLIS, Task::Drop, MANY, &portcullis)?;
-    for entries in SIZES {
-        let name = format!("nftables, netdev ingress, {}", grouped(entries));
-        join(&name, Task::Drop, entries, &|place| nftables(place, Hook::Ingress, entries))?;
+/// Who is to take part: a name, what it does, with how many entries, and how its place is equipped.
+type Entry<'e> = (String, Task, usize, Box<dyn Fn(&Place) -> Result<Equipment> + Send + Sync + 'e>);
+
+/// The ways in which the gateway can forward, and how its interface is handled for each: whoever adds a way adds it here.
+fn ways() -> Vec<(&'static str, InterfaceSettings)> {
+    vec![("Portcullis, kernel forwarding", InterfaceSettings::default())]
+}
+
+fn entries<'e>() -> Vec<Entry<'e>> {
+    let mut entries: Vec<Entry<'e>> = Vec::new();
+    let drop_at_once = |place: &Place| program(place, &constant(Kind::Xdp, XDP_DROP)?);
+    entries.push((DROP_AT_ONCE.to_owned(), Task::Drop, MANY, Box::new(drop_at_once)));
+    let dropping = |place: &Place| portcullis(place, InterfaceSettings::default());
+    entries.push(("Portcullis".to_owned(), Task::Drop, MANY, Box::new(dropping)));
+    for size in SIZES {
+        let name = format!("nftables, netdev ingress, {}", grouped(size));
+        entries.push((name, Task::Drop, size, Box::new(move |place| nftables(place, Hook::Ingress, size))));
     }
-    join("ipset, raw, 1,000,000", Task::Drop, MANY, &|place| ipset(place, Hook::Ingress))?;
-    join(REDIRECT, Task::Forward, MANY, &|place| program(place, &forwarder::load()?))?;
-    join(PORTCULLIS, Task::Forward, MANY, &portcullis)?;
-    join(KERNEL, Task::Forward, MANY, &|place| place.poll("guard0").map(|()| Equipment::default()))?;
-    for entries in SIZES {
-        let name = format!("nftables, inet forward, {}", grouped(entries));
-        join(&name, Task::Forward, entries, &|place| nftables(place, Hook::Forward, entries))?;
+    let name = format!("ipset, raw, {}", grouped(MANY));
+    entries.push((name, Task::Drop, MANY, Box::new(|place| ipset(place, Hook::Ingress))));
+    let redirect = |place: &Place| program(place, &forwarder::load()?);
+    entries.push((REDIRECT.to_owned(), Task::Forward, MANY, Box::new(redirect)));
+    for (name, settings) in ways() {
+        entries.push((name.to_owned(), Task::Forward, MANY, Box::new(move |place| portcullis(place, settings))));
+    }
+    let unfiltered = |place: &Place| place.poll("guard0").map(|()| Equipment::default());
+    entries.push((KERNEL.to_owned(), Task::Forward, MANY, Box::new(unfiltered)));
+    for size in SIZES {
+        let name = format!("nftables, inet forward, {}", grouped(size));
+        entries.push((name, Task::Forward, size, Box::new(move |place| nftables(place, Hook::Forward, size))));
     }
     let name = format!("{FOLLOWING}, {}", grouped(CONNECTIONS));
-    join(&name, Task::Forward, CONNECTIONS, &|place| nftables(place, Hook::Established, CONNECTIONS))?;
-    join("ipset, FORWARD, 1,000,000", Task::Forward, MANY, &|place| ipset(place, Hook::Forward))?;
+    let following = |place: &Place| nftables(place, Hook::Established, CONNECTIONS);
+    entries.push((name, Task::Forward, CONNECTIONS, Box::new(following)));
+    let name = format!("ipset, FORWARD, {}", grouped(MANY));
+    entries.push((name, Task::Forward, MANY, Box::new(|place| ipset(place, Hook::Forward))));
+    entries
+}
+
+/// All of them, each told before it is made, in the order of the rows. Two at a time: to fill the large sets takes
+/// most of the time.
+pub fn all(outside: &Outside, say: impl Fn(&str) + Sync) -> Result<Vec<Contender>> {
+    let (entries, next, made) = (entries(), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || -> Result<()> {
+        while let Some((number, entry)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, entries.get(at)?)))
+        {
+            let (name, task, entries, equip) = entry;
+            say(name);
+            let place = Place::new(outside, number)?;
+            let Equipment { plane, attachment } = equip(&place).with_context(|| name.clone())?;
+            let (name, task, entries) = (name.clone(), *task, *entries);
+            let contender = Contender { name, task, place, entries, plane, _attachment: attachment };
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((number, contender));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        work().and(other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    made.sort_by_key(|(number, _)| *number);
+    let all: Vec<Contender> = made.into_iter().map(|(_, contender)| contender).collect();
     for contender in all.iter().filter(|contender| contender.remembers()) {
         say(&format!("{}: connections", contender.name));
         contender.open_connections(outside)?;
@@ -86,8 +127,6 @@ pub const DROP_AT_ONCE: &str = "XDP drop at once";
 pub const REDIRECT: &str = "XDP FIB and redirect, no check";
 /// What forwards where there is no filter.
 pub const KERNEL: &str = "kernel forwarding, no filter";
-/// The gateway.
-pub const PORTCULLIS: &str = "Portcullis";
 
 #[derive(Default)]
 struct Equipment {
@@ -100,9 +139,9 @@ fn program(place: &Place, program: &Program) -> Result<Equipment> {
     Ok(Equipment { attachment: Some(attachment), ..Equipment::default() })
 }
 
-fn portcullis(place: &Place) -> Result<Equipment> {
+fn portcullis(place: &Place, settings: InterfaceSettings) -> Result<Equipment> {
     let mut plane = Plane::on(place.guard, "guard0", MANY, 2 * MANY)?.furnish(Family::V4, MANY)?;
-    let interfaces = [guarded(place.guard, "guard0")];
+    let interfaces = [guarded(place.guard, "guard0", settings)];
     let attached = place.gateway.enter(|| plane.programs.guard(&interfaces))??;
     ensure!(attached.iter().all(|attached| attached.mode == "native"), "not in the driver: {attached:?}");
     Ok(Equipment { plane: Some(plane), ..Equipment::default() })

@@ -10,18 +10,16 @@ mod forwarder;
 mod place;
 mod traffic;
 
+use crate::measure::busy::BusyClock;
 use crate::measure::driver::{Driver, Keys};
 use crate::measure::keys::Pattern;
 use crate::measure::options::Options;
 use crate::measure::progress::Progress;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result, ensure};
-use contender::{Contender, DROP_AT_ONCE, KERNEL, PORTCULLIS, REDIRECT, Task};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
+use contender::{Contender, DROP_AT_ONCE, KERNEL, REDIRECT, Task};
 use place::Outside;
 use std::collections::BTreeMap;
-use std::time::Instant;
 use traffic::{BATCH, Stream};
 
 /// Packets in one measurement.
@@ -49,10 +47,10 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
     for round in 1..=options.rounds {
         progress.say(&format!("veth: round {round} of {}", options.rounds));
         outside.0.enter(|| -> Result<()> {
-            on_one_cpu()?;
+            let clock = BusyClock::here()?;
             for turn in &mut turns {
                 let contender = contenders.get_mut(turn.contender).context("no such contender")?;
-                turn.take(contender).with_context(|| format!("{}, {:?}", contender.name, turn.stream))?;
+                turn.take(contender, &clock).with_context(|| format!("{}, {:?}", contender.name, turn.stream))?;
             }
             Ok(())
         })??;
@@ -84,22 +82,15 @@ fn turns(contenders: &[Contender], keys: &mut AllKeys) -> Result<Vec<Turn>> {
     Ok(turns)
 }
 
-/// Where a packet is made it is also judged, unless somebody else's is in the way.
-fn on_one_cpu() -> Result<()> {
-    let mut cpus = CpuSet::new();
-    cpus.set(nix::sched::sched_getcpu()?)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &cpus)?)
-}
-
 impl Turn {
-    fn take(&mut self, contender: &mut Contender) -> Result<()> {
+    fn take(&mut self, contender: &mut Contender, clock: &BusyClock) -> Result<()> {
         let before = contender.place.passed()?;
         let frame = self.stream.frame();
-        let mut seconds = 0.0;
+        let mut nanoseconds = 0.0;
         let mut send = || -> Result<()> {
-            let began = Instant::now();
+            let began = clock.now()?;
             self.driver.send(&frame, PACKETS, BATCH)?;
-            seconds = began.elapsed().as_secs_f64();
+            nanoseconds = clock.since(&began)?;
             Ok(())
         };
         let counted = match &mut contender.plane {
@@ -125,7 +116,7 @@ impl Turn {
             };
             ensure!(right >= enough, "the gateway judged otherwise: {counted}");
         }
-        self.nanoseconds.push(seconds * 1e9 / done as f64);
+        self.nanoseconds.push(nanoseconds / done as f64);
         Ok(())
     }
 
@@ -139,11 +130,13 @@ impl Turn {
         let mut row = Row::new(case, "cost of a packet", "ns", self.nanoseconds.clone()).of(name(self));
         let entries = contenders.get(self.contender).map_or(0, |contender| contender.entries);
         row = row.size(entries).pattern(self.pattern.name());
-        for other in all.iter().filter(|other| other.stream == self.stream && other.pattern == self.pattern) {
-            let (own, other_name) = (name(self), name(other));
-            let is_reference = [DROP_AT_ONCE, REDIRECT, KERNEL, PORTCULLIS].contains(&other_name);
-            if is_reference && own != other_name && own != DROP_AT_ONCE && own != REDIRECT {
-                row = row.against(other_name, &other.nanoseconds);
+        // What does the least is compared with nothing, and the others with it.
+        for reference in [DROP_AT_ONCE, REDIRECT, KERNEL] {
+            let is_it = |other: &&Self| {
+                name(other) == reference && other.stream == self.stream && other.pattern == self.pattern
+            };
+            if let Some(other) = all.iter().find(is_it).filter(|_| name(self) != reference && name(self) != REDIRECT) {
+                row = row.against(reference, &other.nanoseconds);
             }
         }
         row

@@ -86,6 +86,12 @@ impl Map {
         Ok(())
     }
 
+    /// Writes one value of an array.
+    pub fn write(&self, place: u32, value: &[u8]) -> Result<()> {
+        ensure!(value.len() == self.value_size, "not the size of a value");
+        self.element(2, place, value.as_ptr() as u64).context("BPF_MAP_UPDATE_ELEM")
+    }
+
     /// Puts a program at a place.
     pub fn put_program(&self, place: u32, program: impl AsFd) -> Result<()> {
         let program = u32::try_from(program.as_fd().as_raw_fd())?;

@@ -46,8 +46,9 @@ impl BusyClock {
 
     /// Nanoseconds at work since then.
     pub fn since(&self, then: &Moment) -> Result<f64> {
+        // First of all, as it was the last thing then: to ask takes time, too.
+        let passed = then.at.elapsed().as_nanos() as f64;
         let now = self.now()?;
-        let passed = now.at.duration_since(then.at).as_nanos() as f64;
         Ok(passed - now.waited.saturating_sub(then.waited) as f64 + now.helped.saturating_sub(then.helped) as f64)
     }
 }

@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 use contender::{Contender, DROP_AT_ONCE, KERNEL, REDIRECT, Task};
 use place::Outside;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use traffic::{BATCH, Stream};
 
 /// Packets in one measurement.
@@ -70,10 +71,10 @@ fn turns(contenders: &[Contender], keys: &mut AllKeys) -> Result<Vec<Turn>> {
         for (stream, pattern) in streams.iter().flat_map(|stream| [Pattern::Hot, Pattern::All].map(|p| (*stream, p))) {
             for (number, contender) in contenders.iter().enumerate().filter(|(_, contender)| contender.task == task) {
                 let key = (contender.entries, stream, pattern.name());
-                if !keys.contains_key(&key) {
-                    keys.insert(key, stream.keys(pattern, contender.entries)?);
-                }
-                let keys = keys.get(&key).context("no keys")?;
+                let keys = match keys.entry(key) {
+                    Entry::Vacant(place) => place.insert(stream.keys(pattern, contender.entries)?),
+                    Entry::Occupied(found) => found.into_mut(),
+                };
                 let driver = stream.driver(keys, contender.place.generator, None)?;
                 turns.push(Turn { contender: number, stream, pattern, driver, nanoseconds: Vec::new() });
             }

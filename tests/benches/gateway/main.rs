@@ -4,18 +4,13 @@
 //! are ratios to a floor of the same run: nanoseconds drift from machine to machine, and on one of them from hour to
 //! hour.
 
-#[path = "gateway/control/mod.rs"]
 mod control;
-#[path = "../tests/kernel/frames.rs"]
+#[path = "../../tests/kernel/frames.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod frames;
-#[path = "gateway/measure/mod.rs"]
 mod measure;
-#[path = "gateway/program/mod.rs"]
 mod program;
-#[path = "gateway/tcp.rs"]
 mod tcp;
-#[path = "gateway/veth/mod.rs"]
 mod veth;
 
 use anyhow::{Context as _, Result};

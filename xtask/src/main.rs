@@ -33,7 +33,7 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests, with real packets between network namespaces (needs root)
     Test(test::Args),
-    /// Measure what a packet costs, revocation and memory, with everything optimized (needs root)
+    /// Measure packets beside nftables and others, TCP, and the daemon, all of it optimized (needs root, 10 minutes)
     Bench(bench::Args),
     /// Compare the law with the oracle on many random packets, optimized (needs root)
     Fuzz(fuzz::Args),

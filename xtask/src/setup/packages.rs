@@ -18,14 +18,17 @@ use crate::{console, toolchain::output};
 pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "rust-web-llvm"];
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
-/// What the tests and the demo run, and the package that has it.
-const TOOLS: [(&str, &str); 10] = [
+/// What the tests, the demo and the bench run, and the package that has it.
+const TOOLS: [(&str, &str); 13] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("ipset", "ipset"),
+    ("iptables", "iptables"),
+    ("nft", "nftables"),
     ("nmap", "nmap"),
     ("nsenter", "util-linux"),
     ("tc", "iproute2"),

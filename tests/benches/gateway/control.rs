@@ -1,0 +1,29 @@
+//! What the daemon does: writing to the tables, memory, starting, logging in, revoking.
+
+mod filled;
+mod login;
+mod memory;
+mod revocation;
+mod start;
+mod tables;
+
+use crate::measure::options::Options;
+use crate::measure::progress::Progress;
+use crate::measure::row::Row;
+use anyhow::Result;
+
+/// All of it: first the tables by themselves, then the real daemon.
+pub fn measure(options: &Options) -> Result<Vec<Row>> {
+    let progress = Progress::new();
+    let mut rows = tables::measure(options.rounds, &progress)?;
+    progress.say("control: memory of the tables");
+    rows.extend(memory::measure()?);
+    progress.say("control: logins");
+    rows.extend(login::measure(options.rounds)?);
+    progress.say("control: a daemon with 10,000 sessions");
+    let mut filled = filled::Filled::new()?;
+    rows.extend(start::measure(&mut filled, options.rounds)?);
+    progress.say("control: revocations");
+    rows.extend(revocation::measure(&filled)?);
+    Ok(rows)
+}

@@ -1,0 +1,126 @@
+//! `docs/bench`: the tables of a run, its plots, and its rows for whoever wants to compare.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{
+    machine::Machine,
+    plots,
+    rows::{self, figure, number, word},
+};
+
+/// What each suite is about.
+const SUITES: [(&str, &str, &str); 4] = [
+    (
+        "program",
+        "The programs by themselves",
+        "Nanoseconds that a packet takes in `pc_ingress`, or in `pc_egress` where it goes to the client, by \
+         `BPF_PROG_TEST_RUN` with another key each time. The *null program* drops at once; what it takes is the driver's. \
+         The *bare probe* compares one slot of an array and one bucket of a cache line: the least that a gateway can do. \
+         Every session has an allow-list of its own. No event is emitted: at these rates the budget of events is spent \
+         in an instant.",
+    ),
+    (
+        "veth",
+        "A packet's path",
+        "Nanoseconds from the making of a packet of 64 bytes to its end, all on one CPU, over virtual cables: it arrives on \
+         a guarded interface in native XDP, and is forwarded to another one or dropped. Making it is included, for all \
+         contenders alike. Each contender has as many sessions, tuples or connections as *of* says.",
+    ),
+    (
+        "tcp",
+        "Connections",
+        "iperf3 through the gateway, and along the same path without any program. Native XDP takes segmentation offload \
+         away from who sends towards a virtual cable; with offloads off (`tso`, `gso`, `gro` on all ends) segments are of \
+         the same size on both.",
+    ),
+    (
+        "control",
+        "The daemon",
+        "Writes to the tables of a gateway with that many sessions, beside a system call that writes to a bare array; memory \
+         of the kernel for each unit of capacity; and the real daemon.",
+    ),
+];
+
+/// Writes everything; the folder.
+pub fn publish(rows: &[Value], machine: &Machine) -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let folder = root.join("docs/bench");
+    fs::create_dir_all(&folder)?;
+    let plots = plots::draw(rows, &folder)?;
+    let mut page = format!(
+        "# Measurements\n\nMade by `cargo xtask bench --publish`; every figure is the median of its runs, and contenders \
+         take turns in each round. Ratios are medians of the rounds' ratios. Nanoseconds drift from machine to machine: \
+         read ratios.\n\n{machine}.\n"
+    );
+    for (suite, title, about) in SUITES {
+        page += &format!("\n## {title}\n\n{about}\n");
+        for plot in plots.iter().filter(|plot| plot.suite == suite) {
+            page += &format!("\n![{}]({})\n", plot.title, plot.file);
+        }
+        page += &tables(&rows::having(rows, &[("suite", suite)]));
+    }
+    fs::write(folder.join("README.md"), page)?;
+    fs::write(folder.join("rows.json"), rows::text(rows)?)?;
+    Ok(folder)
+}
+
+/// One table; columns that say nothing are left out.
+fn tables(rows: &[&Value]) -> String {
+    let mut references: Vec<&str> = Vec::new();
+    for row in rows {
+        let ratios = row["ratios"].as_object().into_iter().flatten();
+        ratios.for_each(|(name, _)| {
+            if !references.contains(&name.as_str()) {
+                references.push(name)
+            }
+        });
+    }
+    let mut columns: Vec<(String, Vec<String>)> = vec![
+        ("case".into(), cells(rows, |row| word(row, "case").to_owned())),
+        ("of".into(), cells(rows, |row| number(row, "size").map(figure_of_count).unwrap_or_default())),
+        ("keys".into(), cells(rows, |row| word(row, "pattern").to_owned())),
+        ("contender".into(), cells(rows, |row| word(row, "contender").to_owned())),
+        ("metric".into(), cells(rows, |row| word(row, "metric").to_owned())),
+        ("median".into(), cells(rows, |row| measured(row, "value") + " " + word(row, "unit"))),
+        ("p10 – p90".into(), cells(rows, |row| measured(row, "p10") + " – " + &measured(row, "p90"))),
+    ];
+    for reference in references {
+        let ratio =
+            |row: &Value| row["ratios"][reference].as_f64().map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        columns.push((format!("× {reference}"), cells(rows, ratio)));
+    }
+    columns.push(("runs".into(), cells(rows, |row| number(row, "runs").map(figure_of_count).unwrap_or_default())));
+    let says_something = |name: &str, cells: &[String]| {
+        let different: BTreeSet<&String> = cells.iter().collect();
+        !cells.iter().all(String::is_empty) && (different.len() > 1 || matches!(name, "case" | "median"))
+    };
+    columns.retain(|(name, cells)| says_something(name, cells));
+    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+    let mut table = String::from("\n");
+    table += &line(columns.iter().map(|(name, _)| name.as_str()).collect());
+    let is_text = |name: &str| matches!(name, "case" | "keys" | "contender" | "metric");
+    table += &line(columns.iter().map(|(name, _)| if is_text(name) { "---" } else { "--:" }).collect());
+    for at in 0..rows.len() {
+        table += &line(columns.iter().map(|(_, cells)| cells.get(at).map_or("", String::as_str)).collect());
+    }
+    table
+}
+
+fn cells(rows: &[&Value], cell: impl Fn(&Value) -> String) -> Vec<String> {
+    rows.iter().map(|row| cell(row)).collect()
+}
+
+fn measured(row: &Value, name: &str) -> String {
+    number(row, name).map(figure).unwrap_or_default()
+}
+
+fn figure_of_count(count: f64) -> String {
+    if count < 100.0 { format!("{count:.0}") } else { figure(count) }
+}

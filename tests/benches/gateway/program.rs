@@ -22,9 +22,8 @@ const PACKETS: u32 = 100_000;
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 /// Codes of XDP and of TC for a packet that is dropped.
 const DROP: [i32; 2] = [1, 2];
-/// For each flow, so many entries of the table: one in which flows give way to others is never quite full of those that
-/// are wanted.
-const ROOM: usize = 2;
+/// For four flows, so many entries of the table: in one that is as full as it may be, one of thousands gives way.
+const ROOM: usize = 5;
 const NULL: &str = "null program";
 const PROBE: &str = "bare probe";
 
@@ -54,7 +53,7 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
 }
 
 fn measure_with(sessions: usize, family: Family, rounds: usize) -> Result<Vec<Row>> {
-    let mut plane = Plane::empty(sessions, ROOM * sessions)?.furnish(family, sessions)?;
+    let mut plane = Plane::empty(sessions, ROOM * sessions / 4)?.furnish(family, sessions)?;
     let probe = Probe::new(sessions)?;
     open_flows(&mut plane, sessions, family)?;
     let mut rows = Vec::new();
@@ -83,7 +82,9 @@ fn open_flows(plane: &mut Plane, sessions: usize, family: Family) -> Result<()> 
     let driver = opening.driver(plane, sessions, Pattern::All)?;
     let packets = u32::try_from(sessions.next_power_of_two())?;
     let counted = plane.counted(|_| driver.nanoseconds(&opening.frame(), packets).map(drop))?;
-    ensure!(counted.events == sessions as u64, "{} flows of {sessions} sessions were opened", counted.events);
+    // A few are opened twice, because they had to give way to others.
+    let (sessions, opened) = (sessions as u64, counted.events);
+    ensure!((sessions..=sessions + sessions / 1_000).contains(&opened), "{opened} flows of {sessions} sessions were opened");
     Ok(())
 }
 

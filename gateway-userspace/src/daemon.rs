@@ -220,7 +220,7 @@ fn enforce(
     let window = config.records.denial_window;
     let follower = follow(recorder.clone(), events, window, guarding.clone(), Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
-    let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id)
+    let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
     let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower] };
     Ok(Enforcing { gate, programs, services, offers })

@@ -6,6 +6,7 @@ use crate::dataplane::DataPlane;
 use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
+use arcstr::ArcStr;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -107,7 +108,7 @@ pub fn start(
     store: Box<dyn Store>,
     plane: Box<dyn DataPlane>,
     recorder: Recorder,
-    boot_id: String,
+    boot_id: ArcStr,
 ) -> std::io::Result<(Core, std::thread::JoinHandle<()>)> {
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);

@@ -93,16 +93,16 @@ impl KernelViews {
     }
 
     async fn glance(&self) -> Result<Status, ViewError> {
-        let flows = self.recorder.open_flows().len();
+        let flows = self.recorder.open_flow_count();
         let counts = self.core.read(move |state| {
-            let (gateway, tables, room) = (&state.gateway, state.gateway.tables(), state.gateway.capacities());
+            let (gateway, tables, room) = (&state.gateway, state.gateway.entries(), state.gateway.capacities());
             let table = |table: &str, entries, capacity| TableUse { table: table.into(), entries, capacity };
             let tables = vec![
-                table("sessions", tables.sessions.len(), room.sessions),
+                table("sessions", tables.sessions, room.sessions),
                 table("flows", flows, room.flows),
-                table("app_prefixes", tables.app_prefixes.len(), room.app_prefixes),
-                table("app_ports", tables.apps.len(), room.app_ports),
-                table("grants", tables.grants.len(), room.grants),
+                table("app_prefixes", tables.app_prefixes, room.app_prefixes),
+                table("app_ports", tables.app_ports, room.app_ports),
+                table("grants", tables.grants, room.grants),
                 table("apps", gateway.app_ids().len(), room.apps),
             ];
             (gateway.generation().0, gateway.users().len(), gateway.apps().count(), gateway.sessions().len(), tables)

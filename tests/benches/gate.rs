@@ -2,7 +2,7 @@
 //!
 //! Run by `cargo xtask bench`. Prints a table; with `--json FILE` also writes one object a row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -206,7 +206,7 @@ fn fill(state: &Path, interface: u32) -> Result<()> {
                 token: token(*number),
                 user: user.clone(),
                 source,
-                factors: BTreeSet::from([Factor::Password]),
+                factors: [Factor::Password].into(),
                 authenticated_at: now,
                 deadline: now.after(3_600_000_000_000),
                 permitted: Arc::clone(&permitted),
@@ -214,7 +214,7 @@ fn fill(state: &Path, interface: u32) -> Result<()> {
             };
             let wall_deadline = time::OffsetDateTime::now_utc() + Duration::from_secs(3_600);
             let secret = SecretHash::from_bytes([0; 32]);
-            Write::PutSession(StoredSession { session, boot_id: boot_id.clone(), secret, wall_deadline })
+            Write::PutSession(StoredSession { session, boot_id: boot_id.as_str().into(), secret, wall_deadline })
         };
         store.commit(&batch.iter().map(write).collect::<Vec<_>>())?;
     }

@@ -156,10 +156,18 @@ impl Recorder {
         Cut::of(taken)
     }
 
-    /// Copies of the flows that are open, with the names that go with them.
-    #[must_use]
-    pub fn open_flows(&self) -> Vec<(FlowKey, TrackedFlow)> {
-        self.flows_mut(|flows| flows.all())
+    /// Copies of the flows that are open: those of a session, or all. These are copied some at a time, so that nobody
+    /// waits for long; one that begins or ends meanwhile may or may not be among them.
+    pub fn open_flows(&self, of: Option<SessionToken>) -> impl Iterator<Item = (FlowKey, TrackedFlow)> {
+        let mut next = if of.is_none() { Some(0) } else { None };
+        let of_session = of.map_or_else(Vec::new, |token| self.flows_mut(|flows| flows.of(token)));
+        let all = std::iter::from_fn(move || {
+            let from = next?;
+            let (some, after) = self.flows_mut(|flows| flows.some(from, AT_ONCE));
+            next = after;
+            Some(some)
+        });
+        of_session.into_iter().chain(all.flatten())
     }
 
     /// How many flows are open.

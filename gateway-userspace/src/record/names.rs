@@ -102,11 +102,8 @@ impl Kinds {
 
     /// The kind of a session, for one more of them.
     fn take(&mut self, session: &Session) -> u32 {
-        let named = Named {
-            user: session.user.clone(),
-            zone: session.source.zone,
-            permitted: Arc::clone(&session.permitted),
-        };
+        let named =
+            Named { user: session.user.clone(), zone: session.source.zone, permitted: Arc::clone(&session.permitted) };
         let kinds = &mut self.kinds;
         let kind = *self.by_content.entry(content(&named)).or_insert_with(|| {
             // There are no more kinds than sessions, and their slots in the kernel have 32 bits.

@@ -24,6 +24,9 @@ pub(super) struct Keeper {
     pub(super) unsaved: Vec<Write>,
     /// When that was last tried again.
     pub(super) tried: Instant,
+    /// When the slots were last looked at, and how long not to look at them again.
+    pub(super) looked: Instant,
+    pub(super) looking: Duration,
 }
 
 /// Who asks, and since when.

@@ -23,12 +23,10 @@ pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
-use super::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, User, UserName,
-};
+use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, User, UserName};
 use super::table::{SessionEntry, TableSet};
-use gateway_common::KernelNanos;
 use book::Book;
+use gateway_common::KernelNanos;
 use judge::Judge;
 use lists::Lists;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,8 +135,7 @@ impl Gateway {
         match input {
             Input::Login { token, user, source, factors, deadline } => {
                 let (token, deadline, factors) = (*token, *deadline, *factors);
-                let login =
-                    sessions::Login { token, user: user.clone(), source: source.clone(), factors, deadline };
+                let login = sessions::Login { token, user: user.clone(), source: source.clone(), factors, deadline };
                 self.login(&mut draft, login, now)
             }
             Input::End { which, cause } => self.end(&mut draft, which, *cause),

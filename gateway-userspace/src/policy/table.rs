@@ -79,9 +79,8 @@ impl TableSet {
 
     /// Takes all steps of a plan but those of sessions.
     pub fn apply_rules(&mut self, plan: &Plan) {
-        let is_rule = |step: &&Step| {
-            !matches!(step, Step::EndSession(_) | Step::OpenSession(..) | Step::UpdateSession(..))
-        };
+        let is_rule =
+            |step: &&Step| !matches!(step, Step::EndSession(_) | Step::OpenSession(..) | Step::UpdateSession(..));
         plan.steps.iter().filter(is_rule).for_each(|step| self.apply(step));
     }
 

@@ -10,7 +10,8 @@ impl Gateway {
     /// Carries out what was drafted last. Nothing else may have been adopted since.
     pub fn adopt(&mut self, drafted: Drafted) -> Changed {
         let Drafted { plan, generation, next_ids: _, draft } = drafted;
-        let Draft { ended, moved, regranted, opened, lists, faults, bumps_generation: _, facts, judge, app_set } = draft;
+        let Draft { ended, moved, regranted, opened, lists, faults, bumps_generation: _, facts, judge, app_set } =
+            draft;
         self.tables.apply_rules(&plan);
         self.lists.commit(&lists);
         if let Some(new) = app_set {

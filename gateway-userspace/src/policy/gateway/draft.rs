@@ -14,6 +14,10 @@ use crate::policy::plan::Plan;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many sessions past their deadline end along with one input: whoever wants to revoke another does not wait for
+/// all of them. The kernel forwards nothing for them anyway.
+const OVER_AT_ONCE: usize = 4_096;
+
 pub(super) struct Draft {
     pub ended: BTreeMap<SessionToken, EndCause>,
     /// In the order of slots, where all sessions were looked at.
@@ -92,7 +96,7 @@ impl Drafted {
 }
 
 impl Gateway {
-    /// A draft in which the sessions that are past their deadline end.
+    /// A draft in which sessions that are past their deadline end.
     pub(super) fn begin(&self, now: KernelNanos) -> Draft {
         let mut draft = Draft {
             ended: BTreeMap::new(),
@@ -106,7 +110,8 @@ impl Gateway {
             judge: None,
             app_set: None,
         };
-        for (_, session) in self.sessions.by_deadline().take_while(|(deadline, _)| deadline.has_passed(now)) {
+        let over = self.sessions.by_deadline().take_while(|(deadline, _)| deadline.has_passed(now));
+        for (_, session) in over.take(OVER_AT_ONCE) {
             draft.end(session, EndCause::Expired);
         }
         draft

@@ -325,7 +325,11 @@ fn a_new_policy_moves_those_who_lose_first() {
     assert_eq!(updated, [2, 3]);
     assert_eq!(changed.generation, Some(Generation(7)));
     assert_eq!(
-        world.gateway.decide_for(&user_name("ada"), Factors::default(), &source(1), &app_name("wiki")).unwrap().policies,
+        world
+            .gateway
+            .decide_for(&user_name("ada"), Factors::default(), &source(1), &app_name("wiki"))
+            .unwrap()
+            .policies,
         ["policy0"]
     );
 }

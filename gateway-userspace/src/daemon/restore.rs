@@ -1,6 +1,7 @@
 //! From what was stored, and what is in the tables, to a state and tables that agree.
 
 use super::DaemonError;
+use super::work::Work;
 use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
@@ -11,6 +12,9 @@ use crate::policy::{
 use crate::store::{Counters, Stored, Write};
 use std::collections::HashSet;
 
+/// Of how many sessions that cannot be taken up each is named in the daemon's log.
+const TOLD: usize = 1_000;
+
 /// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
 /// be removed from the store.
 pub(super) fn restore(
@@ -19,6 +23,7 @@ pub(super) fn restore(
     guarded: &[GuardedInterface],
     boot_id: &str,
     limits: SessionLimits,
+    work: &mut Work,
 ) -> Result<(State, Vec<Write>), DaemonError> {
     let mut changes = Vec::new();
     let mut sessions = Vec::with_capacity(stored.sessions.len());
@@ -31,9 +36,14 @@ pub(super) fn restore(
             secrets.push((token, found.secret));
             sessions.push(found.session);
         } else {
-            tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            if changes.len() < TOLD {
+                tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            }
             changes.push(Write::RemoveSession(token));
         }
+    }
+    if changes.len() > TOLD {
+        tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
     let accounts = Accounts {
         passwords: stored.passwords,
@@ -56,8 +66,13 @@ pub(super) fn restore(
     };
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
-    for problem in problems {
-        tracing::warn!(%problem, "not everything that was stored is in force");
+    work.done("the stored sessions have been decided anew");
+    for (number, problem) in problems.into_iter().enumerate() {
+        if number < TOLD {
+            tracing::warn!(%problem, "not everything that was stored is in force");
+        } else if number == TOLD {
+            tracing::warn!("and more of what was stored is not in force");
+        }
         match problem {
             Problem::Session(ended) => {
                 let Ended { session, .. } = *ended;
@@ -89,8 +104,11 @@ fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
 
 /// Brings the tables to what should be in them. Returns how many entries are not so even then: before, all of them
 /// differ, because a new daemon gives out new ids.
-pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
+pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State, work: &mut Work) -> Result<usize, DaemonError> {
     let wanted = state.gateway.tables();
     dataplane::reconcile(plane, &wanted)?;
-    Ok(Plan::between(&plane.actual()?, &wanted).steps.len())
+    work.done("the tables have been brought up to date");
+    let drifted = Plan::between(&plane.actual()?, &wanted).steps.len();
+    work.done("the tables have been compared");
+    Ok(drifted)
 }

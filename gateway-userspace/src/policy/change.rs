@@ -64,6 +64,8 @@ pub enum Selector {
     User(UserName),
     /// Every one that may reach an app.
     App(AppName),
+    /// Every one that is bound to an interface, by the kernel's number of it.
+    Interface(u32),
     /// All.
     All,
 }

@@ -117,7 +117,7 @@ impl Gateway {
         }
     }
 
-    /// Takes an input. Sessions whose deadline has passed at `now` end along with it.
+    /// Takes an input. Sessions whose deadline has passed at `now` end along with it; a few, if it is not the tick.
     ///
     /// # Errors
     /// If the input is refused. Nothing has changed then.
@@ -131,7 +131,7 @@ impl Gateway {
     /// # Errors
     /// If the input is refused.
     pub fn draft(&mut self, input: &Input, now: KernelNanos) -> Result<Drafted, Refusal> {
-        let mut draft = self.begin(now);
+        let mut draft = self.begin(input, now);
         match input {
             Input::Login { token, user, source, factors, deadline } => {
                 let (token, deadline, factors) = (*token, *deadline, *factors);

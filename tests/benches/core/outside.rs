@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const REVOCATIONS: u32 = 200;
 /// Generations that are put in force one after the other.
 const GENERATIONS: u32 = 3;
+/// How long after a change of all sessions nothing is left to be done.
+const SETTLING: Duration = Duration::from_secs(10);
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -37,6 +39,8 @@ pub fn measure(count: u32, daemon: Option<&str>) -> Result<Vec<Row>> {
     let (enforced, seen) = revocations(&api, count)?;
     let rested = busy(daemon.pid())?;
     let replaced = generations(&api)?;
+    // The log's thread has a line to write for each session and generation.
+    std::thread::sleep(SETTLING);
     let after = memory(daemon.pid(), "VmRSS:")?;
     let per = |kilobytes: f64| vec![kilobytes * 1024.0 / f64::from(count)];
     let row = |metric, unit, values| Row::new(count, metric, unit, values);
@@ -67,7 +71,7 @@ fn revocations(api: &Api, count: u32) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((enforced, seen))
 }
 
-/// The daemon's own writes to its tables are in this, and making the records is not.
+/// The daemon's own writes to its tables are in this; putting the records into words is not.
 fn generations(api: &Api) -> Result<Vec<f64>> {
     let mut took = Vec::new();
     for round in 1..=GENERATIONS {

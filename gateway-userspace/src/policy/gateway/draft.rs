@@ -5,7 +5,7 @@ use super::lists::ListDraft;
 use super::moves::Move;
 use super::{Gateway, NextIds};
 use crate::policy::cedar::{Faults, PolicySet};
-use crate::policy::change::{EndCause, Refusal, Regranted};
+use crate::policy::change::{EndCause, Input, Refusal, Regranted};
 use crate::policy::compile::Compiled;
 use crate::policy::model::{
     App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
@@ -14,9 +14,10 @@ use crate::policy::plan::Plan;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many sessions past their deadline end along with one input: whoever wants to revoke another does not wait for
-/// all of them. The kernel forwards nothing for them anyway.
+/// How many sessions past their deadline end because time has passed, and how many along with another input: whoever
+/// wants to revoke a session does not wait for thousands. The kernel forwards nothing for them anyway.
 const OVER_AT_ONCE: usize = 4_096;
+const OVER_ALONG: usize = 16;
 
 pub(super) struct Draft {
     pub ended: BTreeMap<SessionToken, EndCause>,
@@ -97,7 +98,7 @@ impl Drafted {
 
 impl Gateway {
     /// A draft in which sessions that are past their deadline end.
-    pub(super) fn begin(&self, now: KernelNanos) -> Draft {
+    pub(super) fn begin(&self, input: &Input, now: KernelNanos) -> Draft {
         let mut draft = Draft {
             ended: BTreeMap::new(),
             moved: Vec::new(),
@@ -111,7 +112,8 @@ impl Gateway {
             app_set: None,
         };
         let over = self.sessions.by_deadline().take_while(|(deadline, _)| deadline.has_passed(now));
-        for (_, session) in over.take(OVER_AT_ONCE) {
+        let most = if matches!(input, Input::Tick) { OVER_AT_ONCE } else { OVER_ALONG };
+        for (_, session) in over.take(most) {
             draft.end(session, EndCause::Expired);
         }
         draft

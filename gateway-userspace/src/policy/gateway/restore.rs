@@ -7,7 +7,7 @@ use super::judge::{World, subject};
 use super::lists::entries;
 use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet};
-use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Refusal};
+use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Input, Refusal};
 use crate::policy::compile::check;
 use crate::policy::model::{
     App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Source, User, UserName,
@@ -124,7 +124,7 @@ impl Gateway {
         loop {
             match self.app_set_of(&self.apps, &self.app_ids) {
                 Ok(new) => {
-                    let mut draft = self.begin(KernelNanos(0));
+                    let mut draft = self.begin(&Input::Tick, KernelNanos(0));
                     draft.app_set = Some(new);
                     let drafted = self.finish(draft)?;
                     self.adopt(drafted);

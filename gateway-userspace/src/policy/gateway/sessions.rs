@@ -31,7 +31,7 @@ impl Gateway {
         // One table holds both families, so an IPv4 address in IPv6 clothes is the same address.
         source.address = source.address.to_canonical();
         let groups = known.groups.clone();
-        self.vacate(draft, &user, &source)?;
+        self.vacate(draft, &user, &source, now)?;
         let permitted = Arc::default();
         let allow_list = AllowListId(0);
         let authenticated_at = now;
@@ -40,10 +40,14 @@ impl Gateway {
     }
 
     /// Makes room at a source: one session at a time, and nobody takes that of another.
-    fn vacate(&self, draft: &mut Draft, user: &UserName, source: &Source) -> Result<(), Refusal> {
+    fn vacate(&self, draft: &mut Draft, user: &UserName, source: &Source, now: KernelNanos) -> Result<(), Refusal> {
         let held = self.sessions.at_source(source.zone, source.address);
         match held.filter(|session| !draft.ends(session.token)) {
             None => Ok(()),
+            Some(session) if session.deadline.has_passed(now) => {
+                draft.end(session, EndCause::Expired);
+                Ok(())
+            }
             Some(session) if session.user == *user => {
                 draft.end(session, EndCause::Replaced);
                 Ok(())
@@ -63,6 +67,10 @@ impl Gateway {
             Selector::App(name) => {
                 let reaching = self.sessions.iter().filter(|session| session.permitted.contains_key(name));
                 reaching.for_each(|session| draft.end(session, cause));
+            }
+            Selector::Interface(index) => {
+                let bound = self.sessions.as_stored().filter(|(_, session)| session.source.interface == *index);
+                bound.for_each(|(_, session)| draft.end(session, cause));
             }
             Selector::All => self.sessions.iter().for_each(|session| draft.end(session, cause)),
         }

@@ -259,6 +259,8 @@ fn sessions_end_for_their_cause() {
         (end(Selector::Session(SessionToken(3))), &[(3, EndCause::Revoked)]),
         (end(Selector::User(user_name("ada"))), &[(1, EndCause::Revoked)]),
         (end(Selector::App(app_name("wiki"))), &[(1, EndCause::Revoked), (2, EndCause::Revoked)]),
+        (end(Selector::Interface(3)), &[]),
+        (end(Selector::Interface(2)), &[(1, EndCause::Revoked), (2, EndCause::Revoked), (3, EndCause::Revoked)]),
         (end(Selector::All), &[(1, EndCause::Revoked), (2, EndCause::Revoked), (3, EndCause::Revoked)]),
         (Input::Tick, &[]),
     ] {
@@ -281,6 +283,22 @@ fn sessions_end_at_their_deadline() {
     assert!(world.take_at(Input::Tick, KernelNanos(deadline.0 - 1)).unwrap().ended.is_empty());
     assert_eq!(world.take_at(Input::Tick, deadline).unwrap().ended.len(), 3);
     assert_eq!(world.gateway.next_deadline(), None);
+}
+
+#[test]
+fn very_many_sessions_past_their_deadline_end_some_at_a_time_and_hold_no_source() {
+    let mut world = World::new();
+    let later = NOW.after(HOUR);
+    for token in 1..=20 {
+        world.take(login(token, "bob", token as u32));
+    }
+    let deadline = later.after(HOUR);
+    let (token, factors) = (SessionToken(99), Factors::default());
+    let (user, source) = (user_name("ada"), source(20));
+    let changed = world.take_at(Input::Login { token, user, source, factors, deadline }, later).unwrap();
+    assert_eq!(changed.ended.len(), 17, "sixteen, and the one that had the source");
+    assert!(changed.ended.iter().all(|ended| ended.cause == EndCause::Expired));
+    assert_eq!(world.take_at(Input::Tick, later).unwrap().ended.len(), 3);
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Gateway {
     /// Decides all sessions anew.
     pub(super) fn draft_move_all<'p>(&'p self, draft: &mut Draft, mut pass: Pass<'p>) -> Result<(), Refusal> {
         let nothing = BTreeSet::new();
+        // One block each that is given back as a whole. What grows leaves smaller ones behind, which the heap keeps, and
+        // what is not touched costs nothing.
+        draft.moved.reserve_exact(self.sessions.len());
+        draft.regranted.reserve_exact(self.sessions.len());
         for (slot, session) in self.sessions.as_stored() {
             let groups = self.users.get(&session.user).map_or(&nothing, |user| &user.groups);
             self.draft_move(draft, &mut pass, (slot, session), groups)?;

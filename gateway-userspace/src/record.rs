@@ -112,7 +112,10 @@ impl Recorder {
         }
         // There may be very many of both, and whoever follows the kernel needs the names meanwhile.
         done.receipts.chunks(AT_ONCE).for_each(|receipts| self.names_mut(|names| names.ended(receipts)));
-        done.regranted.chunks(AT_ONCE).for_each(|changed| self.names_mut(|names| names.regranted(gateway, changed)));
+        let mut changed: Vec<SessionToken> = done.regranted.iter().map(|changed| changed.token).collect();
+        // In the order in which both sides keep them: each is found beside the one before.
+        changed.sort_unstable();
+        changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.regranted(gateway, tokens)));
         if matches!(input, Input::PutApp(_)) {
             self.names_mut(|names| names.learn_apps(gateway));
         }

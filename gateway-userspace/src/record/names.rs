@@ -4,7 +4,7 @@
 //! user, zone and decisions.
 
 use crate::core::Receipt;
-use crate::policy::{AppId, AppName, Gateway, Permitted, Regranted, Session, SessionToken, UserName};
+use crate::policy::{AppId, AppName, Gateway, Permitted, Session, SessionToken, UserName};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,8 +40,9 @@ impl Names {
         self.name(session);
     }
 
-    pub(super) fn regranted(&mut self, gateway: &Gateway, regranted: &[Regranted]) {
-        let sessions = regranted.iter().filter_map(|changed| gateway.session(changed.token));
+    /// These sessions may reach other apps than before.
+    pub(super) fn regranted(&mut self, gateway: &Gateway, tokens: &[SessionToken]) {
+        let sessions = tokens.iter().filter_map(|token| gateway.session(*token));
         sessions.for_each(|session| self.name(session));
     }
 

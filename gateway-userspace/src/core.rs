@@ -6,18 +6,19 @@
 
 mod decide;
 mod run;
+mod writes;
 
-pub(crate) use decide::counters;
 pub use run::{Core, start};
+pub(crate) use writes::counters;
 
 use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};
-use crate::policy::Factor;
+use crate::policy::Factors;
 use crate::policy::{
     EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName,
 };
 use gateway_common::KernelNanos;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -77,7 +78,7 @@ pub struct Login {
     /// Where their packets come from.
     pub source: Source,
     /// How they proved it.
-    pub factors: BTreeSet<Factor>,
+    pub factors: Factors,
     /// When the session is to end, on the boot clock.
     pub deadline: KernelNanos,
 }
@@ -90,7 +91,7 @@ pub struct Done {
     /// One for each session that ended.
     pub receipts: Vec<Receipt>,
     /// The sessions whose grants changed.
-    pub regranted: Vec<Regranted>,
+    pub regranted: Arc<Vec<Regranted>>,
     /// The generation in force now, if it changed.
     pub generation: Option<Generation>,
 }

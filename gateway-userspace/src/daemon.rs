@@ -10,6 +10,7 @@ mod restore;
 mod views;
 mod watch;
 mod whereabouts;
+mod work;
 
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
@@ -33,6 +34,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::{Receiver, channel};
+use work::Work;
 
 /// How long open requests may take when the daemon stops.
 const GRACE: Duration = Duration::from_secs(3);
@@ -175,7 +177,9 @@ struct Prepared {
 fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let guarded = interfaces::find(&config.interfaces)?;
     let store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
+    let mut work = Work::begin(0);
     let stored = store.load()?;
+    work.done("the state has been read");
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
     Ok(Prepared { guarded, store, stored, first, server: listen(config)?, log: access_log(config)? })
@@ -201,10 +205,12 @@ fn enforce(
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
     let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
-    let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session)?;
+    let mut work = Work::begin(stored.sessions.len());
+    let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session, &mut work)?;
     store.commit(&changes)?;
-    metrics.drifted(restore::reconcile(&mut plane, &state)?);
+    metrics.drifted(restore::reconcile(&mut plane, &state, &mut work)?);
     recorder.knows(&state.gateway);
+    work.done("the names of the sessions have been learned");
     let guarding = Guarding::default();
     metrics.watch(&recorder, guarding.clone())?;
 
@@ -220,7 +226,7 @@ fn enforce(
     let window = config.records.denial_window;
     let follower = follow(recorder.clone(), events, window, guarding.clone(), Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
-    let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id)
+    let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
     let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower] };
     Ok(Enforcing { gate, programs, services, offers })

@@ -26,8 +26,8 @@ pub mod plan;
 pub mod table;
 
 pub use cedar::{PolicyError, PolicySet, PolicyWarning};
-pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
-pub use gateway::{Gateway, NextIds, Problem, Restored};
+pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
+pub use gateway::{Drafted, Gateway, NextIds, Problem, Restored};
 pub use model::*;
 pub use plan::{Plan, Step};
 pub use table::TableSet;

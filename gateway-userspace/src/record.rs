@@ -17,14 +17,21 @@ pub use line::protocol;
 pub use log::{AccessLog, Sink};
 pub use metrics::Metrics;
 
-use crate::core::{Actor, Done};
+use crate::core::{Actor, Done, Receipt};
 use crate::dataplane::{Monitor, resets};
-use crate::policy::{AppName, Gateway, Input, SessionToken};
+use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use line::Record;
+use log::Lot;
 use names::Names;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use time::OffsetDateTime;
+
+/// How many sessions are looked after while their names are locked.
+const AT_ONCE: usize = 1_024;
+/// How many records of one request are put into words at once.
+const FEW: usize = 1_024;
 
 /// The way into the records. Cheap to clone.
 #[derive(Clone)]
@@ -98,17 +105,22 @@ impl Recorder {
 
     /// A change was made.
     pub fn changed(&self, actor: &Actor, gateway: &Gateway, input: &Input, done: &Done) {
-        self.names_mut(|names| names.follow(gateway, input, done));
         if let Some(session) = &done.opened {
+            self.names_mut(|names| names.opened(session));
             self.metrics().logged_in("permitted");
             self.write(Record::login(session));
         }
-        for receipt in &done.receipts {
-            self.write(Record::session_end(receipt));
+        // There may be very many of both, and whoever follows the kernel needs the names meanwhile.
+        done.receipts.chunks(AT_ONCE).for_each(|receipts| self.names_mut(|names| names.ended(receipts)));
+        let mut changed: Vec<SessionToken> = done.regranted.iter().map(|changed| changed.token).collect();
+        // In the order in which both sides keep them: each is found beside the one before.
+        changed.sort_unstable();
+        changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.regranted(gateway, tokens)));
+        if matches!(input, Input::PutApp(_)) {
+            self.names_mut(|names| names.learn_apps(gateway));
         }
-        for regranted in &done.regranted {
-            self.write(Record::regranted(regranted));
-        }
+        self.write_ends(&done.receipts);
+        self.write_regranted(&done.regranted);
         if let Some((action, object)) = line::described(input) {
             self.write(Record::admin(actor, action, &object, done.generation));
         }
@@ -147,10 +159,24 @@ impl Recorder {
         Cut::of(taken)
     }
 
-    /// Copies of the flows that are open, with the names that go with them.
+    /// Copies of the flows that are open: those of a session, or all. These are copied some at a time, so that nobody
+    /// waits for long; one that begins or ends meanwhile may or may not be among them.
+    pub fn open_flows(&self, of: Option<SessionToken>) -> impl Iterator<Item = (FlowKey, TrackedFlow)> {
+        let mut next = if of.is_none() { Some(0) } else { None };
+        let of_session = of.map_or_else(Vec::new, |token| self.flows_mut(|flows| flows.of(token)));
+        let all = std::iter::from_fn(move || {
+            let from = next?;
+            let (some, after) = self.flows_mut(|flows| flows.some(from, AT_ONCE));
+            next = after;
+            Some(some)
+        });
+        of_session.into_iter().chain(all.flatten())
+    }
+
+    /// How many flows are open.
     #[must_use]
-    pub fn open_flows(&self) -> Vec<(FlowKey, TrackedFlow)> {
-        self.flows_mut(|flows| flows.all())
+    pub fn open_flow_count(&self) -> usize {
+        self.flows_mut(|flows| flows.count())
     }
 
     /// The user of a session and the name of an app, while they are known.
@@ -165,6 +191,33 @@ impl Recorder {
     fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {
         let record = self.names(|names| Record::flow_end(key, flow, names, outcome));
         self.write(record);
+    }
+
+    /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
+    /// log's own thread: a queue of lines would not hold them, and the core has other things to do.
+    fn write_ends(&self, receipts: &[Receipt]) {
+        if receipts.len() <= FEW {
+            return receipts.iter().for_each(|receipt| self.write(Record::session_end(receipt)));
+        }
+        let (now, receipts) = (OffsetDateTime::now_utc(), receipts.to_vec());
+        let lines = receipts.into_iter().map(move |receipt| Record::session_end(&receipt).of(now));
+        self.write_lot(Box::new(lines));
+    }
+
+    /// Writes what sessions have gained and lost, in the same way.
+    fn write_regranted(&self, regranted: &Arc<Vec<Regranted>>) {
+        if regranted.len() <= FEW {
+            return regranted.iter().for_each(|changed| self.write(Record::regranted(changed)));
+        }
+        let (now, changes) = (OffsetDateTime::now_utc(), Arc::clone(regranted));
+        let lines = (0..changes.len()).filter_map(move |at| Some(Record::regranted(changes.get(at)?).of(now)));
+        self.write_lot(Box::new(lines));
+    }
+
+    fn write_lot(&self, lot: Lot) {
+        if !self.shared.log.put_lot(lot) {
+            self.metrics().record_lost();
+        }
     }
 
     fn write(&self, record: Record) {

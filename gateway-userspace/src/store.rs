@@ -10,6 +10,7 @@ mod shape;
 
 use crate::identity::{ApiToken, PasswordHash, SecretHash, TokenId};
 use crate::policy::{App, AppId, AppName, Generation, GroupName, Session, SessionToken, User, UserName};
+use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -135,7 +136,7 @@ pub struct StoredSession {
     /// The session. Its times are those of the boot below.
     pub session: Session,
     /// The boot during which it began, as the kernel names it.
-    pub boot_id: String,
+    pub boot_id: ArcStr,
     /// The hash of what its client proves it with.
     pub secret: SecretHash,
     /// Its deadline on the wall clock, for a restart of the host.

@@ -33,13 +33,16 @@ pub struct Launch {
     /// What answers 200 when it is ready, asked from the gateway's own host; certificates are not
     /// checked.
     pub ready_url: String,
+    /// How long that may take.
+    pub patience: Duration,
 }
 
 impl Launch {
     /// Starts `binary` with its configuration file, and waits for `ready_url`.
     pub fn new(binary: impl Into<PathBuf>, ready_url: &str) -> Self {
         let args = ["--config", "{config}"].map(str::to_owned).to_vec();
-        Self { binary: binary.into(), args, env: BTreeMap::new(), ready_url: ready_url.to_owned() }
+        let ready_url = ready_url.to_owned();
+        Self { binary: binary.into(), args, env: BTreeMap::new(), ready_url, patience: START_DEADLINE }
     }
 }
 
@@ -132,7 +135,7 @@ impl Daemon {
     fn wait_ready(&mut self) -> Result<()> {
         let (gateway, url) = (self.gateway.clone(), self.launch.ready_url.clone());
         let process = &mut self.process;
-        let ready = wait_until("portcullisd to be ready", START_DEADLINE, || match process.exited() {
+        let ready = wait_until("portcullisd to be ready", self.launch.patience, || match process.exited() {
             Ok(None) => is_ready(&gateway, &url).then_some(Ok(())),
             Ok(Some(status)) => Some(Err(status.to_string())),
             Err(error) => Some(Err(format!("{error:#}"))),

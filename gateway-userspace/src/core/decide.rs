@@ -1,12 +1,16 @@
 //! From a request to what must be stored, applied and recorded.
 
-use super::{Actor, CoreError, Done, Login, Receipt, Request, State};
+use super::{Actor, CoreError, Done, Login, Receipt, Request, State, writes};
 use crate::dataplane::clock::WallClock;
-use crate::dataplane::{DataPlane, EndedSession, reconcile};
-use crate::policy::{Changed, EndCause, Gateway, Input, NextIds, Selector, SessionToken, UserName};
-use crate::record::Recorder;
-use crate::store::{Counters, Store, StoredPolicy, StoredSession, Write};
+use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
+use crate::identity::SecretHash;
+use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Selector, SessionToken, UserName};
+use crate::record::{Cut, Recorder};
+use crate::store::{Store, StoredSession, Write};
+use arcstr::ArcStr;
 use gateway_common::KernelNanos;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Everything that the core's thread works with.
@@ -15,11 +19,22 @@ pub(super) struct Keeper {
     pub(super) store: Box<dyn Store>,
     pub(super) plane: Box<dyn DataPlane>,
     pub(super) recorder: Recorder,
-    pub(super) boot_id: String,
+    pub(super) boot_id: ArcStr,
     /// What is in force but could not be stored yet.
     pub(super) unsaved: Vec<Write>,
     /// When that was last tried again.
     pub(super) tried: Instant,
+    /// When the slots were last looked at, and how long not to look at them again.
+    pub(super) looked: Instant,
+    pub(super) looking: Duration,
+}
+
+/// Who asks, and since when.
+struct Asked<'a> {
+    actor: &'a Actor,
+    /// When the request was taken up.
+    at: KernelNanos,
+    clock: WallClock,
 }
 
 impl Keeper {
@@ -86,19 +101,55 @@ impl Keeper {
         actor: &Actor,
         input: Input,
         also: Vec<Write>,
-        secret: Option<&crate::identity::SecretHash>,
+        secret: Option<&SecretHash>,
     ) -> Result<Done, CoreError> {
-        let clock = WallClock::now();
-        let requested_at = self.plane.now();
-        let undo = needs_copy(&input).then(|| self.state.gateway.clone());
-        let before = self.state.gateway.next_ids();
-        let changed = self.state.gateway.handle(input.clone(), requested_at)?;
-        let mut writes = writes(&self.state.gateway, &input, &changed, undo.as_ref());
-        writes.extend(also);
-        if self.state.gateway.next_ids() != before {
-            writes.push(Write::SetCounters(counters(&self.state.gateway)));
+        let asked = Asked { actor, clock: WallClock::now(), at: self.plane.now() };
+        let drafted = self.state.gateway.draft(&input, asked.at)?;
+        if gives_access(&input, &drafted) {
+            let writes = self.writes(&input, &drafted, also, secret.map(|secret| (secret, asked.clock)));
+            // Nothing has changed yet, and if this fails nothing does.
+            self.save(writes)?;
+            let applied = self.plane.apply(drafted.plan());
+            let changed = self.state.gateway.adopt(drafted);
+            let opened = changed.opened.as_ref().map(|session| session.token);
+            let done = match (self.settle(&asked, changed, applied), opened) {
+                (Err(error), Some(token)) => {
+                    self.take_back(token);
+                    self.save_what_is_in_force(vec![Write::RemoveSession(token)])?;
+                    return Err(error);
+                }
+                (outcome, _) => outcome?,
+            };
+            self.recorder.changed(actor, &self.state.gateway, &input, &done);
+            return Ok(done);
         }
-        if let (Some(session), Some(secret)) = (&changed.opened, secret) {
+        // What takes access away is in force before anything else is thought about.
+        let applied = self.plane.apply(drafted.plan());
+        let writes = self.writes(&input, &drafted, also, None);
+        let changed = self.state.gateway.adopt(drafted);
+        let done = self.settle(&asked, changed, applied);
+        let saved = self.save_what_is_in_force(writes);
+        let done = done?;
+        // Stored or not, it is in force, so it is recorded.
+        self.recorder.changed(actor, &self.state.gateway, &input, &done);
+        saved.map(|()| done)
+    }
+
+    /// What has to be stored of a change that has not been adopted yet.
+    fn writes(
+        &self,
+        input: &Input,
+        drafted: &Drafted,
+        also: Vec<Write>,
+        secret: Option<(&SecretHash, WallClock)>,
+    ) -> Vec<Write> {
+        let gateway = &self.state.gateway;
+        let mut writes = writes::of(gateway, input, drafted);
+        writes.extend(also);
+        if drafted.next_ids() != gateway.next_ids() {
+            writes.push(Write::SetCounters(writes::counters_after(gateway, drafted)));
+        }
+        if let (Some(session), Some((secret, clock))) = (drafted.opened(), secret) {
             writes.push(Write::PutSession(StoredSession {
                 session: session.clone(),
                 boot_id: self.boot_id.clone(),
@@ -106,44 +157,17 @@ impl Keeper {
                 wall_deadline: clock.at(session.deadline),
             }));
         }
-        let done = if gives_access(&input, &changed) {
-            if let Err(error) = self.save(writes) {
-                self.take_back(undo, &changed);
-                return Err(error);
-            }
-            match self.enforce(actor, &changed, requested_at, clock) {
-                Err(error) if changed.opened.is_some() => {
-                    self.take_back(undo, &changed);
-                    let opened = changed.opened.iter().map(|session| Write::RemoveSession(session.token)).collect();
-                    self.save_what_is_in_force(opened)?;
-                    return Err(error);
-                }
-                outcome => outcome?,
-            }
-        } else {
-            let done = self.enforce(actor, &changed, requested_at, clock);
-            let saved = self.save_what_is_in_force(writes);
-            let done = done?;
-            if let Err(error) = saved {
-                // It is in force all the same, so it is recorded all the same.
-                self.recorder.changed(actor, &self.state.gateway, &input, &done);
-                return Err(error);
-            }
-            done
-        };
-        self.recorder.changed(actor, &self.state.gateway, &input, &done);
-        Ok(done)
+        writes
     }
 
-    /// Applies the plan, and makes the receipts.
-    fn enforce(
+    /// After a plan was applied, or was not: makes the receipts, and ends the flows that nobody may use any more.
+    fn settle(
         &mut self,
-        actor: &Actor,
-        changed: &Changed,
-        requested_at: KernelNanos,
-        clock: WallClock,
+        asked: &Asked<'_>,
+        changed: Changed,
+        applied: Result<Vec<EndedSession>, DataPlaneError>,
     ) -> Result<Done, CoreError> {
-        let ended = match self.plane.apply(&changed.plan) {
+        let ended = match applied {
             Ok(ended) => ended,
             Err(error) => {
                 tracing::error!(%error, "a plan could not be applied; reconciling");
@@ -151,64 +175,59 @@ impl Keeper {
                 Vec::new()
             }
         };
-        let mut receipts = Vec::new();
-        for end in &changed.ended {
-            self.state.accounts.session_secrets.remove(&end.session.token);
-            let found = ended.iter().find(|found| found.token == end.session.token).copied();
-            let found = found.unwrap_or_else(|| unseen(end.session.token, self.plane.now()));
-            let cut = self.recorder.cut(end.session.token);
-            self.plane.reset_flows(&cut.connections);
-            self.plane.forget_flows(&cut.keys);
-            let receipt = Receipt {
-                session: end.session.clone(),
-                cause: end.cause,
-                by: actor.name.clone(),
-                requested_at: clock.at(requested_at),
-                enforced_after: Duration::from_nanos(found.enforced_at.since(requested_at)),
-                last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
-                last_packet_after_request_nanos: found.last_forwarded.map(|at| signed(at, requested_at)),
-                flows_cut: cut.open,
-            };
-            self.recorder.metrics().revoked(receipt.enforced_after);
-            receipts.push(receipt);
-        }
+        let ended: HashMap<SessionToken, EndedSession> = ended.into_iter().map(|end| (end.token, end)).collect();
+        let receipts = changed.ended.into_iter().map(|end| {
+            let found = ended.get(&end.session.token).copied();
+            self.receipt(asked, end, found)
+        });
+        let receipts = receipts.collect();
         for regranted in changed.regranted.iter().filter(|regranted| !regranted.lost.is_empty()) {
             let cut = self.recorder.cut_apps(regranted.token, &regranted.lost);
-            self.plane.reset_flows(&cut.connections);
-            self.plane.forget_flows(&cut.keys);
+            self.forget(&cut);
         }
         for (policy, fault) in &changed.faults {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
-        Ok(Done {
-            opened: changed.opened.clone(),
-            receipts,
-            regranted: changed.regranted.clone(),
-            generation: changed.generation,
-        })
+        let (opened, generation) = (changed.opened, changed.generation);
+        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation })
+    }
+
+    fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {
+        let Ended { session, cause } = end;
+        let Asked { actor, at, clock } = asked;
+        self.state.accounts.session_secrets.remove(&session.token);
+        let found = found.unwrap_or_else(|| unseen(session.token, self.plane.now()));
+        let cut = self.recorder.cut(session.token);
+        self.forget(&cut);
+        let receipt = Receipt {
+            session,
+            cause,
+            by: actor.name.clone(),
+            requested_at: clock.at(*at),
+            enforced_after: Duration::from_nanos(found.enforced_at.since(*at)),
+            last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
+            last_packet_after_request_nanos: found.last_forwarded.map(|last| signed(last, *at)),
+            flows_cut: cut.open,
+        };
+        self.recorder.metrics().revoked(receipt.enforced_after);
+        receipt
+    }
+
+    fn forget(&mut self, cut: &Cut) {
+        self.plane.reset_flows(&cut.connections);
+        self.plane.forget_flows(&cut.keys);
     }
 
     fn reconcile(&mut self) -> Result<(), CoreError> {
-        Ok(reconcile(self.plane.as_mut(), self.state.gateway.tables())?)
+        Ok(reconcile(self.plane.as_mut(), &self.state.gateway.tables())?)
     }
 
-    /// Puts the gateway back to what is stored, after a failed write of something that gives access.
-    fn take_back(&mut self, undo: Option<Gateway>, changed: &Changed) {
-        match undo {
-            Some(gateway) => self.state.gateway = gateway,
-            None => {
-                let tokens = changed.opened.iter().map(|session| session.token);
-                for token in tokens.collect::<Vec<SessionToken>>() {
-                    let input = Input::End { which: Selector::Session(token), cause: EndCause::Revoked };
-                    let now = self.plane.now();
-                    if let Err(error) = self.state.gateway.handle(input, now) {
-                        tracing::error!(%error, "a refused login could not be taken back");
-                    }
-                }
-            }
+    /// Ends a session that was stored and could not be opened. Whatever else the login had ended is over.
+    fn take_back(&mut self, token: SessionToken) {
+        let input = Input::End { which: Selector::Session(token), cause: EndCause::Revoked };
+        if let Err(error) = self.state.gateway.handle(input, self.plane.now()) {
+            tracing::error!(%error, "a refused login could not be taken back");
         }
-        // Whatever the change had ended (an older session at the same source, sessions past their deadline) is over in
-        // the state or comes back with it; the tables follow.
         if let Err(error) = self.reconcile() {
             tracing::error!(%error, "the data plane could not be reconciled");
         }
@@ -251,23 +270,11 @@ fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
     i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
 }
 
-/// Whether a failed write can only be undone by going back to a copy. Sessions are undone by ending them: there may be
-/// very many, and logins are frequent.
-fn needs_copy(input: &Input) -> bool {
-    match input {
-        Input::Login { .. } | Input::End { .. } | Input::RemoveUser(_) | Input::Tick => false,
-        // Disabling only takes away, and what takes away is not undone.
-        Input::PutUser(user) => user.enabled,
-        _ => true,
-    }
-}
-
 /// Whether a change must be stored before it is in force: it gives somebody access, or is neither to give nor to take.
-fn gives_access(input: &Input, changed: &Changed) -> bool {
-    let Changed { opened, ended, regranted, .. } = changed;
-    let gains = regranted.iter().any(|session| !session.gained.is_empty());
-    let loses = !ended.is_empty() || regranted.iter().any(|session| !session.lost.is_empty());
-    opened.is_some() || gains || !(loses || takes_access_away(input))
+fn gives_access(input: &Input, drafted: &Drafted) -> bool {
+    let gains = || drafted.regranted().iter().any(|session| !session.gained.is_empty());
+    let loses = || drafted.ended().len() != 0 || drafted.regranted().iter().any(|session| !session.lost.is_empty());
+    drafted.opened().is_some() || gains() || !(takes_access_away(input) || loses())
 }
 
 /// Whether an input is there to take access away, from sessions or from those who might begin one.
@@ -278,39 +285,4 @@ pub(super) fn takes_access_away(input: &Input) -> bool {
         Input::PutApp(app) => !app.enabled,
         Input::Login { .. } | Input::PutGroup(_) | Input::PutPolicy { .. } | Input::Tick => false,
     }
-}
-
-/// The numbers that are given out next, as they are stored.
-pub(crate) fn counters(gateway: &Gateway) -> Counters {
-    let NextIds { app_set, block, allow_list } = gateway.next_ids();
-    let next_app = gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0).saturating_add(1);
-    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
-}
-
-/// What has to be stored of a change.
-fn writes(gateway: &Gateway, input: &Input, changed: &Changed, before: Option<&Gateway>) -> Vec<Write> {
-    let mut writes: Vec<Write> = changed.ended.iter().map(|ended| Write::RemoveSession(ended.session.token)).collect();
-    match input {
-        Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
-        Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),
-        Input::PutGroup(name) => writes.push(Write::PutGroup(name.clone())),
-        Input::RemoveGroup(name) => {
-            let members = before.into_iter().flat_map(Gateway::users).filter(|user| user.groups.contains(name));
-            let members = members.filter_map(|user| gateway.user(&user.name));
-            writes.extend(members.cloned().map(Write::PutUser));
-            writes.push(Write::RemoveGroup(name.clone()));
-        }
-        Input::PutApp(app) => {
-            if let Some((id, app)) = gateway.app(&app.name) {
-                writes.push(Write::PutApp { app: app.clone(), id });
-            }
-        }
-        Input::RemoveApp(name) => writes.push(Write::RemoveApp(name.clone())),
-        Input::PutPolicy { text, .. } => {
-            writes.push(Write::PutPolicy(StoredPolicy { generation: gateway.generation(), text: text.clone() }));
-        }
-        Input::Login { .. } | Input::End { .. } | Input::Tick => {}
-    }
-    writes.extend(changed.generation.map(Write::SetGeneration));
-    writes
 }

@@ -6,14 +6,17 @@ use crate::dataplane::DataPlane;
 use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
+use arcstr::ArcStr;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait. One more is refused as busy.
 const QUEUE: usize = 1024;
-/// The longest time without looking at the clock and at the slots: until then a session that touched a trip-wire has no
-/// receipt. Looking at 65,536 of them takes well below a millisecond.
+/// The longest time without looking at the clock.
 const TICK: Duration = Duration::from_millis(100);
+/// The slots are looked at as often, for sessions that have touched a trip-wire and have no receipt yet; but for no more
+/// than this part of the time, because that takes the longer the more sessions there are.
+const LOOKING_SHARE: u32 = 50;
 
 /// How often what could not be stored is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -107,11 +110,22 @@ pub fn start(
     store: Box<dyn Store>,
     plane: Box<dyn DataPlane>,
     recorder: Recorder,
-    boot_id: String,
+    boot_id: ArcStr,
 ) -> std::io::Result<(Core, std::thread::JoinHandle<()>)> {
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);
-    let mut keeper = Keeper { state, store, plane, recorder, boot_id, unsaved: Vec::new(), tried: Instant::now() };
+    let now = Instant::now();
+    let mut keeper = Keeper {
+        state,
+        store,
+        plane,
+        recorder,
+        boot_id,
+        unsaved: Vec::new(),
+        tried: now,
+        looked: now,
+        looking: Duration::ZERO,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
         runtime.block_on(async {
@@ -170,7 +184,9 @@ impl Keeper {
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
-        self.end_those_who_touched_a_trip_wire();
+        if self.looked.elapsed() >= self.looking {
+            self.end_those_who_touched_a_trip_wire();
+        }
         if self.unsaved.is_empty() {
             // Until then the slots of ended sessions are what tells a restarted daemon that they have ended.
             self.plane.sweep();
@@ -187,7 +203,11 @@ impl Keeper {
 impl Keeper {
     /// The kernel has ended them already; what is left is the receipt, the record, and to store it.
     fn end_those_who_touched_a_trip_wire(&mut self) {
-        for token in self.plane.revoked_in_kernel() {
+        let began = Instant::now();
+        let revoked = self.plane.revoked_in_kernel();
+        self.looked = Instant::now();
+        self.looking = (self.looked - began) * LOOKING_SHARE;
+        for token in revoked {
             let Some(user) = self.state.gateway.session(token).map(|session| session.user.clone()) else { continue };
             tracing::warn!(session = %token, %user, "a session has touched a trip-wire and is over");
             let input = Input::End { which: Selector::Session(token), cause: EndCause::TripWire };

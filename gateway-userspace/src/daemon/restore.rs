@@ -1,12 +1,19 @@
 //! From what was stored, and what is in the tables, to a state and tables that agree.
 
 use super::DaemonError;
+use super::work::Work;
 use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, TokenId};
-use crate::policy::{EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session, SessionLimits, Source};
+use crate::policy::{
+    EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session, SessionLimits, SessionToken, Source,
+};
 use crate::store::{Counters, Stored, Write};
+use std::collections::HashSet;
+
+/// Of how many sessions that cannot be taken up each is named in the daemon's log.
+const TOLD: usize = 1_000;
 
 /// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
 /// be removed from the store.
@@ -16,23 +23,34 @@ pub(super) fn restore(
     guarded: &[GuardedInterface],
     boot_id: &str,
     limits: SessionLimits,
+    work: &mut Work,
 ) -> Result<(State, Vec<Write>), DaemonError> {
     let mut changes = Vec::new();
-    let mut sessions = Vec::new();
-    let mut accounts =
-        Accounts { passwords: stored.passwords, tokens: by_id(stored.tokens), session_secrets: Default::default() };
-    let ended = plane.ended_tokens();
+    let mut sessions = Vec::with_capacity(stored.sessions.len());
+    let mut secrets = Vec::with_capacity(stored.sessions.len());
+    let ended: HashSet<SessionToken> = plane.ended_tokens().into_iter().collect();
     for found in stored.sessions {
         let token = found.session.token;
         let is_valid = found.boot_id == boot_id && is_guarded(&found.session, guarded) && !ended.contains(&token);
         if is_valid {
-            accounts.session_secrets.insert(token, found.secret);
+            secrets.push((token, found.secret));
             sessions.push(found.session);
         } else {
-            tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            if changes.len() < TOLD {
+                tracing::info!(session = %token, cause = EndCause::Orphaned.label(), "a stored session has ended");
+            }
             changes.push(Write::RemoveSession(token));
         }
     }
+    if changes.len() > TOLD {
+        tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
+    }
+    let accounts = Accounts {
+        passwords: stored.passwords,
+        tokens: by_id(stored.tokens),
+        // A tree that is made of what is in order is full, and little more than half as large as one that grows.
+        session_secrets: secrets.into_iter().collect(),
+    };
     let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
     let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
     let next_ids = next_ids.above(&plane.actual()?);
@@ -48,8 +66,13 @@ pub(super) fn restore(
     };
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
-    for problem in problems {
-        tracing::warn!(%problem, "not everything that was stored is in force");
+    work.done("the stored sessions have been decided anew");
+    for (number, problem) in problems.into_iter().enumerate() {
+        if number < TOLD {
+            tracing::warn!(%problem, "not everything that was stored is in force");
+        } else if number == TOLD {
+            tracing::warn!("and more of what was stored is not in force");
+        }
         match problem {
             Problem::Session(ended) => {
                 let Ended { session, .. } = *ended;
@@ -76,12 +99,16 @@ fn is_guarded(session: &Session, guarded: &[GuardedInterface]) -> bool {
         let mut zones = guarded.vlans.iter().map(|vlan| vlan.zone).chain([guarded.zone]);
         zones.any(|found| found == *zone)
     };
-    guarded.iter().any(|found| found.index == *interface && found.name == *interface_name && has_zone(found))
+    guarded.iter().any(|found| found.index == *interface && found.name == interface_name.as_str() && has_zone(found))
 }
 
 /// Brings the tables to what should be in them. Returns how many entries are not so even then: before, all of them
 /// differ, because a new daemon gives out new ids.
-pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State) -> Result<usize, DaemonError> {
-    dataplane::reconcile(plane, state.gateway.tables())?;
-    Ok(Plan::between(&plane.actual()?, state.gateway.tables()).steps.len())
+pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State, work: &mut Work) -> Result<usize, DaemonError> {
+    let wanted = state.gateway.tables();
+    dataplane::reconcile(plane, &wanted)?;
+    work.done("the tables have been brought up to date");
+    let drifted = Plan::between(&plane.actual()?, &wanted).steps.len();
+    work.done("the tables have been compared");
+    Ok(drifted)
 }

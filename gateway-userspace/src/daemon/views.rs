@@ -7,11 +7,16 @@ use crate::dataplane::Guarding;
 use crate::dataplane::attach::Attached;
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::interfaces::{Wanted, WantedVlan};
+use crate::policy::{AppName, UserName};
 use crate::record::{Recorder, TrackedFlow};
 use crate::wire::{Drops, Flow, FlowState, Interface, Opener, Status, TableUse, Vlan};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{self, FlowKey};
+use std::cmp::Reverse;
 use time::OffsetDateTime;
+
+/// Up to so many flows, all are read anew for a list of some of them.
+const FEW: usize = 8_192;
 
 /// Reads the kernel's counters and the records.
 pub(super) struct KernelViews {
@@ -33,28 +38,48 @@ impl KernelViews {
         Self { core, recorder, guarding, wanted, started_at }
     }
 
+    /// The latest of the flows that match. Of few flows the kernel is asked which these are; of many, what was last seen
+    /// of them says so, and the kernel is asked about these.
     fn matching_flows(&self, filter: &FlowFilter) -> Vec<Flow> {
-        let clock = WallClock::now();
-        let mut flows: Vec<Flow> = Vec::new();
-        for (key, tracked) in self.recorder.open_flows() {
-            let flow = self.flow(&key, &tracked, &clock);
-            let matches =
-                |wanted: Option<String>, found: Option<&String>| wanted.is_none_or(|wanted| Some(&wanted) == found);
-            if matches(filter.session.map(|token| token.to_string()), Some(&flow.token))
-                && matches(filter.user.as_ref().map(ToString::to_string), flow.user.as_ref())
-                && matches(filter.app.as_ref().map(ToString::to_string), flow.app.as_ref())
-            {
-                flows.push(flow);
+        let are_few = self.recorder.open_flow_count() <= FEW;
+        let mut latest = Vec::new();
+        for (key, tracked) in self.recorder.open_flows(filter.session) {
+            let tracked = if are_few { self.now(&key, tracked) } else { tracked };
+            if self.matches(filter, &tracked) {
+                latest.push((key, tracked));
+                if latest.len() >= filter.limit.saturating_mul(2) {
+                    keep_latest(&mut latest, filter.limit);
+                }
             }
         }
+        keep_latest(&mut latest, filter.limit);
+        let clock = WallClock::now();
+        let flow = |(key, tracked)| self.flow(&key, &if are_few { tracked } else { self.now(&key, tracked) }, &clock);
+        let mut flows: Vec<Flow> = latest.into_iter().map(flow).collect();
         flows.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.client.cmp(&b.client)));
-        flows.truncate(filter.limit);
         flows
     }
 
-    fn flow(&self, key: &FlowKey, tracked: &TrackedFlow, clock: &WallClock) -> Flow {
+    fn matches(&self, filter: &FlowFilter, tracked: &TrackedFlow) -> bool {
+        if filter.user.is_none() && filter.app.is_none() {
+            return true;
+        }
+        let (user, app) = self.recorder.names_of(tracked.copy.token, tracked.app());
+        let is = |wanted: Option<&str>, found: Option<&String>| {
+            wanted.is_none_or(|wanted| found.is_some_and(|found| found == wanted))
+        };
+        is(filter.user.as_ref().map(UserName::as_str), user.as_ref())
+            && is(filter.app.as_ref().map(AppName::as_str), app.as_ref())
+    }
+
+    /// The same flow, as the kernel has it now.
+    fn now(&self, key: &FlowKey, tracked: TrackedFlow) -> TrackedFlow {
         let copy = self.recorder.monitor().and_then(|monitor| monitor.flow(key)).unwrap_or(tracked.copy);
-        let tracked = TrackedFlow { copy, ..*tracked };
+        TrackedFlow { copy, ..tracked }
+    }
+
+    fn flow(&self, key: &FlowKey, tracked: &TrackedFlow, clock: &WallClock) -> Flow {
+        let copy = tracked.copy;
         let (user, app) = self.recorder.names_of(copy.token, tracked.app());
         Flow {
             token: crate::policy::SessionToken(copy.token).to_string(),
@@ -72,7 +97,7 @@ impl KernelViews {
             bytes_to_client: copy.to_client_bytes,
             opened_at: clock.at(KernelNanos(copy.opened_at)),
             last_seen: clock.at(KernelNanos(copy.last_seen)),
-            state: state(&tracked),
+            state: state(tracked),
         }
     }
 
@@ -93,16 +118,16 @@ impl KernelViews {
     }
 
     async fn glance(&self) -> Result<Status, ViewError> {
-        let flows = self.recorder.open_flows().len();
+        let flows = self.recorder.open_flow_count();
         let counts = self.core.read(move |state| {
-            let (gateway, tables, room) = (&state.gateway, state.gateway.tables(), state.gateway.capacities());
+            let (gateway, tables, room) = (&state.gateway, state.gateway.entries(), state.gateway.capacities());
             let table = |table: &str, entries, capacity| TableUse { table: table.into(), entries, capacity };
             let tables = vec![
-                table("sessions", tables.sessions.len(), room.sessions),
+                table("sessions", tables.sessions, room.sessions),
                 table("flows", flows, room.flows),
-                table("app_prefixes", tables.app_prefixes.len(), room.app_prefixes),
-                table("app_ports", tables.apps.len(), room.app_ports),
-                table("grants", tables.grants.len(), room.grants),
+                table("app_prefixes", tables.app_prefixes, room.app_prefixes),
+                table("app_ports", tables.app_ports, room.app_ports),
+                table("grants", tables.grants, room.grants),
                 table("apps", gateway.app_ids().len(), room.apps),
             ];
             (gateway.generation().0, gateway.users().len(), gateway.apps().count(), gateway.sessions().len(), tables)
@@ -125,6 +150,11 @@ impl KernelViews {
             events_lost,
         })
     }
+}
+
+fn keep_latest(flows: &mut Vec<(FlowKey, TrackedFlow)>, most: usize) {
+    flows.sort_unstable_by_key(|(key, tracked)| (Reverse(tracked.copy.last_seen), *key));
+    flows.truncate(most);
 }
 
 fn state(flow: &TrackedFlow) -> FlowState {

@@ -6,6 +6,7 @@ use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::services::{Offer, Services};
 use crate::dataplane::{Guarding, Programs};
 use crate::policy::{EndCause, Input, Selector};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often the gateway's own addresses are looked at.
@@ -64,14 +65,15 @@ pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guar
 /// Ends the sessions that are bound to interfaces that are gone.
 async fn end_orphans(core: &Core, guarding: &Guarding) {
     let there: Vec<u32> = guarding.interfaces().iter().map(|guarded| guarded.index).collect();
-    let orphans = core.read_first(move |state| {
-        let sessions = state.gateway.sessions().filter(|session| !there.contains(&session.source.interface));
-        sessions.map(|session| session.token).collect::<Vec<_>>()
+    let gone = core.read_first(move |state| {
+        let interfaces = state.gateway.sessions().map(|session| session.source.interface);
+        interfaces.filter(|interface| !there.contains(interface)).collect::<BTreeSet<_>>()
     });
-    for token in orphans.await.unwrap_or_default() {
-        let input = Input::End { which: Selector::Session(token), cause: EndCause::Orphaned };
+    for interface in gone.await.unwrap_or_default() {
+        // All at once: each request is stored by itself.
+        let input = Input::End { which: Selector::Interface(interface), cause: EndCause::Orphaned };
         if let Err(error) = core.change(Actor::local(), Request::Policy(input)).await {
-            tracing::error!(%error, session = %token, "a session of an interface that is gone could not be ended");
+            tracing::error!(%error, interface, "the sessions of an interface that is gone could not be ended");
         }
     }
 }

@@ -21,7 +21,8 @@ impl KernelResolver {
         })?;
         let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
         let (zone, zone_name) = found.vlan.map_or((zone, zone_name), |vlan| (vlan.zone, vlan.zone_name));
-        Ok(Source { address: peer, zone, zone_name, interface: index, interface_name: name, mac: found.mac })
+        let (zone_name, interface_name) = (zone_name.into(), name.into());
+        Ok(Source { address: peer, zone, zone_name, interface: index, interface_name, mac: found.mac })
     }
 }
 

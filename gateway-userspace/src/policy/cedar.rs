@@ -11,6 +11,7 @@ mod warning;
 
 pub(super) use ask::Facts;
 pub use ask::{Faults, Judged, Subject};
+pub(in crate::policy) use sight::SeenSource;
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema};
 use sight::Sight;

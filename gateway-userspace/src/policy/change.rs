@@ -2,11 +2,12 @@
 
 use super::cedar::Faults;
 use super::model::{
-    App, AppName, Factor, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName,
+    App, AppName, Factors, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName,
 };
 use super::{Plan, PolicyError};
 use gateway_common::KernelNanos;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Something that happened, or that somebody wants.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub enum Input {
         /// Where their packets come from. A session of the same user there is replaced; of another user, refused.
         source: Source,
         /// How they proved it.
-        factors: BTreeSet<Factor>,
+        factors: Factors,
         /// When the session is to end, on the boot clock.
         deadline: KernelNanos,
     },
@@ -63,6 +64,8 @@ pub enum Selector {
     User(UserName),
     /// Every one that may reach an app.
     App(AppName),
+    /// Every one that is bound to an interface, by the kernel's number of it.
+    Interface(u32),
     /// All.
     All,
 }
@@ -141,10 +144,10 @@ pub struct Regranted {
     pub token: SessionToken,
     /// Whose.
     pub user: UserName,
-    /// Apps it may reach now.
-    pub gained: Vec<AppName>,
+    /// Apps it may reach now. Shared by sessions that gain and lose the same.
+    pub gained: Arc<[AppName]>,
     /// Apps it may no longer reach.
-    pub lost: Vec<AppName>,
+    pub lost: Arc<[AppName]>,
 }
 
 /// Why an input was refused. Nothing has changed.

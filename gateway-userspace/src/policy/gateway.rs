@@ -1,31 +1,35 @@
 //! The state of the gateway, and how inputs change it.
 //!
 //! One input at a time, all or nothing: a handler drafts a change, the draft becomes a plan, the plan is checked against
-//! the capacities, and only then does anything change. A change of one session touches that session only; a change of
+//! the capacities, and only then does anything change. Whoever wants to store or apply it before takes the two halves
+//! one by one: [`Gateway::draft`] and [`Gateway::adopt`]. A change of one session touches that session only; a change of
 //! policy looks at all of them.
 
+mod adopt;
 mod apps;
+mod book;
 mod draft;
 mod judge;
 mod lists;
+mod moves;
 mod people;
 mod query;
 mod restore;
 mod sessions;
+mod steps;
 
+pub use draft::Drafted;
 pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
-use super::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, SessionToken, User, UserName,
-};
+use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, User, UserName};
 use super::table::{SessionEntry, TableSet};
+use book::Book;
 use gateway_common::KernelNanos;
 use judge::Judge;
 use lists::Lists;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// Everything that policy knows.
 #[derive(Clone, Debug)]
@@ -42,16 +46,12 @@ pub struct Gateway {
     app_names: BTreeMap<AppId, AppName>,
     policy: PolicySet,
     judge: Judge,
-    sessions: BTreeMap<SessionToken, Session>,
-    /// INVARIANT: these three name exactly the sessions above.
-    by_source: BTreeMap<(u32, IpAddr), SessionToken>,
-    by_user: BTreeMap<UserName, BTreeSet<SessionToken>>,
-    by_deadline: BTreeSet<(KernelNanos, SessionToken)>,
+    sessions: Book,
     lists: Lists,
     app_set: AppSetId,
     next_app_set: u32,
     next_block: u32,
-    /// INVARIANT: what the plans so far have led to.
+    /// INVARIANT: what the plans so far have led to, but for sessions: it has none, as their entries follow from the book.
     tables: TableSet,
 }
 
@@ -108,10 +108,7 @@ impl Gateway {
             app_names: BTreeMap::new(),
             policy: PolicySet::empty(),
             judge: Judge::default(),
-            sessions: BTreeMap::new(),
-            by_source: BTreeMap::new(),
-            by_user: BTreeMap::new(),
-            by_deadline: BTreeSet::new(),
+            sessions: Book::default(),
             lists: Lists::starting_at(next.allow_list),
             app_set: AppSetId(next.app_set),
             next_app_set: next.app_set.saturating_add(1),
@@ -120,34 +117,44 @@ impl Gateway {
         }
     }
 
-    /// Takes an input. Sessions whose deadline has passed at `now` end along with it.
+    /// Takes an input. Sessions whose deadline has passed at `now` end along with it; a few, if it is not the tick.
     ///
     /// # Errors
     /// If the input is refused. Nothing has changed then.
     pub fn handle(&mut self, input: Input, now: KernelNanos) -> Result<Changed, Refusal> {
-        let mut draft = self.draft(now);
+        let drafted = self.draft(&input, now)?;
+        Ok(self.adopt(drafted))
+    }
+
+    /// Decides what an input leads to. Nothing has changed until that is adopted.
+    ///
+    /// # Errors
+    /// If the input is refused.
+    pub fn draft(&mut self, input: &Input, now: KernelNanos) -> Result<Drafted, Refusal> {
+        let mut draft = self.begin(input, now);
         match input {
             Input::Login { token, user, source, factors, deadline } => {
-                let login = sessions::Login { token, user, source, factors, deadline };
+                let (token, deadline, factors) = (*token, *deadline, *factors);
+                let login = sessions::Login { token, user: user.clone(), source: source.clone(), factors, deadline };
                 self.login(&mut draft, login, now)
             }
-            Input::End { which, cause } => self.end(&mut draft, &which, cause),
+            Input::End { which, cause } => self.end(&mut draft, which, *cause),
             Input::PutUser(user) => self.put_user(&mut draft, user),
-            Input::RemoveUser(name) => self.remove_user(&mut draft, &name),
+            Input::RemoveUser(name) => self.remove_user(&mut draft, name),
             Input::PutGroup(name) => self.put_group(&mut draft, name),
-            Input::RemoveGroup(name) => self.remove_group(&mut draft, &name),
+            Input::RemoveGroup(name) => self.remove_group(&mut draft, name),
             Input::PutApp(app) => self.put_app(&mut draft, app),
-            Input::RemoveApp(name) => self.remove_app(&mut draft, &name),
-            Input::PutPolicy { text, if_match } => self.put_policy(&mut draft, &text, if_match),
+            Input::RemoveApp(name) => self.remove_app(&mut draft, name),
+            Input::PutPolicy { text, if_match } => self.put_policy(&mut draft, text, *if_match),
             Input::Tick => Ok(()),
         }?;
-        self.commit(draft)
+        self.finish(draft)
     }
 
     /// When the next session ends by itself.
     #[must_use]
     pub fn next_deadline(&self) -> Option<KernelNanos> {
-        self.by_deadline.first().map(|(deadline, _)| *deadline)
+        self.sessions.by_deadline().next().map(|(deadline, _)| deadline)
     }
 
     fn entry(&self, session: &Session) -> SessionEntry {

@@ -1,5 +1,10 @@
 //! The words of the gateway as types. Names are checked once, here; afterwards they are what they say.
 
+mod factors;
+
+pub use factors::{Factor, Factors};
+
+use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +30,9 @@ macro_rules! names {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
         $(
             $(#[$doc])+
+            /// A copy is a pointer: sessions by the million name the same few users, apps and policies.
             #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-            pub struct $name(String);
+            pub struct $name(ArcStr);
 
             impl $name {
                 /// Checks a name, after folding it to lower case so that two spellings never mean two things.
@@ -34,7 +40,7 @@ macro_rules! names {
                 /// # Errors
                 /// If it is empty, too long, or has other characters than the permitted ones.
                 pub fn new(name: &str) -> Result<Self, InvalidName> {
-                    folded(name).map(Self)
+                    folded(name).map(|name| Self(name.into()))
                 }
 
                 /// The name.
@@ -280,17 +286,6 @@ impl SessionLimits {
     }
 }
 
-/// How somebody proved who they are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Factor {
-    /// A password.
-    Password,
-    /// A time-based one-time password.
-    Totp,
-    /// A passkey.
-    Passkey,
-}
-
 /// Where a session's packets come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
@@ -298,12 +293,12 @@ pub struct Source {
     pub address: IpAddr,
     /// The zone, as the kernel numbers it.
     pub zone: u32,
-    /// Name of the zone.
-    pub zone_name: String,
+    /// Name of the zone. Names of places are shared by the sessions there, as those of users are.
+    pub zone_name: ArcStr,
     /// The guarded interface, as the kernel numbers it.
     pub interface: u32,
     /// Name of the interface.
-    pub interface_name: String,
+    pub interface_name: ArcStr,
     /// The hardware address its frames carry, where there is a link layer: the client's, or its next hop's.
     pub mac: Option<[u8; 6]>,
 }
@@ -329,7 +324,7 @@ pub struct Session {
     /// Where it is.
     pub source: Source,
     /// How they logged in.
-    pub factors: BTreeSet<Factor>,
+    pub factors: Factors,
     /// When they logged in, on the boot clock.
     pub authenticated_at: KernelNanos,
     /// When it ends, on the boot clock.

@@ -61,10 +61,10 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// How many entries each table holds at the worst moment, if the plan starts at `from`.
+    /// How many entries each table holds at the worst moment, if the plan starts at `from` and with so many sessions.
     #[must_use]
-    pub fn needs(&self, from: &TableSet) -> Needs {
-        needs::of(self, from)
+    pub fn needs(&self, from: &TableSet, sessions: usize) -> Needs {
+        needs::of(self, from, sessions)
     }
 }
 

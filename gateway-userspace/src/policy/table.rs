@@ -5,10 +5,10 @@ use super::plan::{Plan, Step};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-/// Everything that policy puts into the kernel. Ordered, so that equal states give equal plans.
+/// Everything that policy puts into the kernel.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TableSet {
     /// Prefixes of each app set, and their blocks.
@@ -17,8 +17,8 @@ pub struct TableSet {
     pub apps: BTreeMap<AppKey, AppEntry>,
     /// Grants of the allow-lists.
     pub grants: BTreeMap<GrantKey, Grant>,
-    /// Sessions.
-    pub sessions: BTreeMap<SessionToken, SessionEntry>,
+    /// Sessions. In no order, because there may be very many, and one block of memory is given back as a whole.
+    pub sessions: HashMap<SessionToken, SessionEntry>,
 }
 
 /// A session as the kernel knows it.
@@ -75,6 +75,13 @@ impl TableSet {
     /// Takes all steps of a plan.
     pub fn apply_all(&mut self, plan: &Plan) {
         plan.steps.iter().for_each(|step| self.apply(step));
+    }
+
+    /// Takes all steps of a plan but those of sessions.
+    pub fn apply_rules(&mut self, plan: &Plan) {
+        let is_rule =
+            |step: &&Step| !matches!(step, Step::EndSession(_) | Step::OpenSession(..) | Step::UpdateSession(..));
+        plan.steps.iter().filter(is_rule).for_each(|step| self.apply(step));
     }
 
     /// The grants of an allow-list.

@@ -1,10 +1,13 @@
 //! The flows that are open, as last seen. The kernel holds the counters; this holds what is needed when they are gone.
+//! Nothing here looks at all of them at once: there may be a million.
+
+mod shelf;
 
 use crate::dataplane::Monitor;
 use crate::policy::SessionToken;
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
-use std::collections::{HashMap, HashSet};
+use shelf::Shelf;
 
 /// A flow as last seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,24 +36,22 @@ impl TrackedFlow {
 /// All flows that are open.
 #[derive(Default)]
 pub struct FlowTracker {
-    flows: HashMap<FlowKey, TrackedFlow>,
-    by_session: HashMap<u64, HashSet<FlowKey>>,
+    shelf: Shelf,
+    /// Where the next refresh goes on.
+    refreshed: usize,
 }
 
 impl FlowTracker {
     /// A flow was opened. Returns the one that had this key before, which is over.
     pub fn opened(&mut self, key: FlowKey, flow: TrackedFlow) -> Option<TrackedFlow> {
-        let before = self.remove(&key).filter(|before| before.copy.opened_at != flow.copy.opened_at);
-        self.by_session.entry(flow.copy.token).or_default().insert(key);
-        self.flows.insert(key, flow);
+        let before = self.shelf.take(&key).filter(|before| before.copy.opened_at != flow.copy.opened_at);
+        self.shelf.put(key, flow);
         before
     }
 
     /// Takes out the flows of a session, with their last counters.
     pub fn take(&mut self, token: SessionToken, monitor: Option<&Monitor>) -> Vec<(FlowKey, TrackedFlow)> {
-        let keys = self.by_session.remove(&token.0).unwrap_or_default();
-        let taken = keys.into_iter().filter_map(|key| Some((key, self.flows.remove(&key)?)));
-        taken.map(|(key, flow)| (key, refreshed(&key, flow, monitor))).collect()
+        self.take_apps(token, |_| true, monitor)
     }
 
     /// Takes out the flows of a session to some of its apps, with their last counters.
@@ -60,17 +61,30 @@ impl FlowTracker {
         is_taken: impl Fn(u32) -> bool,
         monitor: Option<&Monitor>,
     ) -> Vec<(FlowKey, TrackedFlow)> {
-        let keys: Vec<FlowKey> = self.by_session.get(&token.0).into_iter().flatten().copied().collect();
-        let is_of_app = |key: &FlowKey| self.flows.get(key).is_some_and(|flow| is_taken(flow.app()));
-        let keys: Vec<FlowKey> = keys.into_iter().filter(is_of_app).collect();
-        let taken = keys.into_iter().filter_map(|key| Some((key, self.remove(&key)?)));
-        taken.map(|(key, flow)| (key, refreshed(&key, flow, monitor))).collect()
+        let taken = self.shelf.of(token.0).filter(|(_, flow)| is_taken(flow.app()));
+        let taken: Vec<_> = taken.map(|(key, flow)| (*key, refreshed(key, *flow, monitor))).collect();
+        for (key, _) in &taken {
+            self.shelf.take(key);
+        }
+        taken
     }
 
-    /// Brings the counters up to date, and takes out what is over: closed, silent too long, or given way to others.
-    pub fn refresh(&mut self, monitor: &Monitor, now: KernelNanos) -> Vec<(FlowKey, TrackedFlow, &'static str)> {
+    /// How many slots a refresh has to look at for a `part`-th of all flows.
+    #[must_use]
+    pub fn part(&self, part: usize) -> usize {
+        self.shelf.slots().div_ceil(part)
+    }
+
+    /// Brings the counters of some flows up to date, in turn, and takes out what is over: closed, silent too long, or
+    /// given way to others.
+    pub fn refresh(
+        &mut self,
+        monitor: &Monitor,
+        now: KernelNanos,
+        slots: usize,
+    ) -> Vec<(FlowKey, TrackedFlow, &'static str)> {
         let mut over = Vec::new();
-        for (key, flow) in &mut self.flows {
+        let next = self.shelf.show(self.refreshed, slots, |key, flow| {
             match monitor.flow(key).filter(|copy| is_same(copy, &flow.copy)) {
                 Some(copy) => {
                     flow.copy = copy;
@@ -80,43 +94,40 @@ impl FlowTracker {
                 }
                 None => over.push((*key, *flow, "evicted")),
             }
-        }
+        });
+        self.refreshed = next.unwrap_or(0);
         for (key, ..) in &over {
-            self.remove(key);
+            self.shelf.take(key);
         }
         over
     }
 
     /// Takes in flows whose opening was not reported.
-    pub fn adopt(&mut self, monitor: &Monitor, now: KernelNanos) {
-        for (key, copy) in monitor.flows() {
-            if !self.flows.contains_key(&key) && is_fresh(&key, &copy, now) {
-                self.opened(key, TrackedFlow { copy, interface: 0 });
+    pub fn adopt(&mut self, found: &[(FlowKey, FlowCopy)], now: KernelNanos) {
+        for (key, copy) in found {
+            if !self.shelf.contains(key) && is_fresh(key, copy, now) {
+                self.shelf.put(*key, TrackedFlow { copy: *copy, interface: 0 });
             }
         }
     }
 
-    /// Copies of all.
+    /// Copies of those of a session.
     #[must_use]
-    pub fn all(&self) -> Vec<(FlowKey, TrackedFlow)> {
-        self.flows.iter().map(|(key, flow)| (*key, *flow)).collect()
+    pub fn of(&self, token: SessionToken) -> Vec<(FlowKey, TrackedFlow)> {
+        self.shelf.of(token.0).map(|(key, flow)| (*key, *flow)).collect()
+    }
+
+    /// Copies of those in some slots, and where to go on.
+    pub fn some(&mut self, from: usize, slots: usize) -> (Vec<(FlowKey, TrackedFlow)>, Option<usize>) {
+        let mut found = Vec::new();
+        let next = self.shelf.show(from, slots, |key, flow| found.push((*key, *flow)));
+        (found, next)
     }
 
     /// How many are open.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.flows.len()
-    }
-
-    fn remove(&mut self, key: &FlowKey) -> Option<TrackedFlow> {
-        let flow = self.flows.remove(key)?;
-        if let Some(keys) = self.by_session.get_mut(&flow.copy.token) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_session.remove(&flow.copy.token);
-            }
-        }
-        Some(flow)
+        self.shelf.len()
     }
 }
 
@@ -166,6 +177,31 @@ mod tests {
         tracker.opened(key(1), budgeted);
         assert_eq!((budgeted.app(), budgeted.is_by_app(), flow(7, 1).is_by_app()), (3, true, false));
         assert_eq!(tracker.take_apps(SessionToken(7), |app| app == 3, None).len(), 1);
+    }
+
+    #[test]
+    fn all_flows_are_shown_some_at_a_time_and_those_of_a_session_stay_together_whatever_goes() {
+        let mut tracker = FlowTracker::default();
+        for port in 0..200 {
+            tracker.opened(key(port), flow(u64::from(port % 3), 1));
+        }
+        for port in (0..200).step_by(2) {
+            let replaced = tracker.opened(key(port), flow(u64::from(port % 5) + 10, 2));
+            assert_eq!(replaced, Some(flow(u64::from(port % 3), 1)));
+        }
+        let (mut seen, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let (some, after) = tracker.some(from, 7);
+            assert!(some.len() <= 7);
+            seen.extend(some.into_iter().map(|(key, _)| key));
+            next = after;
+        }
+        seen.sort();
+        assert_eq!(seen, (0..200).map(key).collect::<Vec<_>>());
+        let of = |tracker: &FlowTracker, token| tracker.of(SessionToken(token)).len();
+        assert_eq!([0, 1, 2, 10, 14].map(|token| of(&tracker, token)), [33, 34, 33, 20, 20]);
+        assert_eq!(tracker.take(SessionToken(1), None).len(), 34);
+        assert_eq!((of(&tracker, 1), of(&tracker, 0), tracker.count()), (0, 33, 166));
     }
 
     #[test]

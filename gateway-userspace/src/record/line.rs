@@ -140,14 +140,19 @@ impl Record {
         Self { time: OffsetDateTime::now_utc(), what }
     }
 
+    /// The same, of this moment.
+    pub(super) fn of(self, time: OffsetDateTime) -> Self {
+        Self { time, ..self }
+    }
+
     pub(super) fn login(session: &Session) -> Self {
         let source = &session.source;
         Self::now(What::Login {
             session: session.token.to_string(),
             user: session.user.to_string(),
             source: source.address,
-            zone: source.zone_name.clone(),
-            interface: source.interface_name.clone(),
+            zone: source.zone_name.to_string(),
+            interface: source.interface_name.to_string(),
             mac: source.mac.map(mac),
             factors: session.factors.iter().map(|factor| factor.label()).collect(),
             apps: session.permitted.keys().map(ToString::to_string).collect(),
@@ -167,7 +172,7 @@ impl Record {
             session: session.token.to_string(),
             user: session.user.to_string(),
             source: session.source.address,
-            interface: session.source.interface_name.clone(),
+            interface: session.source.interface_name.to_string(),
             cause: cause.label(),
             by: by.clone(),
             requested_at: *requested_at,

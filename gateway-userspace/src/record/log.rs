@@ -24,8 +24,12 @@ pub enum Sink {
     File(PathBuf),
 }
 
+/// Many records of one event, made when they are written.
+pub(super) type Lot = Box<dyn Iterator<Item = Record> + Send>;
+
 enum Message {
     Record(Box<Record>),
+    Lot(Lot),
     Reopen,
     /// Answers when everything before it is written.
     Flush(SyncSender<()>),
@@ -59,6 +63,13 @@ impl AccessLog {
     pub(super) fn put(&self, record: Record) -> bool {
         let Some(queue) = &self.queue else { return true };
         queue.try_send(Message::Record(Box::new(record))).is_ok()
+    }
+
+    /// Queues many records as one. False if the queue is full or the thread is gone.
+    #[must_use]
+    pub(super) fn put_lot(&self, lot: Lot) -> bool {
+        let Some(queue) = &self.queue else { return true };
+        queue.try_send(Message::Lot(lot)).is_ok()
     }
 
     /// Opens the file anew, after it was moved away.
@@ -109,6 +120,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Record(record) => self.line(&record),
+            Message::Lot(lot) => lot.for_each(|record| self.line(&record)),
             Message::Reopen => {
                 self.flush();
                 if let Sink::File(path) = &self.sink {

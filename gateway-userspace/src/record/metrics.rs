@@ -127,14 +127,14 @@ impl Metrics {
     }
 
     pub(crate) fn state(&self, gateway: &Gateway) {
-        let (tables, capacities) = (gateway.tables(), gateway.capacities());
-        self.sessions.set(signed(gateway.sessions().len()));
+        let (tables, capacities) = (gateway.entries(), gateway.capacities());
+        self.sessions.set(signed(tables.sessions));
         self.generation.set(i64::try_from(gateway.generation().0).unwrap_or(i64::MAX));
         for (map, entries, capacity) in [
-            ("sessions", tables.sessions.len(), capacities.sessions),
-            ("app_prefixes", tables.app_prefixes.len(), capacities.app_prefixes),
-            ("app_ports", tables.apps.len(), capacities.app_ports),
-            ("grants", tables.grants.len(), capacities.grants),
+            ("sessions", tables.sessions, capacities.sessions),
+            ("app_prefixes", tables.app_prefixes, capacities.app_prefixes),
+            ("app_ports", tables.app_ports, capacities.app_ports),
+            ("grants", tables.grants, capacities.grants),
         ] {
             self.entries.with_label_values(&[map]).set(signed(entries));
             self.capacity.with_label_values(&[map]).set(signed(capacity));

@@ -1,7 +1,11 @@
 //! The names behind the numbers that the kernel reports.
+//!
+//! There may be a million sessions, and few kinds of them: what is known of one is kept once for all that have the same
+//! user, zone and decisions.
 
-use crate::core::Done;
-use crate::policy::{AppId, AppName, Decision, Gateway, Input, Session, SessionToken, UserName};
+use crate::core::Receipt;
+use crate::policy::{AppId, AppName, Gateway, Permitted, Session, SessionToken, UserName};
+use slab::Slab;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,59 +15,62 @@ const REMEMBERED: usize = 4096;
 /// Users, apps and policies by token and number.
 #[derive(Default)]
 pub(super) struct Names {
-    sessions: HashMap<SessionToken, Named>,
+    sessions: BTreeMap<SessionToken, u32>,
+    kinds: Kinds,
     ended: VecDeque<SessionToken>,
     apps: HashMap<u32, AppName>,
 }
 
 /// What a token stands for.
-#[derive(Clone)]
 pub(super) struct Named {
     pub(super) user: UserName,
     /// The number of the zone it is in.
     pub(super) zone: u32,
-    permitted: Arc<BTreeMap<AppName, Decision>>,
+    permitted: Arc<Permitted>,
 }
 
 impl Names {
     pub(super) fn learn(&mut self, gateway: &Gateway) {
-        for session in gateway.sessions() {
-            self.name(session);
-        }
+        let Self { sessions, kinds, .. } = self;
+        *sessions = gateway.sessions().map(|session| (session.token, kinds.take(session))).collect();
         self.learn_apps(gateway);
     }
 
-    pub(super) fn follow(&mut self, gateway: &Gateway, input: &Input, done: &Done) {
-        if let Some(session) = &done.opened {
-            self.name(session);
-        }
-        let regranted = done.regranted.iter().filter_map(|changed| gateway.session(changed.token));
-        regranted.for_each(|session| self.name(session));
-        for receipt in &done.receipts {
+    pub(super) fn opened(&mut self, session: &Session) {
+        self.name(session);
+    }
+
+    /// These sessions may reach other apps than before.
+    pub(super) fn regranted(&mut self, gateway: &Gateway, tokens: &[SessionToken]) {
+        let sessions = tokens.iter().filter_map(|token| gateway.session(*token));
+        sessions.for_each(|session| self.name(session));
+    }
+
+    pub(super) fn ended(&mut self, receipts: &[Receipt]) {
+        for receipt in receipts {
             self.ended.push_back(receipt.session.token);
         }
         while self.ended.len() > REMEMBERED {
-            if let Some(token) = self.ended.pop_front() {
-                self.sessions.remove(&token);
+            let Some(token) = self.ended.pop_front() else { break };
+            if let Some(kind) = self.sessions.remove(&token) {
+                self.kinds.give_back(kind);
             }
-        }
-        if matches!(input, Input::PutApp(_)) {
-            self.learn_apps(gateway);
         }
     }
 
     fn name(&mut self, session: &Session) {
-        let named =
-            Named { user: session.user.clone(), zone: session.source.zone, permitted: Arc::clone(&session.permitted) };
-        self.sessions.insert(session.token, named);
+        let kind = self.kinds.take(session);
+        if let Some(before) = self.sessions.insert(session.token, kind) {
+            self.kinds.give_back(before);
+        }
     }
 
-    fn learn_apps(&mut self, gateway: &Gateway) {
+    pub(super) fn learn_apps(&mut self, gateway: &Gateway) {
         self.apps = gateway.app_ids().iter().map(|(name, AppId(id))| (*id, name.clone())).collect();
     }
 
     pub(super) fn session(&self, token: u64) -> Option<&Named> {
-        self.sessions.get(&SessionToken(token))
+        self.kinds.get(*self.sessions.get(&SessionToken(token))?)
     }
 
     pub(super) fn app(&self, app: u32) -> Option<&AppName> {
@@ -78,5 +85,90 @@ impl Names {
     pub(super) fn policies(&self, token: u64, app: u32) -> Vec<String> {
         let decision = self.app(app).and_then(|app| self.session(token)?.permitted.get(app));
         decision.map(|decision| decision.policies.clone()).unwrap_or_default()
+    }
+}
+
+/// What sessions have in common, with the number of sessions that do.
+#[derive(Default)]
+struct Kinds {
+    kinds: Slab<(Named, u32)>,
+    /// By user, zone and the place of the decisions in memory: no other decisions are there while the kind is known.
+    by_content: HashMap<(UserName, u32, usize), u32>,
+}
+
+impl Kinds {
+    fn get(&self, kind: u32) -> Option<&Named> {
+        self.kinds.get(kind as usize).map(|(named, _)| named)
+    }
+
+    /// The kind of a session, for one more of them.
+    fn take(&mut self, session: &Session) -> u32 {
+        let named =
+            Named { user: session.user.clone(), zone: session.source.zone, permitted: Arc::clone(&session.permitted) };
+        let kinds = &mut self.kinds;
+        let kind = *self.by_content.entry(content(&named)).or_insert_with(|| {
+            // There are no more kinds than sessions, and their slots in the kernel have 32 bits.
+            u32::try_from(kinds.insert((named, 0))).unwrap_or(u32::MAX)
+        });
+        if let Some((_, sessions)) = kinds.get_mut(kind as usize) {
+            *sessions += 1;
+        }
+        kind
+    }
+
+    fn give_back(&mut self, kind: u32) {
+        let Some((named, sessions)) = self.kinds.get_mut(kind as usize) else { return };
+        *sessions -= 1;
+        if *sessions == 0 {
+            self.by_content.remove(&content(named));
+            self.kinds.remove(kind as usize);
+        }
+    }
+}
+
+fn content(named: &Named) -> (UserName, u32, usize) {
+    (named.user.clone(), named.zone, Arc::as_ptr(&named.permitted) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{AllowListId, Factors, Source};
+    use gateway_common::KernelNanos;
+
+    fn session(token: u64, user: &str, permitted: &Arc<Permitted>) -> Session {
+        let source = Source {
+            address: [10, 0, 0, 1].into(),
+            zone: 1,
+            zone_name: "lan".into(),
+            interface: 1,
+            interface_name: "lan0".into(),
+            mac: None,
+        };
+        Session {
+            token: SessionToken(token),
+            user: UserName::new(user).unwrap(),
+            source,
+            factors: Factors::default(),
+            authenticated_at: KernelNanos(1),
+            deadline: KernelNanos::NEVER,
+            permitted: Arc::clone(permitted),
+            allow_list: AllowListId(0),
+        }
+    }
+
+    #[test]
+    fn sessions_of_a_kind_share_what_is_known_and_the_last_one_takes_it_along() {
+        let (mut names, one, two) = (Names::default(), Arc::default(), Arc::default());
+        for session in [session(1, "ada", &one), session(2, "ada", &one), session(3, "eve", &one)] {
+            names.opened(&session);
+        }
+        assert_eq!((names.kinds.kinds.len(), names.kinds.by_content.len()), (2, 2));
+        names.opened(&session(3, "eve", &two));
+        names.opened(&session(1, "eve", &two));
+        assert_eq!((names.kinds.kinds.len(), names.kinds.by_content.len()), (2, 2));
+        names.opened(&session(2, "eve", &two));
+        assert_eq!((names.kinds.kinds.len(), names.kinds.by_content.len()), (1, 1));
+        assert_eq!(names.session(2).map(|named| named.user.as_str()), Some("eve"));
     }
 }

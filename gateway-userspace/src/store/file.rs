@@ -10,9 +10,15 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How many former texts of the policies are kept.
 const POLICY_HISTORY: usize = 32;
+
+/// How many bytes of the file are kept in memory. It is read once, at the start, and what is written are single rows.
+const CACHE: usize = 4 << 20;
+/// How often somebody who waits for a long load is told that it goes on.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// State in one file.
 #[derive(Debug)]
@@ -49,7 +55,8 @@ impl FileStore {
             Some(_) | None => {}
         }
         let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
-        write(&transaction, &row).map_err(failed)?;
+        let put = || write(&mut transaction.open_table(definition(META))?, &row);
+        put().map_err(failed)?;
         transaction.commit().map_err(|e| failed(e.into()))
     }
 
@@ -150,15 +157,20 @@ impl Store for FileStore {
 
     fn load(&self) -> Result<Stored, StoreError> {
         unless_damaged(&self.path, || {
-            let mut stored = Stored::default();
-            let read = self.read_rows(|table, key, value| record::take(&mut stored, table, key, value));
+            let (mut reader, mut said) = (record::Reader::default(), Instant::now());
+            let read = self.read_rows(|table, key, value| {
+                if said.elapsed() >= PROGRESS {
+                    said = Instant::now();
+                    tracing::info!(sessions = reader.so_far().sessions.len(), "reading the state");
+                }
+                reader.take(table, key, value)
+            });
             read.map_err(|error| match error {
                 ReadError::Store(error) => error,
                 ReadError::Database(error) => failure(&self.path, error),
                 ReadError::Row(problem) => self.damaged(problem),
             })?;
-            record::check(&stored).map_err(|problem| self.damaged(problem))?;
-            Ok(stored)
+            reader.finish().map_err(|problem| self.damaged(problem))
         })
     }
 }
@@ -179,8 +191,15 @@ const fn definition(table: record::Table) -> TableDefinition<'static, &'static s
 fn commit(database: &Database, rows: impl Iterator<Item = Row>) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
-    for row in rows {
-        write(&transaction, &row)?;
+    let mut rows = rows.peekable();
+    while let Some(row) = rows.next() {
+        let mut table = transaction.open_table(definition(row.table))?;
+        write(&mut table, &row)?;
+        // Very many sessions may end at once, and opening a table takes longer than removing a row.
+        while let Some(row) = rows.next_if(|next| next.table == row.table) {
+            write(&mut table, &row)?;
+        }
+        drop(table);
         if row.table == POLICIES {
             forget_old_policies(&transaction)?;
         }
@@ -188,8 +207,7 @@ fn commit(database: &Database, rows: impl Iterator<Item = Row>) -> Result<(), re
     Ok(transaction.commit()?)
 }
 
-fn write(transaction: &WriteTransaction, row: &Row) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(definition(row.table))?;
+fn write(table: &mut redb::Table<'_, &'static str, &'static [u8]>, row: &Row) -> Result<(), redb::Error> {
     match &row.value {
         Some(value) => table.insert(row.key.as_str(), value.as_slice())?.map(drop),
         None => table.remove(row.key.as_str())?.map(drop),
@@ -216,7 +234,7 @@ fn open(path: &Path) -> Result<Database, StoreError> {
     // Whatever the mode was before: it holds password hashes.
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
     let backend = FileBackend::new(file).map_err(|error| failure(path, error.into()))?;
-    Database::builder().create_with_backend(backend).map_err(|error| match error {
+    Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
         DatabaseError::UpgradeRequired(version) => {
             StoreError::Damaged { path: path.to_owned(), problem: format!("redb format {version} is not supported") }

@@ -1,6 +1,6 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
-use super::shape::{AppShape, CountersShape, PolicyShape, SessionShape, TokenShape, UserShape};
+use super::shape::{AppShape, Common, CountersShape, PolicyShape, TokenShape, UserShape, written};
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
 use crate::policy::{AppId, AppName, Generation, GroupName, UserName};
@@ -63,7 +63,7 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
         Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
         Write::SetCounters(counters) => vec![put(META, COUNTERS_KEY, &CountersShape::from(*counters))?],
         Write::PutSession(stored) => {
-            vec![put(SESSIONS, &stored.session.token.to_string(), &SessionShape::from(stored))?]
+            vec![put(SESSIONS, &stored.session.token.to_string(), &written(stored))?]
         }
         Write::RemoveSession(token) => vec![remove(SESSIONS, &token.to_string())],
         Write::PutApiToken(token) => vec![put(TOKENS, token.id.as_str(), &TokenShape::from(token))?],
@@ -71,11 +71,43 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
     })
 }
 
-/// Takes up one row.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
+/// Rows that are being taken up, one after the other.
+#[derive(Default)]
+pub struct Reader {
+    stored: Stored,
+    common: Common,
+}
+
+impl Reader {
+    /// Takes up one row.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take(&mut self, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
+        if table == SESSIONS {
+            self.stored.sessions.push(self.common.read(value)?);
+            return Ok(());
+        }
+        take(&mut self.stored, table, key, value)
+    }
+
+    /// What has been taken up.
+    ///
+    /// # Errors
+    /// Which rows do not go together.
+    pub fn finish(self) -> Result<Stored, String> {
+        check(&self.stored)?;
+        Ok(self.stored)
+    }
+
+    /// What that is so far.
+    #[must_use]
+    pub const fn so_far(&self) -> &Stored {
+        &self.stored
+    }
+}
+
+fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<(), String> {
     if table == USERS {
         stored.users.push(json::<UserShape>(value)?.try_into()?);
     } else if table == PASSWORDS {
@@ -94,8 +126,6 @@ pub fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Resul
     } else if table == POLICIES {
         // Keys are in order of generations: the last one stays.
         stored.policy = Some(json::<PolicyShape>(value)?.into());
-    } else if table == SESSIONS {
-        stored.sessions.push(json::<SessionShape>(value)?.try_into()?);
     } else if table == TOKENS {
         stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
     } else {
@@ -105,10 +135,7 @@ pub fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Resul
 }
 
 /// Whether the rows go together: every app has a number of its own, or a grant for the one would be one for another.
-///
-/// # Errors
-/// Which do not.
-pub fn check(stored: &Stored) -> Result<(), String> {
+fn check(stored: &Stored) -> Result<(), String> {
     let mut names = BTreeMap::new();
     for (name, id) in &stored.app_ids {
         if let Some(other) = names.insert(id, name) {

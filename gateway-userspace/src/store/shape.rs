@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
-pub(super) use session::SessionShape;
+pub(super) use session::{Common, written};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct UserShape {

@@ -185,7 +185,8 @@ impl Entrant {
 fn is_as(expected: Expected, counted: &Counted) -> bool {
     let all = u64::from(PACKETS);
     match expected {
-        Expected::Known => counted.forwarded() == all && counted.events == 0,
+        // One in thousands may have had to give way to another, and is opened anew.
+        Expected::Known => counted.forwarded() == all && counted.events <= all / 1_000,
         Expected::Opening => counted.forwarded() == all && counted.events == all,
         Expected::Dropped(label) => counted.dropped(label) == all,
     }

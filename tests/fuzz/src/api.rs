@@ -232,7 +232,7 @@ fn gateway() -> Gateway {
         token: SessionToken(0xab),
         user: UserName::new("ada").unwrap(),
         source: source(CLIENT.parse().unwrap()),
-        factors: BTreeSet::new(),
+        factors: Default::default(),
         deadline: KernelNanos::NEVER,
     });
     gateway

@@ -3,7 +3,7 @@
 use gateway_common::abi::Event;
 use gateway_common::{Address, KernelNanos};
 use gateway_userspace::policy::{AllowListId, Capacities, Gateway, Input, SessionToken, Source, User, UserName};
-use gateway_userspace::record::{AccessLog, Metrics, Recorder, Sink};
+use gateway_userspace::record::{AccessLog, Metrics, Recorder, Sink, TrackedFlow};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -50,21 +50,17 @@ fn recorded(events: &[Event], lines: &[Value]) {
 fn tracked(events: &[Event], recorder: &Recorder) {
     let tokens: BTreeSet<u64> = events.iter().map(|event| event.token).collect();
     for token in tokens {
-        let open: BTreeSet<_> = recorder
-            .open_flows()
-            .into_iter()
-            .filter(|(_, flow)| flow.copy.token == token)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect();
+        let is_of = |(_, flow): &(_, TrackedFlow)| flow.copy.token == token;
+        let open: BTreeSet<_> = recorder.open_flows(None).filter(is_of).map(|(key, _)| key).collect();
+        let own: BTreeSet<_> = recorder.open_flows(Some(SessionToken(token))).map(|(key, _)| key).collect();
+        assert_eq!(own, open);
         assert!(token != KNOWN || open.iter().all(|key| key.zone == ZONE), "the zone is that of the session");
         let cut = recorder.cut(SessionToken(token));
         assert_eq!(cut.keys.iter().copied().collect::<BTreeSet<_>>(), open);
         assert!(cut.open <= cut.keys.len() && cut.connections.len() <= cut.open);
         assert!(cut.connections.iter().all(|(key, _)| key.protocol == 6 && open.contains(key)));
     }
-    assert!(recorder.open_flows().is_empty(), "a flow of nobody");
+    assert!(recorder.open_flow_count() == 0, "a flow of nobody");
 }
 
 /// As the kernel program lays it out.
@@ -107,7 +103,7 @@ fn gateway() -> Gateway {
         interface_name: "lo".into(),
         mac: None,
     };
-    let (token, factors, deadline) = (SessionToken(KNOWN), BTreeSet::new(), KernelNanos::NEVER);
+    let (token, factors, deadline) = (SessionToken(KNOWN), Default::default(), KernelNanos::NEVER);
     for input in [Input::PutUser(ada), Input::Login { token, user, source, factors, deadline }] {
         gateway.handle(input, KernelNanos(1)).unwrap();
     }

@@ -61,7 +61,7 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
         ("mfa".to_owned(), RestrictedExpression::new_bool(subject.has_mfa())),
         ("factors".to_owned(), RestrictedExpression::new_set(factors)),
         ("source".to_owned(), RestrictedExpression::new_ip(subject.source.to_string())),
-        ("zone".to_owned(), RestrictedExpression::new_string(subject.zone.clone())),
+        ("zone".to_owned(), RestrictedExpression::new_string(subject.zone.to_string())),
     ]);
     let action = r#"Action::"connect""#.parse().unwrap();
     let request = Request::new(user, action, resource, context.unwrap(), None).unwrap();

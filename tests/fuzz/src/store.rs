@@ -4,29 +4,29 @@
 use gateway_common::KernelNanos;
 use gateway_common::abi::{AppEntry, GrantKey};
 use gateway_userspace::policy::{Capacities, Gateway, NextIds, Restored, SessionLimits};
-use gateway_userspace::store::record::{TABLES, Table, check, rows, take};
+use gateway_userspace::store::record::{Reader, TABLES, Table, rows};
 use gateway_userspace::store::{Stored, Write};
 use std::collections::BTreeSet;
 
 /// Lines of a table's name, a key and a value, with blanks between them.
 pub fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let mut stored = Stored::default();
+    let mut reader = Reader::default();
     for line in text.split('\n').take(64) {
         let mut parts = line.splitn(3, ' ');
         let (Some(table), Some(key), Some(value)) = (parts.next(), parts.next(), parts.next()) else { continue };
         let Some(table) = TABLES.into_iter().find(|known| known.0 == table) else { continue };
-        if let Err(problem) = take(&mut stored, table, key, value.as_bytes()) {
+        if let Err(problem) = reader.take(table, key, value.as_bytes()) {
             assert!(!problem.is_empty(), "refused for no reason: {line}");
         }
     }
-    let written = write(&stored);
-    let mut again = Stored::default();
+    let written = write(reader.so_far());
+    let mut again = Reader::default();
     for (table, key, value) in &written {
-        take(&mut again, *table, key, value.as_bytes()).unwrap_or_else(|problem| panic!("{problem}: {key} {value}"));
+        again.take(*table, key, value.as_bytes()).unwrap_or_else(|problem| panic!("{problem}: {key} {value}"));
     }
-    assert_eq!(write(&again), written, "written, read, and not the same");
-    if check(&stored).is_ok() {
+    assert_eq!(write(again.so_far()), written, "written, read, and not the same");
+    if let Ok(stored) = reader.finish() {
         restored(stored);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::sight::SeenSource;
 use super::{Kinds, PolicySet, Rule, Who, kinds};
-use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
+use crate::policy::model::{App, AppName, Decision, Factor, Factors, GroupName, UserName};
+use arcstr::ArcStr;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
     Response, RestrictedExpression,
@@ -21,21 +22,21 @@ pub struct Subject {
     /// Their groups.
     pub groups: BTreeSet<GroupName>,
     /// How they proved who they are.
-    pub factors: BTreeSet<Factor>,
+    pub factors: Factors,
     /// Where they come from.
     pub source: IpAddr,
     /// Name of the zone they are in.
-    pub zone: String,
+    pub zone: ArcStr,
 }
 
 /// Facts that lead to the same decisions.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::policy) struct Facts {
     groups: BTreeSet<GroupName>,
-    factors: BTreeSet<Factor>,
+    factors: Factors,
     user: Option<UserName>,
     source: Option<SeenSource>,
-    zone: Option<String>,
+    zone: Option<ArcStr>,
 }
 
 /// A decision, and the policies that could not be evaluated on the way.
@@ -63,7 +64,7 @@ impl Subject {
     /// Whether they proved who they are in two ways. A passkey is two: the device, and what unlocks it.
     #[must_use]
     pub fn has_mfa(&self) -> bool {
-        self.factors.contains(&Factor::Passkey) || self.factors.len() >= 2
+        self.factors.contains(Factor::Passkey) || self.factors.count() >= 2
     }
 }
 
@@ -122,11 +123,21 @@ impl PolicySet {
     pub(in crate::policy) fn facts(&self, subject: &Subject) -> Facts {
         Facts {
             groups: subject.groups.clone(),
-            factors: subject.factors.clone(),
-            user: self.sight.user.then(|| subject.user.clone()),
+            factors: subject.factors,
+            user: self.sight.sees(subject.user.as_str()).then(|| subject.user.clone()),
             source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
         }
+    }
+
+    /// What the policies can see of an address.
+    pub(in crate::policy) fn seen_source(&self, address: IpAddr) -> Option<SeenSource> {
+        self.sight.source(address)
+    }
+
+    /// Whether the policies can see in which zone somebody is.
+    pub(in crate::policy) fn sees_zones(&self) -> bool {
+        self.sight.zone
     }
 
     /// The policies whose scope admits the subject and the app. All others are false by their scope alone.
@@ -237,7 +248,7 @@ fn context(subject: &Subject) -> Option<Context> {
         (String::from("mfa"), RestrictedExpression::new_bool(subject.has_mfa())),
         (String::from("factors"), RestrictedExpression::new_set(factors)),
         (String::from("source"), RestrictedExpression::new_ip(subject.source.to_string())),
-        (String::from("zone"), RestrictedExpression::new_string(subject.zone.clone())),
+        (String::from("zone"), RestrictedExpression::new_string(subject.zone.to_string())),
     ];
     Context::from_pairs(pairs).ok()
 }

@@ -9,8 +9,10 @@ use std::net::IpAddr;
 /// Whether some policy looks at…
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Sight {
-    /// …who the user is, beyond their groups.
-    pub user: bool,
+    /// …who the user is, beyond their groups, if they have one of these names.
+    users: BTreeSet<String>,
+    /// …the same, whatever their name is.
+    every_user: bool,
     /// …the address they come from.
     pub source: bool,
     /// …the zone they are in.
@@ -38,6 +40,11 @@ impl Sight {
         })
     }
 
+    /// Whether some policy may tell this user from others in the same groups.
+    pub(super) fn sees(&self, user: &str) -> bool {
+        self.every_user || self.users.contains(user)
+    }
+
     pub(super) fn source(&self, address: IpAddr) -> Option<SeenSource> {
         if self.has_riddle {
             return Some(SeenSource::Exactly(address));
@@ -48,11 +55,12 @@ impl Sight {
     }
 
     fn look_at(&mut self, policy: &Policy) {
-        self.user |= policy.entity_literals().iter().any(|uid| uid.type_name().to_string() == "User");
+        let users = policy.entity_literals().into_iter().filter(|uid| uid.type_name().to_string() == "User");
+        self.users.extend(users.map(|uid| uid.id().unescaped().to_owned()));
         match policy.to_json() {
             Ok(json) => self.look_into(&json),
             // In doubt a policy looks at everything: sharing is an economy, not a right.
-            Err(_) => (self.user, self.zone, self.has_riddle) = (true, true, true),
+            Err(_) => (self.every_user, self.zone, self.has_riddle) = (true, true, true),
         }
     }
 
@@ -108,7 +116,8 @@ mod tests {
             ("[context].contains(context)", (false, true, true)),
         ] {
             let sight = sight(condition);
-            assert_eq!((sight.user, sight.source, sight.zone), expected, "{condition}");
+            assert_eq!((sight.sees("ada"), sight.source, sight.zone), expected, "{condition}");
+            assert!(!sight.sees("eve"), "{condition}");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::draft::{Draft, Fact, NewAppSet};
 use super::judge::{Judge, World};
+use super::moves::Pass;
 use crate::policy::cedar::PolicySet;
 use crate::policy::change::{AppProblem, Refusal};
 use crate::policy::compile::{Compiled, Uncompilable, check, compile, is_same};
@@ -10,13 +11,13 @@ use crate::policy::model::{App, AppId, AppName, AppSetId, Generation};
 use std::collections::BTreeMap;
 
 impl Gateway {
-    pub(super) fn put_app(&mut self, draft: &mut Draft, app: App) -> Result<(), Refusal> {
-        check(&app).map_err(|problem| Refusal::App { app: app.name.clone(), problem })?;
+    pub(super) fn put_app(&mut self, draft: &mut Draft, app: &App) -> Result<(), Refusal> {
+        check(app).map_err(|problem| Refusal::App { app: app.name.clone(), problem })?;
         let before = self.apps.get(&app.name);
-        if before == Some(&app) {
+        if before == Some(app) {
             return Ok(());
         }
-        let compiles_as_before = before.is_some_and(|before| is_same(before, &app));
+        let compiles_as_before = before.is_some_and(|before| is_same(before, app));
         let id = self.app_id(&app.name)?;
         let mut apps = self.apps.clone();
         apps.insert(app.name.clone(), app.clone());
@@ -26,7 +27,7 @@ impl Gateway {
             draft.app_set = Some(self.app_set_of(&apps, &app_ids).map_err(|found| blame(found, &app.name))?);
         }
         self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &app_ids })?;
-        draft.facts.push(Fact::App(app, id));
+        draft.facts.push(Fact::App(app.clone(), id));
         Ok(())
     }
 
@@ -55,14 +56,14 @@ impl Gateway {
         }
         let policy = PolicySet::parse(text).map_err(Refusal::Policy)?;
         self.move_all_under(draft, World { policy: &policy, apps: &self.apps, app_ids: &self.app_ids })?;
-        draft.facts.push(Fact::Policy(policy));
+        draft.facts.push(Fact::Policy(Box::new(policy)));
         Ok(())
     }
 
     /// Decides all sessions anew under other apps or policies.
     fn move_all_under(&self, draft: &mut Draft, world: World<'_>) -> Result<(), Refusal> {
         let mut judge = Judge::default();
-        self.draft_move_all(draft, (&mut judge, world))?;
+        self.draft_move_all(draft, Pass::new(&mut judge, world))?;
         draft.judge = Some(judge);
         draft.bumps_generation = true;
         Ok(())

@@ -3,9 +3,9 @@
 use super::lists::Grants;
 use crate::policy::cedar::{Faults, PolicySet, Subject};
 use crate::policy::change::Permitted;
-use crate::policy::model::{App, AppId, AppName, Decision};
+use crate::policy::model::{App, AppId, AppName, Decision, GroupName, Session};
 use gateway_common::abi::Grant;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,6 +60,17 @@ impl Judge {
 impl fmt::Debug for Judge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Judge")
+    }
+}
+
+/// A session as policies may know it, with these groups of its user.
+pub(super) fn subject(session: &Session, groups: &BTreeSet<GroupName>) -> Subject {
+    Subject {
+        user: session.user.clone(),
+        groups: groups.clone(),
+        factors: session.factors,
+        source: session.source.address,
+        zone: session.source.zone_name.clone(),
     }
 }
 

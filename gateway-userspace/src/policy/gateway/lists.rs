@@ -26,6 +26,8 @@ pub(super) struct ListDraft {
     new: BTreeMap<Grants, AllowListId>,
     /// How often a list was taken and given back.
     moved: BTreeMap<AllowListId, (usize, usize)>,
+    /// What was taken last: sessions that follow each other often have the same grants, and the same list of them.
+    last: Option<(Grants, AllowListId)>,
     next: u32,
 }
 
@@ -44,7 +46,7 @@ impl Lists {
     }
 
     pub(super) fn draft(&self) -> ListDraft {
-        ListDraft { new: BTreeMap::new(), moved: BTreeMap::new(), next: self.next }
+        ListDraft { new: BTreeMap::new(), moved: BTreeMap::new(), last: None, next: self.next }
     }
 
     /// Lists that the draft adds, and those that no session will name any more.
@@ -80,14 +82,24 @@ impl ListDraft {
         if grants.is_empty() {
             return Ok(AllowListId(0));
         }
-        let known = lists.by_content.get(grants).or_else(|| self.new.get(grants)).copied();
-        let id = match known {
-            Some(id) => id,
-            None => self.begin(grants)?,
+        let id = match self.last.take() {
+            Some((last, id)) if Arc::ptr_eq(&last, grants) => id,
+            _ => self.find(lists, grants)?,
         };
+        self.last = Some((Arc::clone(grants), id));
         let (taken, _) = self.moved.entry(id).or_default();
         *taken = taken.saturating_add(1);
         Ok(id)
+    }
+
+    fn find(&mut self, lists: &Lists, grants: &Grants) -> Result<AllowListId, Refusal> {
+        let known = lists.by_content.get(grants).or_else(|| self.new.get(grants)).copied();
+        known.map_or_else(|| self.begin(grants), Ok)
+    }
+
+    /// The number that is given out next.
+    pub(super) fn next(&self) -> u32 {
+        self.next
     }
 
     /// One session less names the list.

@@ -3,11 +3,12 @@
 use super::Gateway;
 use super::draft::{Draft, Fact};
 use super::judge::World;
+use super::moves::Pass;
 use crate::policy::change::{EndCause, Refusal};
 use crate::policy::model::{GroupName, User, UserName};
 
 impl Gateway {
-    pub(super) fn put_user(&mut self, draft: &mut Draft, user: User) -> Result<(), Refusal> {
+    pub(super) fn put_user(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
         if let Some(unknown) = user.groups.difference(&self.groups).next() {
             return Err(Refusal::UnknownGroup(unknown.clone()));
         }
@@ -16,9 +17,9 @@ impl Gateway {
         }
         let before = self.users.get(&user.name);
         if before.is_some_and(|before| before.groups != user.groups) {
-            self.move_all_of(draft, &user)?;
+            self.move_all_of(draft, user)?;
         }
-        draft.facts.push(Fact::User(user));
+        draft.facts.push(Fact::User(user.clone()));
         Ok(())
     }
 
@@ -31,10 +32,10 @@ impl Gateway {
         Ok(())
     }
 
-    pub(super) fn put_group(&mut self, draft: &mut Draft, name: GroupName) -> Result<(), Refusal> {
-        if !self.groups.contains(&name) {
+    pub(super) fn put_group(&mut self, draft: &mut Draft, name: &GroupName) -> Result<(), Refusal> {
+        if !self.groups.contains(name) {
             draft.bumps_generation = true;
-            draft.facts.push(Fact::Group(name));
+            draft.facts.push(Fact::Group(name.clone()));
         }
         Ok(())
     }
@@ -57,8 +58,10 @@ impl Gateway {
     fn move_all_of(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
         let mut judge = std::mem::take(&mut self.judge);
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let mut tokens = self.by_user.get(&user.name).into_iter().flatten();
-        let done = tokens.try_for_each(|token| self.draft_move(draft, (&mut judge, world), *token, &user.groups));
+        let mut pass = Pass::new(&mut judge, world);
+        let mut sessions = self.sessions.of_user(&user.name);
+        let done = sessions.try_for_each(|session| self.draft_move(draft, &mut pass, session, &user.groups));
+        drop((pass, sessions));
         self.judge = judge;
         done
     }

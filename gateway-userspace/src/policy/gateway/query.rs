@@ -4,8 +4,9 @@ use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
-    App, AppId, AppName, Decision, Factor, Generation, GroupName, Session, SessionToken, Source, User, UserName,
+    App, AppId, AppName, Decision, Factors, Generation, GroupName, Session, SessionToken, Source, User, UserName,
 };
+use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -65,30 +66,48 @@ impl Gateway {
 
     /// All sessions.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = &Session> {
-        self.sessions.values()
+        self.sessions.iter()
     }
 
     /// One session.
     #[must_use]
     pub fn session(&self, token: SessionToken) -> Option<&Session> {
-        self.sessions.get(&token)
+        self.sessions.get(token)
     }
 
     /// The session at an address of a zone.
     #[must_use]
     pub fn session_at(&self, zone: u32, address: IpAddr) -> Option<&Session> {
-        self.by_source.get(&(zone, address.to_canonical())).and_then(|token| self.sessions.get(token))
+        self.sessions.at_source(zone, address.to_canonical())
     }
 
-    /// The sessions of a user.
+    /// The sessions with later tokens than this one, in the order of tokens.
+    pub fn sessions_after(&self, token: Option<SessionToken>) -> impl Iterator<Item = &Session> {
+        self.sessions.after(token)
+    }
+
+    /// The sessions of a user, in no order.
     pub fn sessions_of(&self, user: &UserName) -> impl Iterator<Item = &Session> {
-        self.by_user.get(user).into_iter().flatten().filter_map(|token| self.sessions.get(token))
+        self.sessions.of_user(user).map(|(_, session)| session)
     }
 
-    /// What should be in the tables of the kernel.
+    /// What should be in the tables of the kernel: made anew, because what it says of sessions follows from them.
     #[must_use]
-    pub fn tables(&self) -> &TableSet {
-        &self.tables
+    pub fn tables(&self) -> TableSet {
+        let sessions = self.sessions.as_stored().map(|(_, session)| (session.token, self.entry(session)));
+        TableSet { sessions: sessions.collect(), ..self.tables.clone() }
+    }
+
+    /// How full the tables should be.
+    #[must_use]
+    pub fn entries(&self) -> Needs {
+        let TableSet { app_prefixes, apps, grants, sessions: _ } = &self.tables;
+        Needs {
+            sessions: self.sessions.len(),
+            app_prefixes: app_prefixes.len(),
+            app_ports: apps.len(),
+            grants: grants.len(),
+        }
     }
 
     /// How full the tables may become.
@@ -136,7 +155,7 @@ impl Gateway {
     pub fn decide_for(
         &self,
         user: &UserName,
-        factors: &BTreeSet<Factor>,
+        factors: Factors,
         source: &Source,
         app: &AppName,
     ) -> Result<Decision, Refusal> {
@@ -148,7 +167,7 @@ impl Gateway {
         let subject = Subject {
             user: user.name.clone(),
             groups: user.groups.clone(),
-            factors: factors.clone(),
+            factors,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
         };

@@ -3,13 +3,14 @@
 //! What no longer fits is left out and reported, always toward less access: a gateway that starts with a part of its
 //! state is better than one that does not start, and lets nobody through who should not pass.
 
-use super::draft::Draft;
+use super::judge::{World, subject};
+use super::lists::entries;
 use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet};
-use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Refusal};
+use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Input, Refusal};
 use crate::policy::compile::check;
 use crate::policy::model::{
-    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, User, UserName,
+    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Source, User, UserName,
 };
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,9 +95,7 @@ impl Gateway {
         });
         users.into_iter().for_each(|user| gateway.restore_user(user, &mut problems));
         gateway.restore_apps(apps, &mut problems)?;
-        for session in sessions {
-            gateway.restore_session(session, now, &mut problems);
-        }
+        gateway.restore_sessions(sessions, now, &mut problems);
         Ok((gateway, problems))
     }
 
@@ -125,9 +124,11 @@ impl Gateway {
         loop {
             match self.app_set_of(&self.apps, &self.app_ids) {
                 Ok(new) => {
-                    let mut draft = self.draft(KernelNanos(0));
+                    let mut draft = self.begin(&Input::Tick, KernelNanos(0));
                     draft.app_set = Some(new);
-                    return self.commit(draft).map(drop);
+                    let drafted = self.finish(draft)?;
+                    self.adopt(drafted);
+                    return Ok(());
                 }
                 Err(super::apps::Trouble::Refused(refusal)) => return Err(refusal),
                 Err(super::apps::Trouble::App(found)) => {
@@ -138,35 +139,66 @@ impl Gateway {
         }
     }
 
-    fn restore_session(&mut self, session: Session, now: KernelNanos, problems: &mut Vec<Problem>) {
-        let user = self.users.get(&session.user);
-        let cause = match user {
-            _ if session.deadline.has_passed(now) => Some(EndCause::Expired),
-            None => Some(EndCause::UserRemoved),
-            Some(user) if !user.enabled => Some(EndCause::UserDisabled),
-            Some(_) => None,
-        };
-        if let Some(cause) = cause {
-            problems.push(Problem::Session(Box::new(Ended { session, cause })));
-            return;
+    /// Takes up all sessions together: one by one, a million would take a minute.
+    fn restore_sessions(&mut self, mut sessions: Vec<Session>, now: KernelNanos, problems: &mut Vec<Problem>) {
+        sessions.sort_by_key(|session| session.token);
+        let mut last = None;
+        for mut session in sessions {
+            let token = session.token;
+            match self.reopen(&mut session, now, last) {
+                Ok(()) => {
+                    self.sessions.put_unindexed(session);
+                    last = Some(token);
+                }
+                Err(Lost::Over(cause)) => problems.push(Problem::Session(Box::new(Ended { session, cause }))),
+                Err(Lost::Refused(refusal)) => problems.push(Problem::Refused { token, refusal }),
+            }
         }
-        let token = session.token;
-        let groups = user.map(|user| user.groups.clone()).unwrap_or_default();
-        if let Err(refusal) = self.reopen(session, &groups) {
-            problems.push(Problem::Refused { token, refusal });
-        }
+        self.sessions.index();
     }
 
-    fn reopen(&mut self, session: Session, groups: &BTreeSet<GroupName>) -> Result<(), Refusal> {
-        let address = session.source.address;
-        if self.by_source.contains_key(&(session.source.zone, address)) {
-            return Err(Refusal::SourceTaken { address });
+    /// Decides a session anew; `last` is the one that was taken up before.
+    fn reopen(&mut self, session: &mut Session, now: KernelNanos, last: Option<SessionToken>) -> Result<(), Lost> {
+        let user = match self.users.get(&session.user) {
+            _ if session.deadline.has_passed(now) => return Err(Lost::Over(EndCause::Expired)),
+            None => return Err(Lost::Over(EndCause::UserRemoved)),
+            Some(user) if !user.enabled => return Err(Lost::Over(EndCause::UserDisabled)),
+            Some(user) => user,
+        };
+        let Source { address, zone, .. } = session.source;
+        if self.sessions.at_source(zone, address).is_some() {
+            return Err(Refusal::SourceTaken { address }.into());
         }
-        if self.sessions.contains_key(&session.token) {
-            return Err(Refusal::TokenTaken(session.token));
+        if session.token == SessionToken(0) || last == Some(session.token) {
+            return Err(Refusal::TokenTaken(session.token).into());
         }
-        let mut draft: Draft = self.draft(KernelNanos(0));
-        self.draft_open(&mut draft, session, groups)?;
-        self.commit(draft).map(drop)
+        // One name for all sessions of a user.
+        session.user = user.name.clone();
+        let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
+        let entitlement = self.judge.entitle(world, &subject(session, &user.groups));
+        let mut lists = self.lists.draft();
+        session.allow_list = lists.take(&self.lists, &entitlement.grants)?;
+        session.permitted = entitlement.permitted;
+        let added = self.lists.difference(&lists).0;
+        let entries: Vec<_> = added.iter().flat_map(|(id, grants)| entries(*id, grants)).collect();
+        let mut needs = self.entries();
+        needs.sessions = self.sessions.stored().saturating_add(1);
+        needs.grants = needs.grants.saturating_add(entries.len());
+        needs.fit(&self.capacities)?;
+        self.tables.grants.extend(entries);
+        self.lists.commit(&lists);
+        Ok(())
+    }
+}
+
+/// Why a session is not taken up.
+enum Lost {
+    Over(EndCause),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Lost {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }

@@ -3,16 +3,15 @@
 use super::Gateway;
 use super::draft::Draft;
 use crate::policy::change::{EndCause, Refusal, Selector};
-use crate::policy::model::{AllowListId, Factor, Session, SessionToken, Source, UserName};
+use crate::policy::model::{AllowListId, Factors, Session, SessionToken, Source, UserName};
 use gateway_common::KernelNanos;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) struct Login {
     pub token: SessionToken,
     pub user: UserName,
     pub source: Source,
-    pub factors: BTreeSet<Factor>,
+    pub factors: Factors,
     pub deadline: KernelNanos,
 }
 
@@ -23,7 +22,7 @@ impl Gateway {
         if !known.enabled {
             return Err(Refusal::UserDisabled(user));
         }
-        if token == SessionToken(0) || self.sessions.contains_key(&token) {
+        if token == SessionToken(0) || self.sessions.contains(token) {
             return Err(Refusal::TokenTaken(token));
         }
         if deadline.has_passed(now) {
@@ -32,7 +31,7 @@ impl Gateway {
         // One table holds both families, so an IPv4 address in IPv6 clothes is the same address.
         source.address = source.address.to_canonical();
         let groups = known.groups.clone();
-        self.vacate(draft, &user, &source)?;
+        self.vacate(draft, &user, &source, now)?;
         let permitted = Arc::default();
         let allow_list = AllowListId(0);
         let authenticated_at = now;
@@ -41,12 +40,16 @@ impl Gateway {
     }
 
     /// Makes room at a source: one session at a time, and nobody takes that of another.
-    fn vacate(&self, draft: &mut Draft, user: &UserName, source: &Source) -> Result<(), Refusal> {
-        let held = self.by_source.get(&(source.zone, source.address)).and_then(|token| self.sessions.get(token));
+    fn vacate(&self, draft: &mut Draft, user: &UserName, source: &Source, now: KernelNanos) -> Result<(), Refusal> {
+        let held = self.sessions.at_source(source.zone, source.address);
         match held.filter(|session| !draft.ends(session.token)) {
             None => Ok(()),
+            Some(session) if session.deadline.has_passed(now) => {
+                draft.end(session, EndCause::Expired);
+                Ok(())
+            }
             Some(session) if session.user == *user => {
-                self.draft_end(draft, session.token, EndCause::Replaced);
+                draft.end(session, EndCause::Replaced);
                 Ok(())
             }
             Some(_) => Err(Refusal::SourceTaken { address: source.address }),
@@ -55,24 +58,26 @@ impl Gateway {
 
     pub(super) fn end(&self, draft: &mut Draft, which: &Selector, cause: EndCause) -> Result<(), Refusal> {
         match which {
-            Selector::Session(token) if !self.sessions.contains_key(token) => {
-                return Err(Refusal::UnknownSession(*token));
+            Selector::Session(token) => {
+                draft.end(self.sessions.get(*token).ok_or(Refusal::UnknownSession(*token))?, cause);
             }
-            Selector::Session(token) => self.draft_end(draft, *token, cause),
             Selector::User(name) if !self.users.contains_key(name) => return Err(Refusal::UnknownUser(name.clone())),
             Selector::User(name) => self.end_all_of(draft, name, cause),
             Selector::App(name) if !self.apps.contains_key(name) => return Err(Refusal::UnknownApp(name.clone())),
             Selector::App(name) => {
-                let reaching = self.sessions.values().filter(|session| session.permitted.contains_key(name));
-                reaching.for_each(|session| self.draft_end(draft, session.token, cause));
+                let reaching = self.sessions.iter().filter(|session| session.permitted.contains_key(name));
+                reaching.for_each(|session| draft.end(session, cause));
             }
-            Selector::All => self.sessions.keys().for_each(|token| self.draft_end(draft, *token, cause)),
+            Selector::Interface(index) => {
+                let bound = self.sessions.as_stored().filter(|(_, session)| session.source.interface == *index);
+                bound.for_each(|(_, session)| draft.end(session, cause));
+            }
+            Selector::All => self.sessions.iter().for_each(|session| draft.end(session, cause)),
         }
         Ok(())
     }
 
     pub(super) fn end_all_of(&self, draft: &mut Draft, user: &UserName, cause: EndCause) {
-        let tokens = self.by_user.get(user).into_iter().flatten();
-        tokens.for_each(|token| self.draft_end(draft, *token, cause));
+        self.sessions.of_user(user).for_each(|(_, session)| draft.end(session, cause));
     }
 }

@@ -2,7 +2,7 @@ mod limits;
 
 use super::*;
 use crate::policy::change::{EndCause, Selector};
-use crate::policy::model::{AllowListId, Factor, Protocol, Service, Source};
+use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, SessionToken, Source};
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
 
@@ -110,7 +110,7 @@ impl World {
             Ok(changed) => self.kernel.apply_all(&changed.plan),
             Err(_) => assert_eq!(format!("{:?}", self.gateway), before, "a refused input changed something"),
         }
-        assert_eq!(self.kernel, *self.gateway.tables());
+        assert_eq!(self.kernel, self.gateway.tables());
         self.balance();
         result
     }
@@ -118,11 +118,14 @@ impl World {
     fn balance(&self) {
         let gateway = &self.gateway;
         assert_eq!(gateway.sessions.len(), self.kernel.sessions.len());
-        assert_eq!(gateway.sessions.len(), gateway.by_source.len());
-        assert_eq!(gateway.sessions.len(), gateway.by_deadline.len());
-        assert_eq!(gateway.sessions.len(), gateway.by_user.values().map(BTreeSet::len).sum::<usize>());
+        assert_eq!(gateway.sessions.counts(), [gateway.sessions.len(); 5]);
+        for session in gateway.sessions() {
+            assert_eq!(gateway.session(session.token), Some(session));
+            assert_eq!(gateway.session_at(session.source.zone, session.source.address), Some(session));
+            assert!(gateway.sessions_of(&session.user).any(|found| found == session));
+        }
         let mut named: BTreeSet<u32> = BTreeSet::new();
-        for session in gateway.sessions.values() {
+        for session in gateway.sessions.iter() {
             let entry = &self.kernel.sessions[&session.token];
             assert_eq!((entry.app_set, entry.allow_list), (gateway.app_set, session.allow_list));
             let granted: BTreeSet<_> =
@@ -256,6 +259,8 @@ fn sessions_end_for_their_cause() {
         (end(Selector::Session(SessionToken(3))), &[(3, EndCause::Revoked)]),
         (end(Selector::User(user_name("ada"))), &[(1, EndCause::Revoked)]),
         (end(Selector::App(app_name("wiki"))), &[(1, EndCause::Revoked), (2, EndCause::Revoked)]),
+        (end(Selector::Interface(3)), &[]),
+        (end(Selector::Interface(2)), &[(1, EndCause::Revoked), (2, EndCause::Revoked), (3, EndCause::Revoked)]),
         (end(Selector::All), &[(1, EndCause::Revoked), (2, EndCause::Revoked), (3, EndCause::Revoked)]),
         (Input::Tick, &[]),
     ] {
@@ -281,11 +286,27 @@ fn sessions_end_at_their_deadline() {
 }
 
 #[test]
+fn very_many_sessions_past_their_deadline_end_some_at_a_time_and_hold_no_source() {
+    let mut world = World::new();
+    let later = NOW.after(HOUR);
+    for token in 1..=20 {
+        world.take(login(token, "bob", token as u32));
+    }
+    let deadline = later.after(HOUR);
+    let (token, factors) = (SessionToken(99), Factors::default());
+    let (user, source) = (user_name("ada"), source(20));
+    let changed = world.take_at(Input::Login { token, user, source, factors, deadline }, later).unwrap();
+    assert_eq!(changed.ended.len(), 17, "sixteen, and the one that had the source");
+    assert!(changed.ended.iter().all(|ended| ended.cause == EndCause::Expired));
+    assert_eq!(world.take_at(Input::Tick, later).unwrap().ended.len(), 3);
+}
+
+#[test]
 fn a_change_of_groups_decides_the_users_sessions_anew() {
     let mut world = World::with_sessions();
     let changed = world.take(Input::PutUser(user("ada", &["staff"])));
     assert_eq!(changed.regranted.len(), 1);
-    assert_eq!(changed.regranted[0].lost, [app_name("payroll")]);
+    assert_eq!(*changed.regranted[0].lost, [app_name("payroll")]);
     assert_eq!(changed.generation, None);
     let changed = world.take(Input::PutUser(user("ada", &["finance"])));
     assert_eq!((changed.regranted[0].gained.len(), changed.regranted[0].lost.len()), (1, 1));
@@ -322,7 +343,11 @@ fn a_new_policy_moves_those_who_lose_first() {
     assert_eq!(updated, [2, 3]);
     assert_eq!(changed.generation, Some(Generation(7)));
     assert_eq!(
-        world.gateway.decide_for(&user_name("ada"), &BTreeSet::new(), &source(1), &app_name("wiki")).unwrap().policies,
+        world
+            .gateway
+            .decide_for(&user_name("ada"), Factors::default(), &source(1), &app_name("wiki"))
+            .unwrap()
+            .policies,
         ["policy0"]
     );
 }
@@ -363,7 +388,7 @@ fn labels_and_the_switch_of_an_app_leave_the_app_set_alone() {
     assert_eq!(changed.regranted.len(), 3);
     assert_eq!((world.reach(3), world.gateway.app_set), (vec![], set));
     assert!(world.kernel.app_prefixes.keys().any(|(_, net)| net.to_string() == "10.3.0.0/16"));
-    let decision = world.gateway.decide_for(&user_name("eve"), &BTreeSet::new(), &source(3), &app_name("mail"));
+    let decision = world.gateway.decide_for(&user_name("eve"), Factors::default(), &source(3), &app_name("mail"));
     assert_eq!(decision.unwrap().policies, ["app-disabled"]);
 }
 
@@ -395,7 +420,7 @@ fn a_gateway_comes_back_as_it_was() {
         assert_eq!((&again.permitted, again.authenticated_at), (&session.permitted, session.authenticated_at));
     }
     assert_eq!((new.generation(), new.app_ids()), (old.generation(), old.app_ids()));
-    let carried = Plan::between(old.tables(), new.tables()).steps;
+    let carried = Plan::between(&old.tables(), &new.tables()).steps;
     assert!(!carried.iter().any(|step| matches!(step, Step::EndSession(_))), "ids are new, so all is carried over");
 
     let broken = Restored { policy: "permit".into(), groups: BTreeSet::new(), ..stored };
@@ -477,7 +502,7 @@ proptest! {
         for session in world.gateway.sessions() {
             let groups = &world.gateway.users[&session.user].groups;
             for (_, app) in world.gateway.apps() {
-                let decision = world.gateway.decide_for(&session.user, &session.factors, &session.source, &app.name).unwrap();
+                let decision = world.gateway.decide_for(&session.user, session.factors, &session.source, &app.name).unwrap();
                 prop_assert_eq!(decision.permit.then_some(&decision), session.permitted.get(&app.name), "{:?}", groups);
             }
         }

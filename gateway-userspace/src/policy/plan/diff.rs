@@ -5,10 +5,10 @@ use crate::policy::model::{AllowListId, AppSetId, BlockId, SessionToken};
 use crate::policy::table::{SessionEntry, TableSet, covers};
 use ipnet::IpNet;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) fn between(from: &TableSet, to: &TableSet) -> Plan {
-    let change = Change { from, to, sets: RefCell::default(), lists: RefCell::default() };
+    let change = Change { from, to, sets: RefCell::default(), lists: RefCell::default(), passages: RefCell::default() };
     let sessions = change.sessions();
     let mut steps: Vec<Step> = sessions.ended.into_iter().map(Step::EndSession).collect();
     steps.extend(puts(from, to));
@@ -50,6 +50,17 @@ struct Sessions<'t> {
     opened_last: Vec<(SessionToken, &'t SessionEntry)>,
 }
 
+impl Sessions<'_> {
+    /// Equal states give equal plans.
+    fn in_order(mut self) -> Self {
+        self.ended.sort_unstable();
+        for some in [&mut self.losing, &mut self.moving, &mut self.opened, &mut self.opened_last] {
+            some.sort_unstable_by_key(|(token, _)| *token);
+        }
+        self
+    }
+}
+
 /// How an id's entries change.
 #[derive(Clone, Copy)]
 struct Motion {
@@ -65,11 +76,32 @@ impl Motion {
     }
 }
 
+/// From one app set and allow-list to another.
+#[derive(Clone, Copy)]
+struct Passage {
+    /// Whether a session can take it in one write.
+    is_open: bool,
+    /// Whether anything that the one list grants is not granted by the other.
+    loses: bool,
+}
+
+type Policy = (AppSetId, AllowListId);
+/// The policies at both ends, and whether nothing else differs either.
+type Place = (Policy, Policy, bool);
+
+/// Many sessions take few passages, and often one after the other the same.
+#[derive(Default)]
+struct Passages {
+    last: Option<(Place, Passage)>,
+    known: HashMap<Place, Passage>,
+}
+
 struct Change<'t> {
     from: &'t TableSet,
     to: &'t TableSet,
     sets: RefCell<BTreeMap<AppSetId, Motion>>,
     lists: RefCell<BTreeMap<AllowListId, Motion>>,
+    passages: RefCell<Passages>,
 }
 
 impl<'t> Change<'t> {
@@ -92,17 +124,41 @@ impl<'t> Change<'t> {
                 _ => found.opened_last.push((*token, new)),
             }
         }
-        found
+        found.in_order()
     }
 
     /// Whether a session can go from old to new in one write, and never be judged by a mixture.
     fn can_be_carried(&self, old: &SessionEntry, new: &SessionEntry) -> bool {
+        old.is_bound_like(new) && self.passage(old, new).is_open
+    }
+
+    fn loses(&self, old: &SessionEntry, new: &SessionEntry) -> bool {
+        old.app_set != new.app_set
+            || old.deadline > new.deadline
+            || new.limits.tighten(old.limits)
+            || self.passage(old, new).loses
+    }
+
+    fn passage(&self, old: &SessionEntry, new: &SessionEntry) -> Passage {
+        let place = ((old.app_set, old.allow_list), (new.app_set, new.allow_list), old == new);
+        if let Some((_, known)) = self.passages.borrow().last.filter(|(last, _)| *last == place) {
+            return known;
+        }
+        let known = self.passages.borrow().known.get(&place).copied();
+        let passage = known.unwrap_or_else(|| self.find_passage(old, new, place.2));
+        let mut passages = self.passages.borrow_mut();
+        passages.known.insert(place, passage);
+        passages.last = Some((place, passage));
+        passage
+    }
+
+    fn find_passage(&self, old: &SessionEntry, new: &SessionEntry, is_same: bool) -> Passage {
         let sets = if old.app_set == new.app_set {
             self.set(old.app_set).is_still()
         } else {
             self.set(old.app_set).is_frozen && self.set(new.app_set).is_settled
         };
-        let lists = if old == new {
+        let lists = if is_same {
             // Each grant goes from the old to the new in one write, and nothing else matters to a destination.
             true
         } else if old.allow_list == new.allow_list {
@@ -110,16 +166,10 @@ impl<'t> Change<'t> {
         } else {
             self.list(old.allow_list).is_frozen && self.list(new.allow_list).is_settled
         };
-        old.is_bound_like(new) && sets && lists
-    }
-
-    fn loses(&self, old: &SessionEntry, new: &SessionEntry) -> bool {
-        let kept =
-            |app, grant| self.to.grants_of(new.allow_list).any(|(key, new)| key.app == app && covers(new, grant));
-        old.app_set != new.app_set
-            || old.deadline > new.deadline
-            || new.limits.tighten(old.limits)
-            || !self.from.grants_of(old.allow_list).all(|(key, grant)| kept(key.app, grant))
+        let kept: BTreeMap<u32, _> = self.to.grants_of(new.allow_list).map(|(key, grant)| (key.app, grant)).collect();
+        let is_kept = |app, before| kept.get(&app).is_some_and(|after| covers(after, before));
+        let keeps_all = self.from.grants_of(old.allow_list).all(|(key, grant)| is_kept(key.app, grant));
+        Passage { is_open: sets && lists, loses: !keeps_all }
     }
 
     fn list(&self, id: AllowListId) -> Motion {

@@ -46,14 +46,9 @@ struct Tally<K> {
 }
 
 impl<K: Eq + Hash> Tally<K> {
-    fn new(now: usize) -> Self {
-        Self { now, most: now, touched: HashMap::new() }
-    }
-
     fn put(&mut self, key: K, was_there: bool) {
         if !self.touched.insert(key, true).unwrap_or(was_there) {
-            self.now = self.now.saturating_add(1);
-            self.most = self.most.max(self.now);
+            self.add();
         }
     }
 
@@ -64,22 +59,34 @@ impl<K: Eq + Hash> Tally<K> {
     }
 }
 
-pub(super) fn of(plan: &Plan, from: &TableSet) -> Needs {
-    let mut sessions = Tally::new(from.sessions.len());
+impl<K> Tally<K> {
+    fn new(now: usize) -> Self {
+        Self { now, most: now, touched: HashMap::new() }
+    }
+
+    fn add(&mut self) {
+        self.now = self.now.saturating_add(1);
+        self.most = self.most.max(self.now);
+    }
+}
+
+/// A plan ends sessions that are there and opens such as are not, so these are only counted: `sessions` are there at the
+/// beginning, whatever `from` says.
+pub(super) fn of(plan: &Plan, from: &TableSet, sessions: usize) -> Needs {
+    let mut sessions = Tally::<()>::new(sessions);
     let mut prefixes = Tally::new(from.app_prefixes.len());
     let mut ports = Tally::new(from.apps.len());
     let mut grants = Tally::new(from.grants.len());
     for step in &plan.steps {
         match step {
-            Step::EndSession(token) => sessions.remove(*token, from.sessions.contains_key(token)),
+            Step::EndSession(_) => sessions.now = sessions.now.saturating_sub(1),
+            Step::OpenSession(..) => sessions.add(),
+            Step::UpdateSession(..) => {}
             Step::PutApp(key, _) => ports.put(*key, from.apps.contains_key(key)),
             Step::PutAppPrefix(set, prefix, _) => {
                 prefixes.put((*set, *prefix), from.app_prefixes.contains_key(&(*set, *prefix)));
             }
             Step::PutGrant(key, _) => grants.put(*key, from.grants.contains_key(key)),
-            Step::OpenSession(token, _) | Step::UpdateSession(token, _) => {
-                sessions.put(*token, from.sessions.contains_key(token));
-            }
             Step::RemoveGrant(key) => grants.remove(*key, from.grants.contains_key(key)),
             Step::RemoveAppPrefix(set, prefix) => {
                 prefixes.remove((*set, *prefix), from.app_prefixes.contains_key(&(*set, *prefix)));

@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn a_plan_needs_no_more_than_it_says((a, b) in states()) {
         let plan = Plan::between(&a, &b);
-        let (needs, mut most, mut state) = (plan.needs(&a), plan::measure(&a), a.clone());
+        let (needs, mut most, mut state) = (plan.needs(&a, a.sessions.len()), plan::measure(&a), a.clone());
         for step in &plan.steps {
             state.apply(step);
             most = plan::largest(most, plan::measure(&state));

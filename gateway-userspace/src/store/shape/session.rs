@@ -2,37 +2,52 @@
 
 use super::words;
 use crate::identity::SecretHash;
-use crate::policy::{AllowListId, AppName, Decision, Factor, Session, SessionToken, Source, UserName};
+use crate::policy::{AllowListId, AppName, Decision, Factor, Permitted, Session, SessionToken, Source, UserName};
 use crate::store::StoredSession;
+use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
+/// A session in its row: written with all that it may reach, and read with that as it stands there, because many
+/// sessions say the same and one of them has to be understood.
 #[derive(Serialize, Deserialize)]
-pub(in crate::store) struct SessionShape {
+pub(in crate::store) struct SessionShape<'s, P> {
     token: u64,
-    user: String,
-    source: SourceShape,
-    factors: Vec<String>,
+    #[serde(borrow)]
+    user: Cow<'s, str>,
+    #[serde(borrow)]
+    source: SourceShape<'s>,
+    #[serde(borrow)]
+    factors: Vec<Cow<'s, str>>,
     authenticated_at: u64,
     deadline: u64,
-    permitted: BTreeMap<String, DecisionShape>,
+    permitted: P,
     allow_list: u32,
-    boot_id: String,
+    #[serde(borrow)]
+    boot_id: Cow<'s, str>,
     secret: [u8; 32],
     #[serde(with = "time::serde::rfc3339")]
     wall_deadline: OffsetDateTime,
 }
 
+type Written<'s> = SessionShape<'s, BTreeMap<&'s str, DecisionShape>>;
+type Read<'s> = SessionShape<'s, &'s RawValue>;
+
 #[derive(Serialize, Deserialize)]
-struct SourceShape {
+struct SourceShape<'s> {
     address: IpAddr,
     zone: u32,
-    zone_name: String,
+    #[serde(borrow)]
+    zone_name: Cow<'s, str>,
     interface: u32,
-    interface_name: String,
+    #[serde(borrow)]
+    interface_name: Cow<'s, str>,
     mac: Option<[u8; 6]>,
 }
 
@@ -43,30 +58,24 @@ struct DecisionShape {
     max_authentication_age: Option<u64>,
 }
 
-impl From<&StoredSession> for SessionShape {
-    fn from(stored: &StoredSession) -> Self {
-        let StoredSession { session, boot_id, secret, wall_deadline } = stored;
-        let Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list } = session;
-        Self {
-            token: token.0,
-            user: user.to_string(),
-            source: source.into(),
-            factors: factors.iter().map(|factor| factor_name(*factor).to_owned()).collect(),
-            authenticated_at: authenticated_at.0,
-            deadline: deadline.0,
-            permitted: permitted.iter().map(|(app, decision)| (app.to_string(), decision.into())).collect(),
-            allow_list: allow_list.0,
-            boot_id: boot_id.clone(),
-            secret: *secret.expose_bytes(),
-            wall_deadline: *wall_deadline,
-        }
-    }
+/// What the sessions read so far have in common.
+#[derive(Default)]
+pub(in crate::store) struct Common {
+    names: HashSet<ArcStr>,
+    users: HashMap<String, UserName>,
+    permitted: HashMap<String, Arc<Permitted>>,
 }
 
-impl TryFrom<SessionShape> for StoredSession {
-    type Error = String;
+impl Common {
+    /// Where hardly two sessions say the same, remembering it all is of no use.
+    const MOST: usize = 4_096;
 
-    fn try_from(shape: SessionShape) -> Result<Self, String> {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(in crate::store) fn read(&mut self, row: &[u8]) -> Result<StoredSession, String> {
+        let shape: Read<'_> = serde_json::from_slice(row).map_err(words)?;
         let SessionShape {
             token,
             user,
@@ -80,36 +89,91 @@ impl TryFrom<SessionShape> for StoredSession {
             secret,
             wall_deadline,
         } = shape;
-        let permitted = permitted
-            .into_iter()
-            .map(|(app, decision)| Ok((AppName::new(&app).map_err(words)?, decision.into())))
-            .collect::<Result<BTreeMap<_, _>, String>>()?;
+        let SourceShape { address, zone, zone_name, interface, interface_name, mac } = source;
+        let (zone_name, interface_name) = (self.name(&zone_name), self.name(&interface_name));
         let session = Session {
             token: SessionToken(token),
-            user: UserName::new(&user).map_err(words)?,
-            source: source.into(),
+            user: self.user(&user)?,
+            source: Source { address, zone, zone_name, interface, interface_name, mac },
             factors: factors.iter().map(|name| factor(name)).collect::<Result<_, _>>()?,
             authenticated_at: KernelNanos(authenticated_at),
             deadline: KernelNanos(deadline),
-            permitted: permitted.into(),
+            permitted: self.permitted(permitted.get())?,
             allow_list: AllowListId(allow_list),
         };
-        Ok(Self { session, boot_id, secret: SecretHash::from_bytes(secret), wall_deadline })
+        let boot_id = self.name(&boot_id);
+        Ok(StoredSession { session, boot_id, secret: SecretHash::from_bytes(secret), wall_deadline })
+    }
+
+    fn name(&mut self, name: &str) -> ArcStr {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        make_room(self.names.len(), || self.names.clear());
+        let name = ArcStr::from(name);
+        self.names.insert(name.clone());
+        name
+    }
+
+    fn user(&mut self, name: &str) -> Result<UserName, String> {
+        if let Some(known) = self.users.get(name) {
+            return Ok(known.clone());
+        }
+        make_room(self.users.len(), || self.users.clear());
+        let user = UserName::new(name).map_err(words)?;
+        self.users.insert(name.to_owned(), user.clone());
+        Ok(user)
+    }
+
+    fn permitted(&mut self, text: &str) -> Result<Arc<Permitted>, String> {
+        if let Some(known) = self.permitted.get(text) {
+            return Ok(Arc::clone(known));
+        }
+        make_room(self.permitted.len(), || self.permitted.clear());
+        let shapes: BTreeMap<String, DecisionShape> = serde_json::from_str(text).map_err(words)?;
+        let decisions = shapes.into_iter().map(|(app, decision)| {
+            let app = AppName::new(&app).map_err(words)?;
+            Ok((app, decision.into()))
+        });
+        let permitted = Arc::new(decisions.collect::<Result<Permitted, String>>()?);
+        self.permitted.insert(text.to_owned(), Arc::clone(&permitted));
+        Ok(permitted)
     }
 }
 
-impl From<&Source> for SourceShape {
-    fn from(source: &Source) -> Self {
-        let Source { address, zone, zone_name, interface, interface_name, mac } = source.clone();
-        Self { address, zone, zone_name, interface, interface_name, mac }
+fn make_room(used: usize, clear: impl FnOnce()) {
+    if used >= Common::MOST {
+        clear();
     }
 }
 
-impl From<SourceShape> for Source {
-    fn from(shape: SourceShape) -> Self {
-        let SourceShape { address, zone, zone_name, interface, interface_name, mac } = shape;
-        Self { address, zone, zone_name, interface, interface_name, mac }
+impl<'s> From<&'s StoredSession> for Written<'s> {
+    fn from(stored: &'s StoredSession) -> Self {
+        let StoredSession { session, boot_id, secret, wall_deadline } = stored;
+        let Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list } = session;
+        let Source { address, zone, zone_name, interface, interface_name, mac } = source;
+        let (zone_name, interface_name) = (Cow::from(zone_name.as_str()), Cow::from(interface_name.as_str()));
+        let source =
+            SourceShape { address: *address, zone: *zone, zone_name, interface: *interface, interface_name, mac: *mac };
+        Self {
+            token: token.0,
+            user: user.as_str().into(),
+            source,
+            factors: factors.iter().map(|factor| factor_name(factor).into()).collect(),
+            authenticated_at: authenticated_at.0,
+            deadline: deadline.0,
+            permitted: permitted.iter().map(|(app, decision)| (app.as_str(), decision.into())).collect(),
+            allow_list: allow_list.0,
+            boot_id: boot_id.as_str().into(),
+            secret: *secret.expose_bytes(),
+            wall_deadline: *wall_deadline,
+        }
     }
+}
+
+/// A session as it is written.
+pub(in crate::store) fn written(stored: &StoredSession) -> impl Serialize {
+    Written::from(stored)
 }
 
 impl From<&Decision> for DecisionShape {

@@ -7,7 +7,7 @@ use gateway_userspace::dataplane::{clock, interfaces::zone_number};
 use gateway_userspace::identity::SecretHash;
 use gateway_userspace::policy::{AllowListId, Factor, Session, SessionToken, Source, UserName};
 use gateway_userspace::store::{FileStore, Store as _, StoredSession, Write};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ fn fill(state: &Path, interface: u32) -> Result<()> {
                 token: token(*number),
                 user: user.clone(),
                 source,
-                factors: BTreeSet::from([Factor::Password]),
+                factors: [Factor::Password].into(),
                 authenticated_at: now,
                 deadline: now.after(3_600_000_000_000),
                 permitted: Arc::clone(&permitted),
@@ -89,7 +89,7 @@ fn fill(state: &Path, interface: u32) -> Result<()> {
             };
             let wall_deadline = time::OffsetDateTime::now_utc() + Duration::from_secs(3_600);
             let secret = SecretHash::from_bytes([0; 32]);
-            Write::PutSession(StoredSession { session, boot_id: boot_id.clone(), secret, wall_deadline })
+            Write::PutSession(StoredSession { session, boot_id: boot_id.as_str().into(), secret, wall_deadline })
         };
         store.commit(&batch.iter().map(write).collect::<Vec<_>>())?;
     }

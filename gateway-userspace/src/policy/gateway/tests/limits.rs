@@ -48,7 +48,7 @@ fn other_limits_are_an_update_of_every_session() {
     let (new, problems) = Gateway::restore(stored, Capacities::default(), limits, NOW).unwrap();
     assert_eq!(problems, []);
     world.gateway = new;
-    let plan = Plan::between(&world.kernel, world.gateway.tables());
+    let plan = Plan::between(&world.kernel, &world.gateway.tables());
     assert_eq!(plan.steps.iter().filter(|step| matches!(step, Step::UpdateSession(..))).count(), 3);
     assert!(world.gateway.tables().sessions.values().all(|entry| entry.limits == limits));
     world.kernel.apply_all(&plan);

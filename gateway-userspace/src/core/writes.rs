@@ -1,0 +1,55 @@
+//! What has to be stored of a change.
+
+use crate::policy::{Drafted, Gateway, Input, NextIds};
+use crate::store::{Counters, StoredPolicy, Write};
+
+/// The numbers that are given out next, as they are stored.
+pub(crate) fn counters(gateway: &Gateway) -> Counters {
+    numbered(gateway.next_ids(), last_app(gateway))
+}
+
+/// The same, once a change is adopted.
+pub(super) fn counters_after(gateway: &Gateway, drafted: &Drafted) -> Counters {
+    let app = drafted.app_id().map_or(0, |id| id.0);
+    numbered(drafted.next_ids(), last_app(gateway).max(app))
+}
+
+fn last_app(gateway: &Gateway) -> u32 {
+    gateway.app_ids().values().map(|id| id.0).max().unwrap_or(0)
+}
+
+fn numbered(next: NextIds, last_app: u32) -> Counters {
+    let NextIds { app_set, block, allow_list } = next;
+    let next_app = last_app.saturating_add(1);
+    Counters { next_app, next_app_set: app_set, next_allow_list: allow_list, next_block: block }
+}
+
+/// The writes of a change that `gateway` has not adopted yet.
+pub(super) fn of(gateway: &Gateway, input: &Input, drafted: &Drafted) -> Vec<Write> {
+    let mut writes: Vec<Write> = drafted.ended().map(Write::RemoveSession).collect();
+    match input {
+        Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
+        Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),
+        Input::PutGroup(name) => writes.push(Write::PutGroup(name.clone())),
+        Input::RemoveGroup(name) => {
+            let members = gateway.users().filter(|user| user.groups.contains(name));
+            writes.extend(members.cloned().map(|mut user| {
+                user.groups.remove(name);
+                Write::PutUser(user)
+            }));
+            writes.push(Write::RemoveGroup(name.clone()));
+        }
+        Input::PutApp(app) => {
+            let id = drafted.app_id().or_else(|| gateway.app(&app.name).map(|(id, _)| id));
+            writes.extend(id.map(|id| Write::PutApp { app: app.clone(), id }));
+        }
+        Input::RemoveApp(name) => writes.push(Write::RemoveApp(name.clone())),
+        Input::PutPolicy { text, .. } => {
+            let generation = drafted.generation().unwrap_or_else(|| gateway.generation());
+            writes.push(Write::PutPolicy(StoredPolicy { generation, text: text.clone() }));
+        }
+        Input::Login { .. } | Input::End { .. } | Input::Tick => {}
+    }
+    writes.extend(drafted.generation().map(Write::SetGeneration));
+    writes
+}

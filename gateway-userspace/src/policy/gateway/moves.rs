@@ -1,0 +1,150 @@
+//! Sessions that are decided anew: what each of them gains and loses.
+
+use super::book::Slot;
+use super::draft::Draft;
+use super::judge::{Entitlement, Judge, World, subject};
+use super::{Gateway, lists};
+use crate::policy::cedar::SeenSource;
+use crate::policy::change::{Permitted, Refusal, Regranted};
+use crate::policy::model::{AllowListId, AppId, AppName, Factors, GroupName, Session};
+use crate::policy::table::covers;
+use gateway_common::abi::Grant;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A session that is to have other grants.
+pub(super) struct Move {
+    pub slot: Slot,
+    pub permitted: Arc<Permitted>,
+    pub allow_list: AllowListId,
+    pub loses: bool,
+}
+
+/// A look at many sessions, one after the other. What two of them share is found out once: the decisions, if policies
+/// see no difference between them, and what becomes of those who had the same before.
+pub(super) struct Pass<'p> {
+    judge: &'p mut Judge,
+    world: World<'p>,
+    known: HashMap<Seen<'p>, usize>,
+    found: Vec<Entitlement>,
+    /// By what was permitted before, under which list, and what is permitted now.
+    shifts: HashMap<(*const Permitted, AllowListId, usize), Option<Shift>>,
+}
+
+/// A session, as far as policies can tell it from others of the same state.
+#[derive(PartialEq, Eq, Hash)]
+struct Seen<'s> {
+    user: &'s str,
+    factors: Factors,
+    source: Option<SeenSource>,
+    zone: Option<&'s str>,
+}
+
+/// How one entitlement differs from another.
+#[derive(Clone)]
+struct Shift {
+    gained: Arc<[AppName]>,
+    lost: Arc<[AppName]>,
+    /// Whether anything that was granted is not: at all, to an older login, or beyond a smaller budget.
+    loses: bool,
+}
+
+impl<'p> Pass<'p> {
+    /// Where hardly two sessions are alike, remembering them all is of no use.
+    const MOST: usize = 65_536;
+
+    pub(super) fn new(judge: &'p mut Judge, world: World<'p>) -> Self {
+        Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new() }
+    }
+
+    fn entitle(&mut self, draft: &mut Draft, session: &'p Session, groups: &BTreeSet<GroupName>) -> usize {
+        let policy = self.world.policy;
+        let seen = Seen {
+            user: session.user.as_str(),
+            factors: session.factors,
+            source: policy.seen_source(session.source.address),
+            zone: policy.sees_zones().then(|| session.source.zone_name.as_str()),
+        };
+        if let Some(known) = self.known.get(&seen) {
+            return *known;
+        }
+        if self.found.len() >= Self::MOST {
+            self.known.clear();
+            self.found.clear();
+            self.shifts.clear();
+        }
+        let entitlement = self.judge.entitle(self.world, &subject(session, groups));
+        draft.note(&entitlement);
+        let place = self.found.len();
+        self.found.push(entitlement);
+        self.known.insert(seen, place);
+        place
+    }
+
+    /// How the session's entitlement changes; `None` if it does not.
+    fn shift(&mut self, lists: &lists::Lists, session: &Session, to: usize) -> Option<Shift> {
+        let new = self.found.get(to)?;
+        let key = (Arc::as_ptr(&session.permitted), session.allow_list, to);
+        self.shifts.entry(key).or_insert_with(|| shift(lists.grants(session.allow_list), session, new)).clone()
+    }
+}
+
+fn shift(granted: &[(AppId, Grant)], session: &Session, new: &Entitlement) -> Option<Shift> {
+    // A grant may change although the decision does not: the app has another budget.
+    if session.permitted == new.permitted && granted == &*new.grants {
+        return None;
+    }
+    let only_in = |one: &Permitted, other: &Permitted| -> Arc<[AppName]> {
+        one.keys().filter(|app| !other.contains_key(*app)).cloned().collect()
+    };
+    Some(Shift {
+        gained: only_in(&new.permitted, &session.permitted),
+        lost: only_in(&session.permitted, &new.permitted),
+        loses: loses(granted, &new.grants),
+    })
+}
+
+fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
+    let new: BTreeMap<_, _> = new.iter().copied().collect();
+    old.iter().any(|(app, before)| !new.get(app).is_some_and(|after| covers(after, before)))
+}
+
+impl Gateway {
+    /// Decides a session anew, with these groups of its user.
+    pub(super) fn draft_move<'p>(
+        &self,
+        draft: &mut Draft,
+        pass: &mut Pass<'p>,
+        (slot, session): (Slot, &'p Session),
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<(), Refusal> {
+        if draft.ends(session.token) {
+            return Ok(());
+        }
+        let to = pass.entitle(draft, session, groups);
+        let Some(Shift { gained, lost, loses }) = pass.shift(&self.lists, session, to) else { return Ok(()) };
+        let Some(entitlement) = pass.found.get(to) else { return Ok(()) };
+        let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
+        draft.lists.give_back(session.allow_list);
+        draft.moved.push(Move { slot, permitted: Arc::clone(&entitlement.permitted), allow_list, loses });
+        // It may reach the same apps, by other policies or with other budgets.
+        if !gained.is_empty() || !lost.is_empty() {
+            draft.regranted.push(Regranted { token: session.token, user: session.user.clone(), gained, lost });
+        }
+        Ok(())
+    }
+
+    /// Decides all sessions anew.
+    pub(super) fn draft_move_all<'p>(&'p self, draft: &mut Draft, mut pass: Pass<'p>) -> Result<(), Refusal> {
+        let nothing = BTreeSet::new();
+        // One block each that is given back as a whole. What grows leaves smaller ones behind, which the heap keeps, and
+        // what is not touched costs nothing.
+        draft.moved.reserve_exact(self.sessions.len());
+        draft.regranted.reserve_exact(self.sessions.len());
+        for (slot, session) in self.sessions.as_stored() {
+            let groups = self.users.get(&session.user).map_or(&nothing, |user| &user.groups);
+            self.draft_move(draft, &mut pass, (slot, session), groups)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The real daemon with its tables in the kernel.
+
+use crate::fill;
+use crate::row::Row;
+use anyhow::{Context as _, Result, ensure};
+use gateway_tests::api::Api;
+use gateway_tests::daemon::Launch;
+use gateway_tests::gate::{self, Gate};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Revocations that are measured.
+const REVOCATIONS: u32 = 200;
+/// Generations that are put in force one after the other.
+const GENERATIONS: u32 = 3;
+/// How long after a change of all sessions nothing is left to be done.
+const SETTLING: Duration = Duration::from_secs(10);
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub fn measure(count: u32, daemon: Option<&str>) -> Result<Vec<Row>> {
+    let capacity = format!("\n[capacity]\nsessions = {}\nflows = 65_536\n", count + 1_000);
+    let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + &capacity;
+    let binary = daemon.map_or_else(|| gate::binary("portcullisd"), |path| Ok(PathBuf::from(path)))?;
+    let launch = Launch { patience: PATIENCE, ..Launch::new(binary, gate::READY) };
+    let Gate { world, mut daemon, api } = Gate::launch(launch, |_| config.clone())?;
+    daemon.restart()?;
+    let idle = memory(daemon.pid(), "VmRSS:")?;
+    let index = world.gateway.enter(|| nix::net::if_::if_nametoindex("guard0"))??;
+    daemon.stop()?;
+    fill::fill(&world.scratch().join("state/state.redb"), count, index)?;
+    let began = Instant::now();
+    daemon.restart()?;
+    let ready = began.elapsed();
+    let sessions = api.get("/v1/status")?.ok()?["sessions"].clone();
+    ensure!(sessions == count, "only {sessions} of {count} sessions were taken up");
+    let (resident, peak) = (memory(daemon.pid(), "VmRSS:")?, memory(daemon.pid(), "VmHWM:")?);
+    let (enforced, seen) = revocations(&api, count)?;
+    let rested = busy(daemon.pid())?;
+    let replaced = generations(&api)?;
+    // The log's thread has a line to write for each session and generation.
+    std::thread::sleep(SETTLING);
+    let after = memory(daemon.pid(), "VmRSS:")?;
+    let per = |kilobytes: f64| vec![kilobytes * 1024.0 / f64::from(count)];
+    let row = |metric, unit, values| Row::new(count, metric, unit, values);
+    Ok(vec![
+        row("daemon: resident, without a session", "kB", vec![idle]),
+        row("daemon: resident", "kB", vec![resident]),
+        row("daemon: resident, per session", "B", per(resident)),
+        row("daemon: resident beyond idle, per session", "B", per(resident - idle)),
+        row("daemon: resident at most, per session", "B", per(peak)),
+        row("daemon: resident after generations, per session", "B", per(after)),
+        row("daemon: start to ready, all taken up", "ms", vec![ready.as_secs_f64() * 1e3]),
+        row("daemon: revocation, taken up to in force", "µs", enforced),
+        row("daemon: revocation, seen by curl", "µs", seen),
+        row("daemon: share of a CPU while nothing happens", "%", vec![rested]),
+        row("daemon: generation for all, seen by curl", "ms", replaced),
+    ])
+}
+
+fn revocations(api: &Api, count: u32) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (mut enforced, mut seen) = (Vec::new(), Vec::new());
+    for number in 0..REVOCATIONS {
+        let token = fill::token(number * (count / REVOCATIONS));
+        let began = Instant::now();
+        let receipt = api.delete(&format!("/v1/sessions/{token}"))?.ok()?;
+        seen.push(began.elapsed().as_secs_f64() * 1e6);
+        enforced.push(receipt["enforced_after_us"].as_f64().with_context(|| format!("{receipt}"))?);
+    }
+    Ok((enforced, seen))
+}
+
+/// The daemon's own writes to its tables are in this; putting the records into words is not.
+fn generations(api: &Api) -> Result<Vec<f64>> {
+    let mut took = Vec::new();
+    for round in 1..=GENERATIONS {
+        let began = Instant::now();
+        let text = fill::policies(round % 2 == 1);
+        api.send("PUT", "/v1/policy", Some(("text/plain", text.as_str())))?.ok()?;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(took)
+}
+
+/// How much of a CPU the daemon uses in two seconds without a request, in percent.
+fn busy(pid: u32) -> Result<f64> {
+    let ticks = || -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields: Vec<&str> = stat.rsplit_once(") ").context("no name")?.1.split(' ').collect();
+        Ok(fields.get(11..13).context("no times")?.iter().filter_map(|field| field.parse::<f64>().ok()).sum())
+    };
+    let before = ticks()?;
+    std::thread::sleep(Duration::from_secs(2));
+    // A tick is a hundredth of a second.
+    Ok((ticks()? - before) / 2.0)
+}
+
+fn memory(pid: u32, which: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).with_context(|| format!("no {which}"))?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}

@@ -183,7 +183,8 @@ fn to_app<T: Tables>(packet: &mut Packet, tables: &T, interface: u32, now: Kerne
     }
     packet.flow = FlowKey::to_app(packet.guard.zone, packet);
     let packet = &*packet;
-    let flow = tables.flow(&packet.flow);
+    // Without a session no flow matters, and looking for one would cost what whoever floods pays for.
+    let flow = if admitted.is_ok() { tables.flow(&packet.flow) } else { None };
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && speaks_for(flow, session, packet.protocol, now)
         && packet.continues(flow, Direction::ToApp)
@@ -268,7 +269,7 @@ fn to_client<T: Tables>(packet: &mut Packet, tables: &T, now: KernelNanos) -> Ju
     }
     packet.flow = FlowKey::to_client(packet.guard.zone, packet);
     let packet = &*packet;
-    let flow = tables.flow(&packet.flow);
+    let flow = if admitted.is_ok() { tables.flow(&packet.flow) } else { None };
     if let (Ok(session), Some(flow)) = (admitted, &flow)
         && speaks_for(flow, session, packet.protocol, now)
         && packet.continues(flow, Direction::ToClient)

@@ -9,12 +9,16 @@ use crate::policy::{SessionLimits, SessionToken, TableSet};
 use gateway_common::abi::{self, Epoch, Session, SessionKey};
 use gateway_common::table::Secrets;
 use gateway_common::{Address, KernelNanos, Word};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
 /// How long a slot rests at least before it is reused: no run of a program lasts that long.
 const REST: u64 = 1_000_000_000;
+
+/// How many slots are freed at once: a few milliseconds' work.
+const MOST_SWEPT: usize = 16_384;
 
 /// How many slots are needed for so many sessions: some more, for those that rest.
 #[must_use]
@@ -42,6 +46,12 @@ pub struct SessionSlots {
     filter: Filter,
     secrets: Secrets,
     epoch: Mapped<Epoch>,
+    /// Epochs that were begun here.
+    begun: Cell<u64>,
+    /// All others, when they were last looked at.
+    begun_by_programs: Cell<u64>,
+    /// Whether sessions that programs have revoked were found then.
+    are_some_left: Cell<bool>,
     live: HashMap<SessionToken, u32>,
     /// The first slot that was never used since the tables were taken over.
     fresh: u32,
@@ -65,6 +75,10 @@ impl SessionSlots {
             filter,
             secrets,
             epoch,
+            begun: Cell::new(0),
+            // Not a number of epochs that there can be: the first time, all slots are looked at.
+            begun_by_programs: Cell::new(u64::MAX),
+            are_some_left: Cell::new(false),
             live: HashMap::new(),
             fresh: 0,
             free: Vec::new(),
@@ -100,7 +114,14 @@ impl SessionSlots {
     pub fn begin_epoch(&self) {
         if let Some(epoch) = self.epoch.get(0) {
             epoch.0.add(1);
+            self.begun.set(self.begun.get().wrapping_add(1));
         }
+    }
+
+    /// Whether a program has begun an epoch since this was last asked: it has taken access away.
+    fn have_programs_acted(&self) -> bool {
+        let begun = self.epoch.get(0).map_or(0, |epoch| epoch.0.load()).wrapping_sub(self.begun.get());
+        self.begun_by_programs.replace(begun) != begun
     }
 
     fn slot(&self, number: u32) -> Option<&Session> {
@@ -191,6 +212,7 @@ impl SessionSlots {
         let before = self.free.len();
         while let Some(&(ended_at, number)) = self.ended.front()
             && now.since(ended_at) >= TELL
+            && self.free.len() - before < MOST_SWEPT
         {
             self.ended.pop_front();
             self.forget(number);
@@ -221,11 +243,18 @@ impl SessionSlots {
         sessions.map(|session| SessionToken(session.token())).collect()
     }
 
-    /// Sessions that should be live and that a program has revoked.
+    /// Sessions that should be live and that a program has revoked. All slots are looked at only after a program has
+    /// taken access away, and then until none of them is left.
     #[must_use]
     pub fn revoked_in_kernel(&self) -> Vec<SessionToken> {
+        if !self.have_programs_acted() && !self.are_some_left.get() {
+            return Vec::new();
+        }
         let is_revoked = |slot| self.slot(slot).is_some_and(|session| session.state.load() == Session::REVOKED);
-        self.live.iter().filter(|(_, slot)| is_revoked(**slot)).map(|(token, _)| *token).collect()
+        let revoked = self.live.iter().filter(|(_, slot)| is_revoked(**slot)).map(|(token, _)| *token);
+        let revoked: Vec<SessionToken> = revoked.collect();
+        self.are_some_left.set(!revoked.is_empty());
+        revoked
     }
 
     /// The live sessions, as a table.

@@ -71,6 +71,7 @@ fn entries<'e>() -> Vec<Entry<'e>> {
     let mut entries: Vec<Entry<'e>> = Vec::new();
     let drop_at_once = |place: &Place| program(place, &constant(Kind::Xdp, XDP_DROP)?);
     entries.push((DROP_AT_ONCE.to_owned(), Task::Drop, MANY, Box::new(drop_at_once)));
+    // What is dropped is dropped before it matters how the rest is forwarded.
     for way in ways().into_iter().take(1) {
         entries.push(("Portcullis".to_owned(), Task::Drop, MANY, Box::new(move |place| portcullis(place, way))));
     }

@@ -42,8 +42,12 @@ pub fn draw(rows: &[Value], folder: &Path) -> Result<Vec<Plot>> {
         plots.push(by_sessions);
     }
     let side_by_side = [
-        ("forward: established", "Forwarding a packet, a million sessions or tuples", "forward.svg"),
-        ("drop: no session", "Dropping a packet from nobody, a million sessions or tuples", "drop.svg"),
+        ("forward: established", "Forwarding a packet, a million sessions or as many tuples as named", "forward.svg"),
+        (
+            "drop: no session",
+            "Dropping a packet from nobody, a million sessions or as many tuples as named",
+            "drop.svg",
+        ),
     ];
     for (case, title, file) in side_by_side {
         let plot = Plot { suite: "veth", title, file };
@@ -165,4 +169,37 @@ fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
 /// The backend's errors are not ours to take apart.
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a plot cannot be drawn: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::draw;
+    use serde_json::json;
+    use std::fs;
+
+    #[test]
+    fn a_plot_is_drawn_for_what_there_are_figures_of_and_for_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("portcullis-plots-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let row = |suite, case, contender, size, value| {
+            let pattern = "all, random";
+            json!({ "suite": suite, "case": case, "contender": contender, "pattern": pattern, "size": size, "value": value })
+        };
+        let rows = [
+            row("program", "established", "Portcullis", 1_000, 300.0),
+            row("program", "established", "Portcullis", 1_000_000, 1_200.0),
+            row("veth", "forward: established", "Portcullis, kernel forwarding", 1_000_000, 2_300.0),
+            row("veth", "forward: established", "nftables", 1_000_000, 1_500.0),
+        ];
+        let plots = draw(&rows, &folder).unwrap();
+        assert_eq!(plots.iter().map(|plot| plot.file).collect::<Vec<_>>(), ["cost-by-sessions.svg", "forward.svg"]);
+        for plot in &plots {
+            let drawn = fs::read_to_string(folder.join(plot.file)).unwrap();
+            assert!(
+                drawn.starts_with("<svg") && drawn.contains("Portcullis") | drawn.contains("established"),
+                "{drawn}"
+            );
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -31,7 +31,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_terminal {
-            eprint!("\r\x1b[2K");
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::measure::plane::{Family, Plane, guarded};
 use crate::measure::row::grouped;
 use anyhow::{Context as _, Result, ensure};
 use gateway_tests::bpf::{self, Attachment, Kind, Program};
+use gateway_userspace::dataplane::Programs;
 use gateway_userspace::dataplane::attach::InterfaceSettings;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,17 +52,29 @@ pub struct Contender {
 /// Who is to take part: a name, what it does, with how many entries, and how its place is equipped.
 type Entry<'e> = (String, Task, usize, Box<dyn Fn(&Place) -> Result<Equipment> + Send + Sync + 'e>);
 
-/// The ways in which the gateway can forward, and how its interface is handled for each: whoever adds a way adds it here.
-fn ways() -> Vec<(&'static str, InterfaceSettings)> {
-    vec![("Portcullis, kernel forwarding", InterfaceSettings::default())]
+/// A way in which the gateway forwards.
+#[derive(Clone, Copy)]
+struct Way {
+    name: &'static str,
+    /// How the guarded interface is handled.
+    settings: InterfaceSettings,
+    /// What the programs are told besides, before they are attached.
+    tell: fn(&mut Programs),
+}
+
+/// All of them: whoever adds a way to the gateway adds it here.
+fn ways() -> Vec<Way> {
+    vec![Way { name: "Portcullis, kernel forwarding", settings: InterfaceSettings::default(), tell: |_| {} }]
 }
 
 fn entries<'e>() -> Vec<Entry<'e>> {
     let mut entries: Vec<Entry<'e>> = Vec::new();
     let drop_at_once = |place: &Place| program(place, &constant(Kind::Xdp, XDP_DROP)?);
     entries.push((DROP_AT_ONCE.to_owned(), Task::Drop, MANY, Box::new(drop_at_once)));
-    let dropping = |place: &Place| portcullis(place, InterfaceSettings::default());
-    entries.push(("Portcullis".to_owned(), Task::Drop, MANY, Box::new(dropping)));
+    // What is dropped is dropped before it matters how the rest is forwarded.
+    for way in ways().into_iter().take(1) {
+        entries.push(("Portcullis".to_owned(), Task::Drop, MANY, Box::new(move |place| portcullis(place, way))));
+    }
     for size in SIZES {
         let name = format!("nftables, netdev ingress, {}", grouped(size));
         entries.push((name, Task::Drop, size, Box::new(move |place| nftables(place, Hook::Ingress, size))));
@@ -70,8 +83,8 @@ fn entries<'e>() -> Vec<Entry<'e>> {
     entries.push((name, Task::Drop, MANY, Box::new(|place| ipset(place, Hook::Ingress))));
     let redirect = |place: &Place| program(place, &forwarder::load()?);
     entries.push((REDIRECT.to_owned(), Task::Forward, MANY, Box::new(redirect)));
-    for (name, settings) in ways() {
-        entries.push((name.to_owned(), Task::Forward, MANY, Box::new(move |place| portcullis(place, settings))));
+    for way in ways() {
+        entries.push((way.name.to_owned(), Task::Forward, MANY, Box::new(move |place| portcullis(place, way))));
     }
     let unfiltered = |place: &Place| place.poll("guard0").map(|()| Equipment::default());
     entries.push((KERNEL.to_owned(), Task::Forward, MANY, Box::new(unfiltered)));
@@ -139,9 +152,10 @@ fn program(place: &Place, program: &Program) -> Result<Equipment> {
     Ok(Equipment { attachment: Some(attachment), ..Equipment::default() })
 }
 
-fn portcullis(place: &Place, settings: InterfaceSettings) -> Result<Equipment> {
+fn portcullis(place: &Place, way: Way) -> Result<Equipment> {
     let mut plane = Plane::on(place.guard, "guard0", MANY, 2 * MANY)?.furnish(Family::V4, MANY)?;
-    let interfaces = [guarded(place.guard, "guard0", settings)];
+    let interfaces = [guarded(place.guard, "guard0", way.settings)];
+    (way.tell)(&mut plane.programs);
     let attached = place.gateway.enter(|| plane.programs.guard(&interfaces))??;
     ensure!(attached.iter().all(|attached| attached.mode == "native"), "not in the driver: {attached:?}");
     Ok(Equipment { plane: Some(plane), ..Equipment::default() })

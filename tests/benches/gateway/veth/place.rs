@@ -78,6 +78,10 @@ impl Place {
         link::neighbour(&gateway, "apps0", &APP.to_string(), &server)?;
         link::neighbour(&gateway, "guard0", CLIENTS_ROUTER, &client)?;
         link::route(&gateway, "10.0.0.0/8", CLIENTS_ROUTER)?;
+        for interface in ["guard0", "apps0"] {
+            // Whoever forwards in XDP has to see the tags of VLANs in the frames.
+            link::offload(&gateway, interface, &["rxvlan", "rx-vlan-stag-hw-parse"], false)?;
+        }
         link::forward(&gateway)?;
         let guard = gateway.enter(|| if_nametoindex("guard0"))??;
         let (generator, sink) = outside.0.enter(|| -> Result<_> {

@@ -2,12 +2,13 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Event, EventGate, Flow, FlowKey, FragmentKey,
-    Fragments, Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+    Fragments, Grant, GrantKey, Interface, Port, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
 use gateway_common::answer::Answer;
+use gateway_common::forward::Way;
 use gateway_common::{Packet, Verdict, Word};
 
 #[map]
@@ -56,6 +57,18 @@ pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
 pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+/// Interfaces between which packets are forwarded in XDP.
+#[map]
+pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(Port::LIMIT, 0);
+/// Those of them to which packets may be redirected.
+#[map]
+pub static TARGETS: DevMapHash = DevMapHash::with_max_entries(Port::LIMIT, 0);
+/// The way of the packet at hand, by direction: the stack has no room for it.
+#[map]
+pub static WAY: PerCpuArray<Way> = PerCpuArray::with_max_entries(2, 0);
+/// What was understood of a reply, as [`PACKET`].
+#[map]
+pub static REPLY: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
 // The ring buffer aligns its records to 8 bytes; an event must not ask for more.
 const _: () = assert!(align_of::<Event>() <= 8);

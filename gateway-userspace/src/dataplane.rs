@@ -4,6 +4,8 @@
 
 pub mod attach;
 pub mod clock;
+mod device;
+mod generic_netlink;
 pub mod guarding;
 pub mod interfaces;
 pub mod kernel;
@@ -11,6 +13,7 @@ pub mod load;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
+pub mod ports;
 pub mod programs;
 pub mod resets;
 pub mod services;
@@ -28,6 +31,7 @@ pub use kernel::KernelDataPlane;
 pub use load::PlaneSettings;
 pub use memory::MemoryDataPlane;
 pub use monitor::Monitor;
+pub use ports::AppSide;
 pub use programs::{Program, Programs};
 
 /// Where plans are applied and traffic is judged.
@@ -141,6 +145,9 @@ pub enum DataPlaneError {
     /// Two zones that the kernel could not tell apart.
     #[error("zones `{0}` and `{1}` happen to have the same number; rename one of them")]
     ZonesCollide(String, String),
+    /// The kernel does not tell what the interfaces are able to do.
+    #[error("what the interfaces are able to do cannot be asked: {0}")]
+    Devices(#[source] nix::Error),
     /// More interfaces than the counters have rows for.
     #[error("{0} interfaces are configured and at most 63 can be guarded")]
     TooManyInterfaces(usize),

@@ -12,6 +12,8 @@ use std::time::Duration;
 const OWN_ADDRESSES: Duration = Duration::from_secs(1);
 /// How often the guarded interfaces are looked at: how long one that is made anew may be open.
 const INTERFACES: Duration = Duration::from_millis(20);
+/// How many of these looks go by until what the drivers are able to do is looked at: a second.
+const PORTS: usize = 50;
 /// How often messages of the kernel programs are read.
 const KERNEL_LOG: Duration = Duration::from_millis(250);
 
@@ -47,8 +49,13 @@ pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>) {
 /// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
 pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guarding: Guarding, core: Core) {
     let mut interval = tokio::time::interval(INTERFACES);
-    loop {
+    for look in 1_usize.. {
         interval.tick().await;
+        if look.is_multiple_of(PORTS)
+            && let Err(error) = guarding.look_at_ports(&mut programs)
+        {
+            tracing::error!(%error, "what the interfaces are able to do could not be looked at");
+        }
         match guarding.look(&mut programs, &wanted) {
             Ok(false) => {}
             Ok(true) => {

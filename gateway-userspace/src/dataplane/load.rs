@@ -3,11 +3,12 @@
 //! Pins lie under `<folder>/abi<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
+use super::ports::Ports;
 use super::programs::Programs;
 use super::slots::slots_for;
 use super::{DataPlaneError, table};
 use crate::policy::Capacities;
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
+use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{
     ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey,
@@ -22,6 +23,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/po
 pub const INGRESS: &str = "pc_ingress";
 /// Name of the egress program.
 pub const EGRESS: &str = "pc_egress";
+/// Name of the program that judges what apps send before the network stack sees it.
+pub const REPLIES: &str = "pc_replies";
 /// Name of the program that drops what came with a tag that was stripped.
 pub const STRIPPED: &str = "pc_stripped";
 
@@ -117,7 +120,9 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
         reset_mark,
     };
     let (interfaces, vlans) = (take(&mut ebpf, map::INTERFACES)?, take(&mut ebpf, map::VLANS)?);
-    Ok((loaded, Programs::new(ebpf, interfaces, vlans, folder.to_owned(), pins)))
+    let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
+    let ports = Ports::new(take(&mut ebpf, map::PORTS)?, targets);
+    Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
 }
 
 /// Copies the flows of maps of other capacities, which the links still use: replies to clients must find them when the
@@ -183,18 +188,19 @@ fn object(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> 
 
 fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
     let refused = |program| move |source| DataPlaneError::Program { program, source: Box::new(source) };
-    ingress(ebpf)?.load().map_err(refused(INGRESS))?;
+    xdp(ebpf, INGRESS)?.load().map_err(refused(INGRESS))?;
+    xdp(ebpf, REPLIES)?.load().map_err(refused(REPLIES))?;
     classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS))?;
     classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED))
 }
 
-/// The ingress program.
+/// A program of the driver's layer.
 ///
 /// # Errors
 /// If the object lacks it.
-pub fn ingress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Xdp, DataPlaneError> {
-    let program = ebpf.program_mut(INGRESS).ok_or(DataPlaneError::Incomplete(INGRESS))?;
-    program.try_into().map_err(|_| DataPlaneError::Incomplete(INGRESS))
+pub fn xdp<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut aya::programs::Xdp, DataPlaneError> {
+    let program = ebpf.program_mut(name).ok_or(DataPlaneError::Incomplete(name))?;
+    program.try_into().map_err(|_| DataPlaneError::Incomplete(name))
 }
 
 /// A program of the traffic control layer.

@@ -13,6 +13,7 @@ pub mod load;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
+pub mod next_hops;
 pub mod ports;
 pub mod programs;
 pub mod resets;

@@ -93,6 +93,11 @@ impl Ports {
         Ok(())
     }
 
+    /// The interfaces that packets may be redirected to.
+    pub(super) fn targets(&self) -> Vec<u32> {
+        self.known.iter().filter(|(_, port)| port.has(Port::SENDS)).map(|(index, _)| *index).collect()
+    }
+
     fn put(&mut self, name: &str, index: u32, port: Option<Port>) -> Result<(), DataPlaneError> {
         let before = self.known.get(&index).copied();
         let Some(port) = port else {

@@ -72,6 +72,12 @@ impl Programs {
         self.app_side.present() != self.apps
     }
 
+    /// The interfaces that packets may be redirected to.
+    #[must_use]
+    pub fn targets(&self) -> Vec<u32> {
+        self.ports.targets()
+    }
+
     /// Looks what the interfaces that forward in XDP are able to do now.
     ///
     /// # Errors

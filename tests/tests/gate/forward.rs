@@ -3,14 +3,18 @@
 //! The network stack counts what it forwards: what has arrived without being counted there was forwarded in XDP.
 
 use anyhow::{Context as _, Result, ensure};
-use gateway_tests::{Gate, Namespace, Outcome, UdpEcho, World, gate, link, ping, udp_exchange, wait_until, world::at};
+use gateway_tests::{
+    Gate, Namespace, Outcome, UdpEcho, World, gate, link, ping, tcp_connect, udp_exchange, wait_until, world::at,
+};
 use serde_json::json;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::restart::reconfigure;
-use crate::scene::{Apps, FAMILIES, Family, PORT, SOON, V4, V6, goes_on, is_kept_out, on, reaches, stream};
+use crate::scene::{Apps, BRIEFLY, FAMILIES, Family, PORT, SOON, V4, V6, goes_on, is_kept_out, on, reaches, stream};
 
 const UDP: u16 = 5353;
+/// Five seconds until it is asked, five that it has to be heard of otherwise, three questions of a second each.
+const LATER: Duration = Duration::from_secs(40);
 const FORWARDING: &str = "\n[forwarding]\napp_interfaces = [\"apps0\"]\n";
 
 /// The demonstration with forwarding in XDP on both interfaces.
@@ -107,6 +111,22 @@ fn a_next_hop_that_is_not_known_is_found_by_the_network_stack_and_then_redirecte
     Ok(())
 }
 
+/// Nobody says so: the network stack would find out, because it asks those that it sends to.
+#[test]
+fn a_next_hop_whose_hardware_address_has_changed_without_a_word_is_found_again() -> Result<()> {
+    let gate = Gate::inside(able()?, in_xdp)?;
+    let (client, app) = (&gate.world.client, &gate.world.app);
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    reaches(client, V4.crm());
+    link::mac(app, "eth0", "02:20:00:00:00:99")?;
+    link::neighbour(app, "eth0", "10.20.0.1", "02:20:00:00:00:01")?;
+    gate.world.gateway.ip(&["neigh replace 10.20.0.10 lladdr 02:20:00:00:00:10 dev apps0 nud stale"])?;
+    let is_reached = || (tcp_connect(client, V4.crm(), BRIEFLY).ok()? == Outcome::Connected).then_some(());
+    ensure!(is_reached().is_none());
+    wait_until("the app to be found again", LATER, is_reached)
+}
+
 #[test]
 fn an_interface_that_cannot_take_part_is_named_and_its_packets_go_through_the_network_stack() -> Result<()> {
     let world = able()?;
@@ -147,7 +167,7 @@ fn between_guarded_interfaces_nothing_is_redirected_past_the_second_judgement() 
     gate.api.put("/v1/apps/crm", &json!({ "prefixes": [at::CLIENT2], "services": ["icmp"] }))?.ok()?;
     V4.alice(&gate)?;
     let before = gate.drops()?;
-    assert_eq!(ping(&gate.world.client, at::CLIENT2, crate::scene::BRIEFLY)?, Outcome::TimedOut);
+    assert_eq!(ping(&gate.world.client, at::CLIENT2, BRIEFLY)?, Outcome::TimedOut);
     assert_eq!(gate.reasons_since(&before)?, ["guard1/no_session"]);
     Ok(())
 }

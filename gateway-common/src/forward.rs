@@ -158,3 +158,121 @@ pub fn step(head: &mut [u8; CHANGED], way: &Way) {
     let sum = sum.wrapping_add(u32::from(sum >= 0xffff));
     [*c0, *c1] = (sum as u16).to_be_bytes();
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    const PORT: Port = Port { mac: [2, 0, 0, 0, 0, 1], flags: 0 };
+
+    fn frame(version: u8, payload: usize) -> Vec<u8> {
+        let mut frame = Vec::from(PORT.mac);
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        if version == 4 {
+            frame.extend([8, 0, 0x45, 0xb8, 0, IPV4 as u8 + payload as u8, 0, 7, 0x40, 0, 64, 17, 0, 0]);
+            frame.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+            checksum(&mut frame);
+        } else {
+            frame.extend([0x86, 0xdd, 0x6b, 0x81, 2, 3, 0, payload as u8, 17, 64]);
+            frame.extend([0xfd; 16]);
+            frame.extend([0xfe; 16]);
+        }
+        frame.extend((1..).take(payload));
+        frame
+    }
+
+    fn checksum(frame: &mut [u8]) {
+        frame[24..26].fill(0);
+        let mut header: [u8; IPV4] = frame[14..34].try_into().unwrap();
+        let right = (0..=0xffff_u16).find(|sum| {
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            is_intact(&header)
+        });
+        frame[24..26].copy_from_slice(&right.unwrap().to_be_bytes());
+    }
+
+    fn look(frame: &[u8]) -> (Option<usize>, Way) {
+        let mut way = Way::default();
+        (plain(frame, &PORT, &mut way), way)
+    }
+
+    #[test]
+    fn a_plain_packet_is_asked_for_by_all_that_its_route_may_depend_on() {
+        let (padding, way) = look(&frame(4, 12));
+        assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 2, 17, 32));
+        assert_eq!(
+            (way.class, &way.source[..4], &way.destination[..4]),
+            ([0xb8, 0, 0, 0], &[10, 0, 0, 1][..], &[10, 0, 0, 2][..])
+        );
+        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!(way.source(), Address::v4([10, 0, 0, 1]));
+        let (padding, way) = look(&frame(6, 12));
+        assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 10, 17, 52));
+        assert_eq!((way.class, way.source, way.destination), ([0x0b, 0x81, 2, 3], [0xfd; 16], [0xfe; 16]));
+        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!(way.source(), Address([0xfd; 16]));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_plain_and_what_is_padded_is() {
+        for whole in [frame(4, 12), frame(6, 0)] {
+            for length in 0..whole.len() {
+                assert_eq!(look(&whole[..length]).0, None, "{length}");
+            }
+            for padding in 0..80 {
+                let mut padded = whole.clone();
+                padded.resize(whole.len() + padding, 7);
+                let is_plain = padding == 0 || padded.len() <= SHORTEST_FRAME;
+                assert_eq!(look(&padded).0, is_plain.then_some(padding), "{padding}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_more_than_a_router_is_not_plain() {
+        // Addresses, tags, header length, flags, offset, life, length, checksum; for IPv6 version, life and next header.
+        let v4 = [(0, 3), (5, 9), (12, 0x81), (14, 0x46), (20, 0x20), (20, 0x80), (21, 1), (22, 1), (22, 0), (17, 19)];
+        for (place, value) in v4 {
+            let mut other = frame(4, 12);
+            other[place] = value;
+            checksum(&mut other);
+            assert_eq!(look(&other).0, None, "{place} {value}");
+        }
+        let mut other = frame(4, 12);
+        other[25] ^= 1;
+        assert_eq!(look(&other).0, None);
+        for (place, value) in [(14, 0x4b), (21, 1), (21, 0), (20, 0), (20, 43), (20, 44), (20, 51), (20, 60), (19, 13)]
+        {
+            let mut other = frame(6, 12);
+            other[place] = value;
+            assert_eq!(look(&other).0, None, "{place} {value}");
+        }
+    }
+
+    #[test]
+    fn a_step_changes_what_a_router_changes_and_the_checksum_stays_right_whatever_it_was() {
+        let way = Way { from: [4; 6], to: [5; 6], ..Way::default() };
+        let intact = frame(4, 0);
+        for identification in 0..=0xffff_u16 {
+            let mut header = intact.clone();
+            header[18..20].copy_from_slice(&identification.to_be_bytes());
+            // The identification is 7 more or less than it was, and so is the checksum's complement.
+            let sum = !u16::from_be_bytes([header[24], header[25]]);
+            let sum = u32::from(sum) + u32::from(identification) + u32::from(!7_u16);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            header[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            step(header.first_chunk_mut().unwrap(), &way);
+            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            // Of the two ways to write zero the kernel chooses the other one.
+            assert_ne!(header[24..26], [0xff, 0xff], "{identification}");
+            assert_eq!((&header[..14], header[22]), (&[5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4, 8, 0][..], 63));
+        }
+        let before = frame(6, 0);
+        let mut after = before.clone();
+        step(after.first_chunk_mut().unwrap(), &way);
+        assert_eq!((&after[12..21], after[21], &after[22..]), (&before[12..21], 63, &before[22..]));
+    }
+}

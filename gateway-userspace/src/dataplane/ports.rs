@@ -58,7 +58,8 @@ impl AppSide {
 pub(super) struct Ports {
     ports: HashMap<MapData, u32, Port>,
     targets: DevMapHash<MapData>,
-    known: BTreeMap<u32, Port>,
+    /// What was written, or that there is nothing to write.
+    known: BTreeMap<u32, Option<Port>>,
 }
 
 impl Ports {
@@ -68,14 +69,14 @@ impl Ports {
 
     /// Brings the tables to what these interfaces are now, and says what has changed.
     pub(super) fn renew(&mut self, guarded: &[GuardedInterface], apps: &[AppInterface]) -> Result<(), DataPlaneError> {
-        let forwarding = guarded.iter().filter(|guarded| guarded.settings.forward && guarded.has_link_layer);
-        let guarded = forwarding.map(|guarded| (guarded.name.as_str(), guarded.index, Port::GUARDED));
+        let forwarding = guarded.iter().filter(|guarded| guarded.settings.forward);
+        let guarded =
+            forwarding.map(|it| (it.name.as_str(), it.index, if it.has_link_layer { Port::GUARDED } else { 0 }));
         let apps = apps.iter().map(|app| (app.name.as_str(), app.index, Port::APPS));
         let wanted: Vec<_> = guarded.chain(apps).collect();
-        for index in
-            self.known.keys().copied().filter(|index| !wanted.iter().any(|port| port.1 == *index)).collect::<Vec<_>>()
-        {
-            self.remove(index)?;
+        let is_over = |index: &u32| !wanted.iter().any(|(_, wanted, _)| wanted == index);
+        for index in self.known.keys().copied().filter(is_over).collect::<Vec<_>>() {
+            self.forget(index)?;
         }
         if wanted.is_empty() {
             return Ok(());
@@ -83,9 +84,9 @@ impl Ports {
         let devices = Devices::look().map_err(DataPlaneError::Devices)?;
         for (name, index, side) in wanted {
             let port = match (devices.mac(name), devices.abilities(index)) {
-                (Some(mac), Ok(abilities)) => Some(Port { mac, flags: side | flags(abilities) }),
+                (Some(mac), Ok(abilities)) if side != 0 => Some(Port { mac, flags: side | flags(abilities) }),
                 // Without a link layer, or gone meanwhile.
-                (None, _) | (_, Err(Errno::ENODEV | Errno::EOPNOTSUPP)) => None,
+                (None, _) | (_, Ok(_) | Err(Errno::ENODEV)) => None,
                 (_, Err(error)) => return Err(DataPlaneError::Devices(error)),
             };
             self.put(name, index, port)?;
@@ -95,34 +96,41 @@ impl Ports {
 
     /// The interfaces that packets may be redirected to.
     pub(super) fn targets(&self) -> Vec<u32> {
-        self.known.iter().filter(|(_, port)| port.has(Port::SENDS)).map(|(index, _)| *index).collect()
+        let sends = |port: &Option<Port>| port.is_some_and(|port| port.has(Port::SENDS));
+        self.known.iter().filter(|(_, port)| sends(port)).map(|(index, _)| *index).collect()
     }
 
+    /// `None` is an interface that cannot take part at all.
     fn put(&mut self, name: &str, index: u32, port: Option<Port>) -> Result<(), DataPlaneError> {
         let before = self.known.get(&index).copied();
-        let Some(port) = port else {
-            if before.is_some() {
-                tracing::warn!(interface = name, "forwarding in XDP is over: the interface is gone");
-            }
-            return self.remove(index);
-        };
         if before == Some(port) {
             return Ok(());
         }
-        // Whoever is redirected to must be among the targets: first in, last out.
-        if port.has(Port::SENDS) {
-            self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
-        }
-        self.ports.insert(index, port, 0).map_err(table(map::PORTS))?;
-        if !port.has(Port::SENDS) {
-            ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+        match port {
+            None => {
+                self.forget(index)?;
+                tracing::warn!(
+                    interface = name,
+                    "packets of this interface go through the network stack, because it has no link layer, or is gone"
+                );
+            }
+            Some(port) => {
+                // Whoever is redirected to must be among the targets: first in, last out.
+                if port.has(Port::SENDS) {
+                    self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
+                }
+                self.ports.insert(index, port, 0).map_err(table(map::PORTS))?;
+                if !port.has(Port::SENDS) {
+                    ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+                }
+                announce(name, port);
+            }
         }
         self.known.insert(index, port);
-        announce(name, port, before);
         Ok(())
     }
 
-    fn remove(&mut self, index: u32) -> Result<(), DataPlaneError> {
+    fn forget(&mut self, index: u32) -> Result<(), DataPlaneError> {
         ignore_missing(self.ports.remove(&index)).map_err(table(map::PORTS))?;
         ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
         self.known.remove(&index);
@@ -144,7 +152,7 @@ fn flags(Abilities { sends, sends_parts, strips_tags }: Abilities) -> u16 {
 }
 
 /// Says what a port can do now, and what to do about what it cannot.
-fn announce(interface: &str, port: Port, before: Option<Port>) {
+fn announce(interface: &str, port: Port) {
     if !port.has(Port::SENDS) {
         tracing::warn!(
             interface,
@@ -165,6 +173,6 @@ fn announce(interface: &str, port: Port, before: Option<Port>) {
         );
     }
     if port.has(Port::SENDS | Port::RECEIVES) {
-        tracing::info!(interface, again = before.is_some(), "forwarding in XDP");
+        tracing::info!(interface, "forwarding in XDP");
     }
 }

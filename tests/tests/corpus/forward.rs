@@ -155,12 +155,18 @@ fn variants(frame: &[u8]) -> Vec<Vec<u8>> {
         }
         all.push(other);
     }
-    // All that the checksum can be before and after it changes.
-    for identification in if is_v4 { 0..6_u16 } else { 0..0 } {
-        let mut other = frame.to_vec();
-        other[18..20].copy_from_slice(&(identification.wrapping_mul(0x2aab)).to_be_bytes());
-        sum(&mut other);
-        all.push(other);
+    // Where the checksum overflows when it changes, and beside that.
+    for wanted in [0xfefe, 0xfeff, 0xff00, 0xff01, 0xfffe, 0, 1_u16] {
+        if is_v4 {
+            let mut other = frame.to_vec();
+            other[18..20].fill(0);
+            sum(&mut other);
+            let identification = u32::from(u16::from_be_bytes([other[24], other[25]])) + u32::from(!wanted);
+            let identification = (identification & 0xffff) + (identification >> 16);
+            other[18..20].copy_from_slice(&(identification as u16).to_be_bytes());
+            sum(&mut other);
+            all.push(other);
+        }
     }
     if is_v4 {
         for (place, value) in [(24, 0xff), (15, 0xff), (20, 0x80), (20, 0x20), (21, 1), (20, 0x40)] {
@@ -247,7 +253,7 @@ fn run(mode: XdpChoice, forward: bool, events: &[(String, Event)]) -> Result<(Ve
 /// The way to the clients that are there; what the network stack says about errors comes in any case.
 fn lead_to_clients(gateway: &Namespace) -> Result<()> {
     let mut lines = Vec::new();
-    for host in [2, 3, 4, 200_u16] {
+    for host in [2, 3, 4, 9, 200_u16] {
         let mac = format!("02:77:00:00:00:{:02x}", if host == 3 { 3 } else { 2 });
         for address in [format!("10.77.0.{host}"), format!("fd77::{host}")] {
             lines.push(format!("neigh replace {address} lladdr {mac} dev guard0 nud permanent"));

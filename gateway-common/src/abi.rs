@@ -8,6 +8,7 @@ mod event;
 mod flow;
 mod fragments;
 mod interface;
+mod port;
 mod service;
 mod session;
 
@@ -16,6 +17,7 @@ pub use event::{EVENT_WINDOW, Event, EventGate};
 pub use flow::{Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
 pub use interface::{Interface, InterfaceRow, Vlan, VlanKey};
+pub use port::Port;
 pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, Traffic, allow_list, app_set, place, policy_word};
 
@@ -73,6 +75,10 @@ pub mod map {
     pub const EVENT_GATE: &str = "EVENT_GATE";
     /// One entry: [`super::Settings`].
     pub const SETTINGS: &str = "SETTINGS";
+    /// Interfaces between which packets are forwarded in XDP, by index.
+    pub const PORTS: &str = "PORTS";
+    /// Those to which packets may be redirected.
+    pub const TARGETS: &str = "TARGETS";
 }
 
 /// What the daemon tells the programs as a whole.
@@ -113,6 +119,7 @@ const _: () = {
     use core::mem::{align_of, offset_of, size_of};
     assert!(size_of::<Settings>() == 32);
     assert!(size_of::<VlanKey>() == 8);
+    assert!(size_of::<Port>() == 8);
     assert!(size_of::<Interface>() == 16);
     assert!(size_of::<SessionKey>() == 24);
     assert!(size_of::<Session>() == 192 && align_of::<Session>() == 64);
@@ -163,6 +170,7 @@ mod pod {
         FragmentKey,
         SourceKey,
         BudgetKey,
-        AppEntry
+        AppEntry,
+        Port
     );
 }

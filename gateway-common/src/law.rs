@@ -29,13 +29,13 @@ pub fn ingress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
-    match established::judge(frame, packet, tables, interface, Direction::ToApp, now) {
+    match established::to_app(frame, packet, tables, interface, now) {
         Some(judgement) => judgement,
         None => whole_ingress(frame, packet, tables, interface, now),
     }
 }
 
-/// The same, all the way: for a packet that [`established::judge`] has nothing to say of.
+/// The same, all the way: for a packet that [`established`] has nothing to say of.
 #[inline(always)]
 pub fn whole_ingress<F: Frame + ?Sized, T: Tables>(
     frame: &F,
@@ -74,13 +74,13 @@ pub fn egress<F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Judgement {
-    match established::judge(frame, packet, tables, interface, Direction::ToClient, now) {
+    match established::to_client(frame, packet, tables, interface, now) {
         Some(judgement) => judgement,
         None => whole_egress(frame, packet, tables, interface, now),
     }
 }
 
-/// The same, all the way: for a packet that [`established::judge`] has nothing to say of.
+/// The same, all the way: for a packet that [`established`] has nothing to say of.
 #[inline(always)]
 pub fn whole_egress<F: Frame + ?Sized, T: Tables>(
     frame: &F,

@@ -20,6 +20,7 @@
 pub mod abi;
 pub mod address;
 pub mod answer;
+pub mod forward;
 pub mod fragments;
 pub mod frame;
 pub mod law;

@@ -14,7 +14,8 @@ use crate::mutant::{self, Mutant::*};
 use crate::{Address, Direction, DropReason, Frame};
 
 pub(crate) use ethernet::SHORTEST;
-pub use ethernet::{Link, Tag, link};
+pub use ethernet::{Link, SHORTEST as SHORTEST_FRAME, Tag, link};
+pub use extension::is_one as is_extension_header;
 
 /// What the law looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -26,6 +26,12 @@ impl XdpFrame {
         let (interface, length) = unsafe { ((*ctx.ctx).ingress_ifindex, bpf_xdp_get_buff_len(ctx.ctx)) };
         (Self { start: ctx.data(), end: ctx.data_end(), length: length as usize }, interface)
     }
+
+    /// Whether all of it lies in one buffer.
+    #[inline(always)]
+    pub fn is_whole(&self) -> bool {
+        self.length <= self.end - self.start
+    }
 }
 
 impl Frame for XdpFrame {

@@ -1,4 +1,5 @@
-//! The enforcement point: an XDP program for what clients send, a TC program for what is sent to them.
+//! The enforcement point: an XDP program for what clients send, a TC program for what is sent to them; and, where
+//! packets are forwarded in XDP, another XDP program for what apps send.
 //!
 //! A thin adapter: it reads bytes, looks maps up, counts and reports. Every decision is `gateway_common::law`'s.
 #![no_std]
@@ -7,6 +8,7 @@
 #![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod answer;
+mod forward;
 mod frame;
 mod maps;
 mod report;
@@ -18,6 +20,7 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use frame::{SkbFrame, XdpFrame};
+use gateway_common::abi::Interface;
 use gateway_common::law::{self, established};
 use gateway_common::{Direction, KernelNanos, Packet, Verdict};
 use report::{Fate, Reporter};
@@ -29,15 +32,18 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
     let (frame, interface) = XdpFrame::arriving(&ctx);
     let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
     let now = tick();
-    if let Some(judgement) = established::judge(&frame, packet, &KernelTables, interface, Direction::ToApp, now) {
+    if let Some(judgement) = established::to_app(&frame, packet, &KernelTables, interface, now) {
         report::forwarded(&judgement, packet, Direction::ToApp);
-        return xdp_action::XDP_PASS;
+        return if packet.guard.has(Interface::FORWARD) { forward::to_app(&ctx) } else { xdp_action::XDP_PASS };
     }
     let now = clock();
     let judgement = law::whole_ingress(&frame, packet, &KernelTables, interface, now);
     match (Reporter { interface, direction: Direction::ToApp, now }).carry_out(&ctx, &judgement, packet) {
-        Fate::Pass if packet.vlan.is_none() => xdp_action::XDP_PASS,
-        Fate::Pass => vlan::hand_over(&ctx, packet),
+        Fate::Pass if !packet.vlan.is_none() => vlan::hand_over(&ctx, packet),
+        Fate::Pass if judgement.verdict == Verdict::Forward && packet.guard.has(Interface::FORWARD) => {
+            forward::to_app(&ctx)
+        }
+        Fate::Pass => xdp_action::XDP_PASS,
         Fate::Drop => xdp_action::XDP_DROP,
         Fate::Answer => {
             let action = answer::send(&ctx, packet);
@@ -55,7 +61,7 @@ pub fn pc_egress(ctx: TcContext) -> i32 {
     let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
     let (frame, interface) = SkbFrame::leaving(&ctx);
     let now = tick();
-    if let Some(judgement) = established::judge(&frame, packet, &KernelTables, interface, Direction::ToClient, now) {
+    if let Some(judgement) = established::to_client(&frame, packet, &KernelTables, interface, now) {
         report::forwarded(&judgement, packet, Direction::ToClient);
         return TC_ACT_UNSPEC;
     }
@@ -66,6 +72,13 @@ pub fn pc_egress(ctx: TcContext) -> i32 {
         Fate::Pass => TC_ACT_UNSPEC,
         Fate::Drop | Fate::Answer => TC_ACT_SHOT,
     }
+}
+
+/// Judges what apps send and is about to leave through a guarded interface, and sends it there. Everything else goes to
+/// the network stack, and what leaves it through a guarded interface meets `pc_egress`.
+#[xdp(frags)]
+pub fn pc_replies(ctx: XdpContext) -> u32 {
+    forward::to_client(&ctx)
 }
 
 /// Drops what arrives with a tag that the driver took away before `pc_ingress` could see it.

@@ -2,13 +2,14 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Epoch, Event, EventGate, Flow, FragmentKey, Fragments,
-    GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
+    GrantSlot, Interface, InterfaceRow, Port, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
 };
 use gateway_common::answer::Answer;
+use gateway_common::forward::Way;
 use gateway_common::table::index::Bucket;
 use gateway_common::table::{Layout, Secrets};
 use gateway_common::{Packet, Verdict, Word};
@@ -70,6 +71,18 @@ pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
 pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+/// Interfaces between which packets are forwarded in XDP.
+#[map]
+pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(Port::LIMIT, 0);
+/// Those of them to which packets may be redirected.
+#[map]
+pub static TARGETS: DevMapHash = DevMapHash::with_max_entries(Port::LIMIT, 0);
+/// The way of the packet at hand, by direction: the stack has no room for it.
+#[map]
+pub static WAY: PerCpuArray<Way> = PerCpuArray::with_max_entries(2, 0);
+/// What was understood of a reply, as [`PACKET`].
+#[map]
+pub static REPLY: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
 /// How the tables are laid out: the daemon writes it into the object before it loads it.
 #[unsafe(no_mangle)]

@@ -8,6 +8,7 @@ pub mod apps;
 
 mod endpoint;
 mod error;
+mod forwarding;
 mod interface;
 mod limits;
 mod name;
@@ -17,6 +18,7 @@ mod section;
 mod suggest;
 mod value;
 
+use crate::dataplane::AppSide;
 use crate::dataplane::interfaces::Wanted;
 use crate::policy::Capacities;
 use ipnet::IpNet;
@@ -38,6 +40,8 @@ pub struct Config {
     pub bpffs: PathBuf,
     /// The guarded interfaces; at least one, each name once.
     pub interfaces: Vec<Wanted>,
+    /// The interfaces that face apps; none if no interface forwards in XDP.
+    pub app_side: AppSide,
     /// The API.
     pub api: ApiConfig,
     /// How people log in.

@@ -176,6 +176,7 @@ struct Prepared {
 
 fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let guarded = interfaces::find(&config.interfaces)?;
+    config.app_side.find()?;
     let store: Box<dyn Store> = Box::new(FileStore::open(&config.state.join("state.redb"))?);
     let mut work = Work::begin(0);
     let stored = store.load()?;
@@ -218,6 +219,7 @@ fn enforce(
     services.manage_from(&config.api.management)?;
     let offers = offers(config);
     serve(&mut services, &offers)?;
+    programs.face_apps(config.app_side.clone());
     guarding.set(&mut programs, guarded)?;
     announce(&guarding);
 

@@ -4,8 +4,10 @@
 
 pub mod attach;
 pub mod clock;
+mod device;
 mod filter;
 mod flows;
+mod generic_netlink;
 mod grants;
 pub mod guarding;
 mod index;
@@ -16,6 +18,8 @@ pub mod mapped;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
+pub mod next_hops;
+pub mod ports;
 pub mod programs;
 pub mod resets;
 pub mod services;
@@ -34,6 +38,7 @@ pub use kernel::KernelDataPlane;
 pub use load::PlaneSettings;
 pub use memory::MemoryDataPlane;
 pub use monitor::Monitor;
+pub use ports::AppSide;
 pub use programs::{Program, Programs};
 
 /// Where plans are applied and traffic is judged.
@@ -147,6 +152,9 @@ pub enum DataPlaneError {
     /// Two zones that the kernel could not tell apart.
     #[error("zones `{0}` and `{1}` happen to have the same number; rename one of them")]
     ZonesCollide(String, String),
+    /// The kernel does not tell what the interfaces are able to do.
+    #[error("what the interfaces are able to do cannot be asked: {0}")]
+    Devices(#[source] nix::Error),
     /// More interfaces than the counters have rows for.
     #[error("{0} interfaces are configured and at most 63 can be guarded")]
     TooManyInterfaces(usize),

@@ -1,7 +1,9 @@
 //! Links between namespaces, their addresses and routes. MAC addresses are fixed, and IPv6 does
 //! nothing that nobody asked for, so that a test can count packets.
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context as _, Result};
 
 use crate::netns::Namespace;
 
@@ -83,6 +85,31 @@ pub fn offload(host: &Namespace, link: &str, features: &[&str], on: bool) -> Res
 pub fn forward(host: &Namespace) -> Result<()> {
     host.sysctl("ipv4/ip_forward", "1")?;
     host.sysctl("ipv6/conf/all/forwarding", "1")
+}
+
+/// How many packets the network stack of a host has forwarded, of both families. What an XDP program forwards it does not
+/// see.
+pub fn forwarded(host: &Namespace) -> Result<u64> {
+    let read = |name| fs::read_to_string(format!("/proc/thread-self/net/{name}"));
+    let (v4, v6) = host.enter(|| -> Result<_> { Ok((read("snmp")?, read("snmp6")?)) })??;
+    let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Ip: ")).map(str::split_whitespace);
+    let (names, values) = rows.next().zip(rows.next()).context("no counters of IPv4")?;
+    let v4 = names.zip(values).find(|(name, _)| *name == "ForwDatagrams").context("no ForwDatagrams")?.1;
+    let mut v6 = v6.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let v6 = v6.find(|(name, _)| *name == "Ip6OutForwDatagrams").context("no Ip6OutForwDatagrams")?.1;
+    Ok(v4.parse::<u64>()? + v6.trim().parse::<u64>()?)
+}
+
+/// Lets a link take part in forwarding in XDP at its other end: the host completes its checksums itself, and takes what is
+/// redirected to it.
+pub fn meet_xdp(host: &Namespace, link: &str) -> Result<()> {
+    offload(host, link, &["tx"], false)?;
+    offload(host, link, &["gro"], true)
+}
+
+/// Leaves tags in the frames that arrive on a link, where an XDP program sees them.
+pub fn keep_tags(host: &Namespace, link: &str) -> Result<()> {
+    offload(host, link, &["rxvlan", "rx-vlan-stag-hw-parse"], false)
 }
 
 /// For links made afterwards: no router solicitation or advertisement, no duplicate detection, no link-local address but

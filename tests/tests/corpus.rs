@@ -10,6 +10,8 @@ mod bench;
 mod cast;
 #[path = "corpus/daemon.rs"]
 mod daemon;
+#[path = "corpus/forward.rs"]
+mod forward;
 #[path = "corpus/hosts.rs"]
 mod hosts;
 #[path = "corpus/plane.rs"]

@@ -10,6 +10,8 @@ mod beyond;
 mod cli;
 #[path = "gate/crafted.rs"]
 mod crafted;
+#[path = "gate/forward.rs"]
+mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
 #[path = "gate/limits.rs"]

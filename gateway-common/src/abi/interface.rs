@@ -29,6 +29,8 @@ impl Interface {
     pub const ADMIT_OPTIONS: u32 = 1 << 4;
     /// Harmless IPv6 extension headers are admitted.
     pub const ADMIT_EXTENSIONS: u32 = 1 << 5;
+    /// What the law forwards is forwarded in XDP, where that is possible.
+    pub const FORWARD: u32 = 1 << 6;
     /// How many interfaces can be guarded at once.
     pub const LIMIT: u32 = 64;
     /// How many VLANs all interfaces together can carry.

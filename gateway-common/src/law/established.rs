@@ -29,10 +29,34 @@ const NOT_PLAIN: u16 = 0xbfff;
 const MIDDLE: u8 = Packet::ACK;
 const EDGE: u8 = Packet::SYN | Packet::FIN | Packet::RST;
 
-/// The judgement of a packet of an established flow; `None` if the whole law has to judge.
+/// The judgement of a packet that a client sends in an established flow; `None` if the whole law has to judge.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
-pub fn judge<F: Frame + ?Sized, T: Tables>(
+pub fn to_app<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    now: KernelNanos,
+) -> Option<Judgement> {
+    judge(frame, packet, tables, interface, Direction::ToApp, now)
+}
+
+/// The judgement of a packet that is sent to a client in an established flow; `None` if the whole law has to judge.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+pub fn to_client<F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &T,
+    interface: u32,
+    now: KernelNanos,
+) -> Option<Judgement> {
+    judge(frame, packet, tables, interface, Direction::ToClient, now)
+}
+
+#[inline(always)]
+fn judge<F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
     tables: &T,

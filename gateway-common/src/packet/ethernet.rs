@@ -11,7 +11,7 @@ const VLAN: u16 = 0x8100;
 const SERVICE_VLAN: u16 = 0x88a8;
 
 /// Shortest frame on the wire without its checksum, counting a tag that was removed on the way (IEEE 802.3, 3.2.8).
-pub(crate) const SHORTEST: usize = 64;
+pub const SHORTEST: usize = 64;
 const HEADER: usize = 14;
 const TAG: usize = 4;
 /// How many tags are read.

@@ -24,7 +24,7 @@ const ROUTER_ALERT: u8 = 5;
 /// Whether a header number is that of an extension header, or of none at all: hop-by-hop, routing, fragment,
 /// authentication, no next header, destination options, mobility, HIP, shim6 (IANA).
 #[inline(always)]
-pub(super) const fn is_one(next: u8) -> bool {
+pub const fn is_one(next: u8) -> bool {
     matches!(next, 0 | 43 | 44 | 51 | 59 | 60 | 135 | 139 | 140)
 }
 

@@ -47,9 +47,7 @@ pub(super) fn interfaces(root: &mut Section<'_, '_>) -> Vec<Wanted> {
 fn interface<'r, 't>(section: &mut Section<'r, 't>) -> Option<(Value<'r, 't>, Wanted)> {
     let name = section.required("name", "name = \"eth1\"");
     let zone = section.value("zone").and_then(|value| value.interface_name());
-    let xdp = section.value("xdp").and_then(|value| {
-        value.choice(&[("auto", XdpChoice::Auto), ("native", XdpChoice::Native), ("generic", XdpChoice::Generic)])
-    });
+    let xdp = section.value("xdp").and_then(|value| value.xdp_mode());
     let settings = settings(section);
     let said = name.as_ref().and_then(Value::interface_name);
     let zone = zone.or(said).unwrap_or_default().to_owned();
@@ -69,6 +67,7 @@ fn settings(section: &mut Section<'_, '_>) -> InterfaceSettings {
         track_fragments: is("fragments", "drop", "track"),
         admit_options: is("ip_options", "drop", "admit"),
         admit_extensions: is("ip_extensions", "drop", "admit"),
+        forward: is("forward", "kernel", "xdp"),
     }
 }
 
@@ -94,6 +93,11 @@ pub fn vlan_id(Vlan { outer, inner }: Vlan) -> String {
 }
 
 impl Value<'_, '_> {
+    /// Where an XDP program runs.
+    pub(super) fn xdp_mode(&self) -> Option<XdpChoice> {
+        self.choice(&[("auto", XdpChoice::Auto), ("native", XdpChoice::Native), ("generic", XdpChoice::Generic)])
+    }
+
     /// The tags of a VLAN.
     fn vlan(&self) -> Option<Vlan> {
         if let DeValue::Integer(_) = self.raw {

@@ -2,6 +2,7 @@
 //! types; nowhere else.
 
 use super::endpoint::Endpoints;
+use super::forwarding::app_side;
 use super::interface::interfaces;
 use super::limits::limits;
 use super::section::Section;
@@ -26,6 +27,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let state = root.value("state").and_then(|value| value.path(folder));
     let bpffs = root.value("bpffs").and_then(|value| absolute(&value));
     let interfaces = interfaces(root);
+    let app_side = app_side(&mut root.section("forwarding"), &interfaces);
     let api = api(&mut root.section("api"), folder, &mut endpoints);
     let login = login(&mut root.section("login"), &mut endpoints);
     let services = root.sections("service").iter_mut().filter_map(|section| service(section, &mut endpoints)).collect();
@@ -38,6 +40,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
         bpffs: bpffs.unwrap_or_else(|| "/sys/fs/bpf/portcullis".into()),
         interfaces,
+        app_side,
         api,
         login,
         services,

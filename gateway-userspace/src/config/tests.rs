@@ -44,6 +44,7 @@ fn what_is_left_out_has_its_default() {
         vlans: Vec::new(),
     };
     assert_eq!(config.interfaces, [interface]);
+    assert_eq!(config.app_side, AppSide::default());
     let limits = LimitsConfig {
         service_packets_per_second: 2_000,
         session: SessionLimits::default(),
@@ -141,9 +142,10 @@ fn an_interface_is_there_once() {
 #[test]
 fn an_interface_says_what_becomes_of_odd_packets_and_which_vlans_it_carries() {
     let text = "[[interface]]\nname = 'eth2'\nzone = 'branch'\nmode = 'observe'\non_denial = 'reject'\n\
-                fragments = 'track'\nip_options = 'admit'\nip_extensions = 'admit'\n\
+                fragments = 'track'\nforward = 'xdp'\nip_options = 'admit'\nip_extensions = 'admit'\n\
                 [[interface.vlan]]\nid = '10'\nzone = 'voice'\n[[interface.vlan]]\nid = 11\n\
-                [[interface.vlan]]\nid = '100.20'\n[api]\nlisten = ['127.0.0.1:8443']";
+                [[interface.vlan]]\nid = '100.20'\n[api]\nlisten = ['127.0.0.1:8443']\n\
+                [forwarding]\napp_interfaces = ['eth0']";
     let interface = parse(text).unwrap().interfaces.remove(0);
     let all = InterfaceSettings {
         observe: true,
@@ -151,10 +153,50 @@ fn an_interface_says_what_becomes_of_odd_packets_and_which_vlans_it_carries() {
         track_fragments: true,
         admit_options: true,
         admit_extensions: true,
+        forward: true,
     };
     assert_eq!((interface.zone.as_str(), interface.settings), ("branch", all));
     let vlan = |outer, inner, zone: &str| WantedVlan { vlan: Vlan { outer, inner }, zone: zone.into() };
     assert_eq!(interface.vlans, [vlan(0, 10, "voice"), vlan(0, 11, "branch.11"), vlan(100, 20, "branch.100.20")]);
+}
+
+#[test]
+fn interfaces_that_face_apps_are_named_if_and_only_if_something_is_forwarded_to_them_in_xdp() {
+    let forward = LEAST.replace("[api]", "forward = 'xdp'\n[api]");
+    let both = format!("{forward}[forwarding]\nxdp = 'generic'\napp_interfaces = ['eth0', 'eth2']");
+    let expected = AppSide { names: vec!["eth0".into(), "eth2".into()], mode: XdpChoice::Generic };
+    assert_eq!(parse(&both).unwrap().app_side, expected);
+    check_all(
+        &forward,
+        &["1:1: forwarding.app_interfaces: is missing, and interface `eth1` forwards in XDP; add \
+             `app_interfaces = [\"eth0\"]` below `[forwarding]`, with the interfaces that face apps"],
+    );
+    check(
+        "[forwarding]\napp_interfaces = ['eth0']",
+        &[
+            "6:18: forwarding.app_interfaces: is of no use: no interface forwards in XDP; add `forward = \"xdp\"` to an \
+           `[[interface]]`, or remove this key",
+        ],
+    );
+    check_all(
+        &format!("{forward}[forwarding]\napp_interfaces = []"),
+        &["7:18: forwarding.app_interfaces: is empty; name at least one interface that faces apps, like `eth0`"],
+    );
+    check_all(
+        &format!("{forward}[forwarding]\nxdp = 'fast'\napp_interfaces = ['eth1', 'eth0', 'eth0', 'a b']"),
+        &[
+            "7:7: forwarding.xdp: `fast` is not one of the choices; write `auto`, `native` or `generic`",
+            "8:19: forwarding.app_interfaces[0]: interface `eth1` is guarded; name interfaces that face apps",
+            "8:35: forwarding.app_interfaces[2]: interface `eth0` is there twice; remove one of them",
+            "8:43: forwarding.app_interfaces[3]: `a b` is not the name of an interface; write 1 to 15 bytes without \
+             white space, `/` and `:`; `ip link` shows those that exist",
+        ],
+    );
+    let many: Vec<String> = (0..65).map(|n| format!("'i{n}'")).collect();
+    check_all(
+        &format!("{forward}[forwarding]\napp_interfaces = [{}]", many.join(", ")),
+        &["7:18: forwarding.app_interfaces: there are 65 interfaces; name at most 64"],
+    );
 }
 
 #[test]
@@ -286,6 +328,9 @@ fn the_example_shows_every_key() {
         "fragments",
         "ip_options",
         "ip_extensions",
+        "forward",
+        "[forwarding]",
+        "app_interfaces",
         "[[interface.vlan]]",
         "id",
         "[api]",

@@ -4,7 +4,7 @@ use super::{announce, serve};
 use crate::core::{Actor, Core, Request};
 use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::services::{Offer, Services};
-use crate::dataplane::{Guarding, Programs};
+use crate::dataplane::{Guarding, Programs, next_hops};
 use crate::policy::{EndCause, Input, Selector};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,6 +13,10 @@ use std::time::Duration;
 const OWN_ADDRESSES: Duration = Duration::from_secs(1);
 /// How often the guarded interfaces are looked at: how long one that is made anew may be open.
 const INTERFACES: Duration = Duration::from_millis(20);
+/// How many of these looks go by until what the drivers are able to do is looked at: a second.
+const PORTS: usize = 50;
+/// How many until the next hops that are redirected to are asked whether they are still there: five seconds.
+const NEXT_HOPS: usize = 250;
 /// How often messages of the kernel programs are read.
 const KERNEL_LOG: Duration = Duration::from_millis(250);
 
@@ -48,8 +52,16 @@ pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>) {
 /// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
 pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guarding: Guarding, core: Core) {
     let mut interval = tokio::time::interval(INTERFACES);
-    loop {
+    for look in 1_usize.. {
         interval.tick().await;
+        if look.is_multiple_of(PORTS)
+            && let Err(error) = guarding.look_at_ports(&mut programs)
+        {
+            tracing::error!(%error, "what the interfaces are able to do could not be looked at");
+        }
+        if look.is_multiple_of(NEXT_HOPS) {
+            confirm_next_hops(programs.targets());
+        }
         match guarding.look(&mut programs, &wanted) {
             Ok(false) => {}
             Ok(true) => {
@@ -60,6 +72,18 @@ pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guar
             Err(error) => tracing::error!(%error, "an interface that was made anew could not be guarded"),
         }
     }
+}
+
+/// Not awaited: the kernel's table may be large, and interfaces are looked at meanwhile.
+fn confirm_next_hops(targets: Vec<u32>) {
+    if targets.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        if let Err(error) = next_hops::confirm(&targets).await {
+            tracing::warn!(%error, "next hops could not be asked whether they are still there");
+        }
+    });
 }
 
 /// Ends the sessions that are bound to interfaces that are gone.

@@ -1,9 +1,11 @@
 //! Putting the programs on interfaces, and keeping them there: links are pinned, so they outlive the daemon, and a new
 //! daemon replaces the program behind a link in one step.
 
-use super::load::{EGRESS, STRIPPED, classifier, ingress};
+use super::load::{EGRESS, INGRESS, REPLIES, STRIPPED, classifier, xdp};
+use super::ports::AppInterface;
 use super::{DataPlaneError, load};
 use aya::Ebpf;
+use aya::programs::Xdp;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachType};
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -57,19 +59,22 @@ pub struct InterfaceSettings {
     pub admit_options: bool,
     /// Harmless IPv6 extension headers are admitted.
     pub admit_extensions: bool,
+    /// What is permitted is forwarded in XDP, where that is possible.
+    pub forward: bool,
 }
 
 impl InterfaceSettings {
     /// As the flags of [`Interface`].
     #[must_use]
     pub fn flags(self) -> u32 {
-        let Self { reject, observe, track_fragments, admit_options, admit_extensions } = self;
+        let Self { reject, observe, track_fragments, admit_options, admit_extensions, forward } = self;
         let flags = [
             (reject, Interface::REJECT),
             (observe, Interface::OBSERVE),
             (track_fragments, Interface::TRACK_FRAGMENTS),
             (admit_options, Interface::ADMIT_OPTIONS),
             (admit_extensions, Interface::ADMIT_EXTENSIONS),
+            (forward, Interface::FORWARD),
         ];
         flags.iter().filter(|(is_set, _)| *is_set).fold(0, |sum, (_, flag)| sum | flag)
     }
@@ -98,33 +103,34 @@ pub struct Attached {
     pub adopted: bool,
 }
 
-/// Attaches both programs to each interface, or replaces the programs behind the links that are there.
+/// Attaches the programs to each interface, or replaces those behind the links that are there; that of the replies to the
+/// interfaces that face apps.
 /// Afterwards removes the links of interfaces that are no longer guarded, and maps of older layouts.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     folder: &Path,
     pins: &Path,
     interfaces: &[GuardedInterface],
+    apps: &[AppInterface],
 ) -> Result<Vec<Attached>, DataPlaneError> {
     let links = folder.join("links");
     let mut kept = BTreeSet::new();
     let mut attached = Vec::new();
     for guarded in interfaces {
-        let (egress_pin, ingress_pin) = (pin(&links, guarded, "tc"), pin(&links, guarded, "xdp"));
-        let stripped_pin = pin(&links, guarded, "tags");
+        let [egress_pin, stripped_pin] = ["tc", "tags"].map(|hook| pin(&links, &guarded.name, guarded.index, hook));
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
         attach_classifier(ebpf, EGRESS, TcAttachType::Egress, guarded, &egress_pin)?;
         if guarded.has_link_layer {
             attach_classifier(ebpf, STRIPPED, TcAttachType::Ingress, guarded, &stripped_pin)?;
         }
-        attached.push(attach_ingress(ebpf, guarded, &ingress_pin)?);
-        kept.extend([
-            egress_pin,
-            ingress_pin,
-            stripped_pin,
-            mode_path(&links, guarded, "native"),
-            mode_path(&links, guarded, "generic"),
-        ]);
+        let place = Place { name: &guarded.name, index: guarded.index, mode: guarded.mode };
+        attached.push(attach_xdp(xdp(ebpf, INGRESS)?, place, &links)?);
+        kept.extend([egress_pin, stripped_pin].into_iter().chain(place.paths(&links)));
+    }
+    for AppInterface { name, index, mode } in apps {
+        let place = Place { name, index: *index, mode: *mode };
+        attach_xdp(xdp(ebpf, REPLIES)?, place, &links)?;
+        kept.extend(place.paths(&links));
     }
     remove_others(&links, |path| kept.contains(path))?;
     remove_others(folder, |path| path == links || path == pins)?;
@@ -147,44 +153,64 @@ pub fn unload(folder: &Path) -> Result<(), DataPlaneError> {
 }
 
 /// The pin names the interface's number too: a re-created interface is another one, and its old link is dead.
-fn pin(links: &Path, guarded: &GuardedInterface, hook: &str) -> PathBuf {
-    links.join(format!("{}-{}-{hook}", guarded.name.replace('.', "_"), guarded.index))
+fn pin(links: &Path, name: &str, index: u32, hook: &str) -> PathBuf {
+    links.join(format!("{}-{index}-{hook}", name.replace('.', "_")))
 }
 
-/// A folder that remembers in which mode the link was made: the kernel does not tell.
-fn mode_path(links: &Path, guarded: &GuardedInterface, mode: &str) -> PathBuf {
-    pin(links, guarded, mode)
+/// Where an XDP program goes. Whichever it is, it has the same pin: an interface has one, and its link stays when
+/// another program takes over.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: &'a str,
+    index: u32,
+    mode: XdpChoice,
 }
 
-fn attach_ingress(ebpf: &mut Ebpf, guarded: &GuardedInterface, pin: &Path) -> Result<Attached, DataPlaneError> {
-    let refused = |source| DataPlaneError::Attach { interface: guarded.name.clone(), source: Box::new(source) };
-    let program = ingress(ebpf)?;
-    let links = pin.parent().unwrap_or(pin);
+impl Place<'_> {
+    fn pin(&self, links: &Path) -> PathBuf {
+        pin(links, self.name, self.index, "xdp")
+    }
+
+    /// A folder that remembers in which mode the link was made: the kernel does not tell.
+    fn mode_path(&self, links: &Path, mode: &str) -> PathBuf {
+        pin(links, self.name, self.index, mode)
+    }
+
+    /// All that may be there of it.
+    fn paths(&self, links: &Path) -> [PathBuf; 3] {
+        [self.pin(links), self.mode_path(links, "native"), self.mode_path(links, "generic")]
+    }
+}
+
+fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path) -> Result<Attached, DataPlaneError> {
+    let refused = |source| DataPlaneError::Attach { interface: place.name.to_owned(), source: Box::new(source) };
+    let interface = place.name.to_owned();
+    let pin = &place.pin(links);
     if let Some(link) = existing(pin)? {
-        let mode = if mode_path(links, guarded, "generic").exists() { "generic" } else { "native" };
-        if guarded.mode.accepts(mode) {
+        let mode = if place.mode_path(links, "generic").exists() { "generic" } else { "native" };
+        if place.mode.accepts(mode) {
             let link = XdpLink::try_from(link).map_err(|error| broken(pin, &error))?;
             program.attach_to_link(link).map_err(refused)?;
-            return Ok(Attached { interface: guarded.name.clone(), mode, adopted: true });
+            return Ok(Attached { interface, mode, adopted: true });
         }
         std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })?;
     }
-    let (link, mode) = match guarded.mode {
-        XdpChoice::Generic => (program.attach_to_if_index(guarded.index, XdpMode::Skb), "generic"),
-        XdpChoice::Native => (program.attach_to_if_index(guarded.index, XdpMode::Driver), "native"),
-        XdpChoice::Auto => match program.attach_to_if_index(guarded.index, XdpMode::Driver) {
+    let (link, mode) = match place.mode {
+        XdpChoice::Generic => (program.attach_to_if_index(place.index, XdpMode::Skb), "generic"),
+        XdpChoice::Native => (program.attach_to_if_index(place.index, XdpMode::Driver), "native"),
+        XdpChoice::Auto => match program.attach_to_if_index(place.index, XdpMode::Driver) {
             Ok(link) => (Ok(link), "native"),
-            Err(_) => (program.attach_to_if_index(guarded.index, XdpMode::Skb), "generic"),
+            Err(_) => (program.attach_to_if_index(place.index, XdpMode::Skb), "generic"),
         },
     };
     let link = program.take_link(link.map_err(refused)?).map_err(refused)?;
     keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)?;
     for other in ["native", "generic"] {
-        let path = mode_path(links, guarded, other);
+        let path = place.mode_path(links, other);
         let made = if other == mode { std::fs::create_dir_all(&path) } else { Ok(()) };
         made.map_err(|source| DataPlaneError::Pins { path, source })?;
     }
-    Ok(Attached { interface: guarded.name.clone(), mode, adopted: false })
+    Ok(Attached { interface, mode, adopted: false })
 }
 
 impl XdpChoice {

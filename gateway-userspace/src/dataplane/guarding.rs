@@ -45,6 +45,14 @@ impl Guarding {
         Ok(())
     }
 
+    /// Looks what the interfaces that forward in XDP are able to do now.
+    ///
+    /// # Errors
+    /// If the kernel does not tell, or a table cannot be written.
+    pub fn look_at_ports(&self, programs: &mut Programs) -> Result<(), DataPlaneError> {
+        programs.renew_ports(&self.interfaces())
+    }
+
     /// Looks whether the interfaces are still the ones that are guarded; if not, guards those that are there. True if
     /// something has changed.
     ///
@@ -54,6 +62,10 @@ impl Guarding {
         let numbers: Vec<u32> = self.interfaces().iter().map(|guarded| guarded.index).collect();
         let present: Vec<u32> = wanted.iter().filter_map(|wanted| interfaces::number(&wanted.name)).collect();
         if numbers == present {
+            if programs.app_side_has_moved() {
+                self.set(programs, self.interfaces())?;
+                tracing::warn!("interfaces that face apps have come or gone");
+            }
             return Ok(false);
         }
         let there: Vec<Wanted> =

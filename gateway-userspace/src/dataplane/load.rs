@@ -7,11 +7,12 @@ use super::flows::FlowTable;
 use super::grants::{self, GrantTable};
 use super::index::Index;
 use super::mapped::{MadeOfWords, Mapped};
+use super::ports::Ports;
 use super::programs::Programs;
 use super::slots::{self, SessionSlots, SessionTables};
 use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
+use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
 use gateway_common::table::{Layout, Secrets, filter, flows, index};
@@ -24,6 +25,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/po
 pub const INGRESS: &str = "pc_ingress";
 /// Name of the egress program.
 pub const EGRESS: &str = "pc_egress";
+/// Name of the program that judges what apps send before the network stack sees it.
+pub const REPLIES: &str = "pc_replies";
 /// Name of the program that drops what came with a tag that was stripped.
 pub const STRIPPED: &str = "pc_stripped";
 
@@ -134,7 +137,9 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     };
     let interfaces = mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?;
     let vlans = take(&mut ebpf, map::VLANS)?;
-    Ok((loaded, Programs::new(ebpf, interfaces, vlans, folder.to_owned(), pins)))
+    let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
+    let ports = Ports::new(take(&mut ebpf, map::PORTS)?, targets);
+    Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
 }
 
 /// A pinned array map, in memory.
@@ -240,18 +245,19 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
 
 fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
     let refused = |program| move |source| DataPlaneError::Program { program, source: Box::new(source) };
-    ingress(ebpf)?.load().map_err(refused(INGRESS))?;
+    xdp(ebpf, INGRESS)?.load().map_err(refused(INGRESS))?;
+    xdp(ebpf, REPLIES)?.load().map_err(refused(REPLIES))?;
     classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS))?;
     classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED))
 }
 
-/// The ingress program.
+/// A program of the driver's layer.
 ///
 /// # Errors
 /// If the object lacks it.
-pub fn ingress(ebpf: &mut Ebpf) -> Result<&mut aya::programs::Xdp, DataPlaneError> {
-    let program = ebpf.program_mut(INGRESS).ok_or(DataPlaneError::Incomplete(INGRESS))?;
-    program.try_into().map_err(|_| DataPlaneError::Incomplete(INGRESS))
+pub fn xdp<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut aya::programs::Xdp, DataPlaneError> {
+    let program = ebpf.program_mut(name).ok_or(DataPlaneError::Incomplete(name))?;
+    program.try_into().map_err(|_| DataPlaneError::Incomplete(name))
 }
 
 /// A program of the traffic control layer.

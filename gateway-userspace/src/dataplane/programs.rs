@@ -2,6 +2,7 @@
 
 use super::attach::{Attached, GuardedInterface};
 use super::mapped::Mapped;
+use super::ports::{AppInterface, AppSide, Ports};
 use super::{DataPlaneError, ignore_missing, load, table};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
@@ -15,6 +16,9 @@ pub struct Programs {
     ebpf: Ebpf,
     interfaces: Mapped<InterfaceRow>,
     vlans: HashMap<MapData, VlanKey, Interface>,
+    ports: Ports,
+    app_side: AppSide,
+    apps: Vec<AppInterface>,
     folder: PathBuf,
     pins: PathBuf,
 }
@@ -33,10 +37,12 @@ impl Programs {
         ebpf: Ebpf,
         interfaces: Mapped<InterfaceRow>,
         vlans: HashMap<MapData, VlanKey, Interface>,
+        ports: Ports,
         folder: PathBuf,
         pins: PathBuf,
     ) -> Self {
-        Self { ebpf, interfaces, vlans, folder, pins }
+        let (app_side, apps) = (AppSide::default(), Vec::new());
+        Self { ebpf, interfaces, vlans, ports, app_side, apps, folder, pins }
     }
 
     /// The loaded object, for its logger.
@@ -50,7 +56,35 @@ impl Programs {
     /// If an interface does not exist or the kernel refuses.
     pub fn guard(&mut self, interfaces: &[GuardedInterface]) -> Result<Vec<Attached>, DataPlaneError> {
         self.configure(interfaces)?;
-        super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces)
+        self.apps = self.app_side.present();
+        let attached = super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps)?;
+        self.renew_ports(interfaces)?;
+        Ok(attached)
+    }
+
+    /// Names the interfaces that face apps, for the next [`Programs::guard`].
+    pub fn face_apps(&mut self, app_side: AppSide) {
+        self.app_side = app_side;
+    }
+
+    /// Whether the interfaces that face apps are others than those that carry the program.
+    #[must_use]
+    pub fn app_side_has_moved(&self) -> bool {
+        self.app_side.present() != self.apps
+    }
+
+    /// The interfaces that packets may be redirected to.
+    #[must_use]
+    pub fn targets(&self) -> Vec<u32> {
+        self.ports.targets()
+    }
+
+    /// Looks what the interfaces that forward in XDP are able to do now.
+    ///
+    /// # Errors
+    /// If the kernel does not tell, or a table cannot be written.
+    pub fn renew_ports(&mut self, interfaces: &[GuardedInterface]) -> Result<(), DataPlaneError> {
+        self.ports.renew(interfaces, &self.apps)
     }
 
     /// Tells the programs about these interfaces, without attaching anything.
@@ -95,7 +129,7 @@ impl Programs {
         use aya::programs::{TestRun as _, TestRunOptions};
         let options = TestRunOptions { data_in: Some(frame), data_out: Some(out), ..TestRunOptions::new() };
         let (program, run) = match program {
-            Program::Ingress => (load::INGRESS, load::ingress(&mut self.ebpf)?.test_run(options)),
+            Program::Ingress => (load::INGRESS, load::xdp(&mut self.ebpf, load::INGRESS)?.test_run(options)),
             Program::Egress => (load::EGRESS, load::classifier(&mut self.ebpf, load::EGRESS)?.test_run(options)),
         };
         let result = run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?;
@@ -110,7 +144,7 @@ impl Programs {
         use aya::programs::{TestRun as _, TestRunOptions};
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let (program, run) = match program {
-            Program::Ingress => (load::INGRESS, load::ingress(&mut self.ebpf)?.test_run(options)),
+            Program::Ingress => (load::INGRESS, load::xdp(&mut self.ebpf, load::INGRESS)?.test_run(options)),
             Program::Egress => (load::EGRESS, load::classifier(&mut self.ebpf, load::EGRESS)?.test_run(options)),
         };
         Ok(run.map_err(|source| DataPlaneError::Program { program, source: Box::new(source) })?.duration)

@@ -84,7 +84,10 @@ fn open_flows(plane: &mut Plane, sessions: usize, family: Family) -> Result<()> 
     let counted = plane.counted(|_| driver.nanoseconds(&opening.frame(), packets).map(drop))?;
     // A few are opened twice, because they had to give way to others.
     let (sessions, opened) = (sessions as u64, counted.events);
-    ensure!((sessions..=sessions + sessions / 1_000).contains(&opened), "{opened} flows of {sessions} sessions were opened");
+    ensure!(
+        (sessions..=sessions + sessions / 1_000).contains(&opened),
+        "{opened} flows of {sessions} sessions were opened"
+    );
     Ok(())
 }
 

@@ -54,11 +54,16 @@ impl Tap {
 
     /// What has arrived since the last time, each without the link layer.
     pub fn drain(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.frames()?.iter().map(|frame| without_link_layer(frame).to_vec()).collect())
+    }
+
+    /// What has arrived since the last time, each as it was on the wire.
+    pub fn frames(&self) -> Result<Vec<Vec<u8>>> {
         let mut arrived = Vec::new();
         let mut buffer = vec![0; 4_096];
         loop {
             match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                Ok(length) => arrived.push(without_link_layer(&buffer[..length]).to_vec()),
+                Ok(length) => arrived.push(buffer[..length].to_vec()),
                 Err(Errno::EAGAIN) => return Ok(arrived),
                 Err(error) => bail!("cannot read what arrived: {error}"),
             }
@@ -155,7 +160,7 @@ impl Hosts {
     }
 
     /// Waits until nothing has arrived anywhere for a while.
-    fn fall_silent(&self) -> Result<()> {
+    pub fn fall_silent(&self) -> Result<()> {
         let mut since = Instant::now();
         wait_until("silence on the links", SOON, || {
             let silent =

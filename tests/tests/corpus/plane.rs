@@ -6,11 +6,11 @@ use anyhow::{Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData};
 use gateway_common::abi::{BudgetKey, FragmentKey, Settings, SourceKey, map};
-use gateway_userspace::dataplane::attach::XdpChoice;
+use gateway_userspace::dataplane::attach::{GuardedInterface, XdpChoice};
 use gateway_userspace::dataplane::load;
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
 use gateway_userspace::dataplane::services::Services;
-use gateway_userspace::dataplane::{DataPlane as _, KernelDataPlane, Monitor, Programs};
+use gateway_userspace::dataplane::{AppSide, DataPlane as _, KernelDataPlane, Monitor, Programs};
 use gateway_userspace::policy::{Plan, Step};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +46,7 @@ pub struct Plane {
     name: String,
     index: u32,
     mode: XdpChoice,
+    forward: bool,
     world: Option<World>,
     /// Who is there.
     pub cast: Cast,
@@ -82,7 +83,7 @@ impl Plane {
         kernel.apply(&Plan { steps: cast::apps() }).unwrap();
         let monitor = Monitor::open(kernel.pins()).unwrap();
         let (name, cast) = (name.to_owned(), Cast::new(index));
-        Self { programs, kernel, monitor, name, index, mode, world: None, cast, _bpffs: bpffs }
+        Self { programs, kernel, monitor, name, index, mode, forward: false, world: None, cast, _bpffs: bpffs }
     }
 
     /// Makes the beginning of a case. Returns the steps that were taken.
@@ -98,7 +99,7 @@ impl Plane {
     /// Configures the interface for a world.
     pub fn configure(&mut self, world: World) {
         if self.world != Some(world) {
-            let guarded = cast::guarded(world, &self.name, self.index, self.mode);
+            let guarded = self.guarded(world);
             self.programs.configure(&[guarded]).unwrap();
             self.world = Some(world);
         }
@@ -106,12 +107,24 @@ impl Plane {
 
     /// Puts the programs on the interface. To be called in the interface's namespace.
     pub fn guard(&mut self) -> Result<()> {
-        let guarded = cast::guarded(World::Default, &self.name, self.index, self.mode);
+        let guarded = self.guarded(World::Default);
         let attached = self.programs.guard(&[guarded])?;
         let mode = if self.mode == XdpChoice::Native { "native" } else { "generic" };
         ensure!(attached.iter().all(|attached| attached.mode == mode), "attached as {attached:?}");
         self.world = Some(World::Default);
         Ok(())
+    }
+
+    /// From the next [`Plane::guard`] on, what is permitted is forwarded in XDP, to and from this interface.
+    pub fn forward_to(&mut self, app_side: &str) {
+        self.programs.face_apps(AppSide { names: vec![app_side.to_owned()], mode: self.mode });
+        self.forward = true;
+    }
+
+    fn guarded(&self, world: World) -> GuardedInterface {
+        let mut guarded = cast::guarded(world, &self.name, self.index, self.mode);
+        guarded.settings.forward = self.forward;
+        guarded
     }
 
     /// Takes steps.

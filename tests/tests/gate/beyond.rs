@@ -12,7 +12,7 @@ use gateway_tests::{Gate, Namespace, TcpEcho, UdpEcho, World, link, link::End, w
 use serde_json::json;
 
 use crate::scene::{BRIEFLY, FAMILIES, Family, SOON, on};
-use crate::{fragments, transfer};
+use crate::{forward, fragments, transfer};
 
 const NARROW: u32 = 1_300;
 const TCP: u16 = 8080;
@@ -26,8 +26,9 @@ struct Beyond {
 }
 
 impl Beyond {
-    fn open(guard0: &str) -> Result<Self> {
-        let world = World::new()?;
+    /// With these lines for `guard0`; what is permitted is forwarded by the network stack, or in XDP.
+    fn open(guard0: &str, in_xdp: bool) -> Result<Self> {
+        let world = if in_xdp { forward::able()? } else { World::new()? };
         let (router, far) = (Namespace::new("router")?, Namespace::new("far")?);
         let end = |host, name, mac, addresses| End { host, name, mac, addresses };
         link::connect(
@@ -53,7 +54,16 @@ impl Beyond {
             format!("route replace default via 10.40.0.1 mtu {NARROW} advmss 1460"),
             format!("route replace default via fd40::1 mtu {NARROW} advmss 1440"),
         ])?;
-        let gate = Gate::inside(world, on("guard0", guard0))?;
+        let change = |config: String| {
+            let config = on("guard0", guard0)(config);
+            if in_xdp { forward::in_xdp(config).replace("\"apps0\"", "\"far0\"") } else { config }
+        };
+        if in_xdp {
+            link::meet_xdp(&router, "eth0")?;
+            link::meet_xdp(&far, "eth0")?;
+            link::keep_tags(&world.gateway, "far0")?;
+        }
+        let gate = Gate::inside(world, change)?;
         let services = json!(["8080/tcp", "5353/udp", "33434-33534/udp", "icmp"]);
         gate.api.put("/v1/apps/far", &json!({ "prefixes": ["10.40.0.10", "fd40::10"], "services": services }))?.ok()?;
         gate.put_policy(r#"permit (principal in Group::"finance", action, resource == App::"far");"#)?.ok()?;
@@ -70,7 +80,18 @@ fn hops(family: Family) -> [IpAddr; 2] {
 
 #[test]
 fn traceroute_shows_the_gateway_and_the_way_behind_it_to_those_who_may_go_there() -> Result<()> {
-    let beyond = Beyond::open("")?;
+    traceroute_shows_the_way(&Beyond::open("", false)?)
+}
+
+#[test]
+fn traceroute_shows_the_same_where_packets_are_forwarded_in_xdp() -> Result<()> {
+    let beyond = Beyond::open("", true)?;
+    traceroute_shows_the_way(&beyond)?;
+    ensure!(beyond.gate.daemon.log().contains("forwarding in XDP interface=\"far0\""), "{}", beyond.gate.daemon.log());
+    Ok(())
+}
+
+fn traceroute_shows_the_way(beyond: &Beyond) -> Result<()> {
     let gate = &beyond.gate;
     for family in FAMILIES {
         let [router, far] = hops(family);
@@ -107,7 +128,15 @@ fn traceroute(host: &Namespace, to: IpAddr, probes: &str) -> Result<Vec<String>>
 
 #[test]
 fn the_mtu_of_a_narrow_link_behind_the_gate_is_found_out_and_nothing_is_lost() -> Result<()> {
-    let beyond = Beyond::open("fragments = \"track\"")?;
+    the_mtu_is_found_out(&Beyond::open("fragments = \"track\"", false)?)
+}
+
+#[test]
+fn the_mtu_of_a_narrow_link_is_found_out_where_packets_are_forwarded_in_xdp() -> Result<()> {
+    the_mtu_is_found_out(&Beyond::open("fragments = \"track\"", true)?)
+}
+
+fn the_mtu_is_found_out(beyond: &Beyond) -> Result<()> {
     let gate = &beyond.gate;
     for family in FAMILIES {
         let [_, far] = hops(family);

@@ -4,16 +4,22 @@ use anyhow::Result;
 use gateway_tests::Gate;
 use serde_json::{Value, json};
 
+use crate::forward;
 use crate::scene::{Apps, V4, V6, falls_silent, goes_on, is_kept_out, reaches, stream};
 
 #[test]
 fn killing_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over() -> Result<()> {
-    without_the_daemon(|gate| gate.daemon.kill9())
+    without_the_daemon(Gate::open()?, |gate| gate.daemon.kill9())
+}
+
+#[test]
+fn killing_the_daemon_changes_nothing_where_packets_are_forwarded_in_xdp() -> Result<()> {
+    without_the_daemon(Gate::inside(forward::able()?, forward::in_xdp)?, |gate| gate.daemon.kill9())
 }
 
 #[test]
 fn stopping_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over() -> Result<()> {
-    without_the_daemon(|gate| {
+    without_the_daemon(Gate::open()?, |gate| {
         assert_eq!(gate.daemon.stop()?, 0);
         Ok(())
     })
@@ -66,8 +72,7 @@ pub fn reconfigure(gate: &Gate, edit: impl FnOnce(String) -> String) -> Result<(
     Ok(std::fs::write(gate.daemon.config(), after)?)
 }
 
-fn without_the_daemon(end: fn(&mut Gate) -> Result<()>) -> Result<()> {
-    let mut gate = Gate::open()?;
+fn without_the_daemon(mut gate: Gate, end: fn(&mut Gate) -> Result<()>) -> Result<()> {
     let (client, client2) = (gate.world.client.clone(), gate.world.client2.clone());
     let _apps = (Apps::start(&gate.world, V4)?, Apps::start(&gate.world, V6)?);
     let logins = [V4.alice(&gate)?, V6.alice(&gate)?];

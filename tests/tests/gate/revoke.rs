@@ -12,6 +12,7 @@ use gateway_tests::{Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, 
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::forward;
 use crate::scene::{Apps, FAMILIES, SOON, V4, V6, falls_silent, goes_on, is_kept_out, reaches, stream};
 
 /// How late a thread of a busy machine may read what arrived in time.
@@ -19,8 +20,17 @@ const LATE: Duration = Duration::from_millis(50);
 
 #[test]
 fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses() -> Result<()> {
+    disabling_cuts(Gate::open)
+}
+
+#[test]
+fn disabling_a_user_cuts_their_open_stream_where_packets_are_forwarded_in_xdp() -> Result<()> {
+    disabling_cuts(|| Gate::inside(forward::able()?, forward::in_xdp))
+}
+
+fn disabling_cuts(open: fn() -> Result<Gate>) -> Result<()> {
     for family in FAMILIES {
-        let gate = Gate::open()?;
+        let gate = open()?;
         let (client, client2) = (&gate.world.client, &gate.world.client2);
         let apps = Apps::start(&gate.world, family)?;
         let (alice, _bob) = (family.alice(&gate)?, family.bob(&gate)?);

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use gateway_tests::{Gate, HttpServer, Namespace, Process, TcpEcho, World, link, tcp_open, wait_until};
 use serde_json::{Value, json};
 
+use crate::forward;
 use crate::scene::{FAMILIES, Family, SOON, V4, V6, on};
 
 /// For each direction of iperf3.
@@ -46,17 +47,51 @@ fn transfers_lose_nothing_with_packets_of_9000_bytes_in_the_network_stack() -> R
     lose_nothing("generic", 9_000)
 }
 
-fn lose_nothing(xdp: &str, mtu: u32) -> Result<()> {
-    let world = World::new()?;
+#[test]
+fn transfers_lose_nothing_with_packets_of_1500_bytes_forwarded_in_xdp() -> Result<()> {
+    lose_nothing_in_xdp(1_500)
+}
+
+#[test]
+fn transfers_lose_nothing_with_packets_of_9000_bytes_forwarded_in_xdp() -> Result<()> {
+    lose_nothing_in_xdp(9_000)
+}
+
+/// Past the network stack there are no offloads.
+fn lose_nothing_in_xdp(mtu: u32) -> Result<()> {
+    let gate = Gate::inside(wide(forward::able()?, mtu)?, forward::in_xdp)?;
+    permit(&gate)?;
+    for family in FAMILIES {
+        family.alice(&gate)?;
+        let server = IperfServer::start(&gate, family)?;
+        let before = gate.drops()?;
+        let stack = link::forwarded(&gate.world.gateway)?;
+        transfer(&gate, family, mtu).with_context(|| format!("{mtu}, {}\n{}", family.crm, server.output()))?;
+        assert_eq!(gate.reasons_since(&before)?, [""; 0], "{}", family.crm);
+        let stack = link::forwarded(&gate.world.gateway)? - stack;
+        ensure!(stack < 20, "{stack} packets of {mtu} bytes went through the network stack");
+    }
+    Ok(())
+}
+
+fn wide(world: World, mtu: u32) -> Result<World> {
     let links = [(&world.gateway, "guard0"), (&world.gateway, "apps0"), (&world.client, "eth0"), (&world.app, "eth0")];
     for (host, name) in links {
         link::mtu(host, name, mtu)?;
     }
-    let gate = Gate::inside(world, on("guard0", &format!("xdp = \"{xdp}\"")))?;
+    Ok(world)
+}
+
+fn permit(gate: &Gate) -> Result<()> {
+    let services = ["5201/tcp", "5201/udp", "8080/tcp", "7/tcp", "icmp"];
+    gate.api.put("/v1/apps/crm", &json!({ "prefixes": [V4.crm, V6.crm], "services": services }))?.ok().map(drop)
+}
+
+fn lose_nothing(xdp: &str, mtu: u32) -> Result<()> {
+    let gate = Gate::inside(wide(World::new()?, mtu)?, on("guard0", &format!("xdp = \"{xdp}\"")))?;
     let status = gate.api.get("/v1/status")?.ok()?;
     ensure!(status["interfaces"][0]["xdp"] == json!(xdp), "{status}");
-    let services = ["5201/tcp", "5201/udp", "8080/tcp", "7/tcp", "icmp"];
-    gate.api.put("/v1/apps/crm", &json!({ "prefixes": [V4.crm, V6.crm], "services": services }))?.ok()?;
+    permit(&gate)?;
     for family in FAMILIES {
         family.alice(&gate)?;
         let server = IperfServer::start(&gate, family)?;

@@ -19,6 +19,7 @@ const REJECTING: InterfaceSettings = InterfaceSettings {
     track_fragments: true,
     admit_options: true,
     admit_extensions: true,
+    forward: false,
 };
 
 fn rejecting() -> Scene {

@@ -189,6 +189,7 @@ fn guarded(oracle: &Oracle) -> GuardedInterface {
             track_fragments: guard.tracks_fragments,
             admit_options: guard.admits_options,
             admit_extensions: guard.admits_extensions,
+            forward: false,
         },
         vlans: vlans.collect(),
     }

@@ -1,0 +1,278 @@
+//! Forwarding past the network stack: which packets are plain enough for it, and what a router changes in them.
+//!
+//! Nothing here decides whether a packet may pass: that is the law's. What is not plain goes to the network stack, which
+//! then does what it would have done anyway: it answers by ICMP, puts fragments together, reads options, drops.
+
+use crate::abi::Port;
+use crate::packet::{Link, SHORTEST_FRAME, is_extension_header};
+use crate::{Address, Frame};
+
+/// Length of an Ethernet header; what has tags is not plain.
+const ETHERNET: usize = 14;
+/// Length of an IPv4 header without options.
+const IPV4: usize = 20;
+/// Length of an IPv6 header.
+const IPV6: usize = 40;
+/// `AF_INET`.
+const FAMILY_IPV4: u8 = 2;
+/// `AF_INET6`.
+const FAMILY_IPV6: u8 = 10;
+/// Whose route may depend on ports: TCP and UDP.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// The way of a packet: what the kernel is asked, and what it answers. Laid out as its `struct bpf_fib_lookup`; numbers
+/// of more than a byte are in network order but for `length` and `interface`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Way {
+    /// The address family.
+    pub family: u8,
+    /// The IP protocol.
+    pub protocol: u8,
+    /// The source port of TCP and UDP.
+    pub source_port: [u8; 2],
+    /// Their destination port.
+    pub destination_port: [u8; 2],
+    /// Asked: length of the packet. Answered: the MTU of the way.
+    pub length: u16,
+    /// Asked: where the packet arrived. Answered: where it leaves.
+    pub interface: u32,
+    /// IPv4: the type of service, and zero. IPv6: traffic class and flow label.
+    pub class: [u8; 4],
+    /// The source address; an IPv4 address in the first four bytes.
+    pub source: [u8; 16],
+    /// Asked: the destination address. Answered: that of the next hop.
+    pub destination: [u8; 16],
+    /// Answered: nothing, as VLANs are not asked for.
+    pub vlan: [u8; 4],
+    /// Answered: the hardware address of the interface where it leaves.
+    pub from: [u8; 6],
+    /// Answered: that of the next hop.
+    pub to: [u8; 6],
+}
+
+const _: () = assert!(size_of::<Way>() == 64 && align_of::<Way>() == 4);
+
+impl Way {
+    /// The source address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn source(&self) -> Address {
+        match (self.family, self.source) {
+            (FAMILY_IPV4, [a, b, c, d, ..]) => Address::v4([a, b, c, d]),
+            _ => Address(self.source),
+        }
+    }
+}
+
+/// How many bytes of a frame change.
+pub const CHANGED: usize = 26;
+
+/// Whether a packet that arrived through `port` may be forwarded past the network stack, as far as the packet is
+/// concerned: whole, without tags, options and extension headers, not at the end of its life, and for this host's
+/// hardware address. Writes into `way` what has to be asked. `Some` of how many bytes lie behind the packet.
+#[inline(always)]
+pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option<usize> {
+    let [m0, m1, m2, m3, m4, m5, .., t0, t1] = frame.bytes::<ETHERNET>(0)?;
+    if [m0, m1, m2, m3, m4, m5] != port.mac {
+        return None;
+    }
+    let length = match u16::from_be_bytes([t0, t1]) {
+        Link::IPV4 => ipv4(frame, way)?,
+        Link::IPV6 => ipv6(frame, way)?,
+        _ => return None,
+    };
+    way.length = u16::try_from(length).ok()?;
+    let needed = ETHERNET.saturating_add(length);
+    let behind = frame.length().checked_sub(needed)?;
+    // More than that is no padding, and it is for the network stack to take it off before the law looks.
+    if behind > SHORTEST_FRAME.saturating_sub(needed) { None } else { Some(behind) }
+}
+
+#[inline(always)]
+fn ipv4<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
+    let header = frame.bytes::<IPV4>(ETHERNET)?;
+    let [version, class, l0, l1, _, _, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    // Fragments, and the flag that nobody may set.
+    let is_whole = f0 & 0xbf == 0 && f1 == 0;
+    if version != 0x45 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&header) {
+        return None;
+    }
+    way.family = FAMILY_IPV4;
+    way.class = [class, 0, 0, 0];
+    way.source = [s0, s1, s2, s3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    way.destination = [d0, d1, d2, d3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    ports(frame, const { ETHERNET + IPV4 }, protocol, way);
+    Some(length)
+}
+
+/// Whether the header's checksum is right: the network stack drops what has another one.
+#[inline(always)]
+fn is_intact(header: &[u8; IPV4]) -> bool {
+    let words = header.as_chunks::<2>().0;
+    let sum = words.iter().fold(0_u32, |sum, word| sum.wrapping_add(u16::from_be_bytes(*word).into()));
+    let sum = (sum & 0xffff).wrapping_add(sum >> 16);
+    (sum & 0xffff).wrapping_add(sum >> 16) == 0xffff
+}
+
+#[inline(always)]
+fn ipv6<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
+    let [version, c1, c2, c3, l0, l1, next, hop_limit] = frame.bytes(ETHERNET)?;
+    if version >> 4 != 6 || hop_limit <= 1 || is_extension_header(next) {
+        return None;
+    }
+    way.family = FAMILY_IPV6;
+    way.class = [version & 0x0f, c1, c2, c3];
+    way.source = frame.bytes(const { ETHERNET + 8 })?;
+    way.destination = frame.bytes(const { ETHERNET + 24 })?;
+    ports(frame, const { ETHERNET + IPV6 }, next, way);
+    Some(usize::from(u16::from_be_bytes([l0, l1])).saturating_add(IPV6))
+}
+
+#[inline(always)]
+fn ports<F: Frame + ?Sized>(frame: &F, offset: usize, protocol: u8, way: &mut Way) {
+    way.protocol = protocol;
+    if matches!(protocol, TCP | UDP)
+        && let Some([s0, s1, d0, d1]) = frame.bytes(offset)
+    {
+        way.source_port = [s0, s1];
+        way.destination_port = [d0, d1];
+    }
+}
+
+/// What a router does to a plain packet: new hardware addresses, one hop less to live and, for IPv4, the checksum that
+/// follows from it (RFC 1624), computed as the kernel does.
+#[inline(always)]
+pub fn step(head: &mut [u8; CHANGED], way: &Way) {
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1, _, _, _, _, _, _, _, hop_limit, ttl, _, c0, c1] = head;
+    [*d0, *d1, *d2, *d3, *d4, *d5] = way.to;
+    [*s0, *s1, *s2, *s3, *s4, *s5] = way.from;
+    if u16::from_be_bytes([*t0, *t1]) == Link::IPV6 {
+        *hop_limit = hop_limit.saturating_sub(1);
+        return;
+    }
+    *ttl = ttl.saturating_sub(1);
+    let sum = u32::from(u16::from_be_bytes([*c0, *c1])).wrapping_add(0x0100);
+    let sum = sum.wrapping_add(u32::from(sum >= 0xffff));
+    [*c0, *c1] = (sum as u16).to_be_bytes();
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    const PORT: Port = Port { mac: [2, 0, 0, 0, 0, 1], flags: 0 };
+
+    fn frame(version: u8, payload: usize) -> Vec<u8> {
+        let mut frame = Vec::from(PORT.mac);
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        if version == 4 {
+            frame.extend([8, 0, 0x45, 0xb8, 0, IPV4 as u8 + payload as u8, 0, 7, 0x40, 0, 64, 17, 0, 0]);
+            frame.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+            checksum(&mut frame);
+        } else {
+            frame.extend([0x86, 0xdd, 0x6b, 0x81, 2, 3, 0, payload as u8, 17, 64]);
+            frame.extend([0xfd; 16]);
+            frame.extend([0xfe; 16]);
+        }
+        frame.extend((1..).take(payload));
+        frame
+    }
+
+    fn checksum(frame: &mut [u8]) {
+        frame[24..26].fill(0);
+        let mut header: [u8; IPV4] = frame[14..34].try_into().unwrap();
+        let right = (0..=0xffff_u16).find(|sum| {
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            is_intact(&header)
+        });
+        frame[24..26].copy_from_slice(&right.unwrap().to_be_bytes());
+    }
+
+    fn look(frame: &[u8]) -> (Option<usize>, Way) {
+        let mut way = Way::default();
+        (plain(frame, &PORT, &mut way), way)
+    }
+
+    #[test]
+    fn a_plain_packet_is_asked_for_by_all_that_its_route_may_depend_on() {
+        let (padding, way) = look(&frame(4, 12));
+        assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 2, 17, 32));
+        assert_eq!(
+            (way.class, &way.source[..4], &way.destination[..4]),
+            ([0xb8, 0, 0, 0], &[10, 0, 0, 1][..], &[10, 0, 0, 2][..])
+        );
+        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!(way.source(), Address::v4([10, 0, 0, 1]));
+        let (padding, way) = look(&frame(6, 12));
+        assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 10, 17, 52));
+        assert_eq!((way.class, way.source, way.destination), ([0x0b, 0x81, 2, 3], [0xfd; 16], [0xfe; 16]));
+        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!(way.source(), Address([0xfd; 16]));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_plain_and_what_is_padded_is() {
+        for whole in [frame(4, 12), frame(6, 0)] {
+            for length in 0..whole.len() {
+                assert_eq!(look(&whole[..length]).0, None, "{length}");
+            }
+            for padding in 0..80 {
+                let mut padded = whole.clone();
+                padded.resize(whole.len() + padding, 7);
+                let is_plain = padding == 0 || padded.len() <= SHORTEST_FRAME;
+                assert_eq!(look(&padded).0, is_plain.then_some(padding), "{padding}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_more_than_a_router_is_not_plain() {
+        // Addresses, tags, header length, flags, offset, life, length, checksum; for IPv6 version, life and next header.
+        let v4 = [(0, 3), (5, 9), (12, 0x81), (14, 0x46), (20, 0x20), (20, 0x80), (21, 1), (22, 1), (22, 0), (17, 19)];
+        for (place, value) in v4 {
+            let mut other = frame(4, 12);
+            other[place] = value;
+            checksum(&mut other);
+            assert_eq!(look(&other).0, None, "{place} {value}");
+        }
+        let mut other = frame(4, 12);
+        other[25] ^= 1;
+        assert_eq!(look(&other).0, None);
+        for (place, value) in [(14, 0x4b), (21, 1), (21, 0), (20, 0), (20, 43), (20, 44), (20, 51), (20, 60), (19, 13)]
+        {
+            let mut other = frame(6, 12);
+            other[place] = value;
+            assert_eq!(look(&other).0, None, "{place} {value}");
+        }
+    }
+
+    #[test]
+    fn a_step_changes_what_a_router_changes_and_the_checksum_stays_right_whatever_it_was() {
+        let way = Way { from: [4; 6], to: [5; 6], ..Way::default() };
+        let intact = frame(4, 0);
+        for identification in 0..=0xffff_u16 {
+            let mut header = intact.clone();
+            header[18..20].copy_from_slice(&identification.to_be_bytes());
+            // The identification is 7 more or less than it was, and so is the checksum's complement.
+            let sum = !u16::from_be_bytes([header[24], header[25]]);
+            let sum = u32::from(sum) + u32::from(identification) + u32::from(!7_u16);
+            let sum = (sum & 0xffff) + (sum >> 16);
+            header[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            step(header.first_chunk_mut().unwrap(), &way);
+            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            // Of the two ways to write zero the kernel chooses the other one.
+            assert_ne!(header[24..26], [0xff, 0xff], "{identification}");
+            assert_eq!((&header[..14], header[22]), (&[5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4, 8, 0][..], 63));
+        }
+        let before = frame(6, 0);
+        let mut after = before.clone();
+        step(after.first_chunk_mut().unwrap(), &way);
+        assert_eq!((&after[12..21], after[21], &after[22..]), (&before[12..21], 63, &before[22..]));
+    }
+}

@@ -1,0 +1,151 @@
+//! Forwarding past the network stack: the kernel's routes are asked, and the frame is redirected.
+//!
+//! Whatever is not plain, or has no such way, goes to the network stack as it is. Redirected is only from a guarded
+//! interface to one that faces apps, where nothing is judged, or the other way round, where the law is asked before.
+
+use crate::frame::XdpFrame;
+use crate::maps::{PORTS, REPLY, TARGETS, WAY};
+use crate::report::{self, Fate, Reporter};
+use crate::tables::KernelTables;
+use crate::{clock, tick};
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
+use aya_ebpf::programs::XdpContext;
+use gateway_common::abi::{Port, ServiceKey};
+use gateway_common::forward::{CHANGED, Way, plain, step};
+use gateway_common::law::{self, established};
+use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
+
+/// A packet that the law forwards to an app.
+#[inline(always)]
+pub fn to_app(ctx: &XdpContext) -> u32 {
+    let Some(way) = scratch(Direction::ToApp) else { return xdp_action::XDP_PASS };
+    if leads(ctx, Port::APPS, way) { send(ctx, way) } else { xdp_action::XDP_PASS }
+}
+
+/// A packet that comes from the apps' side, and that nobody has judged.
+#[inline(always)]
+pub fn to_client(ctx: &XdpContext) -> u32 {
+    let (Some(way), Some(packet)) = (scratch(Direction::ToClient), reply()) else { return xdp_action::XDP_PASS };
+    if !leads(ctx, Port::GUARDED, way) || is_forged_error(way, packet) {
+        return xdp_action::XDP_PASS;
+    }
+    let (frame, _) = XdpFrame::arriving(ctx);
+    let now = tick();
+    if let Some(judgement) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
+        report::forwarded(&judgement, packet, Direction::ToClient);
+        return send(ctx, way);
+    }
+    let now = clock();
+    let judgement = law::whole_egress(&frame, packet, &KernelTables, way.interface, now);
+    carry_out(ctx, &judgement, packet, way, now)
+}
+
+/// Does what the judgement of a reply says. A function of its own, because the law needs the stack.
+#[inline(never)]
+fn carry_out(ctx: &XdpContext, judgement: &Judgement, packet: &mut Packet, way: &Way, now: KernelNanos) -> u32 {
+    if is_for_the_stack(judgement, packet) {
+        return xdp_action::XDP_PASS;
+    }
+    // As `pc_egress` would see it.
+    packet.mac = way.from;
+    match (Reporter { interface: way.interface, direction: Direction::ToClient, now }).carry_out(ctx, judgement, packet)
+    {
+        // Also what is only observed: the network stack would have it judged, and counted, once more.
+        Fate::Pass => send(ctx, way),
+        Fate::Drop | Fate::Answer => xdp_action::XDP_DROP,
+    }
+}
+
+/// Whether this is ICMP that claims to come from the gateway itself: of the network stack's own errors none comes this
+/// way. Asked before the law, to which such an error about a live flow is as good as any.
+#[inline(never)]
+fn is_forged_error(way: &Way, reply: &mut Packet) -> bool {
+    if !matches!(way.protocol, Packet::ICMP | Packet::ICMPV6) {
+        return false;
+    }
+    reply.source = way.source();
+    is_own(reply)
+}
+
+#[inline(always)]
+fn is_own(packet: &Packet) -> bool {
+    KernelTables.service(&ServiceKey::own(packet.source)).is_some()
+}
+
+/// Whether the network stack is to look at a reply first, because it drops such packets before they are judged: what
+/// claims to come from the gateway itself, or from or to an address that nobody has. The law has found no session for
+/// these, so it has changed nothing.
+#[inline(always)]
+fn is_for_the_stack(judgement: &Judgement, packet: &Packet) -> bool {
+    match judgement.verdict {
+        Verdict::Forward | Verdict::ToHost => judgement.token == 0,
+        Verdict::Drop(DropReason::SourceInvalid | DropReason::DestinationInvalid) => true,
+        Verdict::Drop(_) => is_own(packet),
+    }
+}
+
+/// Whether the frame may be redirected to a port of that kind, and to which. Of the frame only its padding is changed.
+#[inline(never)]
+fn leads(ctx: &XdpContext, side: u16, way: &mut Way) -> bool {
+    let (frame, interface) = XdpFrame::arriving(ctx);
+    let Some(arrived) = port(interface) else { return false };
+    if !arrived.has(Port::RECEIVES) {
+        return false;
+    }
+    let Some(padding) = plain(&frame, &arrived, way) else { return false };
+    way.interface = interface;
+    // SAFETY: the context is the one the kernel passed; `Way` is laid out as the helper's parameters, of which the size
+    // is given. Other answers than 0 (forward) mean that the network stack has something to do.
+    let answer = unsafe { bpf_fib_lookup(ctx.ctx.cast(), (&raw mut *way).cast(), size_of::<Way>() as i32, 0) };
+    if answer != 0 || way.interface == interface {
+        return false;
+    }
+    let needed = if frame.is_whole() { Port::SENDS } else { Port::SENDS | Port::SENDS_PARTS };
+    if !port(way.interface).is_some_and(|port| port.has(side | needed)) {
+        return false;
+    }
+    // SAFETY: the context is the one the kernel passed; no pointer into the frame is used afterwards.
+    padding == 0 || unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(padding as i32)) } == 0
+}
+
+/// Does what a router does, and redirects. The way was found just before: what cannot be sent after all is dropped,
+/// because it was judged and, perhaps, changed.
+#[inline(always)]
+fn send(ctx: &XdpContext, way: &Way) -> u32 {
+    let (start, end) = (ctx.data(), ctx.data_end());
+    if start + CHANGED > end {
+        return xdp_action::XDP_DROP;
+    }
+    // SAFETY: the range was just found to lie within the frame, and nothing else refers to it.
+    step(unsafe { &mut *(start as *mut [u8; CHANGED]) }, way);
+    TARGETS.redirect(way.interface, u64::from(xdp_action::XDP_DROP)).unwrap_or(xdp_action::XDP_DROP)
+}
+
+#[inline(always)]
+fn port(interface: u32) -> Option<Port> {
+    // SAFETY: plain integers. An element that changed hands is another port of the same tables: its hardware address is
+    // not the one that the frame is for, or its interface is gone, and what is redirected there is dropped.
+    unsafe { PORTS.get(interface) }.copied()
+}
+
+/// Where the way of the packet at hand is written, empty.
+#[inline(always)]
+fn scratch<'a>(direction: Direction) -> Option<&'a mut Way> {
+    let scratch = WAY.get_ptr_mut(direction as u32)?;
+    // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself on
+    // its CPU; writing comes first.
+    unsafe {
+        scratch.write(Way::default());
+        Some(&mut *scratch)
+    }
+}
+
+/// Where a reply is described. The law overwrites what it goes by.
+#[inline(always)]
+fn reply<'a>() -> Option<&'a mut Packet> {
+    let scratch = REPLY.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself on
+    // its CPU; of zeroes, which are a valid value, until the law writes it.
+    unsafe { Some(&mut *scratch) }
+}

@@ -1,0 +1,151 @@
+//! Questions to the kernel by generic netlink: one request, one answer.
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+/// The kernel answers at once; whoever waits for this long has been forgotten.
+const PATIENCE: TimeVal = TimeVal::new(1, 0);
+/// Longer than any answer to these questions.
+const LONGEST: usize = 65_536;
+/// `NLM_F_REQUEST`.
+const REQUEST: u16 = 1;
+/// `NLMSG_ERROR`.
+const ERROR: u16 = 2;
+/// `NLA_F_NESTED`.
+const NESTED: u16 = 0x8000;
+/// The bits of an attribute's type that are not flags.
+const TYPE: u16 = 0x3fff;
+/// Lengths of `struct nlmsghdr`, of `struct genlmsghdr` and of an attribute's header.
+const HEADER: usize = 16;
+const GENERIC: usize = 4;
+const ATTRIBUTE: usize = 4;
+/// The family that knows the others (`GENL_ID_CTRL`), its question and attributes.
+const CONTROL: Family = Family(16);
+const GET_FAMILY: u8 = 3;
+const FAMILY_ID: u16 = 1;
+const FAMILY_NAME: u16 = 2;
+
+/// A family of questions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Family(u16);
+
+/// A connection to the kernel, in the network namespace of the thread that opened it.
+pub(super) struct GenericNetlink(OwnedFd);
+
+impl GenericNetlink {
+    pub(super) fn open() -> nix::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkGeneric)?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
+        Ok(Self(socket))
+    }
+
+    /// The family of that name.
+    pub(super) fn family(&self, name: &str) -> nix::Result<Family> {
+        let name = [name.as_bytes(), &[0]].concat();
+        let answer = self.ask(CONTROL, GET_FAMILY, &attribute(FAMILY_NAME, &name))?;
+        let id = attributes(&answer).find(|(kind, _)| *kind == FAMILY_ID).and_then(|(_, id)| id.try_into().ok());
+        id.map(|id| Family(u16::from_ne_bytes(id))).ok_or(Errno::EBADMSG)
+    }
+
+    /// The attributes of the answer.
+    pub(super) fn ask(&self, Family(family): Family, question: u8, attributes: &[u8]) -> nix::Result<Vec<u8>> {
+        let length = u32::try_from(HEADER + GENERIC + attributes.len()).map_err(|_| Errno::EMSGSIZE)?;
+        let mut message = length.to_ne_bytes().to_vec();
+        message.extend([family, REQUEST].map(u16::to_ne_bytes).concat());
+        message.extend([0; 8]);
+        message.extend([question, 1, 0, 0]);
+        message.extend(attributes);
+        send(self.0.as_raw_fd(), &message, MsgFlags::empty())?;
+        let mut answer = vec![0; LONGEST];
+        let received = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        answer.truncate(received);
+        understand(&answer)
+    }
+}
+
+/// The attributes of a message, or the error that it is.
+fn understand(message: &[u8]) -> nix::Result<Vec<u8>> {
+    let ([length, ..], _) = message.as_chunks::<4>() else { return Err(Errno::EBADMSG) };
+    let whole = usize::try_from(u32::from_ne_bytes(*length)).ok().and_then(|length| message.get(..length));
+    let (whole, kind) = whole.zip(message.get(4..6)).ok_or(Errno::EBADMSG)?;
+    if kind == ERROR.to_ne_bytes() {
+        let code = whole.get(HEADER..).and_then(|rest| rest.first_chunk()).map(|code| i32::from_ne_bytes(*code));
+        return Err(code.map_or(Errno::EBADMSG, |code| Errno::from_raw(code.saturating_neg())));
+    }
+    whole.get(HEADER + GENERIC..).map(<[u8]>::to_vec).ok_or(Errno::EBADMSG)
+}
+
+/// An attribute.
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(ATTRIBUTE + value.len()).unwrap_or(u16::MAX);
+    let mut bytes = [length, kind].map(u16::to_ne_bytes).concat();
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// An attribute that holds others.
+pub(super) fn nested(kind: u16, inside: &[u8]) -> Vec<u8> {
+    attribute(kind | NESTED, inside)
+}
+
+/// The attributes that follow one another, as type and value; what is cut off ends the list.
+pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let [l0, l1, k0, k1] = *bytes.first_chunk::<ATTRIBUTE>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = bytes.get(ATTRIBUTE..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([k0, k1]) & TYPE, value))
+    })
+}
+
+/// What is inside the attribute of that type; nothing if there is none.
+pub(super) fn inside(bytes: &[u8], wanted: u16) -> &[u8] {
+    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_read_as_they_were_written_and_what_is_cut_off_is_left_out() {
+        let bytes = [attribute(1, b"abc"), nested(2, &attribute(7, &[9])), attribute(3, b"")].concat();
+        let read: Vec<_> = attributes(&bytes).collect();
+        assert_eq!(read[0], (1, &b"abc"[..]));
+        assert_eq!((read[1].0, inside(read[1].1, 7)), (2, &[9][..]));
+        assert_eq!(read[2], (3, &[][..]));
+        for end in 0..bytes.len() {
+            assert!(attributes(&bytes[..end]).count() <= 3);
+        }
+        // Lengths that make no sense.
+        for length in [0_u16, 1, 3, 200] {
+            assert_eq!(attributes(&[length.to_ne_bytes(), [1, 0]].concat()).count(), 0);
+        }
+    }
+
+    #[test]
+    fn the_kernel_knows_its_families_and_says_no_to_others() {
+        let kernel = GenericNetlink::open().unwrap();
+        assert_ne!(kernel.family("netdev").unwrap(), kernel.family("ethtool").unwrap());
+        assert_eq!(kernel.family("no such family").unwrap_err(), Errno::ENOENT);
+    }
+
+    #[test]
+    fn no_message_is_too_short_to_be_refused() {
+        for length in 0..24_u32 {
+            let mut message = vec![0; length as usize];
+            assert!(understand(&message).is_err() || length >= 20);
+            if length >= 4 {
+                message[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
+                assert!(understand(&message).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The interfaces between which packets are forwarded in XDP: who they are, and which of them can take part.
+//!
+//! The tables are those of the programs that are loaded: a new daemon fills its own before it attaches them. Until a port
+//! is in them, and whenever it cannot take part, its packets go through the network stack.
+
+use super::attach::{GuardedInterface, XdpChoice};
+use super::device::{Abilities, Devices};
+use super::{DataPlaneError, ignore_missing, interfaces, table};
+use aya::maps::xdp::XdpMapError;
+use aya::maps::{DevMapHash, HashMap, MapData, MapError};
+use gateway_common::abi::{Port, map};
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+
+/// The interfaces that face apps, by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AppSide {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Which XDP mode to use on them.
+    pub mode: XdpChoice,
+}
+
+/// An interface that faces apps, for which replies are judged in XDP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AppInterface {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Which XDP mode to use.
+    pub mode: XdpChoice,
+}
+
+impl AppSide {
+    /// Those that are there now.
+    #[must_use]
+    pub fn present(&self) -> Vec<AppInterface> {
+        let found = self.names.iter().filter_map(|name| Some((name, interfaces::number(name)?)));
+        found.map(|(name, index)| AppInterface { name: name.clone(), index, mode: self.mode }).collect()
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// If one does not exist.
+    pub fn find(&self) -> Result<Vec<AppInterface>, DataPlaneError> {
+        let present = self.present();
+        let is_missing = |name: &&String| !present.iter().any(|interface| interface.name == **name);
+        match self.names.iter().find(is_missing) {
+            Some(missing) => Err(DataPlaneError::UnknownInterface(missing.clone())),
+            None => Ok(present),
+        }
+    }
+}
+
+/// The tables of the ports.
+pub(super) struct Ports {
+    ports: HashMap<MapData, u32, Port>,
+    targets: DevMapHash<MapData>,
+    /// What was written, or that there is nothing to write.
+    known: BTreeMap<u32, Option<Port>>,
+}
+
+impl Ports {
+    pub(super) fn new(ports: HashMap<MapData, u32, Port>, targets: DevMapHash<MapData>) -> Self {
+        Self { ports, targets, known: BTreeMap::new() }
+    }
+
+    /// Brings the tables to what these interfaces are now, and says what has changed.
+    pub(super) fn renew(&mut self, guarded: &[GuardedInterface], apps: &[AppInterface]) -> Result<(), DataPlaneError> {
+        let forwarding = guarded.iter().filter(|guarded| guarded.settings.forward);
+        let guarded =
+            forwarding.map(|it| (it.name.as_str(), it.index, if it.has_link_layer { Port::GUARDED } else { 0 }));
+        let apps = apps.iter().map(|app| (app.name.as_str(), app.index, Port::APPS));
+        let wanted: Vec<_> = guarded.chain(apps).collect();
+        let is_over = |index: &u32| !wanted.iter().any(|(_, wanted, _)| wanted == index);
+        for index in self.known.keys().copied().filter(is_over).collect::<Vec<_>>() {
+            self.forget(index)?;
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let devices = Devices::look().map_err(DataPlaneError::Devices)?;
+        for (name, index, side) in wanted {
+            let port = match (devices.mac(name), devices.abilities(index)) {
+                (Some(mac), Ok(abilities)) if side != 0 => Some(Port { mac, flags: side | flags(abilities) }),
+                // Without a link layer, or gone meanwhile.
+                (None, _) | (_, Ok(_) | Err(Errno::ENODEV)) => None,
+                (_, Err(error)) => return Err(DataPlaneError::Devices(error)),
+            };
+            self.put(name, index, port)?;
+        }
+        Ok(())
+    }
+
+    /// The interfaces that packets may be redirected to.
+    pub(super) fn targets(&self) -> Vec<u32> {
+        let sends = |port: &Option<Port>| port.is_some_and(|port| port.has(Port::SENDS));
+        self.known.iter().filter(|(_, port)| sends(port)).map(|(index, _)| *index).collect()
+    }
+
+    /// `None` is an interface that cannot take part at all.
+    fn put(&mut self, name: &str, index: u32, port: Option<Port>) -> Result<(), DataPlaneError> {
+        let before = self.known.get(&index).copied();
+        if before == Some(port) {
+            return Ok(());
+        }
+        match port {
+            None => {
+                self.forget(index)?;
+                tracing::warn!(
+                    interface = name,
+                    "packets of this interface go through the network stack, because it has no link layer, or is gone"
+                );
+            }
+            Some(port) => {
+                // Whoever is redirected to must be among the targets: first in, last out.
+                if port.has(Port::SENDS) {
+                    self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
+                }
+                self.ports.insert(index, port, 0).map_err(table(map::PORTS))?;
+                if !port.has(Port::SENDS) {
+                    ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+                }
+                announce(name, port);
+            }
+        }
+        self.known.insert(index, port);
+        Ok(())
+    }
+
+    fn forget(&mut self, index: u32) -> Result<(), DataPlaneError> {
+        ignore_missing(self.ports.remove(&index)).map_err(table(map::PORTS))?;
+        ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+        self.known.remove(&index);
+        Ok(())
+    }
+}
+
+fn reason(error: XdpMapError) -> MapError {
+    match error {
+        XdpMapError::MapError(error) => error,
+        // No program is chained here.
+        XdpMapError::ChainedProgramNotSupported => MapError::ProgIdNotSupported,
+    }
+}
+
+fn flags(Abilities { sends, sends_parts, strips_tags }: Abilities) -> u16 {
+    let flags = [(sends, Port::SENDS), (sends_parts, Port::SENDS_PARTS), (!strips_tags, Port::RECEIVES)];
+    flags.iter().filter(|(is_set, _)| *is_set).fold(0, |sum, (_, flag)| sum | flag)
+}
+
+/// Says what a port can do now, and what to do about what it cannot.
+fn announce(interface: &str, port: Port) {
+    if !port.has(Port::SENDS) {
+        tracing::warn!(
+            interface,
+            "packets to this interface go through the network stack, because its driver cannot send what is redirected \
+             to it; if it is a veth, run `ethtool -K <its other end> gro on`, or put an XDP program on the other end"
+        );
+    } else if !port.has(Port::SENDS_PARTS) {
+        tracing::warn!(
+            interface,
+            "packets that lie in several buffers go through the network stack on their way to it"
+        );
+    }
+    if !port.has(Port::RECEIVES) {
+        tracing::warn!(
+            interface,
+            "packets from this interface go through the network stack, because its driver takes the tags of VLANs out of \
+             frames; run `ethtool -K {interface} rxvlan off rx-vlan-stag-hw-parse off`"
+        );
+    }
+    if port.has(Port::SENDS | Port::RECEIVES) {
+        tracing::info!(interface, "forwarding in XDP");
+    }
+}

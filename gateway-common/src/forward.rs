@@ -4,6 +4,7 @@
 //! then does what it would have done anyway: it answers by ICMP, puts fragments together, reads options, drops.
 
 use crate::abi::Port;
+use crate::address::join;
 use crate::packet::{Link, SHORTEST_FRAME, is_extension_header};
 use crate::{Address, Frame};
 
@@ -22,7 +23,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// The way of a packet: what the kernel is asked, and what it answers. Laid out as its `struct bpf_fib_lookup`; numbers
-/// of more than a byte are in network order but for `length` and `interface`.
+/// are words in memory order as they lie in the packet, but for `length` and `interface`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct Way {
@@ -31,21 +32,21 @@ pub struct Way {
     /// The IP protocol.
     pub protocol: u8,
     /// The source port of TCP and UDP.
-    pub source_port: [u8; 2],
+    pub source_port: u16,
     /// Their destination port.
-    pub destination_port: [u8; 2],
+    pub destination_port: u16,
     /// Asked: length of the packet. Answered: the MTU of the way.
     pub length: u16,
     /// Asked: where the packet arrived. Answered: where it leaves.
     pub interface: u32,
-    /// IPv4: the type of service, and zero. IPv6: traffic class and flow label.
-    pub class: [u8; 4],
-    /// The source address; an IPv4 address in the first four bytes.
-    pub source: [u8; 16],
+    /// IPv4: the type of service in the first byte. IPv6: traffic class and flow label.
+    pub class: u32,
+    /// The source address; an IPv4 address in the first word, and the others of no meaning.
+    pub source: [u32; 4],
     /// Asked: the destination address. Answered: that of the next hop.
-    pub destination: [u8; 16],
+    pub destination: [u32; 4],
     /// Answered: nothing, as VLANs are not asked for.
-    pub vlan: [u8; 4],
+    pub vlan: u32,
     /// Answered: the hardware address of the interface where it leaves.
     pub from: [u8; 6],
     /// Answered: that of the next hop.
@@ -59,10 +60,8 @@ impl Way {
     #[inline(always)]
     #[must_use]
     pub const fn source(&self) -> Address {
-        match (self.family, self.source) {
-            (FAMILY_IPV4, [a, b, c, d, ..]) => Address::v4([a, b, c, d]),
-            _ => Address(self.source),
-        }
+        let [a, b, c, d] = self.source;
+        if self.family == FAMILY_IPV4 { Address::v4_word(a) } else { Address::from_words([join(a, b), join(c, d)]) }
     }
 }
 
@@ -74,11 +73,11 @@ pub const CHANGED: usize = 26;
 /// hardware address. Writes into `way` what has to be asked. `Some` of how many bytes lie behind the packet.
 #[inline(always)]
 pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option<usize> {
-    let [m0, m1, m2, m3, m4, m5, .., t0, t1] = frame.bytes::<ETHERNET>(0)?;
+    let ([m0, m1], [m2, m3, m4, m5]) = (frame.half(0)?.to_ne_bytes(), frame.word(2)?.to_ne_bytes());
     if [m0, m1, m2, m3, m4, m5] != port.mac {
         return None;
     }
-    let length = match u16::from_be_bytes([t0, t1]) {
+    let length = match u16::from_be(frame.half(12)?) {
         Link::IPV4 => ipv4(frame, way)?,
         Link::IPV6 => ipv6(frame, way)?,
         _ => return None,
@@ -92,41 +91,46 @@ pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option
 
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
-    let header = frame.bytes::<IPV4>(ETHERNET)?;
-    let [version, class, l0, l1, _, _, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
+    let words = [at(0)?, at(4)?, at(8)?, at(12)?, at(16)?];
+    let [first, second, third, source, destination] = words;
+    let ([version, class, l0, l1], [_, _, f0, f1]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    let [ttl, protocol, _, _] = third.to_ne_bytes();
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     // Fragments, and the flag that nobody may set.
     let is_whole = f0 & 0xbf == 0 && f1 == 0;
-    if version != 0x45 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&header) {
+    if version != 0x45 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&words) {
         return None;
     }
     way.family = FAMILY_IPV4;
-    way.class = [class, 0, 0, 0];
-    way.source = [s0, s1, s2, s3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    way.destination = [d0, d1, d2, d3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    way.class = u32::from_ne_bytes([class, 0, 0, 0]);
+    let ([to_source, ..], [to_destination, ..]) = (&mut way.source, &mut way.destination);
+    (*to_source, *to_destination) = (source, destination);
     ports(frame, const { ETHERNET + IPV4 }, protocol, way);
     Some(length)
 }
 
-/// Whether the header's checksum is right: the network stack drops what has another one.
+/// Whether the header's checksum is right: the network stack drops what has another one. The sum of RFC 1071 does not
+/// depend on the order of bytes.
 #[inline(always)]
-fn is_intact(header: &[u8; IPV4]) -> bool {
-    let words = header.as_chunks::<2>().0;
-    let sum = words.iter().fold(0_u32, |sum, word| sum.wrapping_add(u16::from_be_bytes(*word).into()));
+fn is_intact(header: &[u32; IPV4 / 4]) -> bool {
+    let sum = header.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from(*word)));
+    let sum = (sum & 0xffff).wrapping_add(sum >> 16 & 0xffff).wrapping_add(sum >> 32);
     let sum = (sum & 0xffff).wrapping_add(sum >> 16);
     (sum & 0xffff).wrapping_add(sum >> 16) == 0xffff
 }
 
 #[inline(always)]
 fn ipv6<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
-    let [version, c1, c2, c3, l0, l1, next, hop_limit] = frame.bytes(ETHERNET)?;
+    let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
+    let ([version, c1, c2, c3], [l0, l1, next, hop_limit]) = (at(0)?.to_ne_bytes(), at(4)?.to_ne_bytes());
     if version >> 4 != 6 || hop_limit <= 1 || is_extension_header(next) {
         return None;
     }
     way.family = FAMILY_IPV6;
-    way.class = [version & 0x0f, c1, c2, c3];
-    way.source = frame.bytes(const { ETHERNET + 8 })?;
-    way.destination = frame.bytes(const { ETHERNET + 24 })?;
+    way.class = u32::from_ne_bytes([version & 0x0f, c1, c2, c3]);
+    way.source = [at(8)?, at(12)?, at(16)?, at(20)?];
+    way.destination = [at(24)?, at(28)?, at(32)?, at(36)?];
     ports(frame, const { ETHERNET + IPV6 }, next, way);
     Some(usize::from(u16::from_be_bytes([l0, l1])).saturating_add(IPV6))
 }
@@ -134,12 +138,9 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
 #[inline(always)]
 fn ports<F: Frame + ?Sized>(frame: &F, offset: usize, protocol: u8, way: &mut Way) {
     way.protocol = protocol;
-    if matches!(protocol, TCP | UDP)
-        && let Some([s0, s1, d0, d1]) = frame.bytes(offset)
-    {
-        way.source_port = [s0, s1];
-        way.destination_port = [d0, d1];
-    }
+    let has_ports = matches!(protocol, TCP | UDP);
+    let read = if has_ports { frame.half(offset).zip(frame.half(offset.wrapping_add(2))) } else { None };
+    (way.source_port, way.destination_port) = read.unwrap_or((0, 0));
 }
 
 /// What a router does to a plain packet: new hardware addresses, one hop less to live and, for IPv4, the checksum that
@@ -188,9 +189,13 @@ mod tests {
         let mut header: [u8; IPV4] = frame[14..34].try_into().unwrap();
         let right = (0..=0xffff_u16).find(|sum| {
             header[10..12].copy_from_slice(&sum.to_be_bytes());
-            is_intact(&header)
+            has_right_sum(&header)
         });
         frame[24..26].copy_from_slice(&right.unwrap().to_be_bytes());
+    }
+
+    fn has_right_sum(header: &[u8]) -> bool {
+        is_intact(&core::array::from_fn(|word| u32::from_ne_bytes(header[4 * word..][..4].try_into().unwrap())))
     }
 
     fn look(frame: &[u8]) -> (Option<usize>, Way) {
@@ -203,15 +208,16 @@ mod tests {
         let (padding, way) = look(&frame(4, 12));
         assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 2, 17, 32));
         assert_eq!(
-            (way.class, &way.source[..4], &way.destination[..4]),
-            ([0xb8, 0, 0, 0], &[10, 0, 0, 1][..], &[10, 0, 0, 2][..])
+            (way.class.to_ne_bytes(), way.source[0].to_ne_bytes(), way.destination[0].to_ne_bytes()),
+            ([0xb8, 0, 0, 0], [10, 0, 0, 1], [10, 0, 0, 2])
         );
-        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!((way.source_port.to_ne_bytes(), way.destination_port.to_ne_bytes()), ([1, 2], [3, 4]));
         assert_eq!(way.source(), Address::v4([10, 0, 0, 1]));
         let (padding, way) = look(&frame(6, 12));
         assert_eq!((padding, way.family, way.protocol, way.length), (Some(0), 10, 17, 52));
-        assert_eq!((way.class, way.source, way.destination), ([0x0b, 0x81, 2, 3], [0xfd; 16], [0xfe; 16]));
-        assert_eq!((way.source_port, way.destination_port), ([1, 2], [3, 4]));
+        assert_eq!(way.class.to_ne_bytes(), [0x0b, 0x81, 2, 3]);
+        assert_eq!((way.source, way.destination), ([0xfdfd_fdfd; 4], [0xfefe_fefe; 4]));
+        assert_eq!((way.source_port.to_ne_bytes(), way.destination_port.to_ne_bytes()), ([1, 2], [3, 4]));
         assert_eq!(way.source(), Address([0xfd; 16]));
     }
 
@@ -263,9 +269,9 @@ mod tests {
             let sum = u32::from(sum) + u32::from(identification) + u32::from(!7_u16);
             let sum = (sum & 0xffff) + (sum >> 16);
             header[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
-            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            assert!(has_right_sum(&header[14..34]), "{identification}");
             step(header.first_chunk_mut().unwrap(), &way);
-            assert!(is_intact(header[14..34].try_into().unwrap()), "{identification}");
+            assert!(has_right_sum(&header[14..34]), "{identification}");
             // Of the two ways to write zero the kernel chooses the other one.
             assert_ne!(header[24..26], [0xff, 0xff], "{identification}");
             assert_eq!((&header[..14], header[22]), (&[5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4, 8, 0][..], 63));

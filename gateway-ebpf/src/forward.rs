@@ -11,7 +11,7 @@ use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
-use gateway_common::abi::{Port, ServiceKey};
+use gateway_common::abi::{InterfaceRow, Port, PortRow, ServiceKey};
 use gateway_common::forward::{CHANGED, Way, plain, step};
 use gateway_common::law::{self, established};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
@@ -124,21 +124,21 @@ fn send(ctx: &XdpContext, way: &Way) -> u32 {
 
 #[inline(always)]
 fn port(interface: u32) -> Option<Port> {
-    // SAFETY: plain integers. An element that changed hands is another port of the same tables: its hardware address is
-    // not the one that the frame is for, or its interface is gone, and what is redirected there is dropped.
-    unsafe { PORTS.get(interface) }.copied()
+    for step in 0..PortRow::REACH {
+        if let Some(port) = PORTS.get(InterfaceRow::place(interface, step))?.of(interface) {
+            return Some(port);
+        }
+    }
+    None
 }
 
-/// Where the way of the packet at hand is written, empty.
+/// Where the way of the packet at hand is written. What an earlier one has left there is overwritten where it is asked.
 #[inline(always)]
 fn scratch<'a>(direction: Direction) -> Option<&'a mut Way> {
     let scratch = WAY.get_ptr_mut(direction as u32)?;
     // SAFETY: this CPU's own element, used by one program alone, which is not interrupted by another run of itself on
-    // its CPU; writing comes first.
-    unsafe {
-        scratch.write(Way::default());
-        Some(&mut *scratch)
-    }
+    // its CPU; of zeroes, which are a valid value, until it is written.
+    unsafe { Some(&mut *scratch) }
 }
 
 /// Where a reply is described. The law overwrites what it goes by.

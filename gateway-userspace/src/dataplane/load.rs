@@ -13,8 +13,9 @@ use super::slots::{self, SessionSlots, SessionTables};
 use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
 use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
+use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
+use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, PortRow, Settings, map};
 use gateway_common::table::{Layout, Secrets, filter, flows, index};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,9 @@ pub const EGRESS: &str = "pc_egress";
 pub const REPLIES: &str = "pc_replies";
 /// Name of the program that drops what came with a tag that was stripped.
 pub const STRIPPED: &str = "pc_stripped";
+
+/// How often a program is given to the kernel that was interrupted while it looked at it.
+const ATTEMPTS: u32 = 5;
 
 /// Magic number of a BPF file system (`statfs`).
 const BPFFS_MAGIC: i64 = 0xcafe_4a11;
@@ -138,8 +142,17 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let interfaces = mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?;
     let vlans = take(&mut ebpf, map::VLANS)?;
     let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
-    let ports = Ports::new(take(&mut ebpf, map::PORTS)?, targets);
+    let ports = Ports::new(own(&mut ebpf, map::PORTS, PortRow::ROWS)?, targets);
     Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
+}
+
+/// An array map that is not pinned, because it is of these programs alone, in memory.
+fn own<T: MadeOfWords>(ebpf: &mut Ebpf, name: &'static str, count: u32) -> Result<Mapped<T>, DataPlaneError> {
+    match ebpf.take_map(name) {
+        Some(Map::Array(map)) => Mapped::open(map.fd(), count)
+            .map_err(|errno| DataPlaneError::Pins { path: name.into(), source: errno.into() }),
+        _ => Err(DataPlaneError::Incomplete(name)),
+    }
 }
 
 /// A pinned array map, in memory.
@@ -244,11 +257,36 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
 }
 
 fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
-    let refused = |program| move |source| DataPlaneError::Program { program, source: Box::new(source) };
-    xdp(ebpf, INGRESS)?.load().map_err(refused(INGRESS))?;
-    xdp(ebpf, REPLIES)?.load().map_err(refused(REPLIES))?;
-    classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS))?;
-    classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED))
+    patiently(INGRESS, || xdp(ebpf, INGRESS)?.load().map_err(refused(INGRESS)))?;
+    patiently(REPLIES, || xdp(ebpf, REPLIES)?.load().map_err(refused(REPLIES)))?;
+    patiently(EGRESS, || classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS)))?;
+    patiently(STRIPPED, || classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED)))
+}
+
+fn refused(program: &'static str) -> impl FnOnce(ProgramError) -> DataPlaneError {
+    move |source| DataPlaneError::Program { program, source: Box::new(source) }
+}
+
+/// Loads a program. The verifier gives up with EAGAIN when a signal is waiting; the next time it is not.
+fn patiently(program: &str, mut load: impl FnMut() -> Result<(), DataPlaneError>) -> Result<(), DataPlaneError> {
+    for attempt in 1..ATTEMPTS {
+        match load() {
+            Err(DataPlaneError::Program { source, .. }) if is_interrupted(&source) => {
+                tracing::debug!(program, attempt, "the kernel was interrupted while it looked at a program");
+            }
+            loaded => return loaded,
+        }
+    }
+    load()
+}
+
+fn is_interrupted(error: &ProgramError) -> bool {
+    let source = match error {
+        ProgramError::LoadError { io_error, .. } => io_error,
+        ProgramError::SyscallError(error) => &error.io_error,
+        _ => return false,
+    };
+    source.raw_os_error() == Some(nix::libc::EAGAIN)
 }
 
 /// A program of the driver's layer.

@@ -29,6 +29,7 @@ made_of_words!(
     gateway_common::abi::Flow,
     gateway_common::abi::GrantSlot,
     gateway_common::abi::InterfaceRow,
+    gateway_common::abi::PortRow,
     gateway_common::abi::Epoch,
     gateway_common::Word,
     gateway_common::table::index::Bucket

@@ -10,8 +10,9 @@ use crate::measure::plane::{Family, Plane, guarded};
 use crate::measure::row::grouped;
 use anyhow::{Context as _, Result, ensure};
 use gateway_tests::bpf::{self, Attachment, Kind, Program};
+use gateway_userspace::dataplane::AppSide;
 use gateway_userspace::dataplane::Programs;
-use gateway_userspace::dataplane::attach::InterfaceSettings;
+use gateway_userspace::dataplane::attach::{InterfaceSettings, XdpChoice};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -64,7 +65,14 @@ struct Way {
 
 /// All of them: whoever adds a way to the gateway adds it here.
 fn ways() -> Vec<Way> {
-    vec![Way { name: "Portcullis, kernel forwarding", settings: InterfaceSettings::default(), tell: |_| {} }]
+    vec![
+        Way {
+            name: "Portcullis, forwarding in XDP",
+            settings: InterfaceSettings { forward: true, ..InterfaceSettings::default() },
+            tell: |programs| programs.face_apps(AppSide { names: vec!["apps0".into()], mode: XdpChoice::Native }),
+        },
+        Way { name: "Portcullis, kernel forwarding", settings: InterfaceSettings::default(), tell: |_| {} },
+    ]
 }
 
 fn entries<'e>() -> Vec<Entry<'e>> {
@@ -153,7 +161,7 @@ fn program(place: &Place, program: &Program) -> Result<Equipment> {
 }
 
 fn portcullis(place: &Place, way: Way) -> Result<Equipment> {
-    let mut plane = Plane::on(place.guard, "guard0", MANY, 2 * MANY)?.furnish(Family::V4, MANY)?;
+    let mut plane = Plane::on(place.guard, "guard0", MANY, MANY + MANY / 4)?.furnish(Family::V4, MANY)?;
     let interfaces = [guarded(place.guard, "guard0", way.settings)];
     (way.tell)(&mut plane.programs);
     let attached = place.gateway.enter(|| plane.programs.guard(&interfaces))??;

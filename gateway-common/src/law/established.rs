@@ -67,11 +67,11 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     let guard = tables.interface(interface).filter(Interface::has_link_layer)?;
     // Before anything that may be taken away is looked at.
     let epoch = tables.epoch();
-    let (source, destination, protocol, length) = network(frame)?;
+    let Network { source, destination, protocol, header, length } = network(frame)?;
     if matches!(direction, Direction::ToApp) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
         return None;
     }
-    let (ports, progressed) = transport(frame, source.is_mapped(), protocol, length)?;
+    let (ports, progressed) = transport(frame, header, protocol, length)?;
     let [from, to] = ports;
     let key = match direction {
         Direction::ToApp => FlowKey::new(source, destination, [from, to], guard.zone, protocol),
@@ -123,10 +123,20 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     Some(Judgement { verdict: Verdict::Forward, token, app: app as u32, opened: false, answer: false })
 }
 
-/// Reads the link and the network layer, if there is nothing special about them: source, destination, protocol, and the
-/// length of the packet.
+/// What is read of the network layer.
+struct Network {
+    source: Address,
+    destination: Address,
+    protocol: u8,
+    /// Length of its header.
+    header: usize,
+    /// Length of the packet.
+    length: usize,
+}
+
+/// Reads the link and the network layer, if there is nothing special about them.
 #[inline(always)]
-fn network<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+fn network<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
     let [to, _] = frame.half(0)?.to_ne_bytes();
     let is_tagged = frame.removed_tag().is_some() && !mutant::is(ShortWayTagged);
     if is_tagged || to & 1 != 0 && !mutant::is(ShortWayGroup) {
@@ -139,14 +149,14 @@ fn network<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)
     };
     let available = frame.length().wrapping_sub(NETWORK);
     let is_padding = available <= const { SHORTEST - NETWORK };
-    if read.3 > available || read.3 != available && !is_padding && !mutant::is(ShortWayTrailing) {
+    if read.length > available || read.length != available && !is_padding && !mutant::is(ShortWayTrailing) {
         return None;
     }
     Some(read)
 }
 
 #[inline(always)]
-fn ipv4<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+fn ipv4<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
     let (source, destination) = (frame.word(const { NETWORK + 12 })?, frame.word(const { NETWORK + 16 })?);
     let [version, _] = frame.half(NETWORK)?.to_ne_bytes();
     let fragment = u16::from_be(frame.half(const { NETWORK + 6 })?);
@@ -154,12 +164,13 @@ fn ipv4<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
         return None;
     }
     let [_, protocol] = frame.half(const { NETWORK + 8 })?.to_ne_bytes();
-    let length = u16::from_be(frame.half(const { NETWORK + 2 })?);
-    Some((Address::v4_word(source), Address::v4_word(destination), protocol, length.into()))
+    let length = u16::from_be(frame.half(const { NETWORK + 2 })?).into();
+    let (source, destination) = (Address::v4_word(source), Address::v4_word(destination));
+    Some(Network { source, destination, protocol, header: IPV4, length })
 }
 
 #[inline(always)]
-fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
+fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
     let source = [frame.double(const { NETWORK + 8 })?, frame.double(const { NETWORK + 16 })?];
     let destination = [frame.double(const { NETWORK + 24 })?, frame.double(const { NETWORK + 32 })?];
     let (source, destination) = (Address::from_words(source), Address::from_words(destination));
@@ -170,15 +181,14 @@ fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<(Address, Address, u8, usize)> {
     if version >> 4 != 6 || is_mapped || length > 0xffff {
         return None;
     }
-    let [next, _] = frame.half(const { NETWORK + 6 })?.to_ne_bytes();
-    Some((source, destination, next, length))
+    let [protocol, _] = frame.half(const { NETWORK + 6 })?.to_ne_bytes();
+    Some(Network { source, destination, protocol, header: IPV6, length })
 }
 
 /// Reads the transport layer, if the packet is from the middle of a connection: the ports in memory order, source first,
 /// and how far a TCP segment has come.
 #[inline(always)]
-fn transport<F: Frame + ?Sized>(frame: &F, is_v4: bool, protocol: u8, length: usize) -> Option<([u16; 2], u64)> {
-    let header = if is_v4 { IPV4 } else { IPV6 };
+fn transport<F: Frame + ?Sized>(frame: &F, header: usize, protocol: u8, length: usize) -> Option<([u16; 2], u64)> {
     let at = NETWORK.wrapping_add(header);
     let available = length.checked_sub(header)?;
     let ports = [frame.half(at)?, frame.half(at.wrapping_add(2))?];

@@ -8,6 +8,7 @@ use gateway_common::abi::{
 };
 use gateway_common::{Address, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
 use gateway_userspace::dataplane::MemoryDataPlane;
+use gateway_userspace::policy::{AppSetId, BlockId};
 use std::sync::Arc;
 
 checks![
@@ -16,6 +17,7 @@ checks![
     a_source_that_the_table_refuses_is_beyond_its_rate,
     a_deadline_has_passed_at_the_very_instant_it_names,
     an_ipv6_packet_whose_length_cannot_be_counted_is_malformed,
+    an_ipv4_connection_is_not_continued_by_its_addresses_in_ipv6,
 ];
 
 /// The twin, but the index leads to the client's slot from everywhere, and sources find no room.
@@ -147,4 +149,18 @@ fn an_ipv6_packet_whose_length_cannot_be_counted_is_malformed() {
         assert_eq!(frame.len(), 14 + 40 + payload);
         check(&plane(), &frame, NOW, expected);
     }
+}
+
+fn an_ipv4_connection_is_not_continued_by_its_addresses_in_ipv6() {
+    let mut plane = plane();
+    let app = AppKey { block: 1, port: 443_u16.to_be_bytes(), protocol: Packet::UDP, side: AppKey::SERVICE };
+    plane.tables.app_prefixes.insert((AppSetId(1), "10.20.0.0/24".parse().unwrap()), BlockId(1));
+    plane.tables.apps.insert(app, AppEntry::new(1, false));
+    plane.tables.grants.insert(GrantKey { allow_list: 1, app: 1 }, Grant::UNLIMITED);
+    for opened in [true, false] {
+        let (judgement, _) = judge(&plane, &udp(CLIENT, APP, b"datagram"), NOW);
+        assert_eq!((judgement.verdict, judgement.opened), (Verdict::Forward, opened));
+    }
+    let mapped = udp("::ffff:10.77.0.2", "::ffff:10.20.0.10", b"datagram");
+    assert_eq!(judge(&plane, &mapped, NOW).0.verdict, Verdict::Drop(DropReason::SourceInvalid));
 }

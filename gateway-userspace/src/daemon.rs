@@ -20,7 +20,7 @@ use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{
-    DataPlaneError, Guarding, KernelDataPlane, Monitor, PlaneSettings, Programs, clock, interfaces, monitor,
+    DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, clock, interfaces, monitor,
 };
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
@@ -205,7 +205,7 @@ fn enforce(
     let (mut plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, told(config))?;
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
-    let recorder = Recorder::new(metrics.clone(), log.clone(), Some(Monitor::open(plane.pins())?));
+    let recorder = Recorder::new(metrics.clone(), log.clone(), Some(plane.monitor()?));
     let mut work = Work::begin(stored.sessions.len());
     let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session, &mut work)?;
     store.commit(&changes)?;

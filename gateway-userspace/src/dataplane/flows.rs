@@ -4,11 +4,12 @@ use super::mapped::Mapped;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use gateway_common::table::Secrets;
 use gateway_common::table::flows::{self, Slots};
+use std::sync::Arc;
 
-/// The table of flows.
-#[derive(Debug)]
+/// The table of flows. Clones share one mapping.
+#[derive(Clone, Debug)]
 pub struct FlowTable {
-    slots: Mapped<Flow>,
+    slots: Arc<Mapped<Flow>>,
     secrets: Secrets,
 }
 
@@ -29,7 +30,7 @@ impl FlowTable {
     /// The table in these slots.
     #[must_use]
     pub fn new(slots: Mapped<Flow>, secrets: Secrets) -> Self {
-        Self { slots, secrets }
+        Self { slots: Arc::new(slots), secrets }
     }
 
     /// Every flow. One that is opened or removed meanwhile may be missed.

@@ -4,7 +4,7 @@ use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
 use super::slots;
-use super::{DataPlane, DataPlaneError, EndedSession, clock, ignore_missing, table, translate};
+use super::{DataPlane, DataPlaneError, EndedSession, Monitor, clock, ignore_missing, table, translate};
 use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
 use gateway_common::KernelNanos;
@@ -48,6 +48,14 @@ impl KernelDataPlane {
     #[must_use]
     pub fn ended_tokens(&self) -> Vec<SessionToken> {
         self.loaded.sessions.ended_tokens()
+    }
+
+    /// A view of what programs count. It shares the mapping of the flows.
+    ///
+    /// # Errors
+    /// If one of the maps is not there.
+    pub fn monitor(&self) -> Result<Monitor, DataPlaneError> {
+        Monitor::with(&self.loaded.pins, self.loaded.flows.clone())
     }
 
     /// How many sources the index leads from to a slot.

@@ -46,6 +46,11 @@ impl Monitor {
     /// # Errors
     /// If one of them is not there or not what it should be.
     pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
+        Self::with(pins, load::pinned_flows(pins)?)
+    }
+
+    /// The same, with flows that are in memory already.
+    pub(super) fn with(pins: &Path, flows: FlowTable) -> Result<Self, DataPlaneError> {
         Ok(Self {
             interfaces: load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?,
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
@@ -54,7 +59,7 @@ impl Monitor {
                 .map_err(table(map::APP_TRAFFIC))?,
             event_gate: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::EVENT_GATE)?))
                 .map_err(table(map::EVENT_GATE))?,
-            flows: load::pinned_flows(pins)?,
+            flows,
         })
     }
 

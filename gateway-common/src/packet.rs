@@ -13,7 +13,6 @@ use crate::abi::{Flow, FlowKey, Interface, Vlan};
 use crate::mutant::{self, Mutant::*};
 use crate::{Address, Direction, DropReason, Frame};
 
-pub(crate) use ethernet::SHORTEST;
 pub use ethernet::{Link, SHORTEST as SHORTEST_FRAME, Tag, link};
 pub use extension::is_one as is_extension_header;
 

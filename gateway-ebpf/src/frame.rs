@@ -11,6 +11,36 @@ const HEADERS: u32 = 256;
 /// Behind this nothing is read: four options of neighbour discovery end before it.
 const FURTHEST: usize = 0x3fff;
 
+/// What both kinds of frame read in the same way.
+macro_rules! linear_part {
+    () => {
+        #[inline(always)]
+        fn length(&self) -> usize {
+            self.length
+        }
+
+        #[inline(always)]
+        fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+            read(self.start, self.end, offset)
+        }
+
+        #[inline(always)]
+        fn half(&self, offset: usize) -> Option<u16> {
+            half(self.start, self.end, offset)
+        }
+
+        #[inline(always)]
+        fn word(&self, offset: usize) -> Option<u32> {
+            word(self.start, self.end, offset)
+        }
+
+        #[inline(always)]
+        fn double(&self, offset: usize) -> Option<u64> {
+            double(self.start, self.end, offset)
+        }
+    };
+}
+
 /// A frame in front of the XDP program: its first bytes lie between two pointers, the rest may be in fragments.
 pub struct XdpFrame {
     start: usize,
@@ -35,30 +65,7 @@ impl XdpFrame {
 }
 
 impl Frame for XdpFrame {
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.length
-    }
-
-    #[inline(always)]
-    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        read(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn half(&self, offset: usize) -> Option<u16> {
-        half(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn word(&self, offset: usize) -> Option<u32> {
-        word(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn double(&self, offset: usize) -> Option<u64> {
-        double(self.start, self.end, offset)
-    }
+    linear_part!();
 
     #[inline(always)]
     fn removed_tag(&self) -> Option<Tag> {
@@ -100,30 +107,7 @@ impl SkbFrame {
 }
 
 impl Frame for SkbFrame {
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.length
-    }
-
-    #[inline(always)]
-    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        read(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn half(&self, offset: usize) -> Option<u16> {
-        half(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn word(&self, offset: usize) -> Option<u32> {
-        word(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn double(&self, offset: usize) -> Option<u64> {
-        double(self.start, self.end, offset)
-    }
+    linear_part!();
 
     #[inline(always)]
     fn removed_tag(&self) -> Option<Tag> {

@@ -2,7 +2,7 @@
 
 use crate::mutant::{self, Mutant::*};
 use crate::table::{Hash, Secrets};
-use crate::{Address, Word};
+use crate::{Address, Direction, Word};
 
 /// Where a session's packets come from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -186,4 +186,16 @@ pub struct Traffic {
     pub to_client_packets: Word,
     /// Bytes to the client.
     pub to_client_bytes: Word,
+}
+
+impl Traffic {
+    /// Packets and bytes of a direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(&self, direction: Direction) -> (&Word, &Word) {
+        match direction {
+            Direction::ToApp => (&self.to_app_packets, &self.to_app_bytes),
+            Direction::ToClient => (&self.to_client_packets, &self.to_client_bytes),
+        }
+    }
 }

@@ -10,9 +10,9 @@
 //! The oracle of the tests knows nothing of this: it compares each verdict, and all that packets leave in the tables.
 
 use super::flow::progress;
-use crate::abi::{Flow, FlowKey, Interface, Session, SessionKey, Traffic, Vlan};
+use crate::abi::{Flow, FlowKey, Interface, Session, SessionKey, Vlan};
 use crate::mutant::{self, Mutant::*};
-use crate::packet::{Link, Part, SHORTEST};
+use crate::packet::{Link, Part, SHORTEST_FRAME};
 use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
 
 /// Offset of the IP header.
@@ -111,11 +111,7 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     packet.has_extras = false;
     packet.progress = progressed;
     progress(&flow, packet, direction);
-    let Traffic { to_app_packets, to_app_bytes, to_client_packets, to_client_bytes } = &flow.traffic;
-    let (packets, bytes) = match direction {
-        Direction::ToApp => (to_app_packets, to_app_bytes),
-        Direction::ToClient => (to_client_packets, to_client_bytes),
-    };
+    let (packets, bytes) = flow.traffic.of(direction);
     // Not atomic: an atomic addition waits for its cache line, and lets no later packet begin before. Network cards give
     // all packets of a connection to one CPU; where they do not, one of two counts of the same instant is lost.
     packets.store(packets.load().wrapping_add(1));
@@ -148,7 +144,7 @@ fn network<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
         _ => return None,
     };
     let available = frame.length().wrapping_sub(NETWORK);
-    let is_padding = available <= const { SHORTEST - NETWORK };
+    let is_padding = available <= const { SHORTEST_FRAME - NETWORK };
     if read.length > available || read.length != available && !is_padding && !mutant::is(ShortWayTrailing) {
         return None;
     }

@@ -134,10 +134,7 @@ pub(super) fn progress(flow: &Flow, packet: &Packet, direction: Direction) {
 
 #[inline(always)]
 pub(super) fn account(traffic: &Traffic, length: u16, direction: Direction) {
-    let (packets, bytes) = match direction {
-        Direction::ToApp => (&traffic.to_app_packets, &traffic.to_app_bytes),
-        Direction::ToClient => (&traffic.to_client_packets, &traffic.to_client_bytes),
-    };
+    let (packets, bytes) = traffic.of(direction);
     packets.add(1);
     bytes.add(length.into());
 }

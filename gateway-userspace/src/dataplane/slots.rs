@@ -10,7 +10,7 @@ use gateway_common::abi::{self, Epoch, Session, SessionKey};
 use gateway_common::table::Secrets;
 use gateway_common::{Address, KernelNanos, Word};
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
@@ -66,9 +66,13 @@ impl SessionSlots {
     #[must_use]
     pub fn new(tables: SessionTables, secrets: Secrets, now: KernelNanos) -> Self {
         let SessionTables { slots, index, filter, epoch } = tables;
-        let keys = slots.iter().filter(|(_, slot)| slot.state.load() != Session::FREE).map(|(_, slot)| key(slot));
-        let keys: HashSet<SessionKey> = keys.collect();
-        let filter = Filter::new(filter, keys.iter().map(|key| key.hash(&secrets)));
+        let used = slots.iter().filter(|(_, slot)| slot.state.load() != Session::FREE);
+        // Of two slots that were one address's in turn the index names the later one.
+        let named = used.filter_map(|(number, slot)| {
+            let hash = key(slot).hash(&secrets);
+            index.find(hash, |found| found == number).map(|_| hash)
+        });
+        let filter = Filter::new(filter, named);
         let mut slots = Self {
             slots,
             index,
@@ -106,8 +110,8 @@ impl SessionSlots {
                 self.fresh = number + 1;
             }
         }
-        let is_used = |number: &u32| self.slots.get(*number).is_some_and(|session| session.token() == 0);
-        self.free.extend((0..self.fresh).filter(is_used));
+        let is_unused = |number: &u32| self.slots.get(*number).is_some_and(|session| session.token() == 0);
+        self.free.extend((0..self.fresh).filter(is_unused));
     }
 
     /// What was remembered of judgements is judged again: to be called after everything that may take access away.

@@ -17,7 +17,7 @@ pub use event::{EVENT_WINDOW, Event, EventGate};
 pub use flow::{Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
 pub use interface::{Interface, InterfaceRow, Vlan, VlanKey};
-pub use port::{Port, PortRow};
+pub use port::Port;
 pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, Traffic, allow_list, app_set, place, policy_word};
 
@@ -129,7 +129,7 @@ const _: () = {
     assert!(offset_of!(Flow, good_until) == 64 && offset_of!(Flow, opened_at) == 128);
     assert!(size_of::<GrantSlot>() == 32 && align_of::<GrantSlot>() == 32);
     assert!(size_of::<crate::table::index::Bucket>() == 64 && size_of::<crate::table::Secrets>() == 128);
-    assert!(size_of::<PortRow>() == 16 && size_of::<InterfaceRow>() == 16 && size_of::<Epoch>() == 64);
+    assert!(size_of::<InterfaceRow>() == 16 && size_of::<Epoch>() == 64);
     assert!(size_of::<FragmentKey>() == 48 && size_of::<Fragments>() == 48);
     assert!(size_of::<SourceKey>() == 24);
     assert!(size_of::<BudgetKey>() == 16 && size_of::<Budget>() == 16);

@@ -11,6 +11,15 @@ pub mod index;
 
 pub use hash::{Hash, Secrets};
 
+/// A table as an array of lines: a map in the kernel, mapped memory in the daemon.
+pub trait Lines<T> {
+    /// How many there are.
+    fn count(&self) -> u32;
+
+    /// One of them; `None` beyond the last.
+    fn line(&self, number: u32) -> Option<&T>;
+}
+
 /// How the tables are laid out: what whoever looks something up has to know beside the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
@@ -21,8 +30,8 @@ pub struct Layout {
     pub session_buckets: u32,
     /// Buckets of the index of grants.
     pub grant_buckets: u32,
-    /// Homes of flows.
-    pub flow_homes: u32,
+    /// Slots of flows.
+    pub flow_slots: u32,
     /// Words of the filter of sessions.
     pub filter_words: u32,
     /// Zero.
@@ -35,7 +44,7 @@ impl Layout {
         secrets: Secrets::NONE,
         session_buckets: 0,
         grant_buckets: 0,
-        flow_homes: 0,
+        flow_slots: 0,
         filter_words: 0,
         reserved: [0; 12],
     };

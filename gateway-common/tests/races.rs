@@ -6,9 +6,8 @@ use gateway_common::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
     Session, SessionKey, Settings, SourceKey, VlanKey, place, policy_word,
 };
-use gateway_common::table::flows::{self, Slots};
-use gateway_common::table::index::{self, Bucket, Buckets};
-use gateway_common::table::{Hash, Secrets};
+use gateway_common::table::index::{self, Bucket};
+use gateway_common::table::{Hash, Lines, Secrets, flows};
 use gateway_common::{Address, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
 use loom::sync::Arc;
 use loom::thread;
@@ -28,9 +27,9 @@ fn with_switches(most: usize, race: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A table of so few slots that everything collides.
-struct Few<const N: usize>([Flow; N]);
+struct Few<const REACH: u32, const N: usize>([Flow; N]);
 
-impl<const N: usize> Few<N> {
+impl<const REACH: u32, const N: usize> Few<REACH, N> {
     fn new() -> Self {
         Self(core::array::from_fn(|_| Flow::default()))
     }
@@ -41,7 +40,7 @@ impl<const N: usize> Few<N> {
     }
 
     fn open(&self, number: u8) -> bool {
-        flows::open(self, key(number).hash(&SECRETS), &key(number), |slot| {
+        flows::open::<REACH, _>(self, key(number).hash(&SECRETS), &key(number), |slot| {
             slot.token.store(number.into());
             slot.policy.store(number.into());
             slot.traffic.to_app_packets.store(1);
@@ -50,18 +49,16 @@ impl<const N: usize> Few<N> {
     }
 
     fn find(&self, number: u8) -> Option<&Flow> {
-        flows::find(self, key(number).hash(&SECRETS), key(number).words())
+        flows::find::<REACH, _>(self, key(number).hash(&SECRETS), key(number).words())
     }
 }
 
-impl<const N: usize> Slots for Few<N> {
-    const REACH: u32 = N as u32;
-
-    fn homes(&self) -> u32 {
-        1
+impl<const REACH: u32, const N: usize> Lines<Flow> for Few<REACH, N> {
+    fn count(&self) -> u32 {
+        N as u32
     }
 
-    fn slot(&self, number: u32) -> Option<&Flow> {
+    fn line(&self, number: u32) -> Option<&Flow> {
         self.0.get(number as usize)
     }
 }
@@ -74,7 +71,7 @@ fn key(number: u8) -> FlowKey {
 #[test]
 fn reader_never_takes_what_another_flow_says_for_its_own() {
     check(|| {
-        let table = Arc::new(Few::<1>::new());
+        let table = Arc::new(Few::<1, 1>::new());
         assert!(table.open(1));
         let other = Arc::clone(&table);
         let writer = thread::spawn(move || other.open(2));
@@ -92,7 +89,7 @@ fn reader_never_takes_what_another_flow_says_for_its_own() {
 #[test]
 fn two_cpus_that_open_one_flow_leave_one_flow_with_the_traffic_of_both() {
     check(|| {
-        let table = Arc::new(Few::<2>::new());
+        let table = Arc::new(Few::<2, 2>::new());
         let other = Arc::clone(&table);
         let second = thread::spawn(move || other.open(1));
         let is_open = table.open(1);
@@ -108,7 +105,7 @@ fn two_cpus_that_open_one_flow_leave_one_flow_with_the_traffic_of_both() {
 #[test]
 fn two_flows_that_want_one_slot_leave_one_of_them_whole() {
     check(|| {
-        let table = Arc::new(Few::<1>::new());
+        let table = Arc::new(Few::<1, 1>::new());
         let other = Arc::clone(&table);
         let second = thread::spawn(move || other.open(2));
         let (first, second) = (table.open(1), second.join().unwrap());
@@ -121,10 +118,10 @@ fn two_flows_that_want_one_slot_leave_one_of_them_whole() {
 #[test]
 fn flow_that_the_daemon_removes_while_it_is_opened_is_there_whole_or_not() {
     check(|| {
-        let table = Arc::new(Few::<2>::new());
+        let table = Arc::new(Few::<2, 2>::new());
         assert!(table.open(1));
         let other = Arc::clone(&table);
-        let daemon = thread::spawn(move || flows::remove(&*other, key(1).hash(&SECRETS), key(1).words()));
+        let daemon = thread::spawn(move || flows::remove::<2, _>(&*other, key(1).hash(&SECRETS), key(1).words()));
         assert!(table.open(2));
         if let Some((found, copy)) = flows::read(&table.0[0]) {
             assert_eq!(u64::from(found.app.0[15]), copy.token);
@@ -140,12 +137,12 @@ struct Pair {
     slots: [Word; 3],
 }
 
-impl Buckets for Pair {
+impl Lines<Bucket> for Pair {
     fn count(&self) -> u32 {
         2
     }
 
-    fn bucket(&self, number: u32) -> Option<&Bucket> {
+    fn line(&self, number: u32) -> Option<&Bucket> {
         self.buckets.get(number as usize)
     }
 }
@@ -174,7 +171,7 @@ fn key_that_stays_is_found_whatever_else_comes_and_goes() {
 struct World {
     epoch: Word,
     session: Session,
-    flows: Few<1>,
+    flows: Few<1, 1>,
 }
 
 impl World {
@@ -250,11 +247,11 @@ impl Tables for World {
     }
 
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        flows::find(&self.flows, key.hash(&SECRETS), key.words())
+        flows::find::<1, _>(&self.flows, key.hash(&SECRETS), key.words())
     }
 
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-        flows::open(&self.flows, key.hash(&SECRETS), key, begin)
+        flows::open::<1, _>(&self.flows, key.hash(&SECRETS), key, begin)
     }
 
     fn fragments(&self, _: &FragmentKey) -> Option<&Fragments> {
@@ -318,7 +315,7 @@ fn flow_that_is_renewed_while_another_takes_its_slot_leaves_nothing_in_it() {
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
             let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
-            flows::open(&other.flows, stolen.hash(&SECRETS), &stolen, |slot| {
+            flows::open::<1, _>(&other.flows, stolen.hash(&SECRETS), &stolen, |slot| {
                 slot.token.store(99);
                 slot.policy.store(99);
                 slot.deadline.store(99);

@@ -1,11 +1,10 @@
 //! The tables of our own, one change after the other, beside ordinary maps; and how evenly keys are spread.
 
 use gateway_common::abi::{Flow, FlowCopy, FlowKey, SessionKey};
-use gateway_common::table::filter::{self, Words};
-use gateway_common::table::flows::{self, Slots};
-use gateway_common::table::index::{self, Bucket, Buckets};
-use gateway_common::table::{Hash, Secrets};
-use gateway_common::{Address, Packet, Word};
+use gateway_common::table::flows::{self, REACH};
+use gateway_common::table::index::{self, Bucket};
+use gateway_common::table::{Hash, Lines, Secrets, filter};
+use gateway_common::{Address, Packet};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,54 +19,31 @@ fn secrets(seed: u64) -> Secrets {
     }))
 }
 
-struct Index(Vec<Bucket>);
+/// A table in ordinary memory.
+struct Memory<T>(Vec<T>);
 
-impl Index {
-    fn of(keys: u32) -> Self {
-        Self((0..index::buckets_for(keys)).map(|_| Bucket::default()).collect())
+impl<T: Default> Memory<T> {
+    fn of(lines: u32) -> Self {
+        Self((0..lines).map(|_| T::default()).collect())
     }
 }
 
-impl Buckets for Index {
+impl<T> Lines<T> for Memory<T> {
     fn count(&self) -> u32 {
         self.0.len() as u32
     }
 
-    fn bucket(&self, number: u32) -> Option<&Bucket> {
+    fn line(&self, number: u32) -> Option<&T> {
         self.0.get(number as usize)
     }
 }
 
-struct Table(Vec<Flow>);
-
-impl Table {
-    fn of(flows: u32) -> Self {
-        Self((0..flows::slots_for(flows::homes_for(flows))).map(|_| Flow::default()).collect())
-    }
+fn index_of(keys: u32) -> Memory<Bucket> {
+    Memory::of(index::buckets_for(keys))
 }
 
-impl Slots for Table {
-    const REACH: u32 = flows::REACH;
-
-    fn homes(&self) -> u32 {
-        self.0.len() as u32 + 1 - flows::REACH
-    }
-
-    fn slot(&self, number: u32) -> Option<&Flow> {
-        self.0.get(number as usize)
-    }
-}
-
-struct Filter(Vec<Word>);
-
-impl Words for Filter {
-    fn count(&self) -> u32 {
-        self.0.len() as u32
-    }
-
-    fn word(&self, number: u32) -> Option<&Word> {
-        self.0.get(number as usize)
-    }
+fn flows_of(flows: u32) -> Memory<Flow> {
+    Memory::of(flows::slots_for(flows))
 }
 
 /// The address of client `number` in a pool: they follow on each other, as addresses do.
@@ -100,7 +76,7 @@ fn change() -> impl Strategy<Value = Change> {
 proptest! {
     #[test]
     fn index_is_a_map(seed: u64, changes in prop::collection::vec(change(), 0..200)) {
-        let (secrets, table, mut model) = (secrets(seed), Index::of(40), BTreeMap::new());
+        let (secrets, table, mut model) = (secrets(seed), index_of(40), BTreeMap::new());
         let mut owner = Vec::new();
         for change in changes {
             match change {
@@ -134,7 +110,7 @@ proptest! {
 
     #[test]
     fn flows_are_a_map_as_long_as_there_is_room(seed: u64, changes in prop::collection::vec((0_u32..60, any::<bool>()), 0..300)) {
-        let (secrets, table, mut model) = (secrets(seed), Table::of(60), BTreeMap::new());
+        let (secrets, table, mut model) = (secrets(seed), flows_of(60), BTreeMap::new());
         for (at, (number, opens)) in changes.into_iter().enumerate() {
             let key = connection(number);
             let hash = key.hash(&secrets);
@@ -144,17 +120,17 @@ proptest! {
                     slot.write(&copy);
                     slot.stamp.store(0);
                 };
-                prop_assert!(flows::open(&table, hash, &key, write));
+                prop_assert!(flows::open::<REACH, _>(&table, hash, &key, write));
                 model.insert(number, copy);
             } else {
-                flows::remove(&table, hash, key.words());
+                flows::remove::<REACH, _>(&table, hash, key.words());
                 model.remove(&number);
             }
             let live: BTreeSet<FlowKey> = table.0.iter().filter_map(flows::read).map(|(key, _)| key).collect();
             // Some may have had to give way in a crowded place; none is there that should not be.
             prop_assert!(live.iter().all(|key| model.keys().any(|number| connection(*number) == *key)));
             prop_assert!(live.len() * 10 >= model.len() * 9);
-            let found = flows::find(&table, hash, key.words()).and_then(flows::read).map(|(_, copy)| copy);
+            let found = flows::find::<REACH, _>(&table, hash, key.words()).and_then(flows::read).map(|(_, copy)| copy);
             prop_assert_eq!(found, model.get(&number).copied());
         }
     }
@@ -164,7 +140,7 @@ proptest! {
 fn index_takes_as_many_keys_as_it_is_made_for_without_moving_any() {
     const KEYS: u32 = 300_000;
     for seed in 0..4 {
-        let (secrets, table) = (secrets(seed), Index::of(KEYS));
+        let (secrets, table) = (secrets(seed), index_of(KEYS));
         for number in 0..KEYS {
             let hash = SessionKey::new(1, client(number)).hash(&secrets);
             index::insert(&table, hash, number).unwrap();
@@ -181,21 +157,21 @@ fn index_takes_as_many_keys_as_it_is_made_for_without_moving_any() {
 #[test]
 fn most_flows_are_at_home_and_all_find_room() {
     const FLOWS: u32 = 200_000;
-    let (secrets, table) = (secrets(7), Table::of(FLOWS));
+    let (secrets, table) = (secrets(7), flows_of(FLOWS));
     for number in 0..FLOWS {
         let key = connection(number);
-        assert!(flows::open(&table, key.hash(&secrets), &key, |slot| {
+        assert!(flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| {
             slot.last_seen.store(number.into());
             slot.stamp.store(0);
         }));
     }
     let is_there = |number: &u32| {
         let key = connection(*number);
-        flows::find(&table, key.hash(&secrets), key.words()).is_some()
+        flows::find::<REACH, _>(&table, key.hash(&secrets), key.words()).is_some()
     };
     let is_at_home = |number: &u32| {
         let key = connection(*number);
-        flows::at_home(&table, key.hash(&secrets), key.words()).is_some()
+        flows::at_home::<REACH, _>(&table, key.hash(&secrets), key.words()).is_some()
     };
     let (there, at_home) = ((0..FLOWS).filter(is_there).count(), (0..FLOWS).filter(is_at_home).count());
     assert!(there as u32 >= FLOWS - FLOWS / 2_000, "{there} of {FLOWS}");
@@ -205,28 +181,28 @@ fn most_flows_are_at_home_and_all_find_room() {
 #[test]
 fn flow_that_was_silent_longest_gives_way_where_there_is_no_room() {
     let secrets = secrets(7);
-    let table = Table((0..flows::REACH).map(|_| Flow::default()).collect());
+    let table = Memory::of(REACH);
     let open = |number: u32| {
         let key = connection(number);
-        flows::open(&table, key.hash(&secrets), &key, |slot| {
+        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| {
             slot.last_seen.store(number.into());
             slot.stamp.store(0);
         })
     };
-    assert!((0..flows::REACH + 3).all(open));
+    assert!((0..REACH + 3).all(open));
     let live: BTreeSet<FlowKey> = table.0.iter().filter_map(flows::read).map(|(key, _)| key).collect();
-    assert_eq!(live, (3..flows::REACH + 3).map(connection).collect());
+    assert_eq!(live, (3..REACH + 3).map(connection).collect());
 }
 
 #[test]
 fn slot_whose_stamp_is_held_is_left_alone() {
     let secrets = secrets(7);
-    let table = Table((0..flows::REACH).map(|_| Flow::default()).collect());
+    let table = Memory::of(REACH);
     let open = |number: u32| {
         let key = connection(number);
-        flows::open(&table, key.hash(&secrets), &key, |slot| slot.stamp.store(0))
+        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| slot.stamp.store(0))
     };
-    assert!((0..flows::REACH).all(open));
+    assert!((0..REACH).all(open));
     // The oldest is being written about.
     table.0[0].stamp.store(Flow::HELD);
     assert!(!open(99));
@@ -239,7 +215,7 @@ fn slot_whose_stamp_is_held_is_left_alone() {
 #[test]
 fn filter_finds_every_key_and_one_stranger_in_eight() {
     const KEYS: u32 = 50_000;
-    let (secrets, filter) = (secrets(7), Filter((0..filter::words_for(KEYS)).map(|_| Word::default()).collect()));
+    let (secrets, filter) = (secrets(7), Memory::of(filter::words_for(KEYS)));
     let hash = |number| SessionKey::new(1, client(number)).hash(&secrets);
     for number in 0..KEYS {
         filter::set(&filter, filter::bit(hash(number), filter.count()), true);

@@ -6,12 +6,12 @@
 use crate::frame::XdpFrame;
 use crate::maps::{PORTS, REPLY, TARGETS, WAY};
 use crate::report::{self, Fate, Reporter};
-use crate::tables::KernelTables;
+use crate::tables::{KernelTables, near};
 use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
-use gateway_common::abi::{InterfaceRow, Port, PortRow, ServiceKey};
+use gateway_common::abi::{InterfaceRow, Port, ServiceKey};
 use gateway_common::forward::{CHANGED, Way, plain, step};
 use gateway_common::law::{self, established};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
@@ -124,12 +124,7 @@ fn send(ctx: &XdpContext, way: &Way) -> u32 {
 
 #[inline(always)]
 fn port(interface: u32) -> Option<Port> {
-    for step in 0..PortRow::REACH {
-        if let Some(port) = PORTS.get(InterfaceRow::place(interface, step))?.of(interface) {
-            return Some(port);
-        }
-    }
-    None
+    near(&PORTS, interface, InterfaceRow::port)
 }
 
 /// Where the way of the packet at hand is written. What an earlier one has left there is overwritten where it is asked.

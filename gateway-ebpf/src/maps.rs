@@ -6,7 +6,7 @@ use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArra
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Epoch, Event, EventGate, Flow, FragmentKey, Fragments,
-    GrantSlot, Interface, InterfaceRow, Port, PortRow, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
+    GrantSlot, Interface, InterfaceRow, Port, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
@@ -73,7 +73,7 @@ pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 /// Interfaces between which packets are forwarded in XDP.
 #[map]
-pub static PORTS: Array<PortRow> = Array::with_max_entries(PortRow::ROWS, BPF_F_MMAPABLE);
+pub static PORTS: Array<InterfaceRow> = Array::with_max_entries(InterfaceRow::ROWS, BPF_F_MMAPABLE);
 /// Those of them to which packets may be redirected.
 #[map]
 pub static TARGETS: DevMapHash = DevMapHash::with_max_entries(Port::LIMIT, 0);

@@ -5,107 +5,74 @@ use crate::maps::{
     SERVICES, SESSION_FILTER, SESSION_INDEX, SESSIONS, SETTINGS, SOURCES, VLANS, layout,
 };
 use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, GrantSlot,
     Interface, InterfaceRow, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use gateway_common::table::Hash;
-use gateway_common::table::filter::{self, Words};
-use gateway_common::table::flows::{self, Slots};
-use gateway_common::table::index::{self, Bucket, Buckets};
+use gateway_common::table::flows::REACH;
+use gateway_common::table::{Hash, Lines, filter, flows, index};
 use gateway_common::{Address, Tables, Word};
 
 /// A flow that is not at home.
 #[inline(never)]
 fn flow_nearby(key: &FlowKey, hash: Hash) -> Option<&'static Flow> {
-    flows::find(&FlowSlots, hash, key.words())
+    flows::find::<REACH, _>(&FlowSlots, hash, key.words())
 }
 
-/// The guarded interface with this index.
+/// What a table says about an interface, as `read` takes it from the row that is its.
 #[inline(always)]
-pub fn interface(index: u32) -> Option<Interface> {
+pub fn near<V>(
+    rows: &'static Array<InterfaceRow>,
+    index: u32,
+    read: impl Fn(&InterfaceRow, u32) -> Option<V>,
+) -> Option<V> {
     for step in 0..InterfaceRow::REACH {
-        if let Some(found) = INTERFACES.get(InterfaceRow::place(index, step))?.of(index) {
+        if let Some(found) = read(rows.get(InterfaceRow::place(index, step))?, index) {
             return Some(found);
         }
     }
     None
 }
 
-/// The index of sessions.
-struct SessionIndex;
+/// The guarded interface with this index.
+#[inline(always)]
+pub fn interface(index: u32) -> Option<Interface> {
+    near(&INTERFACES, index, InterfaceRow::guarded)
+}
 
-impl Buckets for SessionIndex {
+/// An array map as a table of so many lines.
+struct Table<T: 'static>(&'static Array<T>, u32);
+
+impl<T> Lines<T> for Table<T> {
     #[inline(always)]
     fn count(&self) -> u32 {
-        layout().session_buckets
+        self.1
     }
 
     #[inline(always)]
-    fn bucket(&self, number: u32) -> Option<&Bucket> {
-        SESSION_INDEX.get(number)
+    fn line(&self, number: u32) -> Option<&T> {
+        self.0.get(number)
     }
 }
 
-/// Which sources may have a session.
-struct SessionFilter;
-
-impl Words for SessionFilter {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        layout().filter_words
-    }
-
-    #[inline(always)]
-    fn word(&self, number: u32) -> Option<&Word> {
-        SESSION_FILTER.get(number)
-    }
+#[inline(always)]
+fn session_filter() -> Table<Word> {
+    Table(&SESSION_FILTER, layout().filter_words)
 }
 
-/// Which addresses may be the gateway's own.
-struct OwnFilter;
-
-impl Words for OwnFilter {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        ServiceKey::FILTER_WORDS
-    }
-
-    #[inline(always)]
-    fn word(&self, number: u32) -> Option<&Word> {
-        OWN_FILTER.get(number)
-    }
-}
-
-/// The index of grants.
-struct GrantIndex;
-
-impl Buckets for GrantIndex {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        layout().grant_buckets
-    }
-
-    #[inline(always)]
-    fn bucket(&self, number: u32) -> Option<&Bucket> {
-        GRANT_INDEX.get(number)
-    }
-}
-
-/// The flows.
+/// The flows. Not a [`Table`], because what is found must not end with it.
 struct FlowSlots;
 
-impl Slots for FlowSlots {
-    const REACH: u32 = flows::REACH;
-
+impl Lines<Flow> for FlowSlots {
     #[inline(always)]
-    fn homes(&self) -> u32 {
-        layout().flow_homes
+    fn count(&self) -> u32 {
+        layout().flow_slots
     }
 
     #[inline(always)]
-    fn slot(&self, number: u32) -> Option<&Flow> {
+    fn line(&self, number: u32) -> Option<&Flow> {
         FLOWS.get(number)
     }
 }
@@ -153,16 +120,16 @@ impl Tables for KernelTables {
     fn session(&self, key: &SessionKey) -> Option<&Session> {
         let is_its = |slot| SESSIONS.get(slot).is_some_and(|session| session.belongs_to(key));
         let hash = key.hash(&layout().secrets);
-        if !filter::may_hold(&SessionFilter, hash) {
+        if !filter::may_hold(&session_filter(), hash) {
             return None;
         }
-        let slot = index::find(&SessionIndex, hash, is_its)?;
+        let slot = index::find(&Table(&SESSION_INDEX, layout().session_buckets), hash, is_its)?;
         SESSIONS.get(slot)
     }
 
     #[inline(always)]
     fn is_nobody(&self, key: &SessionKey) -> bool {
-        !filter::may_hold(&SessionFilter, key.hash(&layout().secrets))
+        !filter::may_hold(&session_filter(), key.hash(&layout().secrets))
     }
 
     #[inline(always)]
@@ -173,12 +140,12 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
         let hash = key.hash(&layout().secrets);
-        flows::at_home(&FlowSlots, hash, key.words()).or_else(|| flow_nearby(key, hash))
+        flows::at_home::<REACH, _>(&FlowSlots, hash, key.words()).or_else(|| flow_nearby(key, hash))
     }
 
     #[inline(always)]
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-        flows::open(&FlowSlots, key.hash(&layout().secrets), key, begin)
+        flows::open::<REACH, _>(&FlowSlots, key.hash(&layout().secrets), key, begin)
     }
 
     #[inline(always)]
@@ -235,13 +202,13 @@ impl Tables for KernelTables {
     #[inline(never)]
     fn grant(&self, key: &GrantKey) -> Option<Grant> {
         let is_its = |slot| GRANTS.get(slot).is_some_and(|grant| grant.key.load() == key.word());
-        let slot = index::find(&GrantIndex, key.hash(&layout().secrets), is_its)?;
+        let slot = index::find(&Table(&GRANT_INDEX, layout().grant_buckets), key.hash(&layout().secrets), is_its)?;
         GRANTS.get(slot).map(GrantSlot::read)
     }
 
     #[inline(always)]
     fn service(&self, key: &ServiceKey) -> Option<u32> {
-        if !filter::may_hold(&OwnFilter, key.address_hash(&layout().secrets)) {
+        if !filter::may_hold(&Table(&OWN_FILTER, ServiceKey::FILTER_WORDS), key.address_hash(&layout().secrets)) {
             return None;
         }
         // SAFETY: a u32 read whole.

@@ -22,6 +22,7 @@ pub mod next_hops;
 pub mod ports;
 pub mod programs;
 pub mod resets;
+mod rows;
 pub mod services;
 pub mod slots;
 pub mod translate;

@@ -1,5 +1,6 @@
 //! Guarded interfaces, and the VLANs on them.
 
+use super::Port;
 use crate::Word;
 
 /// A guarded interface, or a VLAN on one.
@@ -51,32 +52,48 @@ impl Interface {
     }
 }
 
-/// A guarded interface in the table: two words, each of which changes whole.
+/// What a table says about an interface, near the place that the interface's index gives: two words, each of which changes
+/// whole.
 #[derive(Default, Debug)]
 #[repr(C)]
 pub struct InterfaceRow {
-    /// The interface's index in the upper half, 0 if the row is free; the zone in the lower.
+    /// The interface's index in the upper half, 0 if the row is free. For a guarded interface the zone in the lower.
     pub who: Word,
-    /// The row in the counter vector in the upper half, the flags in the lower.
-    pub how: Word,
+    /// For a guarded interface the row in the counter vector in the upper half, the flags in the lower. For a port its
+    /// bytes.
+    pub what: Word,
 }
 
 impl InterfaceRow {
-    /// How many rows the table has.
+    /// How many rows such a table has.
     pub const ROWS: u32 = 256;
     /// How many rows behind that of its index an interface may stand.
     pub const REACH: u32 = 16;
 
-    /// The interface with this index, if it is the one here.
+    /// The guarded interface with this index, if it is the one here.
     #[inline(always)]
     #[must_use]
-    pub fn of(&self, index: u32) -> Option<Interface> {
+    pub fn guarded(&self, index: u32) -> Option<Interface> {
         let who = self.who.load();
         if (who >> 32) as u32 != index {
             return None;
         }
-        let how = self.how.load();
-        Some(Interface { zone: who as u32, slot: (how >> 32) as u32, flags: how as u32, reserved: 0 })
+        let what = self.what.load();
+        Some(Interface { zone: who as u32, slot: (what >> 32) as u32, flags: what as u32, reserved: 0 })
+    }
+
+    /// The port of the interface with this index, if it is the one here.
+    #[inline(always)]
+    #[must_use]
+    pub fn port(&self, index: u32) -> Option<Port> {
+        if self.index() == index { Some(Port::from_word(self.what.load())) } else { None }
+    }
+
+    /// The index of the interface that stands here; 0 if none does.
+    #[inline(always)]
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        (self.who.load() >> 32) as u32
     }
 
     /// The `step`th row in which this interface may stand.
@@ -86,10 +103,16 @@ impl InterfaceRow {
         index.wrapping_add(step) & Self::ROWS.wrapping_sub(1)
     }
 
-    /// Writes an interface.
-    pub fn write(&self, index: u32, interface: &Interface) {
-        self.how.store((interface.slot as u64) << 32 | u64::from(interface.flags));
+    /// Writes a guarded interface.
+    pub fn write_guarded(&self, index: u32, interface: &Interface) {
+        self.what.store((interface.slot as u64) << 32 | u64::from(interface.flags));
         self.who.store((index as u64) << 32 | u64::from(interface.zone));
+    }
+
+    /// Writes a port.
+    pub fn write_port(&self, index: u32, port: &Port) {
+        self.what.store(port.word());
+        self.who.store((index as u64) << 32);
     }
 }
 

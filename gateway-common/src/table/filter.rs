@@ -4,22 +4,13 @@
 //! nothing. A bit that is not set says "no" for certain; a bit that is set says "look". One writer, the daemon, which
 //! counts the keys of each bit.
 
-use super::Hash;
+use super::{Hash, Lines};
 use crate::Word;
 
 /// Bits of one word.
 const BITS: u32 = 64;
 /// How many bits there are for each key.
 const SPARSE: u32 = 8;
-
-/// Where the words are: a map in the kernel, mapped memory in the daemon.
-pub trait Words {
-    /// How many there are.
-    fn count(&self) -> u32;
-
-    /// One of them; `None` beyond the last.
-    fn word(&self, number: u32) -> Option<&Word>;
-}
 
 /// How many words a filter for so many keys has.
 #[must_use]
@@ -39,14 +30,14 @@ pub fn bit(hash: Hash, words: u32) -> u32 {
 /// Whether the key with this hash may be there.
 #[inline(always)]
 #[must_use]
-pub fn may_hold<W: Words>(words: &W, hash: Hash) -> bool {
+pub fn may_hold<L: Lines<Word>>(words: &L, hash: Hash) -> bool {
     let bit = bit(hash, words.count());
-    words.word(bit / BITS).is_none_or(|word| word.load() >> (bit % BITS) & 1 != 0)
+    words.line(bit / BITS).is_none_or(|word| word.load() >> (bit % BITS) & 1 != 0)
 }
 
 /// Sets or clears a bit.
-pub fn set<W: Words>(words: &W, bit: u32, is_set: bool) {
-    if let Some(word) = words.word(bit / BITS) {
+pub fn set<L: Lines<Word>>(words: &L, bit: u32, is_set: bool) {
+    if let Some(word) = words.line(bit / BITS) {
         let (others, own) = (word.load() & !(1 << (bit % BITS)), u64::from(is_set) << (bit % BITS));
         word.store(others | own);
     }

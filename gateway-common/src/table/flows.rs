@@ -1,6 +1,6 @@
 //! Flows in their slots: every CPU opens them, the daemon reads and removes them, nobody waits for anybody.
 //!
-//! A flow stands in the slot that its hash gives, its home, or in one of the next [`Slots::REACH`] - 1. A slot is taken by one
+//! A flow stands in the slot that its hash gives, its home, or in one of the next [`REACH`] - 1. A slot is taken by one
 //! compare-and-exchange of its state word, filled, and published by one store; whoever finds it being written passes it
 //! by. Where there is no free slot within reach, the flow that was silent longest gives way.
 //!
@@ -14,41 +14,32 @@
 //! That no verdict is lost or torn, whatever the CPUs do in between, is checked by trying all orders
 //! (`gateway-common/tests/races.rs`).
 
-use super::Hash;
+use super::{Hash, Lines};
 use crate::abi::{Flow, FlowKey, Traffic};
 
 const FREE: u64 = 0;
 const BUSY: u64 = 1;
 const LIVE: u64 = 2;
 const KIND: u64 = 3;
-/// In how many slots from its home on a flow may stand, in the tables of the programs.
+/// In how many slots from its home on a flow may stand. A parameter of what follows, because tests try tables that are
+/// smaller.
 pub const REACH: u32 = 16;
 /// How often a slot is tried that another CPU takes first.
 const TRIES: u32 = 3;
 
-/// Where the slots are: a map in the kernel, mapped memory in the daemon.
-pub trait Slots {
-    /// In how many slots from its home on a flow may stand.
-    const REACH: u32;
-
-    /// How many homes there are; behind the last one are [`Self::REACH`] - 1 slots more.
-    fn homes(&self) -> u32;
-
-    /// One of the slots; `None` beyond the last.
-    fn slot(&self, number: u32) -> Option<&Flow>;
+/// How many slots a table for so many flows has: twice as many homes, so that three of four flows stand at home, and that
+/// at most one in two thousand has to give way before the table is as full as it may be; and behind the last home as many
+/// as a flow may reach.
+#[must_use]
+pub const fn slots_for(flows: u32) -> u32 {
+    flows.saturating_mul(2).saturating_add(REACH)
 }
 
-/// How many slots a table with so many homes has.
-#[must_use]
-pub const fn slots_for(homes: u32) -> u32 {
-    homes.saturating_add(REACH).saturating_sub(1)
-}
-
-/// How many homes a table for so many flows has: twice as many, so that three of four flows stand at home, and that
-/// at most one in two thousand has to give way before the table is as full as it may be.
-#[must_use]
-pub const fn homes_for(flows: u32) -> u32 {
-    flows.saturating_mul(2).saturating_add(1)
+/// The home of a flow, in a table of so many slots.
+#[inline(always)]
+fn home<const REACH: u32>(hash: Hash, slots: u32) -> u32 {
+    // In a table that is smaller than a flow's reach this lies far beyond it, where there is no slot.
+    hash.first(slots.wrapping_sub(const { REACH.wrapping_sub(1) }))
 }
 
 /// The state after this one.
@@ -66,17 +57,17 @@ pub const fn is_live(state: u64) -> bool {
 
 /// The flow with this key, if it is at home, as most are.
 #[inline(always)]
-pub fn at_home<'s, S: Slots>(slots: &'s S, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
-    let slot = slots.slot(hash.first(slots.homes()))?;
+pub fn at_home<'s, const REACH: u32, L: Lines<Flow>>(slots: &'s L, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
+    let slot = slots.line(home::<REACH>(hash, slots.count()))?;
     if is_live(slot.state.load()) && slot.has_key(key) { Some(slot) } else { None }
 }
 
 /// The flow with this key.
 #[inline(always)]
-pub fn find<'s, S: Slots>(slots: &'s S, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
-    let home = hash.first(slots.homes());
-    for step in 0..S::REACH {
-        let slot = slots.slot(home.wrapping_add(step))?;
+pub fn find<'s, const REACH: u32, L: Lines<Flow>>(slots: &'s L, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
+    let home = home::<REACH>(hash, slots.count());
+    for step in 0..REACH {
+        let slot = slots.line(home.wrapping_add(step))?;
         let state = slot.state.load();
         // Never used: a flow that belongs here would have taken it.
         if state == FREE {
@@ -92,12 +83,12 @@ pub fn find<'s, S: Slots>(slots: &'s S, hash: Hash, key: &[u64; 6]) -> Option<&'
 /// Stores the flow that `begin` writes, in place of an older one with this key. `begin` writes every word but the key and
 /// the state, and the stamp last. False if no slot could be had.
 #[inline(always)]
-pub fn open<S: Slots>(slots: &S, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-    let home = hash.first(slots.homes());
+pub fn open<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
+    let home = home::<REACH>(hash, slots.count());
     let words = key.words();
     for _ in 0..TRIES {
-        let Some((number, state)) = choose(slots, home, words) else { return false };
-        let Some(slot) = slots.slot(number) else { return false };
+        let Some((number, state)) = choose::<REACH, L>(slots, home, words) else { return false };
+        let Some(slot) = slots.line(number) else { return false };
         let busy = next(state, BUSY);
         if !slot.state.swap_if(state, busy) {
             continue;
@@ -115,7 +106,7 @@ pub fn open<S: Slots>(slots: &S, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow
         // By an exchange, although nobody else writes it now: of two CPUs that publish the same flow, and then look
         // whether the other has, at least one must see the other.
         let _ = slot.state.swap_if(busy, next(busy, LIVE));
-        settle(slots, home, number, words);
+        settle::<REACH, L>(slots, home, number, words);
         return true;
     }
     false
@@ -124,11 +115,11 @@ pub fn open<S: Slots>(slots: &S, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow
 /// The slot for a flow, and the state in which it was seen: its own, or the first free one, or that of the flow that was
 /// silent longest.
 #[inline(always)]
-fn choose<S: Slots>(slots: &S, home: u32, key: &[u64; 6]) -> Option<(u32, u64)> {
+fn choose<const REACH: u32, L: Lines<Flow>>(slots: &L, home: u32, key: &[u64; 6]) -> Option<(u32, u64)> {
     let (mut best, mut silent_since, mut seen) = (u32::MAX, u64::MAX, 0);
-    for step in 0..S::REACH {
+    for step in 0..REACH {
         let number = home.wrapping_add(step);
-        let Some(slot) = slots.slot(number) else { break };
+        let Some(slot) = slots.line(number) else { break };
         let state = slot.state.load();
         let since = match state & KIND {
             LIVE if slot.has_key(key) => return Some((number, state)),
@@ -149,11 +140,11 @@ fn choose<S: Slots>(slots: &S, home: u32, key: &[u64; 6]) -> Option<(u32, u64)> 
 
 /// Leaves one of the slots that hold the flow in slot `own`: the first.
 #[inline(always)]
-fn settle<S: Slots>(slots: &S, home: u32, own: u32, key: &[u64; 6]) {
+fn settle<const REACH: u32, L: Lines<Flow>>(slots: &L, home: u32, own: u32, key: &[u64; 6]) {
     let mut first = None;
-    for step in 0..S::REACH {
+    for step in 0..REACH {
         let number = home.wrapping_add(step);
-        let Some(slot) = slots.slot(number) else { break };
+        let Some(slot) = slots.line(number) else { break };
         let state = slot.state.load();
         if state == FREE && number > own {
             break;
@@ -176,8 +167,8 @@ fn settle<S: Slots>(slots: &S, home: u32, own: u32, key: &[u64; 6]) {
 }
 
 /// Removes a flow, if it is there and nobody is writing it.
-pub fn remove<S: Slots>(slots: &S, hash: Hash, key: &[u64; 6]) {
-    if let Some(slot) = find(slots, hash, key) {
+pub fn remove<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &[u64; 6]) {
+    if let Some(slot) = find::<REACH, L>(slots, hash, key) {
         let state = slot.state.load();
         if is_live(state) && slot.has_key(key) {
             let _ = slot.state.swap_if(state, next(state, FREE));

@@ -8,7 +8,7 @@
 //! the load that the tables are made for none overflows ([`buckets_for`]), and there is no moment at which a key that is
 //! there is in neither bucket. A key for which both are full is refused.
 
-use super::Hash;
+use super::{Hash, Lines};
 use crate::Word;
 
 /// Entries of a bucket: a cache line.
@@ -19,15 +19,6 @@ pub const ENTRIES: usize = 8;
 #[repr(C, align(64))]
 pub struct Bucket {
     entries: [Word; ENTRIES],
-}
-
-/// Where the buckets are: a map in the kernel, mapped memory in the daemon.
-pub trait Buckets {
-    /// How many there are.
-    fn count(&self) -> u32;
-
-    /// One of them; `None` beyond the last.
-    fn bucket(&self, number: u32) -> Option<&Bucket>;
 }
 
 /// A key that has no room in either of its buckets.
@@ -90,10 +81,10 @@ impl Bucket {
 
 /// The slot of the key with this hash, for which `is_its` says that it is the key's.
 #[inline(always)]
-pub fn find<B: Buckets>(buckets: &B, hash: Hash, is_its: impl Fn(u32) -> bool) -> Option<u32> {
+pub fn find<L: Lines<Bucket>>(buckets: &L, hash: Hash, is_its: impl Fn(u32) -> bool) -> Option<u32> {
     let count = buckets.count();
     // Both addresses are known at once, so that their misses overlap.
-    let (first, second) = (buckets.bucket(hash.first(count))?, buckets.bucket(hash.second(count))?);
+    let (first, second) = (buckets.line(hash.first(count))?, buckets.line(hash.second(count))?);
     let found = [first.look(hash.tag()), second.look(hash.tag())];
     found.into_iter().filter_map(|slot| slot.checked_sub(1)).find(|slot| is_its(*slot))
 }
@@ -102,26 +93,26 @@ pub fn find<B: Buckets>(buckets: &B, hash: Hash, is_its: impl Fn(u32) -> bool) -
 ///
 /// # Errors
 /// [`Full`] if neither bucket takes it; nothing has changed then.
-pub fn insert<B: Buckets>(buckets: &B, hash: Hash, slot: u32) -> Result<(), Full> {
+pub fn insert<L: Lines<Bucket>>(buckets: &L, hash: Hash, slot: u32) -> Result<(), Full> {
     let count = buckets.count();
-    let both = [buckets.bucket(hash.first(count)), buckets.bucket(hash.second(count))];
+    let both = [buckets.line(hash.first(count)), buckets.line(hash.second(count))];
     let fits = |bucket: &&Bucket| bucket.used() < ENTRIES && bucket.find(hash).is_none();
     let emptier = both.into_iter().flatten().filter(fits).min_by_key(|bucket| bucket.used()).ok_or(Full)?;
     if emptier.replace(0, entry(hash, slot)) { Ok(()) } else { Err(Full) }
 }
 
 /// Points a key at another slot, in one store. False if it was not at the old one.
-pub fn repoint<B: Buckets>(buckets: &B, hash: Hash, old: u32, new: u32) -> bool {
+pub fn repoint<L: Lines<Bucket>>(buckets: &L, hash: Hash, old: u32, new: u32) -> bool {
     change(buckets, hash, entry(hash, old), entry(hash, new))
 }
 
 /// Removes a key from the index. False if it did not point at this slot.
-pub fn remove<B: Buckets>(buckets: &B, hash: Hash, slot: u32) -> bool {
+pub fn remove<L: Lines<Bucket>>(buckets: &L, hash: Hash, slot: u32) -> bool {
     change(buckets, hash, entry(hash, slot), 0)
 }
 
-fn change<B: Buckets>(buckets: &B, hash: Hash, old: u64, new: u64) -> bool {
+fn change<L: Lines<Bucket>>(buckets: &L, hash: Hash, old: u64, new: u64) -> bool {
     let count = buckets.count();
-    let both = [buckets.bucket(hash.first(count)), buckets.bucket(hash.second(count))];
+    let both = [buckets.line(hash.first(count)), buckets.line(hash.second(count))];
     both.into_iter().flatten().any(|bucket| bucket.replace(old, new))
 }

@@ -2,8 +2,7 @@
 
 use super::mapped::Mapped;
 use gateway_common::Word;
-use gateway_common::table::Hash;
-use gateway_common::table::filter::{self, Words};
+use gateway_common::table::{Hash, Lines as _, filter};
 
 /// A filter, and how many keys each of its bits stands for.
 #[derive(Debug)]
@@ -11,16 +10,6 @@ pub struct Filter {
     words: Mapped<Word>,
     /// At 255 a bit stays set for good: a key that is not there is then looked for.
     keys: Vec<u8>,
-}
-
-impl Words for Filter {
-    fn count(&self) -> u32 {
-        self.words.count()
-    }
-
-    fn word(&self, number: u32) -> Option<&Word> {
-        self.words.get(number)
-    }
 }
 
 impl Filter {
@@ -42,7 +31,7 @@ impl Filter {
     }
 
     fn count_key(&mut self, hash: Hash) -> u32 {
-        let bit = filter::bit(hash, self.count());
+        let bit = filter::bit(hash, self.words.count());
         if let Some(keys) = self.keys.get_mut(bit as usize) {
             *keys = keys.saturating_add(1);
         }
@@ -52,16 +41,16 @@ impl Filter {
     /// Lets a key be found.
     pub fn add(&mut self, hash: Hash) {
         let bit = self.count_key(hash);
-        filter::set(self, bit, true);
+        filter::set(&self.words, bit, true);
     }
 
     /// Forgets a key that was added.
     pub fn remove(&mut self, hash: Hash) {
-        let bit = filter::bit(hash, self.count());
+        let bit = filter::bit(hash, self.words.count());
         if let Some(keys) = self.keys.get_mut(bit as usize).filter(|keys| **keys < u8::MAX) {
             *keys = keys.saturating_sub(1);
             if *keys == 0 {
-                filter::set(self, bit, false);
+                filter::set(&self.words, bit, false);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::mapped::Mapped;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use gateway_common::table::Secrets;
-use gateway_common::table::flows::{self, Slots};
+use gateway_common::table::flows::{self, REACH};
 use std::sync::Arc;
 
 /// The table of flows. Clones share one mapping.
@@ -11,19 +11,6 @@ use std::sync::Arc;
 pub struct FlowTable {
     slots: Arc<Mapped<Flow>>,
     secrets: Secrets,
-}
-
-impl Slots for FlowTable {
-    const REACH: u32 = flows::REACH;
-
-    fn homes(&self) -> u32 {
-        // The table has as many slots as `slots_for` gives for its homes.
-        (self.slots.count() + 1).saturating_sub(flows::REACH)
-    }
-
-    fn slot(&self, number: u32) -> Option<&Flow> {
-        self.slots.get(number)
-    }
 }
 
 impl FlowTable {
@@ -41,18 +28,18 @@ impl FlowTable {
     /// One flow.
     #[must_use]
     pub fn get(&self, key: &FlowKey) -> Option<FlowCopy> {
-        let slot = flows::find(self, key.hash(&self.secrets), key.words())?;
+        let slot = flows::find::<REACH, _>(&*self.slots, key.hash(&self.secrets), key.words())?;
         flows::read(slot).filter(|(found, _)| found == key).map(|(_, copy)| copy)
     }
 
     /// Removes a flow, if it is there.
     pub fn remove(&self, key: &FlowKey) {
-        flows::remove(self, key.hash(&self.secrets), key.words());
+        flows::remove::<REACH, _>(&*self.slots, key.hash(&self.secrets), key.words());
     }
 
     /// Writes a flow, in place of an older one with its key. Its next packet is judged anew. False if there is no room.
     pub fn put(&self, key: &FlowKey, copy: &FlowCopy) -> bool {
-        flows::open(self, key.hash(&self.secrets), key, |slot| {
+        flows::open::<REACH, _>(&*self.slots, key.hash(&self.secrets), key, |slot| {
             slot.write(copy);
             slot.stamp.store(0);
         })

@@ -2,26 +2,16 @@
 
 use super::mapped::Mapped;
 use gateway_common::table::Hash;
-use gateway_common::table::index::{self, Bucket, Buckets, Full};
+use gateway_common::table::index::{self, Bucket, Full};
 
 /// The index of a table.
 #[derive(Debug)]
 pub struct Index(pub Mapped<Bucket>);
 
-impl Buckets for Index {
-    fn count(&self) -> u32 {
-        self.0.count()
-    }
-
-    fn bucket(&self, number: u32) -> Option<&Bucket> {
-        self.0.get(number)
-    }
-}
-
 impl Index {
     /// The slot of the key with this hash, for which `is_its` says that it is the key's.
     pub fn find(&self, hash: Hash, is_its: impl Fn(u32) -> bool) -> Option<u32> {
-        index::find(self, hash, is_its)
+        index::find(&self.0, hash, is_its)
     }
 
     /// Points a key at its slot, in place of the slot that it had.
@@ -30,14 +20,14 @@ impl Index {
     /// If there is no room for it.
     pub fn point(&self, hash: Hash, before: Option<u32>, slot: u32) -> Result<(), Full> {
         match before {
-            Some(before) if index::repoint(self, hash, before, slot) => Ok(()),
-            _ => index::insert(self, hash, slot),
+            Some(before) if index::repoint(&self.0, hash, before, slot) => Ok(()),
+            _ => index::insert(&self.0, hash, slot),
         }
     }
 
     /// Removes a key, unless it points at another slot by now; whether it was removed.
     pub fn forget(&self, hash: Hash, slot: u32) -> bool {
-        index::remove(self, hash, slot)
+        index::remove(&self.0, hash, slot)
     }
 
     /// How many entries there are.

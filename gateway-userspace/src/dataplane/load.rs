@@ -9,13 +9,14 @@ use super::index::Index;
 use super::mapped::{MadeOfWords, Mapped};
 use super::ports::Ports;
 use super::programs::Programs;
+use super::rows::Rows;
 use super::slots::{self, SessionSlots, SessionTables};
 use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
 use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
 use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, PortRow, Settings, map};
+use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
 use gateway_common::table::{Layout, Secrets, filter, flows, index};
 use std::path::{Path, PathBuf};
 
@@ -131,7 +132,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let grants = mapped(&pins, map::GRANTS, grants::slots_for(entries(capacities.grants)))?;
     let loaded = Loaded {
         sessions: SessionSlots::new(sessions, layout.secrets, now),
-        flows: FlowTable::new(mapped(&pins, map::FLOWS, flows::slots_for(layout.flow_homes))?, layout.secrets),
+        flows: FlowTable::new(mapped(&pins, map::FLOWS, layout.flow_slots)?, layout.secrets),
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
         grants: GrantTable::new(grants, grant_index, layout.secrets, now),
@@ -139,10 +140,10 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
         pins: pins.clone(),
         reset_mark,
     };
-    let interfaces = mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?;
+    let interfaces = Rows(mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?);
     let vlans = take(&mut ebpf, map::VLANS)?;
     let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
-    let ports = Ports::new(own(&mut ebpf, map::PORTS, PortRow::ROWS)?, targets);
+    let ports = Ports::new(Rows(own(&mut ebpf, map::PORTS, InterfaceRow::ROWS)?), targets);
     Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
 }
 
@@ -185,7 +186,7 @@ fn layout(pins: &Path, capacities: &Capacities) -> Layout {
         secrets: drawn(pins).unwrap_or_else(|| Secrets::new(rand::random())),
         session_buckets: index::buckets_for(slots::slots_for(capacities.sessions)),
         grant_buckets: index::buckets_for(entries(capacities.grants)),
-        flow_homes: flows::homes_for(entries(capacities.flows)),
+        flow_slots: flows::slots_for(entries(capacities.flows)),
         filter_words: filter::words_for(slots::slots_for(capacities.sessions)),
         ..Layout::NONE
     }
@@ -241,7 +242,7 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
         .map_max_entries(map::SESSION_INDEX, layout.session_buckets)
         .map_max_entries(map::SESSION_FILTER, layout.filter_words)
         .map_max_entries(map::SESSIONS, slots::slots_for(capacities.sessions))
-        .map_max_entries(map::FLOWS, flows::slots_for(layout.flow_homes))
+        .map_max_entries(map::FLOWS, layout.flow_slots)
         .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes))
         .map_max_entries(map::APPS, entries(capacities.app_ports))
         .map_max_entries(map::GRANT_INDEX, layout.grant_buckets)

@@ -2,6 +2,7 @@
 //!
 //! The only unsafe code of the data plane lives here.
 
+use gateway_common::table::Lines;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
@@ -29,7 +30,6 @@ made_of_words!(
     gateway_common::abi::Flow,
     gateway_common::abi::GrantSlot,
     gateway_common::abi::InterfaceRow,
-    gateway_common::abi::PortRow,
     gateway_common::abi::Epoch,
     gateway_common::Word,
     gateway_common::table::index::Bucket
@@ -62,12 +62,6 @@ impl<T: MadeOfWords> Mapped<T> {
         Ok(Self { base, count, of: PhantomData })
     }
 
-    /// How many values there are.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.count
-    }
-
     /// One of the values; `None` beyond the last.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&T> {
@@ -82,6 +76,16 @@ impl<T: MadeOfWords> Mapped<T> {
     /// All of them, with their numbers.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (u32, &T)> {
         (0..self.count).filter_map(|number| Some((number, self.get(number)?)))
+    }
+}
+
+impl<T: MadeOfWords> Lines<T> for Mapped<T> {
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn line(&self, number: u32) -> Option<&T> {
+        self.get(number)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading what the programs counted. A second view of the pinned maps, for whoever watches without writing.
 
-use super::mapped::Mapped;
-use super::{DataPlaneError, FlowTable, load, programs, table};
+use super::rows::Rows;
+use super::{DataPlaneError, FlowTable, load, table};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, map};
 use gateway_common::{DropReason, Verdict};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The maps that are only read.
 pub struct Monitor {
-    interfaces: Mapped<InterfaceRow>,
+    interfaces: Rows,
     verdicts: PerCpuArray<MapData, u64>,
     app_traffic: PerCpuArray<MapData, AppTraffic>,
     event_gate: PerCpuArray<MapData, EventGate>,
@@ -52,7 +52,7 @@ impl Monitor {
     /// The same, with flows that are in memory already.
     pub(super) fn with(pins: &Path, flows: FlowTable) -> Result<Self, DataPlaneError> {
         Ok(Self {
-            interfaces: load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?,
+            interfaces: Rows(load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?),
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
                 .map_err(table(map::VERDICTS))?,
             app_traffic: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::APP_TRAFFIC)?))
@@ -68,7 +68,7 @@ impl Monitor {
     /// # Errors
     /// If a map cannot be read.
     pub fn interface(&self, index: u32) -> Result<Option<InterfaceCounters>, DataPlaneError> {
-        let found = programs::known(&self.interfaces).find(|(known, _)| *known == index);
+        let found = self.interfaces.guarded().find(|(known, _)| *known == index);
         let Some((_, row)) = found else { return Ok(None) };
         self.counters(row.slot).map(Some)
     }

@@ -5,11 +5,11 @@
 
 use super::attach::{GuardedInterface, XdpChoice};
 use super::device::{Abilities, Devices};
-use super::mapped::Mapped;
+use super::rows::Rows;
 use super::{DataPlaneError, ignore_missing, interfaces, table};
 use aya::maps::xdp::XdpMapError;
 use aya::maps::{DevMapHash, MapData, MapError};
-use gateway_common::abi::{InterfaceRow, Port, PortRow, map};
+use gateway_common::abi::{Port, map};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 
@@ -57,14 +57,14 @@ impl AppSide {
 
 /// The tables of the ports.
 pub(super) struct Ports {
-    ports: Mapped<PortRow>,
+    ports: Rows,
     targets: DevMapHash<MapData>,
     /// What was written, or that there is nothing to write.
     known: BTreeMap<u32, Option<Port>>,
 }
 
 impl Ports {
-    pub(super) fn new(ports: Mapped<PortRow>, targets: DevMapHash<MapData>) -> Self {
+    pub(super) fn new(ports: Rows, targets: DevMapHash<MapData>) -> Self {
         Self { ports, targets, known: BTreeMap::new() }
     }
 
@@ -120,8 +120,8 @@ impl Ports {
                 if port.has(Port::SENDS) {
                     self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
                 }
-                let row = self.row(index).ok_or(DataPlaneError::TooManyInterfaces(self.known.len()))?;
-                row.write(index, &port);
+                let row = self.ports.row(index).ok_or(DataPlaneError::TooManyInterfaces(self.known.len()))?;
+                row.write_port(index, &port);
                 if !port.has(Port::SENDS) {
                     ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
                 }
@@ -132,16 +132,8 @@ impl Ports {
         Ok(())
     }
 
-    /// The row of a port, or a free one.
-    fn row(&self, index: u32) -> Option<&PortRow> {
-        let places = || (0..PortRow::REACH).filter_map(|step| self.ports.get(InterfaceRow::place(index, step)));
-        places().find(|row| row.of(index).is_some()).or_else(|| places().find(|row| row.who.load() == 0))
-    }
-
     fn forget(&mut self, index: u32) -> Result<(), DataPlaneError> {
-        if let Some(row) = self.row(index).filter(|row| row.of(index).is_some()) {
-            row.who.store(0);
-        }
+        self.ports.remove(index);
         ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
         self.known.remove(&index);
         Ok(())

@@ -1,12 +1,12 @@
 //! The loaded programs, and the interfaces that they guard.
 
 use super::attach::{Attached, GuardedInterface};
-use super::mapped::Mapped;
 use super::ports::{AppInterface, AppSide, Ports};
+use super::rows::Rows;
 use super::{DataPlaneError, ignore_missing, load, table};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
-use gateway_common::abi::{Interface, InterfaceRow, VlanKey, map};
+use gateway_common::abi::{Interface, VlanKey, map};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Programs in the kernel. Dropping them leaves what is attached attached.
 pub struct Programs {
     ebpf: Ebpf,
-    interfaces: Mapped<InterfaceRow>,
+    interfaces: Rows,
     vlans: HashMap<MapData, VlanKey, Interface>,
     ports: Ports,
     app_side: AppSide,
@@ -35,7 +35,7 @@ pub enum Program {
 impl Programs {
     pub(super) fn new(
         ebpf: Ebpf,
-        interfaces: Mapped<InterfaceRow>,
+        interfaces: Rows,
         vlans: HashMap<MapData, VlanKey, Interface>,
         ports: Ports,
         folder: PathBuf,
@@ -92,7 +92,7 @@ impl Programs {
     /// # Errors
     /// If there are too many, or the table cannot be written.
     pub fn configure(&mut self, interfaces: &[GuardedInterface]) -> Result<(), DataPlaneError> {
-        let known: BTreeMap<u32, Interface> = known(&self.interfaces).collect();
+        let known: BTreeMap<u32, Interface> = self.interfaces.guarded().collect();
         let mut free: Vec<u32> = (0..Interface::LIMIT - 1).rev().collect();
         free.retain(|slot| !known.iter().any(|(index, row)| row.slot == *slot && guards(interfaces, *index)));
         for guarded in interfaces {
@@ -103,7 +103,8 @@ impl Programs {
             let link_layer = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
             let flags = link_layer | guarded.settings.flags();
             let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
-            write(&self.interfaces, guarded.index, &row).ok_or(DataPlaneError::TooManyInterfaces(interfaces.len()))?;
+            let too_many = || DataPlaneError::TooManyInterfaces(interfaces.len());
+            self.interfaces.row(guarded.index).ok_or_else(too_many)?.write_guarded(guarded.index, &row);
             for vlan in &guarded.vlans {
                 let key = VlanKey { interface: guarded.index, vlan: vlan.vlan };
                 let row = Interface { zone: vlan.zone, ..row };
@@ -114,9 +115,7 @@ impl Programs {
             ignore_missing(self.vlans.remove(&key)).map_err(table(map::VLANS))?;
         }
         for index in known.keys().filter(|index| !guards(interfaces, **index)) {
-            for row in places(&self.interfaces, *index).filter(|row| row.of(*index).is_some()) {
-                row.who.store(0);
-            }
+            self.interfaces.remove(*index);
         }
         Ok(())
     }
@@ -171,27 +170,6 @@ pub struct Ran {
     pub code: u32,
     /// How long the frame is afterwards.
     pub length: usize,
-}
-
-/// The rows in which an interface may stand.
-fn places(rows: &Mapped<InterfaceRow>, index: u32) -> impl Iterator<Item = &InterfaceRow> {
-    (0..InterfaceRow::REACH).filter_map(move |step| rows.get(InterfaceRow::place(index, step)))
-}
-
-/// Puts an interface into its row, or into a free one. `None` if there is none within reach.
-fn write(rows: &Mapped<InterfaceRow>, index: u32, interface: &Interface) -> Option<()> {
-    let own = places(rows, index).find(|row| row.of(index).is_some());
-    let row = own.or_else(|| places(rows, index).find(|row| row.who.load() == 0))?;
-    row.write(index, interface);
-    Some(())
-}
-
-/// The interfaces in these rows, by their index.
-pub(super) fn known(rows: &Mapped<InterfaceRow>) -> impl Iterator<Item = (u32, Interface)> + '_ {
-    rows.iter().filter_map(|(_, row)| {
-        let index = u32::try_from(row.who.load() >> 32).ok().filter(|index| *index != 0)?;
-        Some((index, row.of(index)?))
-    })
 }
 
 fn carries(interfaces: &[GuardedInterface], key: &VlanKey) -> bool {

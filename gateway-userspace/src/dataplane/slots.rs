@@ -7,7 +7,7 @@ use super::mapped::Mapped;
 use crate::policy::table::SessionEntry;
 use crate::policy::{SessionLimits, SessionToken, TableSet};
 use gateway_common::abi::{self, Epoch, Session, SessionKey};
-use gateway_common::table::Secrets;
+use gateway_common::table::{Lines as _, Secrets};
 use gateway_common::{Address, KernelNanos, Word};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};

@@ -59,7 +59,7 @@ fn full_flow_table_forgets_old_flows_and_refuses_none() {
         assert_eq!(scene.run(Way::In, &opening), XDP_PASS);
     }
     // The table has more slots than flows that it is made for, so that these find room.
-    assert!((64..=flows::slots_for(flows::homes_for(64)) as usize).contains(&scene.kernel_flows().len()));
+    assert!((64..=flows::slots_for(64) as usize).contains(&scene.kernel_flows().len()));
     let counters = scene.monitor.interface(INTERFACE).unwrap().unwrap();
     assert_eq!((counters.forward, counters.drops[&DropReason::FlowTableFull]), (500, 0));
 }

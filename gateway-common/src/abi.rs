@@ -14,15 +14,15 @@ mod session;
 
 pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey, GrantSlot};
 pub use event::{EVENT_WINDOW, Event, EventGate};
-pub use flow::{Flow, FlowCopy, FlowKey};
+pub use flow::{Carried, Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
 pub use interface::{Interface, InterfaceRow, Vlan, VlanKey};
 pub use port::Port;
 pub use service::{ServiceKey, SourceKey};
-pub use session::{Limits, Session, SessionKey, Traffic, allow_list, app_set, place, policy_word};
+pub use session::{Limits, Session, SessionKey, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Names of the maps, in the order of the packet path.
 pub mod map {
@@ -99,11 +99,30 @@ pub struct Settings {
     pub quarantine: u64,
 }
 
-/// A number that grows whenever access that was given may have been taken away: what was remembered of a judgement
-/// under an earlier one is judged again. Alone in its cache line, because every packet reads it.
+/// What is remembered of packets counts in one epoch only. Alone in its cache line, because every packet reads it.
 #[derive(Default, Debug)]
 #[repr(C, align(64))]
-pub struct Epoch(pub crate::Word);
+pub struct Epoch {
+    /// A number that grows by [`Epoch::ACCESS`] whenever access that was given may have been taken away: then packets are
+    /// judged again. It grows by one whenever a way may have become another one: then it is asked for again. When there
+    /// were [`Epoch::ACCESS`] of these the carry has everything judged again, so that no number comes twice.
+    pub number: crate::Word,
+    /// Until when somebody sees to that whenever a way becomes another one, on the boot clock: after that no way is
+    /// remembered.
+    pub watched_until: crate::Word,
+}
+
+impl Epoch {
+    /// How far from each other the numbers are between which access may have been taken away.
+    pub const ACCESS: u64 = 1 << 16;
+
+    /// Whether what was judged in epoch `stamp` counts in epoch `now`. 0 is no epoch.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts(stamp: u64, now: u64) -> bool {
+        stamp != 0 && (stamp ^ now) < Self::ACCESS
+    }
+}
 
 /// The boot clock as a CPU last read it: packets of one tick share one reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,7 +145,7 @@ const _: () = {
     assert!(offset_of!(Session, authenticated_at) == 64 && offset_of!(Session, limits) == 128);
     assert!(size_of::<FlowKey>() == 48);
     assert!(size_of::<Flow>() == 192 && align_of::<Flow>() == 64);
-    assert!(offset_of!(Flow, good_until) == 64 && offset_of!(Flow, opened_at) == 128);
+    assert!(offset_of!(Flow, good_until) == 64 && offset_of!(Flow, to_client) == 128);
     assert!(size_of::<GrantSlot>() == 32 && align_of::<GrantSlot>() == 32);
     assert!(size_of::<crate::table::index::Bucket>() == 64 && size_of::<crate::table::Secrets>() == 128);
     assert!(size_of::<InterfaceRow>() == 16 && size_of::<Epoch>() == 64);

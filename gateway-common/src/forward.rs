@@ -2,8 +2,11 @@
 //!
 //! Nothing here decides whether a packet may pass: that is the law's. What is not plain goes to the network stack, which
 //! then does what it would have done anyway: it answers by ICMP, puts fragments together, reads options, drops.
+//!
+//! A flow remembers its way, as a [`Kept`], so that the kernel need not be asked for every packet of it. What is
+//! remembered counts in one epoch only, and somebody begins another whenever a way may have become another one.
 
-use crate::abi::Port;
+use crate::abi::{InterfaceRow, Port};
 use crate::address::join;
 use crate::packet::{Link, SHORTEST_FRAME, is_extension_header};
 use crate::{Address, Frame};
@@ -14,6 +17,10 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 /// Length of an IPv6 header.
 const IPV6: usize = 40;
+/// IPv4, with such a header.
+const PLAIN_IPV4: u8 = 0x45;
+/// The bits of the class of service; the others say how congested the way is.
+const SERVICE: u8 = 0xfc;
 /// `AF_INET`.
 const FAMILY_IPV4: u8 = 2;
 /// `AF_INET6`.
@@ -65,6 +72,96 @@ impl Way {
     }
 }
 
+/// A way as a flow remembers it: the hardware address of the next hop, the row of the port where it leaves, and for which
+/// class of service (RFC 2474) it was asked. Its MTU, and the hardware address where it leaves, are the port's: other ways are not
+/// remembered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Kept(u64);
+
+impl Kept {
+    /// No way.
+    pub const NONE: Self = Self(0);
+    const ROW: u32 = 48;
+    const CLASS: u32 = 56;
+
+    /// What is remembered of a way that was asked for, and that leaves through the port in this row, with this MTU;
+    /// [`Kept::NONE`] if it cannot be remembered.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(way: &Way, row: u32, port: &Port, mtu: u32) -> Self {
+        const { assert!(InterfaceRow::ROWS == 1 << (Self::CLASS - Self::ROW)) };
+        if u32::from(way.length) != mtu || way.from != port.mac {
+            return Self::NONE;
+        }
+        let [a, b, c, d, e, f] = way.to;
+        let to = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let [first, second, ..] = way.class.to_ne_bytes();
+        let class = if way.family == FAMILY_IPV4 { first } else { first << 4 | second >> 4 };
+        Self(to | u64::from(row) << Self::ROW | u64::from(class & SERVICE) << Self::CLASS)
+    }
+
+    /// What stands in a flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// As it stands in a flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The row of the port where it leaves.
+    #[inline(always)]
+    #[must_use]
+    pub const fn row(self) -> u32 {
+        (self.0 >> Self::ROW) as u8 as u32
+    }
+
+    /// The hardware address of the next hop.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to(self) -> [u8; 6] {
+        let [_, _, to @ ..] = self.0.to_be_bytes();
+        to
+    }
+
+    /// Whether a packet that the short way has understood may be forwarded along this way past the network stack, as far as
+    /// the packet is concerned: see [`plain`], of which the short way has not looked at all. `Some` of how many bytes lie
+    /// behind the packet.
+    #[inline(always)]
+    #[must_use]
+    pub fn admits<F: Frame + ?Sized>(self, frame: &F, port: &Port, length: u16) -> Option<usize> {
+        let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
+        let [version, second, ..] = at(0)?.to_ne_bytes();
+        let (class, hops) = if version == PLAIN_IPV4 {
+            let words = [at(0)?, at(4)?, at(8)?, at(12)?, at(16)?];
+            if !is_intact(&words) {
+                return None;
+            }
+            let [_, _, time_to_live, ..] = words;
+            (second, time_to_live.to_ne_bytes()[0])
+        } else {
+            (version << 4 | second >> 4, at(4)?.to_ne_bytes()[3])
+        };
+        if hops <= 1 || class & SERVICE != (self.0 >> Self::CLASS) as u8 || !is_for(frame, port)? {
+            return None;
+        }
+        padding(frame, length)
+    }
+}
+
 /// How many bytes of a frame change.
 pub const CHANGED: usize = 26;
 
@@ -73,8 +170,7 @@ pub const CHANGED: usize = 26;
 /// hardware address. Writes into `way` what has to be asked. `Some` of how many bytes lie behind the packet.
 #[inline(always)]
 pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option<usize> {
-    let ([m0, m1], [m2, m3, m4, m5]) = (frame.half(0)?.to_ne_bytes(), frame.word(2)?.to_ne_bytes());
-    if [m0, m1, m2, m3, m4, m5] != port.mac {
+    if !is_for(frame, port)? {
         return None;
     }
     let length = match u16::from_be(frame.half(12)?) {
@@ -83,7 +179,20 @@ pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option
         _ => return None,
     };
     way.length = u16::try_from(length).ok()?;
-    let needed = ETHERNET.saturating_add(length);
+    padding(frame, way.length)
+}
+
+/// Whether the frame is for this host, as the hardware address of the interface where it arrived.
+#[inline(always)]
+fn is_for<F: Frame + ?Sized>(frame: &F, port: &Port) -> Option<bool> {
+    let ([a, b], [c, d, e, f]) = (frame.half(0)?.to_ne_bytes(), frame.word(2)?.to_ne_bytes());
+    Some([a, b, c, d, e, f] == port.mac)
+}
+
+/// How many bytes lie behind a packet of this length.
+#[inline(always)]
+fn padding<F: Frame + ?Sized>(frame: &F, length: u16) -> Option<usize> {
+    let needed = ETHERNET.saturating_add(length.into());
     let behind = frame.length().checked_sub(needed)?;
     // More than that is no padding, and it is for the network stack to take it off before the law looks.
     if behind > SHORTEST_FRAME.saturating_sub(needed) { None } else { Some(behind) }
@@ -99,7 +208,7 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     // Fragments, and the flag that nobody may set.
     let is_whole = f0 & 0xbf == 0 && f1 == 0;
-    if version != 0x45 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&words) {
+    if version != PLAIN_IPV4 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&words) {
         return None;
     }
     way.family = FAMILY_IPV4;
@@ -146,10 +255,10 @@ fn ports<F: Frame + ?Sized>(frame: &F, offset: usize, protocol: u8, way: &mut Wa
 /// What a router does to a plain packet: new hardware addresses, one hop less to live and, for IPv4, the checksum that
 /// follows from it (RFC 1624), computed as the kernel does.
 #[inline(always)]
-pub fn step(head: &mut [u8; CHANGED], way: &Way) {
+pub fn step(head: &mut [u8; CHANGED], to: [u8; 6], from: [u8; 6]) {
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1, _, _, _, _, _, _, _, hop_limit, ttl, _, c0, c1] = head;
-    [*d0, *d1, *d2, *d3, *d4, *d5] = way.to;
-    [*s0, *s1, *s2, *s3, *s4, *s5] = way.from;
+    [*d0, *d1, *d2, *d3, *d4, *d5] = to;
+    [*s0, *s1, *s2, *s3, *s4, *s5] = from;
     if u16::from_be_bytes([*t0, *t1]) == Link::IPV6 {
         *hop_limit = hop_limit.saturating_sub(1);
         return;
@@ -259,7 +368,6 @@ mod tests {
 
     #[test]
     fn a_step_changes_what_a_router_changes_and_the_checksum_stays_right_whatever_it_was() {
-        let way = Way { from: [4; 6], to: [5; 6], ..Way::default() };
         let intact = frame(4, 0);
         for identification in 0..=0xffff_u16 {
             let mut header = intact.clone();
@@ -270,7 +378,7 @@ mod tests {
             let sum = (sum & 0xffff) + (sum >> 16);
             header[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
             assert!(has_right_sum(&header[14..34]), "{identification}");
-            step(header.first_chunk_mut().unwrap(), &way);
+            step(header.first_chunk_mut().unwrap(), [5; 6], [4; 6]);
             assert!(has_right_sum(&header[14..34]), "{identification}");
             // Of the two ways to write zero the kernel chooses the other one.
             assert_ne!(header[24..26], [0xff, 0xff], "{identification}");
@@ -278,7 +386,7 @@ mod tests {
         }
         let before = frame(6, 0);
         let mut after = before.clone();
-        step(after.first_chunk_mut().unwrap(), &way);
+        step(after.first_chunk_mut().unwrap(), [5; 6], [4; 6]);
         assert_eq!((&after[12..21], after[21], &after[22..]), (&before[12..21], 63, &before[22..]));
     }
 }

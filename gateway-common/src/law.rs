@@ -30,7 +30,7 @@ pub fn ingress<F: Frame + ?Sized, T: Tables>(
     now: KernelNanos,
 ) -> Judgement {
     match established::to_app(frame, packet, tables, interface, now) {
-        Some(judgement) => judgement,
+        Some(found) => found.judgement(),
         None => whole_ingress(frame, packet, tables, interface, now),
     }
 }
@@ -75,7 +75,7 @@ pub fn egress<F: Frame + ?Sized, T: Tables>(
     now: KernelNanos,
 ) -> Judgement {
     match established::to_client(frame, packet, tables, interface, now) {
-        Some(judgement) => judgement,
+        Some(found) => found.judgement(),
         None => whole_egress(frame, packet, tables, interface, now),
     }
 }

@@ -76,6 +76,11 @@ mutants! {
     ShortWayTrailing "bytes may follow a packet on the short way",
     ShortWayTagged "a packet whose tag is in the metadata takes the short way",
     ShortWayUdpLength "the length in the UDP header is not compared on the short way",
+    ShortWayClosed "a closed connection takes the short way, which does not look whether it is closed",
+    WayOfAnotherEpoch "a way that may have become another one is taken",
+    WayUnwatched "a way is taken although nobody watches the routes any more",
+    KeepWayInAnySlot "a way is remembered by a flow that has taken the slot of its own",
+    KeepOldWay "the way in the other direction is remembered although it may have become another one",
 
     // law/entitlement.rs
     ForgetBudgets "flows do not remember that their app has a budget",

@@ -160,7 +160,7 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub fn continues(&self, flow: &Flow, direction: Direction) -> bool {
-        let ends = flow.ends.load();
+        let ends = flow.ends();
         let is_from_opener = matches!(direction, Direction::ToApp) == (ends & Flow::BY_APP == 0);
         if self.begins() {
             return (mutant::is(ServerBegins) || is_from_opener) && (mutant::is(ReopenFlow) || !Flow::is_over(ends));

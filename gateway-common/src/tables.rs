@@ -4,7 +4,7 @@ use crate::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
     Session, SessionKey, Settings, SourceKey, VlanKey,
 };
-use crate::{Address, Word};
+use crate::{Address, KernelNanos, Word};
 use core::ops::Deref;
 
 /// The tables as the law sees them: BPF maps in the kernel, ordinary maps in the in-memory data plane.
@@ -17,8 +17,13 @@ pub trait Tables {
     /// What holds for all interfaces.
     fn settings(&self) -> Settings;
 
-    /// The number of the times at which access may have been taken away.
+    /// The number of the epoch: see [`crate::abi::Epoch`].
     fn epoch(&self) -> u64;
+
+    /// Until when ways that flows remember may be used.
+    fn watched_until(&self) -> KernelNanos {
+        KernelNanos(0)
+    }
 
     /// Begins another epoch, because a packet took access away.
     fn begin_epoch(&self);
@@ -31,9 +36,6 @@ pub trait Tables {
 
     /// The slot that the index names for this source. Its own key may differ: then the index entry was stale.
     fn session(&self, key: &SessionKey) -> Option<&Session>;
-
-    /// The slot with this number.
-    fn session_at(&self, number: u32) -> Option<&Session>;
 
     /// Whether nobody at all is at this source, as far as can be told without looking far.
     fn is_nobody(&self, _: &SessionKey) -> bool {

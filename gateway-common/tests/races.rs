@@ -3,8 +3,8 @@
 //! the machines that the programs run on).
 
 use gateway_common::abi::{
-    AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
-    Session, SessionKey, Settings, SourceKey, VlanKey, place, policy_word,
+    AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface,
+    ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey, place, policy_word,
 };
 use gateway_common::table::index::{self, Bucket};
 use gateway_common::table::{Hash, Lines, Secrets, flows};
@@ -43,7 +43,7 @@ impl<const REACH: u32, const N: usize> Few<REACH, N> {
         flows::open::<REACH, _>(self, key(number).hash(&SECRETS), &key(number), |slot| {
             slot.token.store(number.into());
             slot.policy.store(number.into());
-            slot.traffic.to_app_packets.store(1);
+            slot.to_app.packets.store(1);
             slot.stamp.store(0);
         })
     }
@@ -97,7 +97,7 @@ fn two_cpus_that_open_one_flow_leave_one_flow_with_the_traffic_of_both() {
         assert!(is_open && is_open_too);
         assert_eq!(table.live(), [(key(1), 1)]);
         // Opened again in the same slot, the later packet begins the flow anew.
-        let packets = table.find(1).unwrap().traffic.to_app_packets.load();
+        let packets = table.find(1).unwrap().to_app.packets.load();
         assert!((1..=2).contains(&packets), "{packets}");
     });
 }
@@ -187,7 +187,7 @@ impl World {
             authenticated_at: NOW.0.into(),
             ..Session::default()
         };
-        Self { epoch: 1.into(), session, flows: Few::new() }
+        Self { epoch: Epoch::ACCESS.into(), session, flows: Few::new() }
     }
 
     fn judge(&self, flags: u8, port: u8) -> Verdict {
@@ -197,7 +197,7 @@ impl World {
 
     fn revoke(&self) {
         self.session.state.store(Session::REVOKED);
-        self.epoch.add(1);
+        self.epoch.add(Epoch::ACCESS);
     }
 }
 
@@ -227,7 +227,7 @@ impl Tables for World {
     }
 
     fn begin_epoch(&self) {
-        self.epoch.add(1);
+        self.epoch.add(Epoch::ACCESS);
     }
 
     fn interface(&self, _: u32) -> Option<Interface> {
@@ -239,10 +239,6 @@ impl Tables for World {
     }
 
     fn session(&self, _: &SessionKey) -> Option<&Session> {
-        Some(&self.session)
-    }
-
-    fn session_at(&self, _: u32) -> Option<&Session> {
         Some(&self.session)
     }
 
@@ -311,7 +307,7 @@ fn flow_that_is_renewed_while_another_takes_its_slot_leaves_nothing_in_it() {
         assert_eq!(world.judge(Packet::SYN, 80), Verdict::Forward);
         // A policy under which everything is judged anew.
         world.session.policy.store(policy_word(2, 1));
-        world.epoch.add(1);
+        world.epoch.add(Epoch::ACCESS);
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
             let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);

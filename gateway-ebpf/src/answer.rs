@@ -16,7 +16,7 @@ const TAG: usize = 4;
 /// Puts the answer in the place of the packet; `XDP_TX` if that was possible, else the packet is dropped.
 #[inline(never)]
 pub fn send(ctx: &XdpContext, packet: &Packet) -> u32 {
-    let (frame, _) = XdpFrame::arriving(ctx);
+    let frame = XdpFrame::arriving(ctx);
     let Some(scratch) = ANSWER.get_ptr_mut(0) else { return xdp_action::XDP_DROP };
     // SAFETY: this CPU's own element, used here alone; a program is not interrupted by another run of itself.
     let answer = unsafe { &mut *scratch };

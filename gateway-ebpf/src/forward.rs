@@ -11,16 +11,65 @@ use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
-use gateway_common::abi::{InterfaceRow, Port, ServiceKey};
-use gateway_common::forward::{CHANGED, Way, plain, step};
-use gateway_common::law::{self, established};
+use gateway_common::abi::{Flow, InterfaceRow, Port, ServiceKey};
+use gateway_common::forward::{CHANGED, Kept, Way, plain, step};
+use gateway_common::law;
+use gateway_common::law::established::{self, Established};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
 
 /// A packet that the law forwards to an app.
 #[inline(always)]
 pub fn to_app(ctx: &XdpContext) -> u32 {
     let Some(way) = scratch(Direction::ToApp) else { return xdp_action::XDP_PASS };
-    if leads(ctx, Port::APPS, way) { send(ctx, way) } else { xdp_action::XDP_PASS }
+    if leads(ctx, Port::APPS, way) { send_on(ctx, way) } else { xdp_action::XDP_PASS }
+}
+
+/// The same, of a flow that may remember its way.
+#[inline(always)]
+pub fn to_app_in_flow(ctx: &XdpContext, frame: &XdpFrame, packet: &Packet, found: &Established<&Flow>) -> u32 {
+    if !found.way.is_none() {
+        let action = send_along(ctx, frame, found.way, packet.length, Port::APPS);
+        if action != NOT_ALONG {
+            return action;
+        }
+    }
+    let Some(way) = scratch(Direction::ToApp) else { return xdp_action::XDP_PASS };
+    if !leads(ctx, Port::APPS, way) {
+        return xdp_action::XDP_PASS;
+    }
+    if found.way.is_none() {
+        found.keep(kept(way), Direction::ToApp);
+    }
+    send_on(ctx, way)
+}
+
+/// What no program answers: a packet does not go along the way that was remembered.
+const NOT_ALONG: u32 = u32::MAX;
+
+/// Sends a packet along the way that its flow remembers, to a port of that kind; [`NOT_ALONG`] if it has to be asked for.
+#[inline(never)]
+fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16, side: u16) -> u32 {
+    let arrived_at = frame.interface();
+    let Some(arrived) = port(arrived_at).filter(|port| port.has(Port::RECEIVES)) else { return NOT_ALONG };
+    let Some(padding) = way.admits(frame, &arrived, length) else { return NOT_ALONG };
+    let Some((interface, port, mtu)) = PORTS.get(way.row()).and_then(InterfaceRow::any_port) else { return NOT_ALONG };
+    if !port.has(side | needed(frame)) || interface == arrived_at || u32::from(length) > mtu || !cut(ctx, padding) {
+        return NOT_ALONG;
+    }
+    send(ctx, way.to(), port.mac, interface)
+}
+
+/// What a flow remembers of a way that was asked for.
+#[inline(never)]
+fn kept(way: &Way) -> Kept {
+    for step in 0..InterfaceRow::REACH {
+        let row = InterfaceRow::place(way.interface, step);
+        match PORTS.get(row).and_then(InterfaceRow::any_port) {
+            Some((interface, port, mtu)) if interface == way.interface => return Kept::of(way, row, &port, mtu),
+            _ => {}
+        }
+    }
+    Kept::NONE
 }
 
 /// A packet that comes from the apps' side, and that nobody has judged.
@@ -30,11 +79,11 @@ pub fn to_client(ctx: &XdpContext) -> u32 {
     if !leads(ctx, Port::GUARDED, way) || is_forged_error(way, packet) {
         return xdp_action::XDP_PASS;
     }
-    let (frame, _) = XdpFrame::arriving(ctx);
+    let frame = XdpFrame::arriving(ctx);
     let now = tick();
-    if let Some(judgement) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
-        report::forwarded(&judgement, packet, Direction::ToClient);
-        return send(ctx, way);
+    if let Some(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
+        report::forwarded(found.app, packet, Direction::ToClient);
+        return send_on(ctx, way);
     }
     let now = clock();
     let judgement = law::whole_egress(&frame, packet, &KernelTables, way.interface, now);
@@ -52,7 +101,7 @@ fn carry_out(ctx: &XdpContext, judgement: &Judgement, packet: &mut Packet, way: 
     match (Reporter { interface: way.interface, direction: Direction::ToClient, now }).carry_out(ctx, judgement, packet)
     {
         // Also what is only observed: the network stack would have it judged, and counted, once more.
-        Fate::Pass => send(ctx, way),
+        Fate::Pass => send_on(ctx, way),
         Fate::Drop | Fate::Answer => xdp_action::XDP_DROP,
     }
 }
@@ -88,7 +137,8 @@ fn is_for_the_stack(judgement: &Judgement, packet: &Packet) -> bool {
 /// Whether the frame may be redirected to a port of that kind, and to which. Of the frame only its padding is changed.
 #[inline(never)]
 fn leads(ctx: &XdpContext, side: u16, way: &mut Way) -> bool {
-    let (frame, interface) = XdpFrame::arriving(ctx);
+    let frame = XdpFrame::arriving(ctx);
+    let interface = frame.interface();
     let Some(arrived) = port(interface) else { return false };
     if !arrived.has(Port::RECEIVES) {
         return false;
@@ -101,25 +151,39 @@ fn leads(ctx: &XdpContext, side: u16, way: &mut Way) -> bool {
     if answer != 0 || way.interface == interface {
         return false;
     }
-    let needed = if frame.is_whole() { Port::SENDS } else { Port::SENDS | Port::SENDS_PARTS };
-    if !port(way.interface).is_some_and(|port| port.has(side | needed)) {
-        return false;
-    }
-    // SAFETY: the context is the one the kernel passed; no pointer into the frame is used afterwards.
+    port(way.interface).is_some_and(|port| port.has(side | needed(&frame))) && cut(ctx, padding)
+}
+
+/// What a port must be able to do, so that the frame can leave through it.
+#[inline(always)]
+fn needed(frame: &XdpFrame) -> u16 {
+    if frame.is_whole() { Port::SENDS } else { Port::SENDS | Port::SENDS_PARTS }
+}
+
+/// Takes so many bytes off the end of the frame. No pointer into it is of use afterwards.
+#[inline(always)]
+fn cut(ctx: &XdpContext, padding: usize) -> bool {
+    // SAFETY: the context is the one the kernel passed.
     padding == 0 || unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(padding as i32)) } == 0
+}
+
+/// Sends a packet on the way that was found for it.
+#[inline(always)]
+fn send_on(ctx: &XdpContext, way: &Way) -> u32 {
+    send(ctx, way.to, way.from, way.interface)
 }
 
 /// Does what a router does, and redirects. The way was found just before: what cannot be sent after all is dropped,
 /// because it was judged and, perhaps, changed.
 #[inline(always)]
-fn send(ctx: &XdpContext, way: &Way) -> u32 {
+fn send(ctx: &XdpContext, to: [u8; 6], from: [u8; 6], interface: u32) -> u32 {
     let (start, end) = (ctx.data(), ctx.data_end());
     if start + CHANGED > end {
         return xdp_action::XDP_DROP;
     }
     // SAFETY: the range was just found to lie within the frame, and nothing else refers to it.
-    step(unsafe { &mut *(start as *mut [u8; CHANGED]) }, way);
-    TARGETS.redirect(way.interface, u64::from(xdp_action::XDP_DROP)).unwrap_or(xdp_action::XDP_DROP)
+    step(unsafe { &mut *(start as *mut [u8; CHANGED]) }, to, from);
+    TARGETS.redirect(interface, u64::from(xdp_action::XDP_DROP)).unwrap_or(xdp_action::XDP_DROP)
 }
 
 #[inline(always)]

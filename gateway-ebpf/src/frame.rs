@@ -46,15 +46,22 @@ pub struct XdpFrame {
     start: usize,
     end: usize,
     length: usize,
+    interface: u32,
 }
 
 impl XdpFrame {
-    /// The frame, and the interface that it arrived on.
+    /// The interface that it arrived on.
     #[inline(always)]
-    pub fn arriving(ctx: &XdpContext) -> (Self, u32) {
+    pub const fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    /// The frame.
+    #[inline(always)]
+    pub fn arriving(ctx: &XdpContext) -> Self {
         // SAFETY: the context pointer is the one the kernel passed to the program; the helper only reads it.
         let (interface, length) = unsafe { ((*ctx.ctx).ingress_ifindex, bpf_xdp_get_buff_len(ctx.ctx)) };
-        (Self { start: ctx.data(), end: ctx.data_end(), length: length as usize }, interface)
+        Self { start: ctx.data(), end: ctx.data_end(), length: length as usize, interface }
     }
 
     /// Whether all of it lies in one buffer.

@@ -29,12 +29,16 @@ use tables::KernelTables;
 /// Judges what arrives on a guarded interface.
 #[xdp(frags)]
 pub fn pc_ingress(ctx: XdpContext) -> u32 {
-    let (frame, interface) = XdpFrame::arriving(&ctx);
+    let frame = XdpFrame::arriving(&ctx);
+    let interface = frame.interface();
     let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
     let now = tick();
-    if let Some(judgement) = established::to_app(&frame, packet, &KernelTables, interface, now) {
-        report::forwarded(&judgement, packet, Direction::ToApp);
-        return if packet.guard.has(Interface::FORWARD) { forward::to_app(&ctx) } else { xdp_action::XDP_PASS };
+    if let Some(found) = established::to_app(&frame, packet, &KernelTables, interface, now) {
+        report::forwarded(found.app, packet, Direction::ToApp);
+        if packet.guard.has(Interface::FORWARD) {
+            return forward::to_app_in_flow(&ctx, &frame, packet, &found);
+        }
+        return xdp_action::XDP_PASS;
     }
     let now = clock();
     let judgement = law::whole_ingress(&frame, packet, &KernelTables, interface, now);
@@ -61,8 +65,8 @@ pub fn pc_egress(ctx: TcContext) -> i32 {
     let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
     let (frame, interface) = SkbFrame::leaving(&ctx);
     let now = tick();
-    if let Some(judgement) = established::to_client(&frame, packet, &KernelTables, interface, now) {
-        report::forwarded(&judgement, packet, Direction::ToClient);
+    if let Some(found) = established::to_client(&frame, packet, &KernelTables, interface, now) {
+        report::forwarded(found.app, packet, Direction::ToClient);
         return TC_ACT_UNSPEC;
     }
     let now = clock();

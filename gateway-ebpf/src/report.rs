@@ -38,7 +38,7 @@ impl Reporter {
     pub fn carry_out<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
         match judgement.verdict {
             Verdict::Forward => {
-                forwarded(judgement, packet, self.direction);
+                forwarded(judgement.app, packet, self.direction);
                 if judgement.opened && self.may_emit(OPENINGS) {
                     self.emit(judgement, packet, Event::OPENED, 0, OPENINGS);
                 }
@@ -123,12 +123,12 @@ impl Reporter {
 
 /// Counts a packet that goes on, for its interface and its app.
 #[inline(always)]
-pub fn forwarded(judgement: &Judgement, packet: &Packet, direction: Direction) {
+pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
     count(packet, Verdict::Forward.code());
-    if judgement.app == 0 {
+    if app == 0 {
         return;
     }
-    let Some(traffic) = APP_TRAFFIC.get_ptr_mut(judgement.app) else { return };
+    let Some(traffic) = APP_TRAFFIC.get_ptr_mut(app) else { return };
     // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
     let traffic = unsafe { &mut *traffic };
     let (packets, bytes) = match direction {

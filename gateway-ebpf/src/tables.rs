@@ -8,12 +8,12 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, GrantSlot,
-    Interface, InterfaceRow, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+    AppEntry, AppKey, AppPrefix, Budget, BudgetKey, Epoch, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
+    GrantSlot, Interface, InterfaceRow, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
 use gateway_common::table::flows::REACH;
 use gateway_common::table::{Hash, Lines, filter, flows, index};
-use gateway_common::{Address, Tables, Word};
+use gateway_common::{Address, KernelNanos, Tables, Word};
 
 /// A flow that is not at home.
 #[inline(never)]
@@ -95,13 +95,18 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn epoch(&self) -> u64 {
         // An array of one entry always has it; 0 is no epoch, so nothing would be remembered.
-        EPOCH.get(0).map_or(0, |epoch| epoch.0.load())
+        EPOCH.get(0).map_or(0, |epoch| epoch.number.load())
+    }
+
+    #[inline(always)]
+    fn watched_until(&self) -> KernelNanos {
+        KernelNanos(EPOCH.get(0).map_or(0, |epoch| epoch.watched_until.load()))
     }
 
     #[inline(always)]
     fn begin_epoch(&self) {
         if let Some(epoch) = EPOCH.get(0) {
-            epoch.0.add(1);
+            epoch.number.add(Epoch::ACCESS);
         }
     }
 
@@ -130,11 +135,6 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn is_nobody(&self, key: &SessionKey) -> bool {
         !filter::may_hold(&session_filter(), key.hash(&layout().secrets))
-    }
-
-    #[inline(always)]
-    fn session_at(&self, number: u32) -> Option<&Session> {
-        SESSIONS.get(number)
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{
-    DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, clock, interfaces, monitor,
+    DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces, monitor, ways,
 };
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
@@ -228,9 +228,11 @@ fn enforce(
     let window = config.records.denial_window;
     let follower = follow(recorder.clone(), events, window, guarding.clone(), Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
+    let watcher = ways::watch(Ways::open(plane.pins())?, Arc::clone(&stop))
+        .map_err(system("the thread that watches routes cannot be started"))?;
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
-    let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower] };
+    let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower, watcher] };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
@@ -241,7 +243,7 @@ struct Gate {
     metrics: Metrics,
     guarding: Guarding,
     stop: Arc<AtomicBool>,
-    threads: [std::thread::JoinHandle<()>; 2],
+    threads: [std::thread::JoinHandle<()>; 3],
 }
 
 impl Gate {

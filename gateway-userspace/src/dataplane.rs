@@ -7,7 +7,6 @@ pub mod clock;
 mod device;
 mod filter;
 mod flows;
-mod generic_netlink;
 mod grants;
 pub mod guarding;
 mod index;
@@ -18,6 +17,7 @@ pub mod mapped;
 pub mod memory;
 pub mod monitor;
 pub mod neighbours;
+mod netlink;
 pub mod next_hops;
 pub mod ports;
 pub mod programs;
@@ -26,6 +26,7 @@ mod rows;
 pub mod services;
 pub mod slots;
 pub mod translate;
+pub mod ways;
 
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
 use aya::maps::MapError;
@@ -41,6 +42,7 @@ pub use memory::MemoryDataPlane;
 pub use monitor::Monitor;
 pub use ports::AppSide;
 pub use programs::{Program, Programs};
+pub use ways::Ways;
 
 /// Where plans are applied and traffic is judged.
 pub trait DataPlane: Send {

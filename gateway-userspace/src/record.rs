@@ -20,6 +20,7 @@ pub use metrics::Metrics;
 use crate::core::{Actor, Done, Receipt};
 use crate::dataplane::{Monitor, resets};
 use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
+use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use line::Record;
 use log::Lot;
@@ -48,6 +49,8 @@ pub struct Cut {
     pub open: usize,
     /// Those of them that are TCP connections, as they were.
     pub connections: Vec<(FlowKey, FlowCopy)>,
+    /// When the last of them carried a packet.
+    pub last_seen: Option<KernelNanos>,
 }
 
 impl Cut {
@@ -57,6 +60,7 @@ impl Cut {
             keys: taken.iter().map(|(key, _)| *key).collect(),
             open: taken.iter().filter(|(_, flow)| !Flow::is_over(flow.copy.ends)).count(),
             connections: connections.map(|(key, flow)| (*key, flow.copy)).collect(),
+            last_seen: taken.iter().map(|(_, flow)| KernelNanos(flow.copy.last_seen)).max(),
         }
     }
 }
@@ -189,6 +193,9 @@ impl Recorder {
     }
 
     fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {
+        if let Some(monitor) = self.monitor() {
+            monitor.note_last_seen(key, &flow.copy);
+        }
         let record = self.names(|names| Record::flow_end(key, flow, names, outcome));
         self.write(record);
     }

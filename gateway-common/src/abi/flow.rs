@@ -1,10 +1,9 @@
 //! Flows: one connection of a session, and what it has carried.
 
-use super::Traffic;
 use crate::address::join;
 use crate::mutant::{self, Mutant::*};
 use crate::table::{Hash, Secrets};
-use crate::{Address, KernelNanos, Packet, Word};
+use crate::{Address, Direction, KernelNanos, Packet, Word};
 
 /// A flow's 5-tuple, named from the client's side, and its zone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -119,8 +118,9 @@ impl FlowKey {
 /// One connection of a session, in its slot. Holds no authority: without its live session, under the same policy, it is
 /// nothing.
 ///
-/// Three cache lines: whose slot it is, what a packet in the middle of the connection is compared with, what it carried.
-/// How a slot changes hands is in [`crate::table::flows`].
+/// Three cache lines: whose slot it is; what a packet from the client needs in the middle of the connection; and what one
+/// to the client needs besides, with what only the whole law looks at. How a slot changes hands is in
+/// [`crate::table::flows`].
 #[derive(Default, Debug)]
 #[repr(C, align(64))]
 pub struct Flow {
@@ -128,38 +128,47 @@ pub struct Flow {
     pub key: [Word; 6],
     /// Free, being written, or in use, and how often that has changed.
     pub state: Word,
-    /// The epoch in which `good_until`, `origin` and `place` were written: see [`crate::law::established`]. 0 if they
-    /// never were, [`Flow::HELD`] while they are.
+    /// The epoch in which `good_until`, `origin`, the interface in `app`, and both ways were written: see
+    /// [`crate::law::established`]. 0 if they never were, [`Flow::HELD`] while they are.
     pub stamp: Word,
     /// The sooner of the ends of session and grant, on the boot clock.
     pub good_until: Word,
     /// The hardware address that the client's frames must have, with [`super::Session::MAC_BOUND`], or 0 if that does not
     /// matter.
     pub origin: Word,
+    /// When it last carried a packet, on the boot clock.
+    pub last_seen: Word,
+    /// The app it goes to in the lower half, [`Flow::BUDGETED`], and above [`Flow::INTERFACE`] the index of the interface
+    /// that its session is bound to.
+    pub app: Word,
+    /// What came from the client.
+    pub to_app: Carried,
+    /// What came from the app.
+    pub to_client: Carried,
     /// The session that opened it.
     pub token: Word,
     /// The policy word under which it was last judged.
     pub policy: Word,
     /// When the grant behind it ends, on the boot clock.
     pub deadline: Word,
-    /// The app it goes to in the lower half; in the upper [`Flow::BUDGETED`].
-    pub app: Word,
-    /// TCP and SCTP: which ends were seen, as [`Flow::CLIENT_FIN`], [`Flow::APP_FIN`], [`Flow::RESET`]; and who opened
-    /// it, as [`Flow::BY_APP`].
-    pub ends: Word,
-    /// When it last carried a packet, on the boot clock.
-    pub last_seen: Word,
-    /// When it was opened, on the boot clock.
-    pub opened_at: Word,
-    /// What it carried.
-    pub traffic: Traffic,
-    /// TCP: of the last segment from the client, the sequence number after it in the upper and the acknowledgement in
-    /// the lower half. What a reset needs, to be accepted by both ends.
-    pub client_progress: Word,
-    /// TCP: the same of the last segment from the app.
-    pub app_progress: Word,
-    /// The slot of its session in the upper, the interface that the session is bound to in the lower half.
-    pub place: Word,
+    /// When it was opened, on the boot clock, times [`Flow::ENDS`]; below that TCP's and SCTP's ends that were seen, as
+    /// [`Flow::CLIENT_FIN`], [`Flow::APP_FIN`] and [`Flow::RESET`], and who opened it, as [`Flow::BY_APP`].
+    pub life: Word,
+}
+
+/// What a flow carried in one direction.
+#[derive(Default, Debug)]
+#[repr(C)]
+pub struct Carried {
+    /// Packets.
+    pub packets: Word,
+    /// Bytes of them, as IP counts them.
+    pub bytes: Word,
+    /// TCP: of the last segment the sequence number after it in the upper and the acknowledgement in the lower half. What
+    /// a reset needs, to be accepted by both ends.
+    pub progress: Word,
+    /// The way on, as a [`crate::forward::Kept`]; 0 if it has to be asked for.
+    pub way: Word,
 }
 
 impl Flow {
@@ -169,12 +178,46 @@ impl Flow {
     pub const APP_FIN: u64 = 2;
     /// Either side reset the connection.
     pub const RESET: u64 = 4;
-    /// In `ends`: the app opened it, not the client.
+    /// The app opened it, not the client.
     pub const BY_APP: u64 = 8;
+    /// In `life`: how many values the ends have.
+    pub const ENDS: u64 = 16;
     /// In `stamp`: somebody writes what the flow remembers of its judgement.
     pub const HELD: u64 = u64::MAX;
     /// In `app`: the bytes are counted in [`map::BUDGETS`].
     pub const BUDGETED: u64 = 1 << 32;
+    /// In `app`: the bit at which the index of an interface begins, which the kernel counts with an `int`.
+    pub const INTERFACE: u32 = 33;
+
+    /// What it carried in a direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn carried(&self, direction: Direction) -> &Carried {
+        match direction {
+            Direction::ToApp => &self.to_app,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    /// Which ends were seen, and who opened it.
+    #[inline(always)]
+    #[must_use]
+    pub fn ends(&self) -> u64 {
+        self.life.load() & const { Self::ENDS.wrapping_sub(1) }
+    }
+
+    /// The app, and whether it has a budget.
+    #[inline(always)]
+    #[must_use]
+    pub fn app_word(&self) -> u64 {
+        self.app.load() & const { (1 << Self::INTERFACE) - 1 }
+    }
+
+    /// Writes when it was opened, and the ends that were seen.
+    #[inline(always)]
+    pub fn begin_life(&self, at: u64, ends: u64) {
+        self.life.store(at.wrapping_mul(Self::ENDS) | ends);
+    }
 
     /// Whether this is the flow with this key, now.
     #[inline(always)]
@@ -199,16 +242,16 @@ impl Flow {
             token: self.token.load(),
             policy: self.policy.load(),
             deadline: self.deadline.load(),
-            app: self.app.load(),
-            ends: self.ends.load(),
-            opened_at: self.opened_at.load(),
+            app: self.app_word(),
+            ends: self.ends(),
+            opened_at: self.life.load() / Self::ENDS,
             last_seen: self.last_seen.load(),
-            to_app_packets: self.traffic.to_app_packets.load(),
-            to_app_bytes: self.traffic.to_app_bytes.load(),
-            to_client_packets: self.traffic.to_client_packets.load(),
-            to_client_bytes: self.traffic.to_client_bytes.load(),
-            client_progress: self.client_progress.load(),
-            app_progress: self.app_progress.load(),
+            to_app_packets: self.to_app.packets.load(),
+            to_app_bytes: self.to_app.bytes.load(),
+            to_client_packets: self.to_client.packets.load(),
+            to_client_bytes: self.to_client.bytes.load(),
+            client_progress: self.to_app.progress.load(),
+            app_progress: self.to_client.progress.load(),
         }
     }
 
@@ -218,22 +261,21 @@ impl Flow {
         self.policy.store(copy.policy);
         self.deadline.store(copy.deadline);
         self.app.store(copy.app);
-        self.ends.store(copy.ends);
-        self.opened_at.store(copy.opened_at);
+        self.begin_life(copy.opened_at, copy.ends);
         self.last_seen.store(copy.last_seen);
-        self.traffic.to_app_packets.store(copy.to_app_packets);
-        self.traffic.to_app_bytes.store(copy.to_app_bytes);
-        self.traffic.to_client_packets.store(copy.to_client_packets);
-        self.traffic.to_client_bytes.store(copy.to_client_bytes);
-        self.client_progress.store(copy.client_progress);
-        self.app_progress.store(copy.app_progress);
+        self.to_app.packets.store(copy.to_app_packets);
+        self.to_app.bytes.store(copy.to_app_bytes);
+        self.to_client.packets.store(copy.to_client_packets);
+        self.to_client.bytes.store(copy.to_client_bytes);
+        self.to_app.progress.store(copy.client_progress);
+        self.to_client.progress.store(copy.app_progress);
     }
 
     /// Whether the app opened it.
     #[inline(always)]
     #[must_use]
     pub fn is_by_app(&self) -> bool {
-        self.ends.load() & Self::BY_APP != 0
+        self.ends() & Self::BY_APP != 0
     }
 
     /// Whether the TCP connection is over, given the recorded `ends`.
@@ -263,7 +305,13 @@ impl Flow {
     #[inline(always)]
     #[must_use]
     pub fn is_fresh(&self, protocol: u8, now: KernelNanos) -> bool {
-        let ends = mutant::unless(ClosedFlowsLinger, self.ends.load(), 0);
+        self.is_fresh_with(mutant::unless(ClosedFlowsLinger, self.ends(), 0), protocol, now)
+    }
+
+    /// The same, if these were its ends.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_fresh_with(&self, ends: u64, protocol: u8, now: KernelNanos) -> bool {
         let limit = Self::idle_limit(mutant::unless(IdleLikeUdp, protocol, Packet::UDP), ends);
         now.since(KernelNanos(self.last_seen.load())) < limit
     }

@@ -57,7 +57,8 @@ impl Interface {
 #[derive(Default, Debug)]
 #[repr(C)]
 pub struct InterfaceRow {
-    /// The interface's index in the upper half, 0 if the row is free. For a guarded interface the zone in the lower.
+    /// The interface's index in the upper half, 0 if the row is free. In the lower the zone of a guarded interface, or the
+    /// MTU of a port.
     pub who: Word,
     /// For a guarded interface the row in the counter vector in the upper half, the flags in the lower. For a port its
     /// bytes.
@@ -89,6 +90,14 @@ impl InterfaceRow {
         if self.index() == index { Some(Port::from_word(self.what.load())) } else { None }
     }
 
+    /// The port that stands here, if one does, with the index of its interface and its MTU.
+    #[inline(always)]
+    #[must_use]
+    pub fn any_port(&self) -> Option<(u32, Port, u32)> {
+        let who = self.who.load();
+        if who == 0 { None } else { Some(((who >> 32) as u32, Port::from_word(self.what.load()), who as u32)) }
+    }
+
     /// The index of the interface that stands here; 0 if none does.
     #[inline(always)]
     #[must_use]
@@ -109,10 +118,10 @@ impl InterfaceRow {
         self.who.store((index as u64) << 32 | u64::from(interface.zone));
     }
 
-    /// Writes a port.
-    pub fn write_port(&self, index: u32, port: &Port) {
+    /// Writes a port, with its MTU.
+    pub fn write_port(&self, index: u32, port: &Port, mtu: u32) {
         self.what.store(port.word());
-        self.who.store((index as u64) << 32);
+        self.who.store((index as u64) << 32 | u64::from(mtu));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::mutant::{self, Mutant::*};
 use crate::table::{Hash, Secrets};
-use crate::{Address, Direction, Word};
+use crate::{Address, Word};
 
 /// Where a session's packets come from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -58,16 +58,15 @@ pub struct Session {
     pub binding: Word,
     /// Last full authentication, on the boot clock.
     pub authenticated_at: Word,
-    /// When a packet of the session was last forwarded, in either direction, to the tick; 0 if never.
+    /// When the whole law last forwarded a packet of the session, in either direction; 0 if never. What took the short way
+    /// since stands in its flow: [`super::Flow::last_seen`].
     pub last_forwarded: Word,
     /// Packets of the session that were dropped.
     pub dropped: Word,
     /// End of the quarantine, on the boot clock; 0 if there never was one.
     pub quarantined_until: Word,
-    /// The number of this slot.
-    pub number: Word,
     /// Zero.
-    pub reserved: [Word; 3],
+    pub reserved: [Word; 4],
     /// Limits, and how near the session is to them.
     pub limits: Limits,
 }
@@ -172,30 +171,4 @@ pub const fn app_set(policy: u64) -> u32 {
 #[must_use]
 pub const fn allow_list(policy: u64) -> u32 {
     policy as u32
-}
-
-/// Packets and bytes each way. Bytes are those of the IP packet.
-#[derive(Default, Debug)]
-#[repr(C)]
-pub struct Traffic {
-    /// Packets from the client.
-    pub to_app_packets: Word,
-    /// Bytes from the client.
-    pub to_app_bytes: Word,
-    /// Packets to the client.
-    pub to_client_packets: Word,
-    /// Bytes to the client.
-    pub to_client_bytes: Word,
-}
-
-impl Traffic {
-    /// Packets and bytes of a direction.
-    #[inline(always)]
-    #[must_use]
-    pub const fn of(&self, direction: Direction) -> (&Word, &Word) {
-        match direction {
-            Direction::ToApp => (&self.to_app_packets, &self.to_app_bytes),
-            Direction::ToClient => (&self.to_client_packets, &self.to_client_bytes),
-        }
-    }
 }

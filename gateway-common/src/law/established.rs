@@ -7,13 +7,17 @@
 //! live, bound to the same place, under the same policy, and without limits that count packets. So the session need not
 //! be looked at; what remains is the time, which stands in the flow, and the packet itself.
 //!
+//! Beside that a flow may remember its way, so that the routes need not be asked: in the very same epoch, and as long as
+//! somebody watches them. See [`crate::forward`].
+//!
 //! The oracle of the tests knows nothing of this: it compares each verdict, and all that packets leave in the tables.
 
-use super::flow::progress;
-use crate::abi::{Flow, FlowKey, Interface, Session, SessionKey, Vlan};
+use crate::abi::{Epoch, Flow, FlowKey, Interface, Session, SessionKey, Vlan};
+use crate::forward::Kept;
 use crate::mutant::{self, Mutant::*};
 use crate::packet::{Link, Part, SHORTEST_FRAME};
 use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
+use core::ops::Deref;
 
 /// Offset of the IP header.
 const NETWORK: usize = 14;
@@ -29,41 +33,57 @@ const NOT_PLAIN: u16 = 0xbfff;
 const MIDDLE: u8 = Packet::ACK;
 const EDGE: u8 = Packet::SYN | Packet::FIN | Packet::RST;
 
-/// The judgement of a packet that a client sends in an established flow; `None` if the whole law has to judge.
+/// The flow of a packet that takes the short way, and what was found in it while it was that flow's.
+pub struct Established<R> {
+    /// The app's number.
+    pub app: u32,
+    /// The way on, if the flow remembers it.
+    pub way: Kept,
+    /// The flow.
+    pub flow: R,
+    /// Its stamp, its state, and the epoch, as they were; no epoch if nobody watches the routes. The verifier could not
+    /// follow a `bool` here, by which the compiler would say whether there is a flow at all.
+    stamp: u64,
+    state: u64,
+    epoch: u64,
+}
+
+/// The flow of a packet that a client sends; `None` if the whole law has to judge. `packet` receives what was understood.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
-pub fn to_app<F: Frame + ?Sized, T: Tables>(
+pub fn to_app<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
-    tables: &T,
+    tables: &'t T,
     interface: u32,
     now: KernelNanos,
-) -> Option<Judgement> {
+) -> Option<Established<T::Ref<'t, Flow>>> {
     judge(frame, packet, tables, interface, Direction::ToApp, now)
 }
 
-/// The judgement of a packet that is sent to a client in an established flow; `None` if the whole law has to judge.
+/// The flow of a packet that is sent to a client; `None` if the whole law has to judge. `packet` receives what was
+/// understood.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
-pub fn to_client<F: Frame + ?Sized, T: Tables>(
+pub fn to_client<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
-    tables: &T,
+    tables: &'t T,
     interface: u32,
     now: KernelNanos,
-) -> Option<Judgement> {
+) -> Option<Established<T::Ref<'t, Flow>>> {
     judge(frame, packet, tables, interface, Direction::ToClient, now)
 }
 
 #[inline(always)]
-fn judge<F: Frame + ?Sized, T: Tables>(
+fn judge<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
-    tables: &T,
+    tables: &'t T,
     interface: u32,
     direction: Direction,
     now: KernelNanos,
-) -> Option<Judgement> {
+) -> Option<Established<T::Ref<'t, Flow>>> {
     let guard = tables.interface(interface).filter(Interface::has_link_layer)?;
     // Before anything that may be taken away is looked at.
     let epoch = tables.epoch();
@@ -71,35 +91,38 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     if matches!(direction, Direction::ToApp) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
         return None;
     }
-    let (ports, progressed) = transport(frame, header, protocol, length)?;
+    let (ports, progress) = transport(frame, header, protocol, length)?;
     let [from, to] = ports;
     let key = match direction {
         Direction::ToApp => FlowKey::new(source, destination, [from, to], guard.zone, protocol),
         Direction::ToClient => FlowKey::new(destination, source, [to, from], guard.zone, protocol),
     };
     let flow = tables.flow(&key)?;
+    let (state, stamp) = (flow.state.load(), flow.stamp.load());
     let is_from_there = match direction {
         Direction::ToApp => is_bound(&flow, frame, interface)?,
         Direction::ToClient => true,
     };
-    let (token, app) = (flow.token.load(), flow.app.load());
-    if flow.stamp.load() != epoch && !mutant::is(IgnoreEpoch)
+    // A flow that takes the short way is not over.
+    if !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
         || KernelNanos(flow.good_until.load()).has_passed(now) && !mutant::is(ShortWayForever)
-        || !flow.is_fresh(protocol, now) && !mutant::is(ShortWayIdle)
+        || !flow.is_fresh_with(0, protocol, now) && !mutant::is(ShortWayIdle)
         || !is_from_there && !mutant::is(ShortWayFromAnywhere)
     {
         return None;
     }
+    let carried = flow.carried(direction);
+    let is_of_now = stamp == epoch || mutant::is(WayOfAnotherEpoch);
+    let is_watched = !tables.watched_until().has_passed(now) || mutant::is(WayUnwatched);
+    let way = if is_of_now && is_watched { Kept::from_word(carried.way.load()) } else { Kept::NONE };
+    let app = flow.app.load() as u32;
     // The slot may have changed hands since it was found.
-    if !flow.has_key(key.words()) || flow.stamp.load() != epoch && !mutant::is(IgnoreEpoch) {
+    if !flow.has_key(key.words()) || flow.stamp.load() != stamp {
         return None;
     }
     if flow.last_seen.load() < now.0 {
         // Once a tick is as often as the time changes.
         flow.last_seen.store(now.0);
-        if let Some(session) = tables.session_at((flow.place.load() >> 32) as u32) {
-            session.last_forwarded.store(now.0);
-        }
     }
     packet.guard = guard;
     (packet.source, packet.destination) = (source, destination);
@@ -109,14 +132,45 @@ fn judge<F: Frame + ?Sized, T: Tables>(
     packet.offset = NETWORK as u16;
     packet.part = Part::Whole;
     packet.has_extras = false;
-    packet.progress = progressed;
-    progress(&flow, packet, direction);
-    let (packets, bytes) = flow.traffic.of(direction);
+    packet.progress = progress;
+    super::flow::progress(carried, packet);
     // Not atomic: an atomic addition waits for its cache line, and lets no later packet begin before. Network cards give
     // all packets of a connection to one CPU; where they do not, one of two counts of the same instant is lost.
-    packets.store(packets.load().wrapping_add(1));
-    bytes.store(bytes.load().wrapping_add(length as u64));
-    Some(Judgement { verdict: Verdict::Forward, token, app: app as u32, opened: false, answer: false })
+    carried.packets.store(carried.packets.load().wrapping_add(1));
+    carried.bytes.store(carried.bytes.load().wrapping_add(length as u64));
+    Some(Established { app, way, flow, stamp, state, epoch: if is_watched { epoch } else { 0 } })
+}
+
+impl<R: Deref<Target = Flow>> Established<R> {
+    /// That a packet passes.
+    pub fn judgement(&self) -> Judgement {
+        let token = self.flow.token.load();
+        Judgement { verdict: Verdict::Forward, token, app: self.app, opened: false, answer: false }
+    }
+
+    /// Has the flow remember its way, which was asked for after this was found: unless nobody watches the routes, somebody
+    /// else writes it now, or its slot has changed hands. Of the way in the other direction it knows only what is of this epoch.
+    #[inline(always)]
+    pub fn keep(&self, way: Kept, direction: Direction) {
+        let Self { flow, stamp, state, epoch, .. } = self;
+        if way.is_none() || !Epoch::counts(*stamp, *epoch) || !flow.stamp.swap_if(*stamp, Flow::HELD) {
+            return;
+        }
+        // While it is held, its slot cannot change hands.
+        if flow.state.load() != *state && !mutant::is(KeepWayInAnySlot) {
+            flow.stamp.store(*stamp);
+            return;
+        }
+        if stamp != epoch && !mutant::is(KeepOldWay) {
+            let other = match direction {
+                Direction::ToApp => &flow.to_client,
+                Direction::ToClient => &flow.to_app,
+            };
+            other.way.store(0);
+        }
+        flow.carried(direction).way.store(way.word());
+        flow.stamp.store(*epoch);
+    }
 }
 
 /// What is read of the network layer.
@@ -218,7 +272,8 @@ fn is_bound<F: Frame + ?Sized>(flow: &Flow, frame: &F, interface: u32) -> Option
     let origin = flow.origin.load();
     let (high, low) = (u16::from_be(frame.half(6)?), u32::from_be(frame.word(8)?));
     let mac = Session::MAC_BOUND | u64::from(high) << 32 | u64::from(low);
-    Some(flow.place.load() as u32 == interface && (origin == 0 || origin == mac))
+    let is_there = flow.app.load() >> Flow::INTERFACE == interface.into();
+    Some(is_there && (origin == 0 || origin == mac))
 }
 
 /// Writes what a judgement says of a flow, new or old, and lets the flow take the short way from now on, if it can. The
@@ -227,7 +282,8 @@ fn is_bound<F: Frame + ?Sized>(flow: &Flow, frame: &F, interface: u32) -> Option
 pub(super) fn remember(flow: &Flow, session: &Session, protocol: u8, epoch: u64) {
     let is_short = matches!(protocol, Packet::TCP | Packet::UDP)
         && (!session.is_metered() || mutant::is(ShortWayUnmetered))
-        && (flow.app.load() & Flow::BUDGETED == 0 || mutant::is(ShortWayUncounted));
+        && (flow.app.load() & Flow::BUDGETED == 0 || mutant::is(ShortWayUncounted))
+        && (!Flow::is_over(flow.ends()) || mutant::is(ShortWayClosed));
     if !is_short {
         flow.stamp.store(0);
         return;
@@ -235,7 +291,9 @@ pub(super) fn remember(flow: &Flow, session: &Session, protocol: u8, epoch: u64)
     let binding = session.binding.load();
     let is_mac_bound = binding & Session::MAC_BOUND != 0;
     flow.origin.store(if is_mac_bound { binding & !Session::METERED } else { 0 });
-    flow.place.store(session.number.load() << 32 | session.place.load() & 0xffff_ffff);
+    flow.app.store(flow.app_word() | session.place.load() << Flow::INTERFACE);
+    flow.to_app.way.store(0);
+    flow.to_client.way.store(0);
     flow.good_until.store(session.deadline.load().min(flow.deadline.load()));
     flow.stamp.store(epoch);
 }

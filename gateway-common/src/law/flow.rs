@@ -3,7 +3,7 @@
 use super::entitlement::Entitled;
 use super::established::{hold, remember};
 use super::{Case, refuse};
-use crate::abi::{Flow, Session, Traffic};
+use crate::abi::{Carried, Epoch, Flow, Session};
 use crate::mutant::{self, Mutant::*};
 use crate::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables, Verdict, limits};
 
@@ -66,17 +66,16 @@ fn begin(
     flow.policy.store(policy);
     flow.deadline.store(entitled.deadline.0);
     flow.app.store(entitled.app_word());
-    flow.ends.store(packet.closes(direction) | mutant::unless(ForgetOpener, opener, 0));
-    flow.opened_at.store(now.0);
+    flow.begin_life(now.0, packet.closes(direction) | mutant::unless(ForgetOpener, opener, 0));
     flow.last_seen.store(now.0);
-    flow.traffic.to_app_packets.store(0);
-    flow.traffic.to_app_bytes.store(0);
-    flow.traffic.to_client_packets.store(0);
-    flow.traffic.to_client_bytes.store(0);
-    flow.client_progress.store(0);
-    flow.app_progress.store(0);
-    account(&flow.traffic, packet.length, direction);
-    progress(flow, packet, direction);
+    for carried in [&flow.to_app, &flow.to_client] {
+        carried.packets.store(0);
+        carried.bytes.store(0);
+        carried.progress.store(0);
+    }
+    let carried = flow.carried(direction);
+    account(carried, packet.length);
+    progress(carried, packet);
 }
 
 /// Forwards a packet of a flow, if the session's limits have room for it. `judged` is the policy under which the flow
@@ -89,14 +88,19 @@ pub(super) fn forward<T: Tables>(
     direction: Direction,
 ) -> Judgement {
     let Case { packet, tables, session, now, .. } = *case;
-    let app = judged.map_or_else(|| flow.app.load(), |(_, entitled)| entitled.app_word());
+    let app = judged.map_or_else(|| flow.app_word(), |(_, entitled)| entitled.app_word());
     let budget = judged.map(|(_, entitled)| entitled.budget);
     let within = limits::bandwidth(session, packet, direction, now)
         .and_then(|()| limits::budget(tables, session.token(), app, packet, budget));
     if let Err(reason) = within {
         return refuse(reason, Some(session), app as u32, matches!(direction, Direction::ToApp));
     }
-    if judged.is_some() || flow.stamp.load() != case.epoch {
+    let seen = packet.closes(direction);
+    if seen != 0 {
+        // Two CPUs may each add an end at once and one be lost; the flow then ends by its idle limit instead.
+        flow.life.store(mutant::unless(ForgetOtherEnd, flow.life.load(), flow.life.load() & !(Flow::ENDS - 1)) | seen);
+    }
+    if judged.is_some() || seen != 0 || !Epoch::counts(flow.stamp.load(), case.epoch) {
         hold(flow, &packet.flow, session.token(), || {
             if let Some((policy, entitled)) = judged {
                 flow.app.store(app);
@@ -110,31 +114,22 @@ pub(super) fn forward<T: Tables>(
     }
     flow.last_seen.store(now.0);
     session.last_forwarded.store(now.0);
-    let seen = packet.closes(direction);
-    if seen != 0 {
-        // Two CPUs may each add an end at once and one be lost; the flow then ends by its idle limit instead.
-        flow.ends.store(mutant::unless(ForgetOtherEnd, flow.ends.load(), 0) | seen);
-    }
-    progress(flow, packet, direction);
-    account(&flow.traffic, packet.length, direction);
+    let carried = flow.carried(direction);
+    progress(carried, packet);
+    account(carried, packet.length);
     Judgement { verdict: Verdict::Forward, token: session.token(), app: app as u32, opened: false, answer: false }
 }
 
 /// Remembers how far the sender of a TCP segment has come.
 #[inline(always)]
-pub(super) fn progress(flow: &Flow, packet: &Packet, direction: Direction) {
-    if packet.protocol != Packet::TCP || packet.progress == 0 {
-        return;
-    }
-    match direction {
-        Direction::ToApp => flow.client_progress.store(packet.progress),
-        Direction::ToClient => flow.app_progress.store(packet.progress),
+pub(super) fn progress(carried: &Carried, packet: &Packet) {
+    if packet.protocol == Packet::TCP && packet.progress != 0 {
+        carried.progress.store(packet.progress);
     }
 }
 
 #[inline(always)]
-pub(super) fn account(traffic: &Traffic, length: u16, direction: Direction) {
-    let (packets, bytes) = traffic.of(direction);
-    packets.add(1);
-    bytes.add(length.into());
+fn account(carried: &Carried, length: u16) {
+    carried.packets.add(1);
+    carried.bytes.add(length.into());
 }

@@ -15,7 +15,7 @@
 //! (`gateway-common/tests/races.rs`).
 
 use super::{Hash, Lines};
-use crate::abi::{Flow, FlowKey, Traffic};
+use crate::abi::{Carried, Flow, FlowKey};
 
 const FREE: u64 = 0;
 const BUSY: u64 = 1;
@@ -158,7 +158,8 @@ fn settle<const REACH: u32, L: Lines<Flow>>(slots: &L, home: u32, own: u32, key:
                 // Whoever takes it adds it up, and nobody else can have it before.
                 let busy = next(state, BUSY);
                 if slot.state.swap_if(state, busy) {
-                    add(&first.traffic, &slot.traffic);
+                    add(&first.to_app, &slot.to_app);
+                    add(&first.to_client, &slot.to_client);
                     slot.state.store(next(busy, FREE));
                 }
             }
@@ -177,11 +178,9 @@ pub fn remove<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &[u6
 }
 
 #[inline(always)]
-fn add(sum: &Traffic, more: &Traffic) {
-    sum.to_app_packets.add(more.to_app_packets.load());
-    sum.to_app_bytes.add(more.to_app_bytes.load());
-    sum.to_client_packets.add(more.to_client_packets.load());
-    sum.to_client_bytes.add(more.to_client_bytes.load());
+fn add(sum: &Carried, more: &Carried) {
+    sum.packets.add(more.packets.load());
+    sum.bytes.add(more.bytes.load());
 }
 
 /// What a slot holds, if it holds a flow; never half of one and half of another.

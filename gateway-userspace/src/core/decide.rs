@@ -199,14 +199,16 @@ impl Keeper {
         let found = found.unwrap_or_else(|| unseen(session.token, self.plane.now()));
         let cut = self.recorder.cut(session.token);
         self.forget(&cut);
+        // What took the short way stands in its flow, not with the session.
+        let last = found.last_forwarded.max(cut.last_seen);
         let receipt = Receipt {
             session,
             cause,
             by: actor.name.clone(),
             requested_at: clock.at(*at),
             enforced_after: Duration::from_nanos(found.enforced_at.since(*at)),
-            last_packet_at: found.last_forwarded.map(|at| clock.at(at)),
-            last_packet_after_request_nanos: found.last_forwarded.map(|last| signed(last, *at)),
+            last_packet_at: last.map(|at| clock.at(at)),
+            last_packet_after_request_nanos: last.map(|last| signed(last, *at)),
             flows_cut: cut.open,
         };
         self.recorder.metrics().revoked(receipt.enforced_after);

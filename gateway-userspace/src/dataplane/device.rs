@@ -1,8 +1,7 @@
 //! What an interface and its driver are able to do, as the kernel says.
 
-use super::generic_netlink::{GenericNetlink, attribute, attributes, inside, nested};
+use super::netlink::{GenericNetlink, Links, attribute, attributes, inside, nested};
 use nix::errno::Errno;
-use std::collections::BTreeMap;
 
 /// Question and attributes of the family `netdev`.
 const DEV_GET: u8 = 1;
@@ -22,6 +21,9 @@ const BIT_VALUE: u16 = 3;
 const BITSET_NOMASK: u16 = 1;
 /// The features that take tags out of frames.
 const STRIPPING: [&[u8]; 2] = [b"rx-vlan-hw-parse\0", b"rx-vlan-stag-hw-parse\0"];
+/// `IFLA_ADDRESS` and `IFLA_MTU`.
+const LINK_ADDRESS: u16 = 1;
+const LINK_MTU: u16 = 4;
 /// `ARPHRD_ETHER`.
 const ETHERNET: u16 = 1;
 
@@ -36,25 +38,35 @@ pub(super) struct Abilities {
     pub strips_tags: bool,
 }
 
-/// Asks what interfaces are able to do.
+/// What an interface with a link layer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Link {
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// The longest packet that it carries, in bytes.
+    pub mtu: u32,
+}
+
+/// Asks what interfaces are, and what they are able to do.
 pub(super) struct Devices {
     kernel: GenericNetlink,
-    macs: BTreeMap<String, [u8; 6]>,
+    links: Links,
 }
 
 impl Devices {
-    /// Looks at all that have a link layer.
-    pub(super) fn look() -> nix::Result<Self> {
-        let links = nix::ifaddrs::getifaddrs()?.filter_map(|link| {
-            let address = *link.address?.as_link_addr()?;
-            Some((link.interface_name, address.addr().filter(|_| address.hatype() == ETHERNET)?))
-        });
-        Ok(Self { macs: links.collect(), kernel: GenericNetlink::open()? })
+    pub(super) fn open() -> nix::Result<Self> {
+        Ok(Self { kernel: GenericNetlink::open()?, links: Links::open()? })
     }
 
-    /// The hardware address of an interface; `None` if it has no link layer, or is not there.
-    pub(super) fn mac(&self, name: &str) -> Option<[u8; 6]> {
-        self.macs.get(name).copied()
+    /// What the interface with this number is; `None` if it has no link layer.
+    pub(super) fn link(&self, index: u32) -> nix::Result<Option<Link>> {
+        let (hardware, attributes) = self.links.get(index)?;
+        if hardware != ETHERNET {
+            return Ok(None);
+        }
+        let mac = inside(&attributes, LINK_ADDRESS).try_into().map_err(|_| Errno::EBADMSG)?;
+        let mtu = inside(&attributes, LINK_MTU).try_into().map_err(|_| Errno::EBADMSG)?;
+        Ok(Some(Link { mac, mtu: u32::from_ne_bytes(mtu) }))
     }
 
     /// What the interface with this number is able to do.

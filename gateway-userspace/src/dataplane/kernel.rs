@@ -50,12 +50,12 @@ impl KernelDataPlane {
         self.loaded.sessions.ended_tokens()
     }
 
-    /// A view of what programs count. It shares the mapping of the flows.
+    /// A view of what programs count. It shares the mappings of flows and sessions.
     ///
     /// # Errors
     /// If one of the maps is not there.
     pub fn monitor(&self) -> Result<Monitor, DataPlaneError> {
-        Monitor::with(&self.loaded.pins, self.loaded.flows.clone())
+        Monitor::with(&self.loaded.pins, self.loaded.flows.clone(), self.loaded.sessions.places())
     }
 
     /// How many sources the index leads from to a slot.
@@ -162,6 +162,9 @@ impl DataPlane for KernelDataPlane {
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
         for key in flows {
+            if let Some(flow) = self.loaded.flows.get(key) {
+                self.loaded.sessions.note(key, &flow);
+            }
             self.loaded.flows.remove(key);
         }
     }

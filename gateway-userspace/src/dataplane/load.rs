@@ -10,7 +10,8 @@ use super::mapped::{MadeOfWords, Mapped};
 use super::ports::Ports;
 use super::programs::Programs;
 use super::rows::Rows;
-use super::slots::{self, SessionSlots, SessionTables};
+use super::slots::{self, SessionPlaces, SessionSlots, SessionTables};
+use super::ways::Ways;
 use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
 use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
@@ -123,15 +124,18 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     programs(&mut ebpf)?;
     let now = clock::boot();
     let sessions = SessionTables {
-        slots: mapped(&pins, map::SESSIONS, slots::slots_for(capacities.sessions))?,
-        index: Index(mapped(&pins, map::SESSION_INDEX, layout.session_buckets)?),
+        places: SessionPlaces::new(
+            mapped(&pins, map::SESSIONS, slots::slots_for(capacities.sessions))?,
+            Index(mapped(&pins, map::SESSION_INDEX, layout.session_buckets)?),
+            layout.secrets,
+        ),
         filter: mapped(&pins, map::SESSION_FILTER, layout.filter_words)?,
         epoch: mapped(&pins, map::EPOCH, 1)?,
     };
     let grant_index = Index(mapped(&pins, map::GRANT_INDEX, layout.grant_buckets)?);
     let grants = mapped(&pins, map::GRANTS, grants::slots_for(entries(capacities.grants)))?;
     let loaded = Loaded {
-        sessions: SessionSlots::new(sessions, layout.secrets, now),
+        sessions: SessionSlots::new(sessions, now),
         flows: FlowTable::new(mapped(&pins, map::FLOWS, layout.flow_slots)?, layout.secrets),
         app_prefixes: take(&mut ebpf, map::APP_PREFIXES)?,
         apps: take(&mut ebpf, map::APPS)?,
@@ -143,7 +147,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let interfaces = Rows(mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?);
     let vlans = take(&mut ebpf, map::VLANS)?;
     let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
-    let ports = Ports::new(Rows(own(&mut ebpf, map::PORTS, InterfaceRow::ROWS)?), targets);
+    let ports = Ports::new(Rows(own(&mut ebpf, map::PORTS, InterfaceRow::ROWS)?), targets, Ways::open(&pins)?);
     Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
 }
 
@@ -162,15 +166,29 @@ pub(super) fn mapped<T: MadeOfWords>(pins: &Path, name: &'static str, count: u32
     Mapped::open(map.fd(), count).map_err(|errno| DataPlaneError::Pins { path: pins.join(name), source: errno.into() })
 }
 
+/// The sessions pinned in a folder of tables, in memory.
+///
+/// # Errors
+/// If they are not there.
+pub fn pinned_sessions(pins: &Path) -> Result<SessionPlaces, DataPlaneError> {
+    let secrets = drawn(pins).ok_or(DataPlaneError::Incomplete(map::SECRETS))?;
+    let (slots, index) = (all(pins, map::SESSIONS)?, Index(all(pins, map::SESSION_INDEX)?));
+    Ok(SessionPlaces::new(slots, index, secrets))
+}
+
 /// The flows pinned in a folder of tables, in memory.
 ///
 /// # Errors
 /// If they are not there.
 pub fn pinned_flows(pins: &Path) -> Result<FlowTable, DataPlaneError> {
     let secrets = drawn(pins).ok_or(DataPlaneError::Incomplete(map::SECRETS))?;
-    let map = MapData::from_pin(pins.join(map::FLOWS)).map_err(table(map::FLOWS))?;
-    let count = map.info().map_err(table(map::FLOWS))?.max_entries();
-    Ok(FlowTable::new(mapped(pins, map::FLOWS, count)?, secrets))
+    Ok(FlowTable::new(all(pins, map::FLOWS)?, secrets))
+}
+
+/// A pinned array map of whatever length, in memory.
+fn all<T: MadeOfWords>(pins: &Path, name: &'static str) -> Result<Mapped<T>, DataPlaneError> {
+    let map = MapData::from_pin(pins.join(name)).map_err(table(name))?;
+    mapped(pins, name, map.info().map_err(table(name))?.max_entries())
 }
 
 /// The secrets with which the tables in this folder were filled, if there are any.

@@ -5,7 +5,7 @@ use super::translate::length;
 use super::{DataPlane, DataPlaneError, EndedSession};
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
 use gateway_common::abi::{
-    self, AppEntry, AppKey, Budget, BudgetKey, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
+    self, AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
     Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
 use gateway_common::{Address, KernelNanos, Tables, Word};
@@ -43,8 +43,6 @@ pub struct MemoryDataPlane {
     /// What sessions have used of budgets.
     budgets: RefCell<BTreeMap<BudgetKey, Arc<Budget>>>,
     sessions: BTreeMap<SessionKey, Box<Session>>,
-    /// How many there ever were.
-    opened: u32,
     capacities: Capacities,
 }
 
@@ -80,7 +78,9 @@ impl MemoryDataPlane {
             .find(|session| session.token() == token.0 && session.state.load() == Session::LIVE)?;
         let is_over = KernelNanos(session.deadline.load()).has_passed(self.clock);
         session.state.store(if is_over { Session::EXPIRED } else { Session::REVOKED });
-        self.epoch.add(1);
+        self.epoch.add(Epoch::ACCESS);
+        let flows = self.flows.borrow();
+        flows.values().filter(|flow| flow.token.load() == token.0).for_each(|flow| note(session, flow));
         let last_forwarded = Some(KernelNanos(session.last_forwarded.load())).filter(|at| at.0 != 0);
         Some(EndedSession { token, enforced_at: self.clock, last_forwarded })
     }
@@ -95,18 +95,16 @@ impl MemoryDataPlane {
                     token: token.0.into(),
                     source: [high.into(), low.into()],
                     place: abi::place(entry.zone, entry.interface).into(),
-                    number: u64::from(self.opened).into(),
                     ..Session::default()
                 };
                 update(&session, entry);
-                self.opened += 1;
                 self.sessions.insert(key, Box::new(session));
-                self.epoch.add(1);
+                self.epoch.add(Epoch::ACCESS);
             }
             Step::UpdateSession(token, entry) => {
                 let session = self.session_slot(*token).ok_or(DataPlaneError::UnknownSession(*token))?;
                 update(session, entry);
-                self.epoch.add(1);
+                self.epoch.add(Epoch::ACCESS);
             }
             _ => {}
         }
@@ -140,7 +138,13 @@ impl DataPlane for MemoryDataPlane {
     }
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
-        self.flows.borrow_mut().retain(|key, _| !flows.contains(key));
+        self.flows.borrow_mut().retain(|key, flow| {
+            let is_kept = !flows.contains(key);
+            if let Some(session) = self.session_slot(SessionToken(flow.token.load())).filter(|_| !is_kept) {
+                note(session, flow);
+            }
+            is_kept
+        });
     }
 
     fn reset_flows(&mut self, _: &[(FlowKey, FlowCopy)]) {}
@@ -154,6 +158,11 @@ impl DataPlane for MemoryDataPlane {
     }
 }
 
+/// What took the short way stands in its flow.
+fn note(session: &Session, flow: &Flow) {
+    session.last_forwarded.store(session.last_forwarded.load().max(flow.last_seen.load()));
+}
+
 impl Tables for MemoryDataPlane {
     type Ref<'a, V: 'a> = Arc<V>;
 
@@ -163,11 +172,11 @@ impl Tables for MemoryDataPlane {
 
     fn epoch(&self) -> u64 {
         // 0 is no epoch.
-        self.epoch.load() + 1
+        self.epoch.load() + Epoch::ACCESS
     }
 
     fn begin_epoch(&self) {
-        self.epoch.add(1);
+        self.epoch.add(Epoch::ACCESS);
     }
 
     fn interface(&self, index: u32) -> Option<Interface> {
@@ -180,10 +189,6 @@ impl Tables for MemoryDataPlane {
 
     fn session(&self, key: &SessionKey) -> Option<&Session> {
         self.sessions.get(key).map(AsRef::as_ref)
-    }
-
-    fn session_at(&self, number: u32) -> Option<&Session> {
-        self.sessions.values().find(|session| session.number.load() == u64::from(number)).map(AsRef::as_ref)
     }
 
     fn flow(&self, key: &FlowKey) -> Option<Arc<Flow>> {

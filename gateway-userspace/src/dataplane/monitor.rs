@@ -1,6 +1,7 @@
 //! Reading what the programs counted. A second view of the pinned maps, for whoever watches without writing.
 
 use super::rows::Rows;
+use super::slots::SessionPlaces;
 use super::{DataPlaneError, FlowTable, load, table};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, map};
@@ -15,6 +16,7 @@ pub struct Monitor {
     app_traffic: PerCpuArray<MapData, AppTraffic>,
     event_gate: PerCpuArray<MapData, EventGate>,
     flows: FlowTable,
+    sessions: SessionPlaces,
 }
 
 /// What one interface has seen.
@@ -46,11 +48,11 @@ impl Monitor {
     /// # Errors
     /// If one of them is not there or not what it should be.
     pub fn open(pins: &Path) -> Result<Self, DataPlaneError> {
-        Self::with(pins, load::pinned_flows(pins)?)
+        Self::with(pins, load::pinned_flows(pins)?, load::pinned_sessions(pins)?)
     }
 
-    /// The same, with flows that are in memory already.
-    pub(super) fn with(pins: &Path, flows: FlowTable) -> Result<Self, DataPlaneError> {
+    /// The same, with flows and sessions that are in memory already.
+    pub(super) fn with(pins: &Path, flows: FlowTable, sessions: SessionPlaces) -> Result<Self, DataPlaneError> {
         Ok(Self {
             interfaces: Rows(load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?),
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
@@ -60,6 +62,7 @@ impl Monitor {
             event_gate: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::EVENT_GATE)?))
                 .map_err(table(map::EVENT_GATE))?,
             flows,
+            sessions,
         })
     }
 
@@ -132,6 +135,11 @@ impl Monitor {
     /// Every flow in the table. One that is opened or removed meanwhile may be missed.
     pub fn flows(&self) -> impl Iterator<Item = (FlowKey, FlowCopy)> + '_ {
         self.flows.iter()
+    }
+
+    /// Tells a session when a flow of it last carried a packet, which is not looked at any more.
+    pub fn note_last_seen(&self, key: &FlowKey, flow: &FlowCopy) {
+        self.sessions.note(key, flow);
     }
 
     /// One flow.

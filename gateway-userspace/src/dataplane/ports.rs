@@ -6,6 +6,7 @@
 use super::attach::{GuardedInterface, XdpChoice};
 use super::device::{Abilities, Devices};
 use super::rows::Rows;
+use super::ways::Ways;
 use super::{DataPlaneError, ignore_missing, interfaces, table};
 use aya::maps::xdp::XdpMapError;
 use aya::maps::{DevMapHash, MapData, MapError};
@@ -59,13 +60,14 @@ impl AppSide {
 pub(super) struct Ports {
     ports: Rows,
     targets: DevMapHash<MapData>,
-    /// What was written, or that there is nothing to write.
-    known: BTreeMap<u32, Option<Port>>,
+    ways: Ways,
+    /// What was written, with the MTU, or that there is nothing to write.
+    known: BTreeMap<u32, Option<(Port, u32)>>,
 }
 
 impl Ports {
-    pub(super) fn new(ports: Rows, targets: DevMapHash<MapData>) -> Self {
-        Self { ports, targets, known: BTreeMap::new() }
+    pub(super) fn new(ports: Rows, targets: DevMapHash<MapData>, ways: Ways) -> Self {
+        Self { ports, targets, ways, known: BTreeMap::new() }
     }
 
     /// Brings the tables to what these interfaces are now, and says what has changed.
@@ -82,13 +84,16 @@ impl Ports {
         if wanted.is_empty() {
             return Ok(());
         }
-        let devices = Devices::look().map_err(DataPlaneError::Devices)?;
+        let devices = Devices::open().map_err(DataPlaneError::Devices)?;
         for (name, index, side) in wanted {
-            let port = match (devices.mac(name), devices.abilities(index)) {
-                (Some(mac), Ok(abilities)) if side != 0 => Some(Port { mac, flags: side | flags(abilities) }),
+            let found = devices.link(index).and_then(|link| Ok(link.zip(Some(devices.abilities(index)?))));
+            let port = match found {
+                Ok(Some((link, abilities))) if side != 0 => {
+                    Some((Port { mac: link.mac, flags: side | flags(abilities) }, link.mtu))
+                }
                 // Without a link layer, or gone meanwhile.
-                (None, _) | (_, Ok(_) | Err(Errno::ENODEV)) => None,
-                (_, Err(error)) => return Err(DataPlaneError::Devices(error)),
+                Ok(_) | Err(Errno::ENODEV) => None,
+                Err(error) => return Err(DataPlaneError::Devices(error)),
             };
             self.put(name, index, port)?;
         }
@@ -97,12 +102,12 @@ impl Ports {
 
     /// The interfaces that packets may be redirected to.
     pub(super) fn targets(&self) -> Vec<u32> {
-        let sends = |port: &Option<Port>| port.is_some_and(|port| port.has(Port::SENDS));
+        let sends = |port: &Option<(Port, u32)>| port.is_some_and(|(port, _)| port.has(Port::SENDS));
         self.known.iter().filter(|(_, port)| sends(port)).map(|(index, _)| *index).collect()
     }
 
     /// `None` is an interface that cannot take part at all.
-    fn put(&mut self, name: &str, index: u32, port: Option<Port>) -> Result<(), DataPlaneError> {
+    fn put(&mut self, name: &str, index: u32, port: Option<(Port, u32)>) -> Result<(), DataPlaneError> {
         let before = self.known.get(&index).copied();
         if before == Some(port) {
             return Ok(());
@@ -115,17 +120,21 @@ impl Ports {
                     "packets of this interface go through the network stack, because it has no link layer, or is gone"
                 );
             }
-            Some(port) => {
+            Some((port, mtu)) => {
                 // Whoever is redirected to must be among the targets: first in, last out.
                 if port.has(Port::SENDS) {
                     self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
                 }
                 let row = self.ports.row(index).ok_or(DataPlaneError::TooManyInterfaces(self.known.len()))?;
-                row.write_port(index, &port);
+                // Flows may remember ways that lead through this row, from when another port stood here.
+                self.ways.have_changed();
+                row.write_port(index, &port, mtu);
                 if !port.has(Port::SENDS) {
                     ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
                 }
-                announce(name, port);
+                if before.flatten().is_none_or(|(before, _)| before != port) {
+                    announce(name, port);
+                }
             }
         }
         self.known.insert(index, port);

@@ -6,11 +6,12 @@ use super::index::Index;
 use super::mapped::Mapped;
 use crate::policy::table::SessionEntry;
 use crate::policy::{SessionLimits, SessionToken, TableSet};
-use gateway_common::abi::{self, Epoch, Session, SessionKey};
+use gateway_common::abi::{self, Epoch, FlowCopy, FlowKey, Session, SessionKey};
 use gateway_common::table::{Lines as _, Secrets};
 use gateway_common::{Address, KernelNanos, Word};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
 const TELL: u64 = 60_000_000_000;
@@ -29,26 +30,56 @@ pub fn slots_for(sessions: usize) -> u32 {
 
 /// What sessions are kept in.
 pub struct SessionTables {
-    /// See [`abi::map::SESSIONS`].
-    pub slots: Mapped<Session>,
-    /// See [`abi::map::SESSION_INDEX`].
-    pub index: Index,
+    /// Where a session is.
+    pub places: SessionPlaces,
     /// See [`abi::map::SESSION_FILTER`].
     pub filter: Mapped<Word>,
     /// See [`abi::map::EPOCH`].
     pub epoch: Mapped<Epoch>,
 }
 
-/// The slots, what finds them, and which slot is whose.
-pub struct SessionSlots {
-    slots: Mapped<Session>,
-    index: Index,
-    filter: Filter,
+/// The slots, and what finds them. Clones share one mapping.
+#[derive(Clone, Debug)]
+pub struct SessionPlaces {
+    slots: Arc<Mapped<Session>>,
+    index: Arc<Index>,
     secrets: Secrets,
+}
+
+impl SessionPlaces {
+    /// Those of [`abi::map::SESSIONS`], which [`abi::map::SESSION_INDEX`] leads to.
+    #[must_use]
+    pub fn new(slots: Mapped<Session>, index: Index, secrets: Secrets) -> Self {
+        Self { slots: Arc::new(slots), index: Arc::new(index), secrets }
+    }
+
+    /// The slot that the index names for a source, if it is its.
+    fn number(&self, key: &SessionKey) -> Option<u32> {
+        let is_its = |number| self.slots.get(number).is_some_and(|session| session.belongs_to(key));
+        self.index.find(key.hash(&self.secrets), is_its)
+    }
+
+    /// A flow is not looked at any more: its session is told when it last carried a packet, unless it knows of a later one,
+    /// or its address is another's by now.
+    pub fn note(&self, key: &FlowKey, flow: &FlowCopy) {
+        let slot = self.number(&SessionKey::new(key.zone, key.client)).and_then(|number| self.slots.get(number));
+        let Some(session) = slot.filter(|session| session.token() == flow.token) else { return };
+        let known = session.last_forwarded.load();
+        if known < flow.last_seen {
+            // A program that writes at the same moment writes a later one.
+            let _ = session.last_forwarded.swap_if(known, flow.last_seen);
+        }
+    }
+}
+
+/// The slots, and which slot is whose.
+pub struct SessionSlots {
+    places: SessionPlaces,
+    filter: Filter,
     epoch: Mapped<Epoch>,
-    /// Epochs that were begun here.
+    /// How many times access was taken away here.
     begun: Cell<u64>,
-    /// All others, when they were last looked at.
+    /// All other times, when they were last looked at.
     begun_by_programs: Cell<u64>,
     /// Whether sessions that programs have revoked were found then.
     are_some_left: Cell<bool>,
@@ -64,20 +95,18 @@ pub struct SessionSlots {
 impl SessionSlots {
     /// Takes over the sessions in these tables.
     #[must_use]
-    pub fn new(tables: SessionTables, secrets: Secrets, now: KernelNanos) -> Self {
-        let SessionTables { slots, index, filter, epoch } = tables;
-        let used = slots.iter().filter(|(_, slot)| slot.state.load() != Session::FREE);
+    pub fn new(tables: SessionTables, now: KernelNanos) -> Self {
+        let SessionTables { places, filter, epoch } = tables;
+        let used = places.slots.iter().filter(|(_, slot)| slot.state.load() != Session::FREE);
         // Of two slots that were one address's in turn the index names the later one.
         let named = used.filter_map(|(number, slot)| {
-            let hash = key(slot).hash(&secrets);
-            index.find(hash, |found| found == number).map(|_| hash)
+            let hash = key(slot).hash(&places.secrets);
+            places.index.find(hash, |found| found == number).map(|_| hash)
         });
         let filter = Filter::new(filter, named);
         let mut slots = Self {
-            slots,
-            index,
+            places,
             filter,
-            secrets,
             epoch,
             begun: Cell::new(0),
             // Not a number of epochs that there can be: the first time, all slots are looked at.
@@ -94,9 +123,20 @@ impl SessionSlots {
         slots
     }
 
+    /// See [`SessionPlaces::note`].
+    pub fn note(&self, key: &FlowKey, flow: &FlowCopy) {
+        self.places.note(key, flow);
+    }
+
+    /// Where sessions are, for whoever only looks.
+    #[must_use]
+    pub fn places(&self) -> SessionPlaces {
+        self.places.clone()
+    }
+
     fn take_over(&mut self, now: KernelNanos) {
-        for number in 0..self.slots.count() {
-            let Some(session) = self.slots.get(number) else { continue };
+        for number in 0..self.places.slots.count() {
+            let Some(session) = self.places.slots.get(number) else { continue };
             match session.state.load() {
                 // A slot that was ever used has a token.
                 Session::FREE if session.token() == 0 => {}
@@ -110,26 +150,27 @@ impl SessionSlots {
                 self.fresh = number + 1;
             }
         }
-        let is_unused = |number: &u32| self.slots.get(*number).is_some_and(|session| session.token() == 0);
+        let is_unused = |number: &u32| self.places.slots.get(*number).is_some_and(|session| session.token() == 0);
         self.free.extend((0..self.fresh).filter(is_unused));
     }
 
     /// What was remembered of judgements is judged again: to be called after everything that may take access away.
     pub fn begin_epoch(&self) {
         if let Some(epoch) = self.epoch.get(0) {
-            epoch.0.add(1);
+            epoch.number.add(Epoch::ACCESS);
             self.begun.set(self.begun.get().wrapping_add(1));
         }
     }
 
     /// Whether a program has begun an epoch since this was last asked: it has taken access away.
     fn have_programs_acted(&self) -> bool {
-        let begun = self.epoch.get(0).map_or(0, |epoch| epoch.0.load()).wrapping_sub(self.begun.get());
+        let number = self.epoch.get(0).map_or(0, |epoch| epoch.number.load()) / Epoch::ACCESS;
+        let begun = number.wrapping_sub(self.begun.get());
         self.begun_by_programs.replace(begun) != begun
     }
 
     fn slot(&self, number: u32) -> Option<&Session> {
-        self.slots.get(number)
+        self.places.slots.get(number)
     }
 
     /// The slot of a live session.
@@ -148,18 +189,18 @@ impl SessionSlots {
         entry: &SessionEntry,
         now: KernelNanos,
     ) -> Result<(), DataPlaneError> {
-        let full = DataPlaneError::Full { table: "sessions", capacity: self.slots.count() as usize };
+        let full = DataPlaneError::Full { table: "sessions", capacity: self.places.slots.count() as usize };
         let Some(number) = self.take_free(now) else { return Err(full) };
-        let Some(session) = self.slots.get(number) else { return Err(full) };
-        fill(session, number, token, entry);
+        let Some(session) = self.places.slots.get(number) else { return Err(full) };
+        fill(session, token, entry);
         session.state.store(Session::LIVE);
         let key = SessionKey::new(entry.zone, Address::from(entry.address));
-        let hash = key.hash(&self.secrets);
-        let before = self.slot_of(&key);
+        let hash = key.hash(&self.places.secrets);
+        let before = self.places.number(&key);
         if before.is_none() {
             self.filter.add(hash);
         }
-        if self.index.point(hash, before, number).is_err() {
+        if self.places.index.point(hash, before, number).is_err() {
             self.filter.remove(hash);
             session.state.store(Session::FREE);
             self.free.push(number);
@@ -169,17 +210,11 @@ impl SessionSlots {
         Ok(())
     }
 
-    /// The slot that the index names for a source, if it is its.
-    fn slot_of(&self, key: &SessionKey) -> Option<u32> {
-        let is_its = |number| self.slots.get(number).is_some_and(|session| session.belongs_to(key));
-        self.index.find(key.hash(&self.secrets), is_its)
-    }
-
     fn take_free(&mut self, now: KernelNanos) -> Option<u32> {
         if let Some(number) = self.free.pop() {
             return Some(number);
         }
-        if self.fresh < self.slots.count() {
+        if self.fresh < self.places.slots.count() {
             self.fresh += 1;
             return Some(self.fresh - 1);
         }
@@ -194,8 +229,8 @@ impl SessionSlots {
 
     /// Removes the index entry of a slot, unless its address leads to another slot by now.
     fn forget(&mut self, number: u32) {
-        let Some(hash) = self.slots.get(number).map(|session| key(session).hash(&self.secrets)) else { return };
-        if self.index.forget(hash, number) {
+        let Some(hash) = self.slot(number).map(|session| key(session).hash(&self.places.secrets)) else { return };
+        if self.places.index.forget(hash, number) {
             self.filter.remove(hash);
         }
     }
@@ -220,7 +255,7 @@ impl SessionSlots {
         {
             self.ended.pop_front();
             self.forget(number);
-            if let Some(session) = self.slots.get(number) {
+            if let Some(session) = self.slot(number) {
                 session.state.store(Session::FREE);
             }
             self.free.push(number);
@@ -231,13 +266,13 @@ impl SessionSlots {
     /// The slot that the index names for a source.
     #[must_use]
     pub fn at(&self, key: &SessionKey) -> Option<&Session> {
-        self.slot(self.slot_of(key)?)
+        self.slot(self.places.number(key)?)
     }
 
     /// Entries of the index.
     #[must_use]
     pub fn index_entries(&self) -> usize {
-        self.index.entries()
+        self.places.index.entries()
     }
 
     /// Sessions that were ended and whose slots still say so: whatever was stored of them is out of date.
@@ -272,14 +307,13 @@ impl SessionSlots {
 }
 
 /// Writes everything but the state.
-fn fill(session: &Session, number: u32, token: SessionToken, entry: &SessionEntry) {
+fn fill(session: &Session, token: SessionToken, entry: &SessionEntry) {
     let [high, low] = Address::from(entry.address).words();
     let [own_high, own_low] = &session.source;
     own_high.store(high);
     own_low.store(low);
     session.token.store(token.0);
     session.place.store(abi::place(entry.zone, entry.interface));
-    session.number.store(number.into());
     session.quarantined_until.store(0);
     session.limits.flows_paid.store(0);
     session.limits.bytes_paid.iter().for_each(|paid| paid.store(0));

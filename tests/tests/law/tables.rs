@@ -54,10 +54,6 @@ impl Tables for Late {
         self.0.flow(key)
     }
 
-    fn session_at(&self, number: u32) -> Option<&Session> {
-        self.0.session_at(number)
-    }
-
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
         self.0.open_flow(key, begin)
     }

@@ -3,7 +3,7 @@
 use super::tables::{Client, Connection, FirstFragment, FragmentName, Name, Oracle, Origin};
 use super::transport::Inside;
 use gateway_common::abi::{
-    BudgetKey, Flow, FlowKey, FragmentKey, Interface, ServiceKey, Session, SourceKey, Vlan, VlanKey,
+    BudgetKey, FlowCopy, FlowKey, FragmentKey, Interface, ServiceKey, Session, SourceKey, Vlan, VlanKey,
 };
 use gateway_common::{Address, Tables as _, Word};
 use gateway_userspace::dataplane::MemoryDataPlane;
@@ -72,7 +72,7 @@ pub fn differences(twin: &MemoryDataPlane, oracle: &Oracle) -> Vec<String> {
     };
     check("number of flows".into(), vec![twin.flow_keys().len() as u64], vec![oracle.flows.len() as u64]);
     for (name, flow) in &oracle.flows {
-        let found = twin.flow(&key(name)).map_or(vec![], |flow| in_the_plane(&flow));
+        let found = twin.flow(&key(name)).map_or(vec![], |flow| of_flow(flow.copy()));
         check(format!("{name:?}"), found, as_numbers(flow));
     }
     let budgets: Vec<(BudgetKey, u64)> = twin.budgets();
@@ -85,7 +85,8 @@ pub fn differences(twin: &MemoryDataPlane, oracle: &Oracle) -> Vec<String> {
         check(format!("budget of {token:x} for {app}"), law, own);
     }
     for client in &oracle.clients {
-        let law = twin.session_slot(SessionToken(client.token)).map_or(vec![], of_session);
+        let flows = twin.flow_keys().into_iter().filter_map(|key| Some(twin.flow(&key)?.copy()));
+        let law = twin.session_slot(SessionToken(client.token)).map_or(vec![], |slot| of_session(slot, flows));
         check(format!("{client:?}"), law, of_client(client));
     }
     for (name, first) in &oracle.fragments {
@@ -132,12 +133,12 @@ pub fn as_numbers(flow: &Connection) -> Vec<u64> {
     all
 }
 
-fn in_the_plane(flow: &Flow) -> Vec<u64> {
-    let t = &flow.traffic;
-    let words = [&flow.token, &flow.policy, &flow.deadline, &flow.app, &flow.ends, &flow.opened_at];
-    let rest = [&flow.last_seen, &t.to_app_packets, &t.to_app_bytes, &t.to_client_packets, &t.to_client_bytes];
-    let progress = [&flow.client_progress, &flow.app_progress].map(|word| word.load());
-    [&words.map(|word| word.load())[..], &rest.map(|word| word.load()), &progress].concat()
+/// The fields of a flow as the tables have it, in their order.
+pub fn of_flow(flow: FlowCopy) -> Vec<u64> {
+    let FlowCopy { token, policy, deadline, app, ends, opened_at, last_seen, .. } = flow;
+    let carried = [flow.to_app_packets, flow.to_app_bytes, flow.to_client_packets, flow.to_client_bytes];
+    let progress = [flow.client_progress, flow.app_progress];
+    [&[token, policy, deadline, app, ends, opened_at, last_seen][..], &carried, &progress].concat()
 }
 
 /// What packets leave in a session, in the order of [`of_session`].
@@ -149,8 +150,11 @@ pub fn of_client(client: &Client) -> Vec<u64> {
     all
 }
 
-pub fn of_session(session: &Session) -> Vec<u64> {
+/// The same of a session in the tables, where what took the short way stands in its flow.
+pub fn of_session(session: &Session, flows: impl Iterator<Item = FlowCopy>) -> Vec<u64> {
     let l = &session.limits;
+    let last_seen = flows.filter(|flow| flow.token == session.token()).map(|flow| flow.last_seen).max();
+    let last_forwarded = Word::from(session.last_forwarded.load().max(last_seen.unwrap_or_default()));
     let words = [
         &session.state,
         &session.quarantined_until,
@@ -159,7 +163,7 @@ pub fn of_session(session: &Session) -> Vec<u64> {
         &l.bytes_paid[1],
         &l.window,
         &l.tried,
-        &session.last_forwarded,
+        &last_forwarded,
         &session.dropped,
     ];
     words.map(|word| word.load()).to_vec()

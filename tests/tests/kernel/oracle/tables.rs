@@ -56,6 +56,10 @@ impl Client {
         }
     }
 
+    pub fn is_live(&self) -> bool {
+        matches!(self.standing, Standing::Live)
+    }
+
     pub fn policy(&self) -> (u32, u32) {
         (self.entry.app_set.0, self.entry.allow_list.0)
     }

@@ -1,4 +1,4 @@
-//! Questions to the kernel by generic netlink: one request, one answer.
+//! Questions to the kernel by netlink: one request, one answer.
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -23,6 +23,9 @@ const TYPE: u16 = 0x3fff;
 const HEADER: usize = 16;
 const GENERIC: usize = 4;
 const ATTRIBUTE: usize = 4;
+/// The kernel's family of links, their question (`RTM_GETLINK`), and the length of `struct ifinfomsg`.
+const GET_LINK: u16 = 18;
+const LINK: usize = 16;
 /// The family that knows the others (`GENL_ID_CTRL`), its question and attributes.
 const CONTROL: Family = Family(16);
 const GET_FAMILY: u8 = 3;
@@ -34,14 +37,55 @@ const FAMILY_NAME: u16 = 2;
 pub(super) struct Family(u16);
 
 /// A connection to the kernel, in the network namespace of the thread that opened it.
-pub(super) struct GenericNetlink(OwnedFd);
+struct Connection(OwnedFd);
+
+impl Connection {
+    fn open(protocol: SockProtocol) -> nix::Result<Self> {
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
+        Ok(Self(socket))
+    }
+
+    /// What follows the header of the answer to a question.
+    fn ask(&self, kind: u16, question: &[u8]) -> nix::Result<Vec<u8>> {
+        let length = u32::try_from(HEADER + question.len()).map_err(|_| Errno::EMSGSIZE)?;
+        let mut message = length.to_ne_bytes().to_vec();
+        message.extend([kind, REQUEST].map(u16::to_ne_bytes).concat());
+        message.extend([0; 8]);
+        message.extend(question);
+        send(self.0.as_raw_fd(), &message, MsgFlags::empty())?;
+        let mut answer = vec![0; LONGEST];
+        let received = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        answer.truncate(received);
+        understand(&answer)
+    }
+}
+
+/// What `rtnetlink` says of interfaces.
+pub(super) struct Links(Connection);
+
+impl Links {
+    pub(super) fn open() -> nix::Result<Self> {
+        Connection::open(SockProtocol::NetlinkRoute).map(Self)
+    }
+
+    /// The hardware type of an interface (`ARPHRD_…`) and its attributes.
+    pub(super) fn get(&self, index: u32) -> nix::Result<(u16, Vec<u8>)> {
+        let mut question = vec![0; LINK];
+        question.splice(4..8, index.to_ne_bytes());
+        let answer = self.0.ask(GET_LINK, &question)?;
+        let (link, attributes) = answer.split_at_checked(LINK).ok_or(Errno::EBADMSG)?;
+        let hardware = link.get(2..4).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::EBADMSG)?;
+        Ok((u16::from_ne_bytes(hardware), attributes.to_vec()))
+    }
+}
+
+/// Generic netlink.
+pub(super) struct GenericNetlink(Connection);
 
 impl GenericNetlink {
     pub(super) fn open() -> nix::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkGeneric)?;
-        setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
-        Ok(Self(socket))
+        Connection::open(SockProtocol::NetlinkGeneric).map(Self)
     }
 
     /// The family of that name.
@@ -54,21 +98,12 @@ impl GenericNetlink {
 
     /// The attributes of the answer.
     pub(super) fn ask(&self, Family(family): Family, question: u8, attributes: &[u8]) -> nix::Result<Vec<u8>> {
-        let length = u32::try_from(HEADER + GENERIC + attributes.len()).map_err(|_| Errno::EMSGSIZE)?;
-        let mut message = length.to_ne_bytes().to_vec();
-        message.extend([family, REQUEST].map(u16::to_ne_bytes).concat());
-        message.extend([0; 8]);
-        message.extend([question, 1, 0, 0]);
-        message.extend(attributes);
-        send(self.0.as_raw_fd(), &message, MsgFlags::empty())?;
-        let mut answer = vec![0; LONGEST];
-        let received = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        answer.truncate(received);
-        understand(&answer)
+        let answer = self.0.ask(family, &[&[question, 1, 0, 0], attributes].concat())?;
+        answer.get(GENERIC..).map(<[u8]>::to_vec).ok_or(Errno::EBADMSG)
     }
 }
 
-/// The attributes of a message, or the error that it is.
+/// What follows the header of a message, or the error that it is.
 fn understand(message: &[u8]) -> nix::Result<Vec<u8>> {
     let ([length, ..], _) = message.as_chunks::<4>() else { return Err(Errno::EBADMSG) };
     let whole = usize::try_from(u32::from_ne_bytes(*length)).ok().and_then(|length| message.get(..length));
@@ -77,7 +112,7 @@ fn understand(message: &[u8]) -> nix::Result<Vec<u8>> {
         let code = whole.get(HEADER..).and_then(|rest| rest.first_chunk()).map(|code| i32::from_ne_bytes(*code));
         return Err(code.map_or(Errno::EBADMSG, |code| Errno::from_raw(code.saturating_neg())));
     }
-    whole.get(HEADER + GENERIC..).map(<[u8]>::to_vec).ok_or(Errno::EBADMSG)
+    whole.get(HEADER..).map(<[u8]>::to_vec).ok_or(Errno::EBADMSG)
 }
 
 /// An attribute.
@@ -138,10 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_is_described_and_one_that_is_not_there_is_not() {
+        let kernel = Links::open().unwrap();
+        let loopback = nix::net::if_::if_nametoindex("lo").unwrap();
+        let (hardware, attributes) = kernel.get(loopback).unwrap();
+        // `ARPHRD_LOOPBACK`, and `IFLA_IFNAME`.
+        assert_eq!((hardware, inside(&attributes, 3)), (772, &b"lo\0"[..]));
+        assert_eq!(kernel.get(0x7fff_fffe).unwrap_err(), Errno::ENODEV);
+    }
+
+    #[test]
     fn no_message_is_too_short_to_be_refused() {
         for length in 0..24_u32 {
             let mut message = vec![0; length as usize];
-            assert!(understand(&message).is_err() || length >= 20);
+            assert!(understand(&message).is_err() || length >= 16);
             if length >= 4 {
                 message[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
                 assert!(understand(&message).is_err());

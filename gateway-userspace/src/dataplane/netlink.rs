@@ -1,4 +1,4 @@
-//! Questions to the kernel by netlink: one request, one answer.
+//! Questions to the kernel by netlink, one request and one answer; and how to read what it says unasked.
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 /// The kernel answers at once; whoever waits for this long has been forgotten.
 const PATIENCE: TimeVal = TimeVal::new(1, 0);
 /// Longer than any answer to these questions.
-const LONGEST: usize = 65_536;
+pub(super) const LONGEST: usize = 65_536;
 /// `NLM_F_REQUEST`.
 const REQUEST: u16 = 1;
 /// `NLMSG_ERROR`.
@@ -103,6 +103,24 @@ impl GenericNetlink {
     }
 }
 
+/// A message that nobody asked for.
+pub(super) struct Message<'m> {
+    pub(super) kind: u16,
+    /// What follows the header.
+    pub(super) body: &'m [u8],
+}
+
+/// The messages in a datagram; one that is cut off has no body, and is the last.
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let [l0, l1, l2, l3, k0, k1] = *bytes.first_chunk()?;
+        let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
+        let body = bytes.get(HEADER..length).unwrap_or_default();
+        bytes = bytes.get(length.max(HEADER).next_multiple_of(4)..).unwrap_or_default();
+        Some(Message { kind: u16::from_ne_bytes([k0, k1]), body })
+    })
+}
+
 /// What follows the header of a message, or the error that it is.
 fn understand(message: &[u8]) -> nix::Result<Vec<u8>> {
     let ([length, ..], _) = message.as_chunks::<4>() else { return Err(Errno::EBADMSG) };
@@ -170,6 +188,31 @@ mod tests {
         let kernel = GenericNetlink::open().unwrap();
         assert_ne!(kernel.family("netdev").unwrap(), kernel.family("ethtool").unwrap());
         assert_eq!(kernel.family("no such family").unwrap_err(), Errno::ENOENT);
+    }
+
+    #[test]
+    fn messages_of_a_datagram_are_read_one_after_the_other_and_one_that_is_cut_off_has_no_body() {
+        let message = |kind: u16, body: &[u8]| {
+            let mut bytes = (16 + body.len() as u32).to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend([0; 10]);
+            bytes.extend(body);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let datagram = [message(7, b"abcde"), message(8, b""), message(9, b"xy")].concat();
+        let read: Vec<_> = messages(&datagram).map(|message| (message.kind, message.body)).collect();
+        assert_eq!(read, [(7, &b"abcde"[..]), (8, b""), (9, b"xy")]);
+        for end in 0..datagram.len() {
+            let read: Vec<_> = messages(&datagram[..end]).map(|message| message.body.len()).collect();
+            let whole = [21, 40, 58].iter().filter(|whole| end >= **whole).count();
+            assert!(read.len() <= whole + 1 && read.iter().skip(whole).all(|length| *length == 0), "{end}");
+        }
+        // Lengths that make no sense.
+        for length in [0_u32, 1, 15, u32::MAX] {
+            let bytes = [length.to_ne_bytes(), [1, 0, 0, 0]].concat();
+            assert_eq!(messages(&bytes).map(|message| message.body.len()).collect::<Vec<_>>(), [0]);
+        }
     }
 
     #[test]

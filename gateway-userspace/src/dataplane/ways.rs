@@ -1,15 +1,18 @@
 //! Ways that flows remember: somebody has to watch the kernel's routes, and say when a way may have become another one.
 //!
-//! What has changed is not looked at: whatever it was, each flow asks once more for its way. And what is remembered counts
-//! only as long as somebody says that he watches: without a daemon, or with one that stands still, every packet asks.
+//! Whatever has changed, each flow asks once more for its way; only of neighbours that are where they were nothing is made,
+//! because the kernel speaks of them all the time. And what is remembered counts only as long as somebody says that he
+//! watches: without a daemon, or with one that stands still, every packet asks.
 
 use super::mapped::Mapped;
+use super::netlink::{LONGEST, Message, inside, messages};
 use super::{DataPlaneError, clock, load};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Epoch, map};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
+use std::collections::HashMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +26,16 @@ const WATCHED: u64 = 2_000_000_000;
 const RENEWED: u16 = 250;
 /// When it is tried again to watch, after that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// `RTM_NEWNEIGH` and `RTM_DELNEIGH`, the length of `struct ndmsg`, and `NDA_DST` and `NDA_LLADDR`.
+const NEW_NEIGHBOUR: u16 = 28;
+const DEL_NEIGHBOUR: u16 = 29;
+const ABOUT: usize = 12;
+const DESTINATION: u16 = 1;
+const HARDWARE: u16 = 2;
+/// The states in which packets can be sent to a neighbour (`NUD_VALID`).
+const VALID: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
+/// Of how many neighbours is kept what was heard of them; many more than a kernel keeps.
+const MOST_NEIGHBOURS: usize = 65_536;
 /// What is listened to, as numbers of `enum rtnetlink_groups`: links, neighbours, addresses, routes and rules of IPv4, the
 /// same of IPv6, what is forwarded at all, and next hops that routes share.
 const GROUPS: [u32; 11] = [1, 3, 5, 7, 8, 9, 11, 19, 24, 25, 32];
@@ -60,6 +73,7 @@ impl Ways {
     /// If the kernel does not, or no longer, say what happens to them.
     fn watch(&self, stop: &AtomicBool) -> nix::Result<()> {
         let socket = listen()?;
+        let mut neighbours = Neighbours::default();
         // What happened before anybody listened.
         self.have_changed();
         while !stop.load(Ordering::Relaxed) {
@@ -67,8 +81,9 @@ impl Ways {
             match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], PollTimeout::from(RENEWED)) {
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => {
-                    drain(&socket)?;
-                    self.have_changed();
+                    if drain(&socket, &mut neighbours)? {
+                        self.have_changed();
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -101,13 +116,115 @@ fn listen() -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Takes what has come. What it says does not matter, nor that some of it was lost.
-fn drain(socket: &OwnedFd) -> nix::Result<()> {
+/// Takes what has come; whether a way may have become another one.
+fn drain(socket: &OwnedFd, neighbours: &mut Neighbours) -> nix::Result<bool> {
+    let mut datagram = vec![0; LONGEST];
+    let mut is_changed = false;
     loop {
-        match recv(socket.as_raw_fd(), &mut [0; 64], MsgFlags::empty()) {
-            Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Ok(()),
+        match recv(socket.as_raw_fd(), &mut datagram, MsgFlags::empty()) {
+            Ok(length) => {
+                for message in datagram.get(..length).map(messages).into_iter().flatten() {
+                    is_changed |= neighbours.is_changed_by(&message);
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::ENOBUFS) => {
+                // Some of what was said is lost.
+                neighbours.0.clear();
+                is_changed = true;
+            }
+            Err(Errno::EAGAIN) => return Ok(is_changed),
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// What was last heard of neighbours: the hardware address, or that there is none. By interface, family and address.
+#[derive(Default)]
+struct Neighbours(HashMap<(u32, u8, Vec<u8>), Option<Vec<u8>>>);
+
+impl Neighbours {
+    /// Whether a way may have become another one by what a message says.
+    fn is_changed_by(&mut self, message: &Message<'_>) -> bool {
+        match message.kind {
+            NEW_NEIGHBOUR | DEL_NEIGHBOUR => self.hear(message).unwrap_or(true),
+            _ => true,
+        }
+    }
+
+    /// Whether a neighbour is not as it was when last heard of, or was not heard of before. `None` if it cannot be read.
+    fn hear(&mut self, Message { kind, body }: &Message<'_>) -> Option<bool> {
+        let (about, rest) = body.split_at_checked(ABOUT)?;
+        let (family, interface, state) = (*about.first()?, about.get(4..8)?, about.get(8..10)?);
+        let interface = u32::from_ne_bytes(interface.try_into().ok()?);
+        let is_valid = u16::from_ne_bytes(state.try_into().ok()?) & VALID != 0;
+        let key = (interface, family, inside(rest, DESTINATION).to_vec());
+        if *kind == DEL_NEIGHBOUR {
+            return Some(self.0.remove(&key) != Some(None));
+        }
+        if self.0.len() >= MOST_NEIGHBOURS {
+            self.0.clear();
+        }
+        let now = is_valid.then(|| inside(rest, HARDWARE).to_vec());
+        Some(self.0.insert(key, now.clone()) != Some(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::netlink::attribute;
+
+    const REACHABLE: u16 = 2;
+    const STALE: u16 = 4;
+    const FAILED: u16 = 0x20;
+
+    fn about(interface: u32, state: u16, host: u8, mac: u8) -> Vec<u8> {
+        let mut body = vec![2, 0, 0, 0];
+        body.extend(interface.to_ne_bytes());
+        body.extend(state.to_ne_bytes());
+        body.extend([0, 0]);
+        body.extend(attribute(DESTINATION, &[10, 0, 0, host]));
+        body.extend(attribute(HARDWARE, &[2, 0, 0, 0, 0, mac]));
+        body
+    }
+
+    #[test]
+    fn neighbour_that_is_where_it_was_changes_nothing_and_everything_else_does() {
+        let mut neighbours = Neighbours::default();
+        let mut hear = |kind, body: &[u8]| neighbours.is_changed_by(&Message { kind, body });
+        let heard = [
+            // The first time it may have been elsewhere before.
+            (NEW_NEIGHBOUR, about(1, REACHABLE, 1, 1), true),
+            (NEW_NEIGHBOUR, about(1, STALE, 1, 1), false),
+            (NEW_NEIGHBOUR, about(1, STALE, 1, 2), true),
+            (NEW_NEIGHBOUR, about(1, REACHABLE, 1, 2), false),
+            (NEW_NEIGHBOUR, about(2, REACHABLE, 1, 2), true),
+            (NEW_NEIGHBOUR, about(1, REACHABLE, 2, 2), true),
+            (NEW_NEIGHBOUR, about(1, FAILED, 1, 2), true),
+            (NEW_NEIGHBOUR, about(1, FAILED, 1, 2), false),
+            (DEL_NEIGHBOUR, about(1, FAILED, 1, 2), false),
+            (NEW_NEIGHBOUR, about(1, STALE, 1, 2), true),
+            (DEL_NEIGHBOUR, about(1, STALE, 1, 2), true),
+            (NEW_NEIGHBOUR, about(1, STALE, 1, 2), true),
+        ];
+        for (step, (kind, body, is_change)) in heard.iter().enumerate() {
+            assert_eq!(hear(*kind, body), *is_change, "{step}");
+        }
+        // `RTM_NEWROUTE`, and what is too short to be read.
+        assert!(hear(24, &[]) && hear(NEW_NEIGHBOUR, &[2, 0, 0]));
+    }
+
+    #[test]
+    fn neighbours_beyond_those_that_can_be_kept_are_heard_of_as_if_for_the_first_time() {
+        let mut neighbours = Neighbours::default();
+        for interface in 0..MOST_NEIGHBOURS as u32 {
+            let body = about(interface, STALE, 1, 1);
+            assert!(neighbours.is_changed_by(&Message { kind: NEW_NEIGHBOUR, body: &body }));
+        }
+        let body = about(0, STALE, 1, 1);
+        assert!(neighbours.is_changed_by(&Message { kind: NEW_NEIGHBOUR, body: &body }));
+        assert_eq!(neighbours.0.len(), 1);
+        assert!(!neighbours.is_changed_by(&Message { kind: NEW_NEIGHBOUR, body: &body }));
     }
 }

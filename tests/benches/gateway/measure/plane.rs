@@ -8,11 +8,16 @@ use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey};
 use gateway_tests::scratch::Scratch;
 use gateway_userspace::dataplane::attach::{GuardedInterface, InterfaceSettings, XdpChoice};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
-use gateway_userspace::dataplane::{DataPlane as _, KernelDataPlane, Monitor, PlaneSettings, Programs, clock};
+use gateway_userspace::dataplane::{
+    DataPlane as _, KernelDataPlane, Monitor, PlaneSettings, Programs, Ways, clock, ways,
+};
 use gateway_userspace::policy::table::SessionEntry;
 use gateway_userspace::policy::{AllowListId, AppSetId, BlockId, Capacities, Plan, SessionLimits, SessionToken, Step};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 /// The zone of the guarded interface.
 pub const ZONE: u32 = 1;
@@ -45,7 +50,22 @@ pub struct Plane {
     /// What they count.
     pub monitor: Monitor,
     interface: u32,
+    watching: Option<Watching>,
     _scratch: Scratch,
+}
+
+/// Somebody watches the routes, as the daemon does, until this is dropped.
+struct Watching {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Whether it ended well is nobody's concern any more.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// What was counted between two looks.
@@ -96,7 +116,7 @@ impl Plane {
         let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
         programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;
         let monitor = Monitor::open(kernel.pins())?;
-        Ok(Self { kernel, programs, monitor, interface, _scratch: scratch })
+        Ok(Self { kernel, programs, monitor, interface, watching: None, _scratch: scratch })
     }
 
     /// With the apps, and that many sessions that are granted one of them.
@@ -106,6 +126,14 @@ impl Plane {
         let interface = self.interface;
         self.kernel.apply(&Plan { steps: (0..sessions).map(|number| open(family, number, interface)).collect() })?;
         Ok(self)
+    }
+
+    /// Lets flows remember their ways, by the routes of the network namespace that this is called in.
+    pub fn watch_ways(&mut self) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = ways::watch(Ways::open(self.kernel.pins())?, Arc::clone(&stop))?;
+        self.watching = Some(Watching { stop, thread: Some(thread) });
+        Ok(())
     }
 
     /// What is counted while something is done.

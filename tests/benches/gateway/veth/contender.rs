@@ -164,7 +164,10 @@ fn portcullis(place: &Place, way: Way) -> Result<Equipment> {
     let mut plane = Plane::on(place.guard, "guard0", MANY, MANY + MANY / 4)?.furnish(Family::V4, MANY)?;
     let interfaces = [guarded(place.guard, "guard0", way.settings)];
     (way.tell)(&mut plane.programs);
-    let attached = place.gateway.enter(|| plane.programs.guard(&interfaces))??;
+    let attached = place.gateway.enter(|| {
+        plane.watch_ways()?;
+        anyhow::Ok(plane.programs.guard(&interfaces)?)
+    })??;
     ensure!(attached.iter().all(|attached| attached.mode == "native"), "not in the driver: {attached:?}");
     Ok(Equipment { plane: Some(plane), ..Equipment::default() })
 }
@@ -193,12 +196,11 @@ impl Contender {
         self.task == Task::Forward && (self.plane.is_some() || self.name.starts_with(FOLLOWING))
     }
 
-    /// Opens a connection of each session, and answers.
+    /// Opens a connection of each session, and goes on with it so far that nothing of it is for the first time: elsewhere
+    /// by an answer, with the gateway, whose flows remember their ways, by another packet.
     fn open_connections(&self, outside: &Outside) -> Result<()> {
-        for stream in [Stream::Opening, Stream::Back] {
-            if stream == Stream::Back && self.plane.is_some() {
-                continue;
-            }
+        let then = if self.plane.is_some() { Stream::Granted } else { Stream::Back };
+        for stream in [Stream::Opening, then] {
             let keys = stream.keys(Pattern::All, self.entries)?;
             let packets = u32::try_from(self.entries.next_power_of_two())?;
             let place = &self.place;

@@ -9,7 +9,7 @@
 use crate::abi::{InterfaceRow, Port};
 use crate::address::join;
 use crate::packet::{Link, SHORTEST_FRAME, is_extension_header};
-use crate::{Address, Frame};
+use crate::{Address, Frame, FrameMut};
 
 /// Length of an Ethernet header; what has tags is not plain.
 const ETHERNET: usize = 14;
@@ -17,6 +17,10 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 /// Length of an IPv6 header.
 const IPV6: usize = 40;
+/// Where an IPv4 packet says how many hops it has to live, beside its protocol and the checksum of its header.
+const HOPS_AND_CHECKSUM: usize = 22;
+/// Where an IPv6 packet says so, behind the number of the next header.
+const HOPS_AND_NEXT: usize = 20;
 /// IPv4, with such a header.
 const PLAIN_IPV4: u8 = 0x45;
 /// The bits of the class of service; the others say how congested the way is.
@@ -82,23 +86,20 @@ pub struct Kept(u64);
 impl Kept {
     /// No way.
     pub const NONE: Self = Self(0);
-    const ROW: u32 = 48;
-    const CLASS: u32 = 56;
 
     /// What is remembered of a way that was asked for, and that leaves through the port in this row, with this MTU;
     /// [`Kept::NONE`] if it cannot be remembered.
     #[inline(always)]
     #[must_use]
     pub fn of(way: &Way, row: u32, port: &Port, mtu: u32) -> Self {
-        const { assert!(InterfaceRow::ROWS == 1 << (Self::CLASS - Self::ROW)) };
+        const { assert!(InterfaceRow::ROWS == 1 << u8::BITS) };
         if u32::from(way.length) != mtu || way.from != port.mac {
             return Self::NONE;
         }
-        let [a, b, c, d, e, f] = way.to;
-        let to = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
         let [first, second, ..] = way.class.to_ne_bytes();
         let class = if way.family == FAMILY_IPV4 { first } else { first << 4 | second >> 4 };
-        Self(to | u64::from(row) << Self::ROW | u64::from(class & SERVICE) << Self::CLASS)
+        let [a, b, c, d, e, f] = way.to;
+        Self(u64::from_le_bytes([a, b, c, d, e, f, row as u8, class & SERVICE]))
     }
 
     /// What stands in a flow.
@@ -126,15 +127,16 @@ impl Kept {
     #[inline(always)]
     #[must_use]
     pub const fn row(self) -> u32 {
-        (self.0 >> Self::ROW) as u8 as u32
+        let [.., row, _] = self.0.to_le_bytes();
+        row as u32
     }
 
     /// The hardware address of the next hop.
     #[inline(always)]
     #[must_use]
     pub const fn to(self) -> [u8; 6] {
-        let [_, _, to @ ..] = self.0.to_be_bytes();
-        to
+        let [a, b, c, d, e, f, ..] = self.0.to_le_bytes();
+        [a, b, c, d, e, f]
     }
 
     /// Whether a packet that the short way has understood may be forwarded along this way past the network stack, as far as
@@ -144,6 +146,7 @@ impl Kept {
     #[must_use]
     pub fn admits<F: Frame + ?Sized>(self, frame: &F, port: &Port, length: u16) -> Option<usize> {
         let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
+        let [.., asked_for] = self.0.to_le_bytes();
         let [version, second, ..] = at(0)?.to_ne_bytes();
         let (class, hops) = if version == PLAIN_IPV4 {
             let words = [at(0)?, at(4)?, at(8)?, at(12)?, at(16)?];
@@ -155,15 +158,12 @@ impl Kept {
         } else {
             (version << 4 | second >> 4, at(4)?.to_ne_bytes()[3])
         };
-        if hops <= 1 || class & SERVICE != (self.0 >> Self::CLASS) as u8 || !is_for(frame, port)? {
+        if hops <= 1 || class & SERVICE != asked_for || !is_for(frame, port)? {
             return None;
         }
         padding(frame, length)
     }
 }
-
-/// How many bytes of a frame change.
-pub const CHANGED: usize = 26;
 
 /// Whether a packet that arrived through `port` may be forwarded past the network stack, as far as the packet is
 /// concerned: whole, without tags, options and extension headers, not at the end of its life, and for this host's
@@ -253,20 +253,24 @@ fn ports<F: Frame + ?Sized>(frame: &F, offset: usize, protocol: u8, way: &mut Wa
 }
 
 /// What a router does to a plain packet: new hardware addresses, one hop less to live and, for IPv4, the checksum that
-/// follows from it (RFC 1624), computed as the kernel does.
+/// follows from it (RFC 1624), computed as the kernel does. `None` if the frame does not hold its header; then nothing of it
+/// may be sent.
 #[inline(always)]
-pub fn step(head: &mut [u8; CHANGED], to: [u8; 6], from: [u8; 6]) {
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1, _, _, _, _, _, _, _, hop_limit, ttl, _, c0, c1] = head;
-    [*d0, *d1, *d2, *d3, *d4, *d5] = to;
-    [*s0, *s1, *s2, *s3, *s4, *s5] = from;
-    if u16::from_be_bytes([*t0, *t1]) == Link::IPV6 {
-        *hop_limit = hop_limit.saturating_sub(1);
-        return;
+pub fn step<F: FrameMut + ?Sized>(frame: &mut F, to: [u8; 6], from: [u8; 6]) -> Option<()> {
+    if u16::from_be(frame.half(12)?) == Link::IPV6 {
+        let [next, hop_limit] = frame.half(HOPS_AND_NEXT)?.to_ne_bytes();
+        frame.put_half(HOPS_AND_NEXT, u16::from_ne_bytes([next, hop_limit.saturating_sub(1)]))?;
+    } else {
+        let [time_to_live, protocol, c0, c1] = frame.word(HOPS_AND_CHECKSUM)?.to_ne_bytes();
+        let sum = u32::from(u16::from_be_bytes([c0, c1])).wrapping_add(0x0100);
+        let sum = sum.wrapping_add(u32::from(sum >= 0xffff));
+        let [c0, c1] = (sum as u16).to_be_bytes();
+        frame.put_word(HOPS_AND_CHECKSUM, u32::from_ne_bytes([time_to_live.saturating_sub(1), protocol, c0, c1]))?;
     }
-    *ttl = ttl.saturating_sub(1);
-    let sum = u32::from(u16::from_be_bytes([*c0, *c1])).wrapping_add(0x0100);
-    let sum = sum.wrapping_add(u32::from(sum >= 0xffff));
-    [*c0, *c1] = (sum as u16).to_be_bytes();
+    let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (to, from);
+    frame.put_word(0, u32::from_ne_bytes([a, b, c, d]))?;
+    frame.put_word(4, u32::from_ne_bytes([e, f, g, h]))?;
+    frame.put_word(8, u32::from_ne_bytes([i, j, k, l]))
 }
 
 #[cfg(test)]
@@ -378,7 +382,7 @@ mod tests {
             let sum = (sum & 0xffff) + (sum >> 16);
             header[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
             assert!(has_right_sum(&header[14..34]), "{identification}");
-            step(header.first_chunk_mut().unwrap(), [5; 6], [4; 6]);
+            step(&mut header[..], [5; 6], [4; 6]).unwrap();
             assert!(has_right_sum(&header[14..34]), "{identification}");
             // Of the two ways to write zero the kernel chooses the other one.
             assert_ne!(header[24..26], [0xff, 0xff], "{identification}");
@@ -386,7 +390,7 @@ mod tests {
         }
         let before = frame(6, 0);
         let mut after = before.clone();
-        step(after.first_chunk_mut().unwrap(), [5; 6], [4; 6]);
+        step(&mut after[..], [5; 6], [4; 6]).unwrap();
         assert_eq!((&after[12..21], after[21], &after[22..]), (&before[12..21], 63, &before[22..]));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading bytes of a frame, checked.
+//! Reading and changing bytes of a frame, checked.
 
 use crate::packet::Tag;
 
@@ -33,6 +33,27 @@ pub trait Frame {
 
     /// The mark that a sender on this host has put on the packet; 0 if none did.
     fn mark(&self) -> u32;
+}
+
+/// A frame whose bytes can be changed, with bounds checks.
+pub trait FrameMut: Frame {
+    /// Writes the two bytes at `offset`, in memory order; `None` if the frame does not hold them.
+    fn put_half(&mut self, offset: usize, value: u16) -> Option<()>;
+
+    /// Writes the four bytes at `offset`, in memory order; `None` if the frame does not hold all of them.
+    fn put_word(&mut self, offset: usize, value: u32) -> Option<()>;
+}
+
+impl FrameMut for [u8] {
+    fn put_half(&mut self, offset: usize, value: u16) -> Option<()> {
+        *self.get_mut(offset..)?.first_chunk_mut()? = value.to_ne_bytes();
+        Some(())
+    }
+
+    fn put_word(&mut self, offset: usize, value: u32) -> Option<()> {
+        *self.get_mut(offset..)?.first_chunk_mut()? = value.to_ne_bytes();
+        Some(())
+    }
 }
 
 impl Frame for [u8] {

@@ -35,7 +35,7 @@ pub mod verdict;
 pub mod word;
 
 pub use address::Address;
-pub use frame::Frame;
+pub use frame::{Frame, FrameMut};
 pub use packet::Packet;
 pub use reason::DropReason;
 pub use tables::Tables;

@@ -3,16 +3,16 @@
 //! Whatever is not plain, or has no such way, goes to the network stack as it is. Redirected is only from a guarded
 //! interface to one that faces apps, where nothing is judged, or the other way round, where the law is asked before.
 
-use crate::frame::XdpFrame;
+use crate::frame::{XdpFrame, XdpHead};
 use crate::maps::{PORTS, REPLY, TARGETS, WAY};
 use crate::report::{self, Fate, Reporter};
-use crate::tables::{KernelTables, near};
+use crate::tables::KernelTables;
 use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use gateway_common::abi::{Flow, InterfaceRow, Port, ServiceKey};
-use gateway_common::forward::{CHANGED, Kept, Way, plain, step};
+use gateway_common::forward::{Kept, Way, plain, step};
 use gateway_common::law;
 use gateway_common::law::established::{self, Established};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
@@ -21,7 +21,8 @@ use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tabl
 #[inline(always)]
 pub fn to_app(ctx: &XdpContext) -> u32 {
     let Some(way) = scratch(Direction::ToApp) else { return xdp_action::XDP_PASS };
-    if leads(ctx, Port::APPS, way) { send_on(ctx, way) } else { xdp_action::XDP_PASS }
+    let row = leads(ctx, Port::APPS, way);
+    if row == NOWHERE { xdp_action::XDP_PASS } else { send(ctx, way.to, way.from, row) }
 }
 
 /// The same, of a flow that may remember its way.
@@ -34,13 +35,14 @@ pub fn to_app_in_flow(ctx: &XdpContext, frame: &XdpFrame, packet: &Packet, found
         }
     }
     let Some(way) = scratch(Direction::ToApp) else { return xdp_action::XDP_PASS };
-    if !leads(ctx, Port::APPS, way) {
+    let row = leads(ctx, Port::APPS, way);
+    if row == NOWHERE {
         return xdp_action::XDP_PASS;
     }
     if found.way.is_none() {
-        found.keep(kept(way), Direction::ToApp);
+        found.keep(kept(way, row), Direction::ToApp);
     }
-    send_on(ctx, way)
+    send(ctx, way.to, way.from, row)
 }
 
 /// What no program answers: a packet does not go along the way that was remembered.
@@ -50,40 +52,37 @@ const NOT_ALONG: u32 = u32::MAX;
 #[inline(never)]
 fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16, side: u16) -> u32 {
     let arrived_at = frame.interface();
-    let Some(arrived) = port(arrived_at).filter(|port| port.has(Port::RECEIVES)) else { return NOT_ALONG };
+    let Some(arrived) = port(row(arrived_at)).filter(|port| port.has(Port::RECEIVES)) else { return NOT_ALONG };
     let Some(padding) = way.admits(frame, &arrived, length) else { return NOT_ALONG };
     let Some((interface, port, mtu)) = PORTS.get(way.row()).and_then(InterfaceRow::any_port) else { return NOT_ALONG };
     if !port.has(side | needed(frame)) || interface == arrived_at || u32::from(length) > mtu || !cut(ctx, padding) {
         return NOT_ALONG;
     }
-    send(ctx, way.to(), port.mac, interface)
+    send(ctx, way.to(), port.mac, way.row())
 }
 
 /// What a flow remembers of a way that was asked for.
-#[inline(never)]
-fn kept(way: &Way) -> Kept {
-    for step in 0..InterfaceRow::REACH {
-        let row = InterfaceRow::place(way.interface, step);
-        match PORTS.get(row).and_then(InterfaceRow::any_port) {
-            Some((interface, port, mtu)) if interface == way.interface => return Kept::of(way, row, &port, mtu),
-            _ => {}
-        }
+#[inline(always)]
+fn kept(way: &Way, row: u32) -> Kept {
+    match PORTS.get(row).and_then(InterfaceRow::any_port) {
+        Some((interface, port, mtu)) if interface == way.interface => Kept::of(way, row, &port, mtu),
+        _ => Kept::NONE,
     }
-    Kept::NONE
 }
 
 /// A packet that comes from the apps' side, and that nobody has judged.
 #[inline(always)]
 pub fn to_client(ctx: &XdpContext) -> u32 {
     let (Some(way), Some(packet)) = (scratch(Direction::ToClient), reply()) else { return xdp_action::XDP_PASS };
-    if !leads(ctx, Port::GUARDED, way) || is_forged_error(way, packet) {
+    let row = leads(ctx, Port::GUARDED, way);
+    if row == NOWHERE || is_forged_error(way, packet) {
         return xdp_action::XDP_PASS;
     }
     let frame = XdpFrame::arriving(ctx);
     let now = tick();
     if let Some(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
         report::forwarded(found.app, packet, Direction::ToClient);
-        return send_on(ctx, way);
+        return send(ctx, way.to, way.from, row);
     }
     let now = clock();
     let judgement = law::whole_egress(&frame, packet, &KernelTables, way.interface, now);
@@ -101,7 +100,7 @@ fn carry_out(ctx: &XdpContext, judgement: &Judgement, packet: &mut Packet, way: 
     match (Reporter { interface: way.interface, direction: Direction::ToClient, now }).carry_out(ctx, judgement, packet)
     {
         // Also what is only observed: the network stack would have it judged, and counted, once more.
-        Fate::Pass => send_on(ctx, way),
+        Fate::Pass => send(ctx, way.to, way.from, row(way.interface)),
         Fate::Drop | Fate::Answer => xdp_action::XDP_DROP,
     }
 }
@@ -134,24 +133,27 @@ fn is_for_the_stack(judgement: &Judgement, packet: &Packet) -> bool {
     }
 }
 
-/// Whether the frame may be redirected to a port of that kind, and to which. Of the frame only its padding is changed.
+/// The row of no port: a packet goes to the network stack.
+const NOWHERE: u32 = u32::MAX;
+
+/// The row of the port to which the frame may be redirected, if it leads to one of that kind; [`NOWHERE`] if not. Of the
+/// frame only its padding is changed.
 #[inline(never)]
-fn leads(ctx: &XdpContext, side: u16, way: &mut Way) -> bool {
+fn leads(ctx: &XdpContext, side: u16, way: &mut Way) -> u32 {
     let frame = XdpFrame::arriving(ctx);
     let interface = frame.interface();
-    let Some(arrived) = port(interface) else { return false };
-    if !arrived.has(Port::RECEIVES) {
-        return false;
-    }
-    let Some(padding) = plain(&frame, &arrived, way) else { return false };
+    let Some(arrived) = port(row(interface)).filter(|port| port.has(Port::RECEIVES)) else { return NOWHERE };
+    let Some(padding) = plain(&frame, &arrived, way) else { return NOWHERE };
     way.interface = interface;
     // SAFETY: the context is the one the kernel passed; `Way` is laid out as the helper's parameters, of which the size
     // is given. Other answers than 0 (forward) mean that the network stack has something to do.
     let answer = unsafe { bpf_fib_lookup(ctx.ctx.cast(), (&raw mut *way).cast(), size_of::<Way>() as i32, 0) };
     if answer != 0 || way.interface == interface {
-        return false;
+        return NOWHERE;
     }
-    port(way.interface).is_some_and(|port| port.has(side | needed(&frame))) && cut(ctx, padding)
+    let row = row(way.interface);
+    let can_leave = port(row).is_some_and(|port| port.has(side | needed(&frame)));
+    if can_leave && cut(ctx, padding) { row } else { NOWHERE }
 }
 
 /// What a port must be able to do, so that the frame can leave through it.
@@ -167,28 +169,31 @@ fn cut(ctx: &XdpContext, padding: usize) -> bool {
     padding == 0 || unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(padding as i32)) } == 0
 }
 
-/// Sends a packet on the way that was found for it.
+/// Does what a router does, and redirects to the port in this row. The way was found just before: what cannot be sent after
+/// all is dropped, because it was judged and, perhaps, changed.
 #[inline(always)]
-fn send_on(ctx: &XdpContext, way: &Way) -> u32 {
-    send(ctx, way.to, way.from, way.interface)
-}
-
-/// Does what a router does, and redirects. The way was found just before: what cannot be sent after all is dropped,
-/// because it was judged and, perhaps, changed.
-#[inline(always)]
-fn send(ctx: &XdpContext, to: [u8; 6], from: [u8; 6], interface: u32) -> u32 {
-    let (start, end) = (ctx.data(), ctx.data_end());
-    if start + CHANGED > end {
+fn send(ctx: &XdpContext, to: [u8; 6], from: [u8; 6], row: u32) -> u32 {
+    if step(&mut XdpHead::of(ctx), to, from).is_none() {
         return xdp_action::XDP_DROP;
     }
-    // SAFETY: the range was just found to lie within the frame, and nothing else refers to it.
-    step(unsafe { &mut *(start as *mut [u8; CHANGED]) }, to, from);
-    TARGETS.redirect(interface, u64::from(xdp_action::XDP_DROP)).unwrap_or(xdp_action::XDP_DROP)
+    TARGETS.redirect(row, u64::from(xdp_action::XDP_DROP)).unwrap_or(xdp_action::XDP_DROP)
+}
+
+/// The row of the port that this interface is; [`NOWHERE`] if it is none.
+#[inline(always)]
+fn row(interface: u32) -> u32 {
+    for step in 0..InterfaceRow::REACH {
+        let row = InterfaceRow::place(interface, step);
+        if PORTS.get(row).is_some_and(|found| found.index() == interface) {
+            return row;
+        }
+    }
+    NOWHERE
 }
 
 #[inline(always)]
-fn port(interface: u32) -> Option<Port> {
-    near(&PORTS, interface, InterfaceRow::port)
+fn port(row: u32) -> Option<Port> {
+    PORTS.get(row)?.any_port().map(|(_, port, _)| port)
 }
 
 /// Where the way of the packet at hand is written. What an earlier one has left there is overwritten where it is asked.

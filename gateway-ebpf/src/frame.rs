@@ -1,9 +1,10 @@
-//! Bytes of a frame, by direct access: every read proves its own bounds to the verifier.
+//! Bytes of a frame, by direct access: every read and every write proves its own bounds to the verifier.
 
 use aya_ebpf::helpers::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gateway_common::Frame;
+use core::marker::PhantomData;
 use gateway_common::packet::Tag;
+use gateway_common::{Frame, FrameMut};
 
 /// Enough for two tags, an IPv6 header with what may be admitted behind it, and an ICMP error with the same quoted.
 const HEADERS: u32 = 256;
@@ -82,6 +83,66 @@ impl Frame for XdpFrame {
     #[inline(always)]
     fn mark(&self) -> u32 {
         0
+    }
+}
+
+/// The linear part of a frame in front of the XDP program, to be changed. After it was looked at anew: what changes a
+/// frame's length moves it.
+pub struct XdpHead<'c> {
+    start: usize,
+    end: usize,
+    /// Of the program's run: nobody else refers to the frame meanwhile.
+    _ctx: PhantomData<&'c mut XdpContext>,
+}
+
+impl<'c> XdpHead<'c> {
+    #[inline(always)]
+    pub fn of(ctx: &'c XdpContext) -> Self {
+        Self { start: ctx.data(), end: ctx.data_end(), _ctx: PhantomData }
+    }
+}
+
+impl Frame for XdpHead<'_> {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        read(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn half(&self, offset: usize) -> Option<u16> {
+        half(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: usize) -> Option<u32> {
+        word(self.start, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn removed_tag(&self) -> Option<Tag> {
+        None
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> u32 {
+        0
+    }
+}
+
+impl FrameMut for XdpHead<'_> {
+    #[inline(always)]
+    fn put_half(&mut self, offset: usize, value: u16) -> Option<()> {
+        put_half(self.start, self.end, offset, value)
+    }
+
+    #[inline(always)]
+    fn put_word(&mut self, offset: usize, value: u32) -> Option<()> {
+        put_word(self.start, self.end, offset, value)
     }
 }
 
@@ -170,6 +231,31 @@ macro_rules! load {
         }
     };
 }
+
+macro_rules! store {
+    ($name:ident, $type:ty, $size:literal) => {
+        /// One store, wherever the bytes lie: whoever reads them next reads more than one at once.
+        #[inline(always)]
+        fn $name(start: usize, end: usize, offset: usize, value: $type) -> Option<()> {
+            if offset > FURTHEST || start + offset + size_of::<$type>() > end {
+                return None;
+            }
+            // SAFETY: `start..end` is the frame's linear part, and the range written was just found to end within it.
+            unsafe {
+                core::arch::asm!(
+                    concat!("*(", $size, " *)({place} + 0) = {value}"),
+                    place = in(reg) start + offset,
+                    value = in(reg) u64::from(value),
+                    options(nostack, preserves_flags),
+                );
+            }
+            Some(())
+        }
+    };
+}
+
+store!(put_half, u16, "u16");
+store!(put_word, u32, "u32");
 
 load!(half, u16, "u16");
 load!(word, u32, "u32");

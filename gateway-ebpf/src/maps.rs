@@ -2,11 +2,11 @@
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Epoch, Event, EventGate, Flow, FragmentKey, Fragments,
-    GrantSlot, Interface, InterfaceRow, Port, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
+    GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
@@ -74,9 +74,9 @@ pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 /// Interfaces between which packets are forwarded in XDP.
 #[map]
 pub static PORTS: Array<InterfaceRow> = Array::with_max_entries(InterfaceRow::ROWS, BPF_F_MMAPABLE);
-/// Those of them to which packets may be redirected.
+/// Those of them to which packets may be redirected, in the same rows.
 #[map]
-pub static TARGETS: DevMapHash = DevMapHash::with_max_entries(Port::LIMIT, 0);
+pub static TARGETS: DevMap = DevMap::with_max_entries(InterfaceRow::ROWS, 0);
 /// The way of the packet at hand, by direction: the stack has no room for it.
 #[map]
 pub static WAY: PerCpuArray<Way> = PerCpuArray::with_max_entries(2, 0);

@@ -14,7 +14,7 @@ use super::slots::{self, SessionPlaces, SessionSlots, SessionTables};
 use super::ways::Ways;
 use super::{DataPlaneError, clock, table};
 use crate::policy::Capacities;
-use aya::maps::{Array, DevMapHash, HashMap, LpmTrie, Map, MapData};
+use aya::maps::{Array, DevMap, HashMap, LpmTrie, Map, MapData};
 use aya::programs::ProgramError;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
@@ -146,7 +146,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     };
     let interfaces = Rows(mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?);
     let vlans = take(&mut ebpf, map::VLANS)?;
-    let targets: DevMapHash<_> = take(&mut ebpf, map::TARGETS)?;
+    let targets: DevMap<_> = take(&mut ebpf, map::TARGETS)?;
     let ports = Ports::new(Rows(own(&mut ebpf, map::PORTS, InterfaceRow::ROWS)?), targets, Ways::open(&pins)?);
     Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
 }

@@ -7,9 +7,9 @@ use super::attach::{GuardedInterface, XdpChoice};
 use super::device::{Abilities, Devices};
 use super::rows::Rows;
 use super::ways::Ways;
-use super::{DataPlaneError, ignore_missing, interfaces, table};
+use super::{DataPlaneError, interfaces, table};
 use aya::maps::xdp::XdpMapError;
-use aya::maps::{DevMapHash, MapData, MapError};
+use aya::maps::{DevMap, MapData, MapError};
 use gateway_common::abi::{Port, map};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -56,17 +56,20 @@ impl AppSide {
     }
 }
 
+/// The index of no interface: a target with it is none.
+const NOBODY: u32 = 0;
+
 /// The tables of the ports.
 pub(super) struct Ports {
     ports: Rows,
-    targets: DevMapHash<MapData>,
+    targets: DevMap<MapData>,
     ways: Ways,
     /// What was written, with the MTU, or that there is nothing to write.
     known: BTreeMap<u32, Option<(Port, u32)>>,
 }
 
 impl Ports {
-    pub(super) fn new(ports: Rows, targets: DevMapHash<MapData>, ways: Ways) -> Self {
+    pub(super) fn new(ports: Rows, targets: DevMap<MapData>, ways: Ways) -> Self {
         Self { ports, targets, ways, known: BTreeMap::new() }
     }
 
@@ -121,16 +124,17 @@ impl Ports {
                 );
             }
             Some((port, mtu)) => {
+                let too_many = DataPlaneError::TooManyInterfaces(self.known.len());
+                let (number, row) = self.ports.row(index).ok_or(too_many)?;
                 // Whoever is redirected to must be among the targets: first in, last out.
                 if port.has(Port::SENDS) {
-                    self.targets.insert(index, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))?;
+                    target(&mut self.targets, number, index)?;
                 }
-                let row = self.ports.row(index).ok_or(DataPlaneError::TooManyInterfaces(self.known.len()))?;
                 // Flows may remember ways that lead through this row, from when another port stood here.
                 self.ways.have_changed();
                 row.write_port(index, &port, mtu);
                 if !port.has(Port::SENDS) {
-                    ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+                    target(&mut self.targets, number, NOBODY)?;
                 }
                 if before.flatten().is_none_or(|(before, _)| before != port) {
                     announce(name, port);
@@ -142,11 +146,17 @@ impl Ports {
     }
 
     fn forget(&mut self, index: u32) -> Result<(), DataPlaneError> {
-        self.ports.remove(index);
-        ignore_missing(self.targets.remove(index)).map_err(table(map::TARGETS))?;
+        if let Some(number) = self.ports.remove(index) {
+            target(&mut self.targets, number, NOBODY)?;
+        }
         self.known.remove(&index);
         Ok(())
     }
+}
+
+/// Names the interface that is redirected to by this row.
+fn target(targets: &mut DevMap<MapData>, row: u32, index: u32) -> Result<(), DataPlaneError> {
+    targets.set(row, index, None, 0).map_err(|error| table(map::TARGETS)(reason(error)))
 }
 
 fn reason(error: XdpMapError) -> MapError {

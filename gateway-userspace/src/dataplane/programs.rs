@@ -104,7 +104,7 @@ impl Programs {
             let flags = link_layer | guarded.settings.flags();
             let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
             let too_many = || DataPlaneError::TooManyInterfaces(interfaces.len());
-            self.interfaces.row(guarded.index).ok_or_else(too_many)?.write_guarded(guarded.index, &row);
+            self.interfaces.row(guarded.index).ok_or_else(too_many)?.1.write_guarded(guarded.index, &row);
             for vlan in &guarded.vlans {
                 let key = VlanKey { interface: guarded.index, vlan: vlan.vlan };
                 let row = Interface { zone: vlan.zone, ..row };

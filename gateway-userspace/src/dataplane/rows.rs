@@ -8,22 +8,23 @@ use gateway_common::abi::{Interface, InterfaceRow};
 pub struct Rows(pub Mapped<InterfaceRow>);
 
 impl Rows {
-    fn places(&self, index: u32) -> impl Iterator<Item = &InterfaceRow> {
-        (0..InterfaceRow::REACH).filter_map(move |step| self.0.get(InterfaceRow::place(index, step)))
+    fn places(&self, index: u32) -> impl Iterator<Item = (u32, &InterfaceRow)> {
+        let numbers = (0..InterfaceRow::REACH).map(move |step| InterfaceRow::place(index, step));
+        numbers.filter_map(|number| Some((number, self.0.get(number)?)))
     }
 
-    /// The row of an interface, or a free one for it. `None` if there is none within reach.
+    /// The row of an interface, or a free one for it, with its number. `None` if there is none within reach.
     #[must_use]
-    pub fn row(&self, index: u32) -> Option<&InterfaceRow> {
-        let with = |wanted| self.places(index).find(|row| row.index() == wanted);
+    pub fn row(&self, index: u32) -> Option<(u32, &InterfaceRow)> {
+        let with = |wanted| self.places(index).find(|(_, row)| row.index() == wanted);
         with(index).or_else(|| with(0))
     }
 
-    /// Frees the row of an interface, if it has one.
-    pub fn remove(&self, index: u32) {
-        if let Some(row) = self.row(index) {
-            row.who.store(0);
-        }
+    /// Frees the row of an interface, if it has one; which that was.
+    pub fn remove(&self, index: u32) -> Option<u32> {
+        let (number, row) = self.places(index).find(|(_, row)| row.index() == index)?;
+        row.who.store(0);
+        Some(number)
     }
 
     /// The guarded interfaces in these rows, by their index.

@@ -145,18 +145,18 @@ impl Kept {
     #[inline(always)]
     #[must_use]
     pub fn admits<F: Frame + ?Sized>(self, frame: &F, port: &Port, length: u16) -> Option<usize> {
-        let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
         let [.., asked_for] = self.0.to_le_bytes();
-        let [version, second, ..] = at(0)?.to_ne_bytes();
+        let first = frame.double(ETHERNET)?;
+        let [version, second, .., hop_limit] = first.to_ne_bytes();
         let (class, hops) = if version == PLAIN_IPV4 {
-            let words = [at(0)?, at(4)?, at(8)?, at(12)?, at(16)?];
-            if !is_intact(&words) {
+            let header = Header::of(frame)?;
+            if !header.is_intact() {
                 return None;
             }
-            let [_, _, time_to_live, ..] = words;
-            (second, time_to_live.to_ne_bytes()[0])
+            let [time_to_live, ..] = header.second.to_ne_bytes();
+            (second, time_to_live)
         } else {
-            (version << 4 | second >> 4, at(4)?.to_ne_bytes()[3])
+            (version << 4 | second >> 4, hop_limit)
         };
         if hops <= 1 || class & SERVICE != asked_for || !is_for(frame, port)? {
             return None;
@@ -185,8 +185,8 @@ pub fn plain<F: Frame + ?Sized>(frame: &F, port: &Port, way: &mut Way) -> Option
 /// Whether the frame is for this host, as the hardware address of the interface where it arrived.
 #[inline(always)]
 fn is_for<F: Frame + ?Sized>(frame: &F, port: &Port) -> Option<bool> {
-    let ([a, b], [c, d, e, f]) = (frame.half(0)?.to_ne_bytes(), frame.word(2)?.to_ne_bytes());
-    Some([a, b, c, d, e, f] == port.mac)
+    // Its two flag bytes are shifted out, and so are those of the frame that come behind.
+    Some(u64::from_le(frame.double(0)?) << 16 == u64::from_le(port.word()) << 16)
 }
 
 /// How many bytes lie behind a packet of this length.
@@ -200,33 +200,48 @@ fn padding<F: Frame + ?Sized>(frame: &F, length: u16) -> Option<usize> {
 
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F, way: &mut Way) -> Option<usize> {
-    let at = |offset: usize| frame.word(ETHERNET.wrapping_add(offset));
-    let words = [at(0)?, at(4)?, at(8)?, at(12)?, at(16)?];
-    let [first, second, third, source, destination] = words;
-    let ([version, class, l0, l1], [_, _, f0, f1]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    let [ttl, protocol, _, _] = third.to_ne_bytes();
+    let header = Header::of(frame)?;
+    let [version, class, l0, l1, _, _, f0, f1] = header.first.to_ne_bytes();
+    let [ttl, protocol, _, _, s0, s1, s2, s3] = header.second.to_ne_bytes();
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     // Fragments, and the flag that nobody may set.
     let is_whole = f0 & 0xbf == 0 && f1 == 0;
-    if version != PLAIN_IPV4 || !is_whole || ttl <= 1 || length < IPV4 || !is_intact(&words) {
+    if version != PLAIN_IPV4 || !is_whole || ttl <= 1 || length < IPV4 || !header.is_intact() {
         return None;
     }
     way.family = FAMILY_IPV4;
     way.class = u32::from_ne_bytes([class, 0, 0, 0]);
     let ([to_source, ..], [to_destination, ..]) = (&mut way.source, &mut way.destination);
-    (*to_source, *to_destination) = (source, destination);
+    (*to_source, *to_destination) = (u32::from_ne_bytes([s0, s1, s2, s3]), header.last);
     ports(frame, const { ETHERNET + IPV4 }, protocol, way);
     Some(length)
 }
 
-/// Whether the header's checksum is right: the network stack drops what has another one. The sum of RFC 1071 does not
-/// depend on the order of bytes.
-#[inline(always)]
-fn is_intact(header: &[u32; IPV4 / 4]) -> bool {
-    let sum = header.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from(*word)));
-    let sum = (sum & 0xffff).wrapping_add(sum >> 16 & 0xffff).wrapping_add(sum >> 32);
-    let sum = (sum & 0xffff).wrapping_add(sum >> 16);
-    (sum & 0xffff).wrapping_add(sum >> 16) == 0xffff
+/// An IPv4 header without options, as it lies in the frame.
+struct Header {
+    first: u64,
+    second: u64,
+    last: u32,
+}
+
+impl Header {
+    #[inline(always)]
+    fn of<F: Frame + ?Sized>(frame: &F) -> Option<Self> {
+        let (first, second) = (frame.double(ETHERNET)?, frame.double(const { ETHERNET + 8 })?);
+        Some(Self { first, second, last: frame.word(const { ETHERNET + 16 })? })
+    }
+
+    /// Whether the checksum is right: the network stack drops what has another one. The sum of RFC 1071 does not depend on
+    /// the order of bytes.
+    #[inline(always)]
+    const fn is_intact(&self) -> bool {
+        const HALF: u64 = 0xffff_ffff;
+        let sum = (self.first & HALF).wrapping_add(self.first >> 32).wrapping_add(self.second & HALF);
+        let sum = sum.wrapping_add(self.second >> 32).wrapping_add(self.last as u64);
+        let sum = (sum & 0xffff).wrapping_add(sum >> 16 & 0xffff).wrapping_add(sum >> 32);
+        let sum = (sum & 0xffff).wrapping_add(sum >> 16);
+        (sum & 0xffff).wrapping_add(sum >> 16) == 0xffff
+    }
 }
 
 #[inline(always)]
@@ -308,7 +323,7 @@ mod tests {
     }
 
     fn has_right_sum(header: &[u8]) -> bool {
-        is_intact(&core::array::from_fn(|word| u32::from_ne_bytes(header[4 * word..][..4].try_into().unwrap())))
+        Header::of(&[&[0; ETHERNET], header].concat()[..]).unwrap().is_intact()
     }
 
     fn look(frame: &[u8]) -> (Option<usize>, Way) {

@@ -207,14 +207,14 @@ fn network<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
 
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
-    let (source, destination) = (frame.word(const { NETWORK + 12 })?, frame.word(const { NETWORK + 16 })?);
-    let [version, _] = frame.half(NETWORK)?.to_ne_bytes();
-    let fragment = u16::from_be(frame.half(const { NETWORK + 6 })?);
+    let [version, _, l0, l1, _, _, f0, f1] = frame.double(NETWORK)?.to_ne_bytes();
+    let [_, protocol, _, _, s0, s1, s2, s3] = frame.double(const { NETWORK + 8 })?.to_ne_bytes();
+    let (source, destination) = (u32::from_ne_bytes([s0, s1, s2, s3]), frame.word(const { NETWORK + 16 })?);
+    let fragment = u16::from_be_bytes([f0, f1]);
     if version != PLAIN_IPV4 || fragment & NOT_PLAIN != 0 && !mutant::is(ShortWayFragments) {
         return None;
     }
-    let [_, protocol] = frame.half(const { NETWORK + 8 })?.to_ne_bytes();
-    let length = u16::from_be(frame.half(const { NETWORK + 2 })?).into();
+    let length = u16::from_be_bytes([l0, l1]).into();
     let (source, destination) = (Address::v4_word(source), Address::v4_word(destination));
     Some(Network { source, destination, protocol, header: IPV4, length })
 }
@@ -224,14 +224,13 @@ fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
     let source = [frame.double(const { NETWORK + 8 })?, frame.double(const { NETWORK + 16 })?];
     let destination = [frame.double(const { NETWORK + 24 })?, frame.double(const { NETWORK + 32 })?];
     let (source, destination) = (Address::from_words(source), Address::from_words(destination));
-    let [version, _] = frame.half(NETWORK)?.to_ne_bytes();
+    let [version, _, _, _, l0, l1, protocol, _] = frame.double(NETWORK)?.to_ne_bytes();
     // An IPv4 address in mapped form would be taken for the IPv4 host of that address.
     let is_mapped = (source.is_mapped() || destination.is_mapped()) && !mutant::is(ShortWayMapped);
-    let length = usize::from(u16::from_be(frame.half(const { NETWORK + 4 })?)).wrapping_add(IPV6);
+    let length = usize::from(u16::from_be_bytes([l0, l1])).wrapping_add(IPV6);
     if version >> 4 != 6 || is_mapped || length > 0xffff {
         return None;
     }
-    let [protocol, _] = frame.half(const { NETWORK + 6 })?.to_ne_bytes();
     Some(Network { source, destination, protocol, header: IPV6, length })
 }
 
@@ -241,18 +240,19 @@ fn ipv6<F: Frame + ?Sized>(frame: &F) -> Option<Network> {
 fn transport<F: Frame + ?Sized>(frame: &F, header: usize, protocol: u8, length: usize) -> Option<([u16; 2], u64)> {
     let at = NETWORK.wrapping_add(header);
     let available = length.checked_sub(header)?;
-    let ports = [frame.half(at)?, frame.half(at.wrapping_add(2))?];
+    let [s0, s1, d0, d1] = frame.word(at)?.to_ne_bytes();
+    let ports = [u16::from_ne_bytes([s0, s1]), u16::from_ne_bytes([d0, d1])];
     match protocol {
         Packet::TCP => {
-            let (sequence, acknowledged) = (frame.word(at.wrapping_add(4))?, frame.word(at.wrapping_add(8))?);
+            let [sequence @ .., a0, a1, a2, a3] = frame.double(at.wrapping_add(4))?.to_ne_bytes();
             let [words, flags] = frame.half(at.wrapping_add(12))?.to_ne_bytes();
             let header = usize::from(words >> 4) << 2;
             let edge = mutant::unless(ShortWayEdge, EDGE, Packet::SYN);
             if flags & (MIDDLE | edge) != MIDDLE || header < 20 || header > available {
                 return None;
             }
-            let after = u32::from_be(sequence).wrapping_add(available.wrapping_sub(header) as u32);
-            Some((ports, u64::from(after) << 32 | u64::from(u32::from_be(acknowledged))))
+            let after = u32::from_be_bytes(sequence).wrapping_add(available.wrapping_sub(header) as u32);
+            Some((ports, u64::from(after) << 32 | u64::from(u32::from_be_bytes([a0, a1, a2, a3]))))
         }
         Packet::UDP => {
             let stated = u16::from_be(frame.half(at.wrapping_add(4))?);

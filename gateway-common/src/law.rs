@@ -30,8 +30,8 @@ pub fn ingress<F: Frame + ?Sized, T: Tables>(
     now: KernelNanos,
 ) -> Judgement {
     match established::to_app(frame, packet, tables, interface, now) {
-        Some(found) => found.judgement(),
-        None => whole_ingress(frame, packet, tables, interface, now),
+        Ok(found) => found.judgement(),
+        Err(_) => whole_ingress(frame, packet, tables, interface, now),
     }
 }
 
@@ -75,8 +75,8 @@ pub fn egress<F: Frame + ?Sized, T: Tables>(
     now: KernelNanos,
 ) -> Judgement {
     match established::to_client(frame, packet, tables, interface, now) {
-        Some(found) => found.judgement(),
-        None => whole_egress(frame, packet, tables, interface, now),
+        Ok(found) => found.judgement(),
+        Err(_) => whole_egress(frame, packet, tables, interface, now),
     }
 }
 

@@ -80,7 +80,7 @@ pub fn to_client(ctx: &XdpContext) -> u32 {
     }
     let frame = XdpFrame::arriving(ctx);
     let now = tick();
-    if let Some(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
+    if let Ok(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
         report::forwarded(found.app, packet, Direction::ToClient);
         return send(ctx, way.to, way.from, row);
     }

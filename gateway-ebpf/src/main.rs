@@ -21,7 +21,8 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use frame::{SkbFrame, XdpFrame};
 use gateway_common::abi::Interface;
-use gateway_common::law::{self, established};
+use gateway_common::law;
+use gateway_common::law::established::{self, Unsaid};
 use gateway_common::{Direction, KernelNanos, Packet, Verdict};
 use report::{Fate, Reporter};
 use tables::KernelTables;
@@ -33,14 +34,18 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
     let interface = frame.interface();
     let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
     let now = tick();
-    if let Some(found) = established::to_app(&frame, packet, &KernelTables, interface, now) {
-        report::forwarded(found.app, packet, Direction::ToApp);
-        if packet.guard.has(Interface::FORWARD) {
-            return forward::to_app_in_flow(&ctx, &frame, packet, &found);
+    let now = match established::to_app(&frame, packet, &KernelTables, interface, now) {
+        Ok(found) => {
+            report::forwarded(found.app, packet, Direction::ToApp);
+            if packet.guard.has(Interface::FORWARD) {
+                return forward::to_app_in_flow(&ctx, &frame, packet, &found);
+            }
+            return xdp_action::XDP_PASS;
         }
-        return xdp_action::XDP_PASS;
-    }
-    let now = clock();
+        // Floods come from nobody: a time that is a tick old is good enough for them, and costs nothing.
+        Err(Unsaid::Nobody) => now,
+        Err(Unsaid::Unknown) => clock(),
+    };
     let judgement = law::whole_ingress(&frame, packet, &KernelTables, interface, now);
     match (Reporter { interface, direction: Direction::ToApp, now }).carry_out(&ctx, &judgement, packet) {
         Fate::Pass if !packet.vlan.is_none() => vlan::hand_over(&ctx, packet),
@@ -65,7 +70,7 @@ pub fn pc_egress(ctx: TcContext) -> i32 {
     let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
     let (frame, interface) = SkbFrame::leaving(&ctx);
     let now = tick();
-    if let Some(found) = established::to_client(&frame, packet, &KernelTables, interface, now) {
+    if let Ok(found) = established::to_client(&frame, packet, &KernelTables, interface, now) {
         report::forwarded(found.app, packet, Direction::ToClient);
         return TC_ACT_UNSPEC;
     }

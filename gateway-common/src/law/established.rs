@@ -48,7 +48,19 @@ pub struct Established<R> {
     epoch: u64,
 }
 
-/// The flow of a packet that a client sends; `None` if the whole law has to judge. `packet` receives what was understood.
+/// Why the whole law has to judge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsaid {
+    /// Nobody at all is at the source of the packet, so no deadline is to be compared.
+    Nobody,
+    /// The packet is not plain, or no flow of now answers for it.
+    Unknown,
+}
+
+/// The flow of a packet that a client sends. `packet` receives what was understood.
+///
+/// # Errors
+/// If the whole law has to judge.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 pub fn to_app<'t, F: Frame + ?Sized, T: Tables>(
@@ -57,12 +69,14 @@ pub fn to_app<'t, F: Frame + ?Sized, T: Tables>(
     tables: &'t T,
     interface: u32,
     now: KernelNanos,
-) -> Option<Established<T::Ref<'t, Flow>>> {
+) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
     judge(frame, packet, tables, interface, Direction::ToApp, now)
 }
 
-/// The flow of a packet that is sent to a client; `None` if the whole law has to judge. `packet` receives what was
-/// understood.
+/// The flow of a packet that is sent to a client. `packet` receives what was understood.
+///
+/// # Errors
+/// If the whole law has to judge.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 pub fn to_client<'t, F: Frame + ?Sized, T: Tables>(
@@ -71,7 +85,7 @@ pub fn to_client<'t, F: Frame + ?Sized, T: Tables>(
     tables: &'t T,
     interface: u32,
     now: KernelNanos,
-) -> Option<Established<T::Ref<'t, Flow>>> {
+) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
     judge(frame, packet, tables, interface, Direction::ToClient, now)
 }
 
@@ -83,24 +97,24 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
     interface: u32,
     direction: Direction,
     now: KernelNanos,
-) -> Option<Established<T::Ref<'t, Flow>>> {
-    let guard = tables.interface(interface).filter(Interface::has_link_layer)?;
+) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
+    let guard = tables.interface(interface).filter(Interface::has_link_layer).ok_or(Unsaid::Unknown)?;
     // Before anything that may be taken away is looked at.
     let epoch = tables.epoch();
-    let Network { source, destination, protocol, header, length } = network(frame)?;
+    let Network { source, destination, protocol, header, length } = network(frame).ok_or(Unsaid::Unknown)?;
     if matches!(direction, Direction::ToApp) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
-        return None;
+        return Err(Unsaid::Nobody);
     }
-    let (ports, progress) = transport(frame, header, protocol, length)?;
+    let (ports, progress) = transport(frame, header, protocol, length).ok_or(Unsaid::Unknown)?;
     let [from, to] = ports;
     let key = match direction {
         Direction::ToApp => FlowKey::new(source, destination, [from, to], guard.zone, protocol),
         Direction::ToClient => FlowKey::new(destination, source, [to, from], guard.zone, protocol),
     };
-    let flow = tables.flow(&key)?;
+    let flow = tables.flow(&key).ok_or(Unsaid::Unknown)?;
     let (state, stamp) = (flow.state.load(), flow.stamp.load());
     let is_from_there = match direction {
-        Direction::ToApp => is_bound(&flow, frame, interface)?,
+        Direction::ToApp => is_bound(&flow, frame, interface).ok_or(Unsaid::Unknown)?,
         Direction::ToClient => true,
     };
     // A flow that takes the short way is not over.
@@ -109,7 +123,7 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
         || !flow.is_fresh_with(0, protocol, now) && !mutant::is(ShortWayIdle)
         || !is_from_there && !mutant::is(ShortWayFromAnywhere)
     {
-        return None;
+        return Err(Unsaid::Unknown);
     }
     let carried = flow.carried(direction);
     let is_of_now = stamp == epoch || mutant::is(WayOfAnotherEpoch);
@@ -118,7 +132,7 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
     let app = flow.app.load() as u32;
     // The slot may have changed hands since it was found.
     if !flow.has_key(key.words()) || flow.stamp.load() != stamp {
-        return None;
+        return Err(Unsaid::Unknown);
     }
     if flow.last_seen.load() < now.0 {
         // Once a tick is as often as the time changes.
@@ -138,7 +152,7 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
     // all packets of a connection to one CPU; where they do not, one of two counts of the same instant is lost.
     carried.packets.store(carried.packets.load().wrapping_add(1));
     carried.bytes.store(carried.bytes.load().wrapping_add(length as u64));
-    Some(Established { app, way, flow, stamp, state, epoch: if is_watched { epoch } else { 0 } })
+    Ok(Established { app, way, flow, stamp, state, epoch: if is_watched { epoch } else { 0 } })
 }
 
 impl<R: Deref<Target = Flow>> Established<R> {

@@ -1,12 +1,16 @@
 //! Connections of real stacks: iperf3 through the gateway and along the same path without any program, in turn.
 //!
 //! Native XDP takes segmentation offload away from who sends towards a virtual cable, which real cards do not know. So
-//! both paths are measured as they are, and with offloads off everywhere, where segments are of the same size on both.
+//! all paths are measured as they are, and with offloads off, where segments are of the same size on all. And a cable
+//! copies what a connection sends before a native program sees it, because the sender keeps it until it is acknowledged:
+//! how much that takes, the path with a program that lets everything pass says.
 
+use crate::measure::driver::constant;
 use crate::measure::options::Options;
 use crate::measure::progress::Progress;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result, ensure};
+use gateway_tests::bpf::{Attachment, Hook, Kind};
 use gateway_tests::world::at;
 use gateway_tests::{Gate, Process, World, link, wait_until};
 use serde_json::Value;
@@ -15,8 +19,15 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 /// The app's port that users of the demonstration are granted.
 const PORT: &str = "8080";
-const OFFLOADS: [&str; 3] = ["tso", "gso", "gro"];
+/// Taken from everybody, where they are off; what a gateway receives stays in segments, too.
+const OFFLOADS: [&str; 2] = ["tso", "gso"];
 const DIRECT: &str = "no program";
+const PASSES: &str = "XDP that passes everything";
+const IN_XDP: &str = "Portcullis, forwarding in XDP";
+const BY_KERNEL: &str = "Portcullis, kernel forwarding";
+
+/// What a program says of a packet that goes on.
+const XDP_PASS: i32 = 2;
 
 /// A measurement.
 #[derive(Clone, Copy)]
@@ -37,39 +48,76 @@ const CASES: [Case; 6] = [
     Case { name: "64 streams to the client, offloads off", streams: "64", is_download: true, has_offloads: false },
 ];
 
-/// Both paths, all cases.
+/// All paths, all cases.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let progress = Progress::new();
     progress.say("tcp: setting up");
-    let gate = Gate::open()?;
-    gate.login(&gate.world.client, at::GUARD0, "alice")?;
-    let direct = World::new()?;
-    let worlds = [&gate.world, &direct];
-    let _servers: Vec<Process> = worlds.iter().map(|world| serve(world)).collect::<Result<_>>()?;
+    let (direct, passing) = (able()?, able()?);
+    let _programs = pass_everything(&passing)?;
+    let gates = [Gate::inside(able()?, |config| config)?, Gate::inside(able()?, in_xdp)?];
+    for gate in &gates {
+        gate.login(&gate.world.client, at::GUARD0, "alice")?;
+    }
+    let [by_kernel, in_xdp] = &gates;
+    let paths = [(DIRECT, &direct), (PASSES, &passing), (BY_KERNEL, &by_kernel.world), (IN_XDP, &in_xdp.world)];
+    let _servers: Vec<Process> = paths.iter().map(|(_, world)| serve(world)).collect::<Result<_>>()?;
     let mut rows = Vec::new();
     for has_offloads in [true, false] {
         if !has_offloads {
-            worlds.iter().try_for_each(|world| switch_off(world))?;
+            paths.iter().try_for_each(|(_, world)| switch_off(world))?;
         }
         let cases: Vec<Case> = CASES.into_iter().filter(|case| case.has_offloads == has_offloads).collect();
-        let mut rates = vec![[Vec::new(), Vec::new()]; cases.len()];
+        let mut rates = vec![paths.map(|_| Vec::new()); cases.len()];
         for round in 1..=options.rounds {
             progress.say(&format!("tcp: round {round} of {}, offloads {has_offloads}", options.rounds));
             for (case, rates) in cases.iter().zip(&mut rates) {
-                for (world, rates) in worlds.iter().zip(rates) {
-                    rates.push(transfer(world, case).with_context(|| case.name)?);
+                for ((name, world), rates) in paths.iter().zip(rates) {
+                    rates.push(transfer(world, case).with_context(|| format!("{}, {name}", case.name))?);
                 }
             }
         }
-        for (case, [own, direct]) in cases.iter().zip(rates) {
-            rows.push(Row::new(case.name, "throughput", "Gbit/s", direct.clone()).of(DIRECT));
-            rows.push(Row::new(case.name, "throughput", "Gbit/s", own).against(DIRECT, &direct));
+        for (case, rates) in cases.iter().zip(rates) {
+            let [direct, passing, ..] = rates.clone();
+            for ((name, _), rates) in paths.iter().zip(rates) {
+                let row = Row::new(case.name, "throughput", "Gbit/s", rates).of(name);
+                rows.push(match *name {
+                    DIRECT => row,
+                    PASSES => row.against(DIRECT, &direct),
+                    _ => row.against(DIRECT, &direct).against(PASSES, &passing),
+                });
+            }
         }
     }
-    let drops = gate.drops()?;
-    let named = drops.iter().filter(|((_, reason), packets)| **packets > 0 && reason != "ip_extension");
-    ensure!(named.clone().count() == 0, "the gateway has dropped {:?}", named.collect::<Vec<_>>());
+    for gate in &gates {
+        let drops = gate.drops()?;
+        let named = drops.iter().filter(|((_, reason), packets)| **packets > 0 && reason != "ip_extension");
+        ensure!(named.clone().count() == 0, "the gateway has dropped {:?}", named.collect::<Vec<_>>());
+    }
     Ok(rows)
+}
+
+/// A world of which the links can forward in XDP.
+fn able() -> Result<World> {
+    let world = World::new()?;
+    for host in [&world.client, &world.client2, &world.app] {
+        link::meet_xdp(host, "eth0")?;
+    }
+    for name in ["guard0", "guard1", "apps0"] {
+        link::keep_tags(&world.gateway, name)?;
+    }
+    Ok(world)
+}
+
+/// The demonstration with forwarding in XDP.
+fn in_xdp(config: String) -> String {
+    config.replace("name = \"guard0\"", "name = \"guard0\"\nforward = \"xdp\"")
+        + "\n[forwarding]\napp_interfaces = [\"apps0\"]\n"
+}
+
+/// On both ends of the path, as the gateway that forwards in XDP has programs on both.
+fn pass_everything(world: &World) -> Result<Vec<Attachment>> {
+    let program = constant(Kind::Xdp, XDP_PASS)?;
+    ["guard0", "apps0"].map(|name| world.gateway.enter(|| program.attach(name, Hook::Xdp))?).into_iter().collect()
 }
 
 /// iperf3 on the apps' host.
@@ -88,7 +136,7 @@ fn switch_off(world: &World) -> Result<()> {
     {
         link::offload(host, name, &OFFLOADS, false)?;
     }
-    Ok(())
+    ["guard0", "apps0"].iter().try_for_each(|name| link::offload(&world.gateway, name, &["gro"], false))
 }
 
 /// What arrives in a second, in Gbit/s.

@@ -76,9 +76,31 @@ impl Way {
     }
 }
 
+/// From where a packet is seen, as far as its way may depend on that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// From the client: where its session is bound to, which the law has looked at.
+    FromClient,
+    /// From the port in this row: replies may come from several.
+    FromPort(u32),
+}
+
+impl Seen {
+    /// What must be equal for two packets of a flow to have the same way, in a byte; `None` if that is not enough. Of
+    /// replies only those of the usual class have one.
+    #[inline(always)]
+    const fn mark(self, class: u8) -> Option<u8> {
+        match self {
+            Self::FromClient => Some(class & SERVICE),
+            Self::FromPort(row) if class & SERVICE == 0 => Some(row as u8),
+            Self::FromPort(_) => None,
+        }
+    }
+}
+
 /// A way as a flow remembers it: the hardware address of the next hop, the row of the port where it leaves, and for which
-/// class of service (RFC 2474) it was asked. Its MTU, and the hardware address where it leaves, are the port's: other ways are not
-/// remembered.
+/// class of service (RFC 2474) it was asked, or from which port. Its MTU, and the hardware address where it leaves, are the
+/// port's: other ways are not remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct Kept(u64);
@@ -91,7 +113,7 @@ impl Kept {
     /// [`Kept::NONE`] if it cannot be remembered.
     #[inline(always)]
     #[must_use]
-    pub fn of(way: &Way, row: u32, port: &Port, mtu: u32) -> Self {
+    pub fn of(way: &Way, row: u32, port: &Port, mtu: u32, seen: Seen) -> Self {
         const { assert!(InterfaceRow::ROWS == 1 << u8::BITS) };
         if u32::from(way.length) != mtu || way.from != port.mac {
             return Self::NONE;
@@ -99,7 +121,10 @@ impl Kept {
         let [first, second, ..] = way.class.to_ne_bytes();
         let class = if way.family == FAMILY_IPV4 { first } else { first << 4 | second >> 4 };
         let [a, b, c, d, e, f] = way.to;
-        Self(u64::from_le_bytes([a, b, c, d, e, f, row as u8, class & SERVICE]))
+        match seen.mark(class) {
+            Some(mark) => Self(u64::from_le_bytes([a, b, c, d, e, f, row as u8, mark])),
+            None => Self::NONE,
+        }
     }
 
     /// What stands in a flow.
@@ -144,8 +169,8 @@ impl Kept {
     /// behind the packet.
     #[inline(always)]
     #[must_use]
-    pub fn admits<F: Frame + ?Sized>(self, frame: &F, port: &Port, length: u16) -> Option<usize> {
-        let [.., asked_for] = self.0.to_le_bytes();
+    pub fn admits<F: Frame + ?Sized>(self, frame: &F, port: &Port, length: u16, seen: Seen) -> Option<usize> {
+        let [.., mark] = self.0.to_le_bytes();
         let first = frame.double(ETHERNET)?;
         let [version, second, .., hop_limit] = first.to_ne_bytes();
         let (class, hops) = if version == PLAIN_IPV4 {
@@ -158,7 +183,7 @@ impl Kept {
         } else {
             (version << 4 | second >> 4, hop_limit)
         };
-        if hops <= 1 || class & SERVICE != asked_for || !is_for(frame, port)? {
+        if hops <= 1 || seen.mark(class) != Some(mark) || !is_for(frame, port)? {
             return None;
         }
         padding(frame, length)

@@ -6,13 +6,13 @@
 use crate::frame::{XdpFrame, XdpHead};
 use crate::maps::{PORTS, REPLY, TARGETS, WAY};
 use crate::report::{self, Fate, Reporter};
-use crate::tables::KernelTables;
+use crate::tables::{KernelTables, replies_to};
 use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use gateway_common::abi::{Flow, InterfaceRow, Port, ServiceKey};
-use gateway_common::forward::{Kept, Way, plain, step};
+use gateway_common::forward::{Kept, Seen, Way, plain, step};
 use gateway_common::law;
 use gateway_common::law::established::{self, Established};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables as _, Verdict};
@@ -29,7 +29,7 @@ pub fn to_app(ctx: &XdpContext) -> u32 {
 #[inline(always)]
 pub fn to_app_in_flow(ctx: &XdpContext, frame: &XdpFrame, packet: &Packet, found: &Established<&Flow>) -> u32 {
     if !found.way.is_none() {
-        let action = send_along(ctx, frame, found.way, packet.length, Port::APPS);
+        let action = send_along(ctx, frame, found.way, packet.length);
         if action != NOT_ALONG {
             return action;
         }
@@ -40,7 +40,7 @@ pub fn to_app_in_flow(ctx: &XdpContext, frame: &XdpFrame, packet: &Packet, found
         return xdp_action::XDP_PASS;
     }
     if found.way.is_none() {
-        found.keep(kept(way, row), Direction::ToApp);
+        found.keep(kept(way, row, Seen::FromClient), Direction::ToApp);
     }
     send(ctx, way.to, way.from, row)
 }
@@ -48,24 +48,60 @@ pub fn to_app_in_flow(ctx: &XdpContext, frame: &XdpFrame, packet: &Packet, found
 /// What no program answers: a packet does not go along the way that was remembered.
 const NOT_ALONG: u32 = u32::MAX;
 
-/// Sends a packet along the way that its flow remembers, to a port of that kind; [`NOT_ALONG`] if it has to be asked for.
+/// Sends a packet along the way to its app that its flow remembers; [`NOT_ALONG`] if it has to be asked for.
 #[inline(never)]
-fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16, side: u16) -> u32 {
-    let arrived_at = frame.interface();
-    let Some(arrived) = port(row(arrived_at)).filter(|port| port.has(Port::RECEIVES)) else { return NOT_ALONG };
-    let Some(padding) = way.admits(frame, &arrived, length) else { return NOT_ALONG };
-    let Some((interface, port, mtu)) = PORTS.get(way.row()).and_then(InterfaceRow::any_port) else { return NOT_ALONG };
-    if !port.has(side | needed(frame)) || interface == arrived_at || u32::from(length) > mtu || !cut(ctx, padding) {
+fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16) -> u32 {
+    match leaves(frame, way, length, Port::APPS) {
+        Some((padding, exit)) if cut(ctx, padding) => send(ctx, way.to(), exit.mac, way.row()),
+        _ => NOT_ALONG,
+    }
+}
+
+/// Sends a reply along the way that its flow remembers; [`NOT_ALONG`] if it has to be asked for. Nothing of it counts before
+/// it is certain that it can be sent: otherwise it would be counted twice.
+#[inline(never)]
+fn reply_along(ctx: &XdpContext, packet: &mut Packet) -> u32 {
+    let zone_of = replies_to();
+    if zone_of == 0 {
         return NOT_ALONG;
     }
-    send(ctx, way.to(), port.mac, way.row())
+    let (frame, now) = (XdpFrame::arriving(ctx), tick());
+    let Ok(found) = established::reply(&frame, packet, &KernelTables, zone_of, now) else { return NOT_ALONG };
+    let Some((padding, exit)) = leaves(&frame, found.way, packet.length, Port::GUARDED) else { return NOT_ALONG };
+    let Some(guard) = KernelTables.interface(exit.interface) else { return NOT_ALONG };
+    if guard.zone != packet.guard.zone || !cut(ctx, padding) {
+        return NOT_ALONG;
+    }
+    packet.guard = guard;
+    found.pass(packet, Direction::ToClient, now);
+    report::forwarded(found.app, packet, Direction::ToClient);
+    send(ctx, found.way.to(), exit.mac, found.way.row())
+}
+
+/// Where a packet leaves.
+struct Exit {
+    interface: u32,
+    mac: [u8; 6],
+}
+
+/// Whether a packet can leave along the way that its flow remembers, through a port of that kind, and how many bytes have
+/// to be cut off it before.
+#[inline(always)]
+fn leaves(frame: &XdpFrame, way: Kept, length: u16, side: u16) -> Option<(usize, Exit)> {
+    let arrived_at = row(frame.interface());
+    let arrived = port(arrived_at).filter(|port| port.has(Port::RECEIVES))?;
+    let seen = if side == Port::GUARDED { Seen::FromPort(arrived_at) } else { Seen::FromClient };
+    let padding = way.admits(frame, &arrived, length, seen)?;
+    let (interface, port, mtu) = PORTS.get(way.row())?.any_port()?;
+    let can_leave = port.has(side | needed(frame)) && way.row() != arrived_at && u32::from(length) <= mtu;
+    if can_leave { Some((padding, Exit { interface, mac: port.mac })) } else { None }
 }
 
 /// What a flow remembers of a way that was asked for.
 #[inline(always)]
-fn kept(way: &Way, row: u32) -> Kept {
+fn kept(way: &Way, row: u32, seen: Seen) -> Kept {
     match PORTS.get(row).and_then(InterfaceRow::any_port) {
-        Some((interface, port, mtu)) if interface == way.interface => Kept::of(way, row, &port, mtu),
+        Some((interface, port, mtu)) if interface == way.interface => Kept::of(way, row, &port, mtu, seen),
         _ => Kept::NONE,
     }
 }
@@ -74,6 +110,13 @@ fn kept(way: &Way, row: u32) -> Kept {
 #[inline(always)]
 pub fn to_client(ctx: &XdpContext) -> u32 {
     let (Some(way), Some(packet)) = (scratch(Direction::ToClient), reply()) else { return xdp_action::XDP_PASS };
+    let action = reply_along(ctx, packet);
+    if action == NOT_ALONG { reply_as_asked(ctx, way, packet) } else { action }
+}
+
+/// Judges a reply and sends it where the kernel says that it leads. A function of its own, because the law needs the stack.
+#[inline(never)]
+fn reply_as_asked(ctx: &XdpContext, way: &mut Way, packet: &mut Packet) -> u32 {
     let row = leads(ctx, Port::GUARDED, way);
     if row == NOWHERE || is_forged_error(way, packet) {
         return xdp_action::XDP_PASS;
@@ -82,6 +125,7 @@ pub fn to_client(ctx: &XdpContext) -> u32 {
     let now = tick();
     if let Ok(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
         report::forwarded(found.app, packet, Direction::ToClient);
+        found.keep(kept(way, row, Seen::FromPort(self::row(frame.interface()))), Direction::ToClient);
         return send(ctx, way.to, way.from, row);
     }
     let now = clock();

@@ -36,6 +36,12 @@ pub fn near<V>(
     None
 }
 
+/// A guarded interface of the only zone that replies can lead to; 0 if there is more than one.
+#[inline(always)]
+pub fn replies_to() -> u32 {
+    EPOCH.get(0).map_or(0, |epoch| epoch.replies_to.load() as u32)
+}
+
 /// The guarded interface with this index.
 #[inline(always)]
 pub fn interface(index: u32) -> Option<Interface> {

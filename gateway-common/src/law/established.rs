@@ -70,7 +70,9 @@ pub fn to_app<'t, F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    judge(frame, packet, tables, interface, Direction::ToApp, now)
+    let found = find(frame, packet, tables, interface, Direction::ToApp, now)?;
+    found.pass(packet, Direction::ToApp, now);
+    Ok(found)
 }
 
 /// The flow of a packet that is sent to a client. `packet` receives what was understood.
@@ -86,11 +88,31 @@ pub fn to_client<'t, F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    judge(frame, packet, tables, interface, Direction::ToClient, now)
+    let found = find(frame, packet, tables, interface, Direction::ToClient, now)?;
+    found.pass(packet, Direction::ToClient, now);
+    Ok(found)
+}
+
+/// The same, if the flow knows its way to the client, through whichever interface of the zone that `interface` is in. The
+/// packet has not passed until [`Established::pass`] says so.
+///
+/// # Errors
+/// If the way has to be asked for first.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+#[cfg_attr(not(target_arch = "bpf"), inline(always))]
+pub fn reply<'t, F: Frame + ?Sized, T: Tables>(
+    frame: &F,
+    packet: &mut Packet,
+    tables: &'t T,
+    interface: u32,
+    now: KernelNanos,
+) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
+    let found = find(frame, packet, tables, interface, Direction::ToClient, now)?;
+    if found.way.is_none() { Err(Unsaid::Unknown) } else { Ok(found) }
 }
 
 #[inline(always)]
-fn judge<'t, F: Frame + ?Sized, T: Tables>(
+fn find<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
     tables: &'t T,
@@ -125,18 +147,13 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
     {
         return Err(Unsaid::Unknown);
     }
-    let carried = flow.carried(direction);
     let is_of_now = stamp == epoch || mutant::is(WayOfAnotherEpoch);
     let is_watched = !tables.watched_until().has_passed(now) || mutant::is(WayUnwatched);
-    let way = if is_of_now && is_watched { Kept::from_word(carried.way.load()) } else { Kept::NONE };
+    let way = if is_of_now && is_watched { Kept::from_word(flow.carried(direction).way.load()) } else { Kept::NONE };
     let app = flow.app.load() as u32;
     // The slot may have changed hands since it was found.
     if !flow.has_key(key.words()) || flow.stamp.load() != stamp {
         return Err(Unsaid::Unknown);
-    }
-    if flow.last_seen.load() < now.0 {
-        // Once a tick is as often as the time changes.
-        flow.last_seen.store(now.0);
     }
     packet.guard = guard;
     (packet.source, packet.destination) = (source, destination);
@@ -147,11 +164,6 @@ fn judge<'t, F: Frame + ?Sized, T: Tables>(
     packet.part = Part::Whole;
     packet.has_extras = false;
     packet.progress = progress;
-    super::flow::progress(carried, packet);
-    // Not atomic: an atomic addition waits for its cache line, and lets no later packet begin before. Network cards give
-    // all packets of a connection to one CPU; where they do not, one of two counts of the same instant is lost.
-    carried.packets.store(carried.packets.load().wrapping_add(1));
-    carried.bytes.store(carried.bytes.load().wrapping_add(length as u64));
     Ok(Established { app, way, flow, stamp, state, epoch: if is_watched { epoch } else { 0 } })
 }
 
@@ -160,6 +172,21 @@ impl<R: Deref<Target = Flow>> Established<R> {
     pub fn judgement(&self) -> Judgement {
         let token = self.flow.token.load();
         Judgement { verdict: Verdict::Forward, token, app: self.app, opened: false, answer: false }
+    }
+
+    /// What a packet that passes leaves in its flow.
+    #[inline(always)]
+    pub fn pass(&self, packet: &Packet, direction: Direction, now: KernelNanos) {
+        let (flow, carried) = (&self.flow, self.flow.carried(direction));
+        if flow.last_seen.load() < now.0 {
+            // Once a tick is as often as the time changes.
+            flow.last_seen.store(now.0);
+        }
+        super::flow::progress(carried, packet);
+        // Not atomic: an atomic addition waits for its cache line, and lets no later packet begin before. Network cards
+        // give all packets of a connection to one CPU; where they do not, one of two counts of the same instant is lost.
+        carried.packets.store(carried.packets.load().wrapping_add(1));
+        carried.bytes.store(carried.bytes.load().wrapping_add(packet.length.into()));
     }
 
     /// Has the flow remember its way, which was asked for after this was found: unless nobody watches the routes, somebody

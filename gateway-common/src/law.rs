@@ -158,7 +158,7 @@ fn neighbour<T: Tables>(packet: &Packet, tables: &T, interface: u32, now: Kernel
 /// For the gateway itself, within the rate of its source.
 #[inline(always)]
 fn to_host<T: Tables>(tables: &T, zone: u32, source: Address, now: KernelNanos) -> Verdict {
-    match limits::source(tables, zone, source, now) {
+    match limits::source(tables, zone, source, tables.exactly(now)) {
         Ok(()) => Verdict::ToHost,
         Err(reason) => Verdict::Drop(reason),
     }

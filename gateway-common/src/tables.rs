@@ -25,6 +25,11 @@ pub trait Tables {
         KernelNanos(0)
     }
 
+    /// The time, where `now` may be a tick old and that is not good enough.
+    fn exactly(&self, now: KernelNanos) -> KernelNanos {
+        now
+    }
+
     /// Begins another epoch, because a packet took access away.
     fn begin_epoch(&self);
 

@@ -1,5 +1,6 @@
 //! The law's view of the maps.
 
+use crate::clock;
 use crate::maps::{
     APP_PREFIXES, APPS, BUDGETS, EPOCH, FLOWS, FRAGMENTS, GRANT_INDEX, GRANTS, INTERFACES, MANAGEMENT, OWN_FILTER,
     SERVICES, SESSION_FILTER, SESSION_INDEX, SESSIONS, SETTINGS, SOURCES, VLANS, layout,
@@ -107,6 +108,11 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn watched_until(&self) -> KernelNanos {
         KernelNanos(EPOCH.get(0).map_or(0, |epoch| epoch.watched_until.load()))
+    }
+
+    #[inline(always)]
+    fn exactly(&self, _: KernelNanos) -> KernelNanos {
+        clock()
     }
 
     #[inline(always)]

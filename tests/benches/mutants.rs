@@ -26,6 +26,8 @@ mod read;
 mod tables;
 #[path = "../tests/corpus/twin.rs"]
 mod twin;
+#[path = "../tests/law/ways.rs"]
+mod ways;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use cast::Cast;
@@ -115,7 +117,7 @@ impl Suites {
     }
 
     fn check(&self, judged: &mut Judged) -> Result<(), String> {
-        for (_, check) in answers::CHECKS.iter().chain(tables::CHECKS) {
+        for (_, check) in answers::CHECKS.iter().chain(tables::CHECKS).chain(ways::CHECKS) {
             judged.count += 1;
             check();
         }

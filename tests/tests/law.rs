@@ -1,4 +1,5 @@
-//! What the comparison with the oracle does not reach: answers to denied packets, and tables that refuse or lag behind.
+//! What the comparison with the oracle does not reach: answers to denied packets, tables that refuse or lag behind, and
+//! what flows remember of their ways.
 //!
 //! Each check is a test here, and one more way to notice a planted mistake in `cargo xtask mutants`.
 
@@ -11,3 +12,5 @@ mod answers;
 mod client;
 #[path = "law/tables.rs"]
 mod tables;
+#[path = "law/ways.rs"]
+mod ways;

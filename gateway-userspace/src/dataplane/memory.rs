@@ -32,7 +32,9 @@ pub struct MemoryDataPlane {
     pub management: Vec<IpNet>,
     /// The time.
     pub clock: KernelNanos,
-    /// Grows with each step that may take access away.
+    /// Until when somebody watches the routes.
+    pub watched_until: KernelNanos,
+    /// Grows with each step that may take access away, and with each way that may have become another one.
     epoch: Word,
     /// Flows that packets have opened.
     flows: RefCell<BTreeMap<FlowKey, Arc<Flow>>>,
@@ -51,6 +53,11 @@ impl MemoryDataPlane {
     #[must_use]
     pub fn new(capacities: Capacities) -> Self {
         Self { capacities, ..Self::default() }
+    }
+
+    /// Flows ask for their ways again.
+    pub fn ways_have_changed(&self) {
+        self.epoch.add(1);
     }
 
     /// The slot of a session.
@@ -173,6 +180,10 @@ impl Tables for MemoryDataPlane {
     fn epoch(&self) -> u64 {
         // 0 is no epoch.
         self.epoch.load() + Epoch::ACCESS
+    }
+
+    fn watched_until(&self) -> KernelNanos {
+        self.watched_until
     }
 
     fn begin_epoch(&self) {

@@ -433,4 +433,77 @@ mod tests {
         step(&mut after[..], [5; 6], [4; 6]).unwrap();
         assert_eq!((&after[12..21], after[21], &after[22..]), (&before[12..21], 63, &before[22..]));
     }
+
+    const LAN: Port = Port { mac: [2, 0, 0, 0, 0, 7], flags: 0 };
+
+    /// The way of a frame, as the kernel would answer.
+    fn answered(frame: &[u8]) -> Way {
+        Way { from: LAN.mac, to: [2, 3, 4, 5, 6, 7], length: 1_500, ..look(frame).1 }
+    }
+
+    #[test]
+    fn a_way_is_remembered_with_all_that_it_depends_on_and_not_if_it_depends_on_more() {
+        let frame = frame(4, 12);
+        let way = answered(&frame);
+        let kept = Kept::of(&way, 200, &LAN, 1_500, Seen::FromClient);
+        assert_eq!((kept.to(), kept.row(), kept.is_none()), (way.to, 200, false));
+        assert_eq!(Kept::from_word(kept.word()), kept);
+        // Another MTU, or another hardware address, than the port's; replies of a class of their own.
+        assert!(Kept::of(&way, 200, &LAN, 1_400, Seen::FromClient).is_none());
+        assert!(Kept::of(&way, 200, &PORT, 1_500, Seen::FromClient).is_none());
+        assert!(Kept::of(&way, 200, &LAN, 1_500, Seen::FromPort(3)).is_none());
+    }
+
+    #[test]
+    fn a_way_that_is_remembered_admits_what_is_plain_and_was_asked_for() {
+        for (version, header) in [(4, IPV4), (6, IPV6)] {
+            let plain = frame(version, 12);
+            let kept = Kept::of(&answered(&plain), 200, &LAN, 1_500, Seen::FromClient);
+            let length = header as u16 + 12;
+            let admits = |frame: &[u8]| kept.admits(frame, &PORT, length, Seen::FromClient);
+            assert_eq!(admits(&plain), Some(0));
+            let mut padded = plain.clone();
+            padded.resize(SHORTEST_FRAME.max(plain.len()), 9);
+            assert_eq!(admits(&padded), Some(SHORTEST_FRAME.saturating_sub(plain.len())));
+            padded.push(9);
+            assert_eq!(admits(&padded), None);
+            for cut in 0..plain.len() {
+                assert_eq!(admits(&plain[..cut]), None, "{cut}");
+            }
+            // For another host, at the end of its life, of another class.
+            let (hops, class) = if version == 4 { (22, 15) } else { (21, 14) };
+            let others = [(5, 3_u8), (hops, 1), (hops, 0), (class, plain[class] ^ if version == 4 { 4 } else { 1 })];
+            for (place, value) in others {
+                let mut other = plain.clone();
+                other[place] = value;
+                if version == 4 {
+                    checksum(&mut other);
+                }
+                assert_eq!(admits(&other), None, "{version} {place} {value}");
+            }
+            // How congested the way was says nothing of where it leads.
+            let mut congested = plain.clone();
+            congested[15] ^= if version == 4 { 3 } else { 0x30 };
+            if version == 4 {
+                checksum(&mut congested);
+                congested[25] ^= 1;
+                assert_eq!(admits(&congested), None, "a wrong checksum");
+                congested[25] ^= 1;
+            }
+            assert_eq!(admits(&congested), Some(0));
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_along_the_way_of_those_that_came_from_the_same_port() {
+        let mut reply = frame(4, 12);
+        reply[15] = 1;
+        checksum(&mut reply);
+        let kept = Kept::of(&answered(&reply), 200, &LAN, 1_500, Seen::FromPort(3));
+        let admits = |frame: &[u8], row| kept.admits(frame, &PORT, 32, Seen::FromPort(row));
+        assert_eq!((admits(&reply, 3), admits(&reply, 4)), (Some(0), None));
+        reply[15] = 8;
+        checksum(&mut reply);
+        assert_eq!(admits(&reply, 3), None);
+    }
 }

@@ -6,9 +6,11 @@ use gateway_common::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface,
     ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey, place, policy_word,
 };
+use gateway_common::forward::Kept;
+use gateway_common::law::established;
 use gateway_common::table::index::{self, Bucket};
 use gateway_common::table::{Hash, Lines, Secrets, flows};
-use gateway_common::{Address, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
+use gateway_common::{Address, Direction, DropReason, KernelNanos, Packet, Tables, Verdict, Word, law};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -195,6 +197,14 @@ impl World {
         law::ingress(&segment(flags, port)[..], &mut packet, self, 1, NOW).verdict
     }
 
+    /// Has the flow to the app remember its way, if it takes the short way.
+    fn keep(&self) {
+        let frame = segment(Packet::ACK, 80);
+        if let Ok(found) = established::to_app(&frame[..], &mut Packet::default(), self, 1, NOW) {
+            found.keep(Kept::from_word(7), Direction::ToApp);
+        }
+    }
+
     fn revoke(&self) {
         self.session.state.store(Session::REVOKED);
         self.epoch.add(Epoch::ACCESS);
@@ -224,6 +234,10 @@ impl Tables for World {
 
     fn epoch(&self) -> u64 {
         self.epoch.load()
+    }
+
+    fn watched_until(&self) -> KernelNanos {
+        KernelNanos::NEVER
     }
 
     fn begin_epoch(&self) {
@@ -327,5 +341,61 @@ fn flow_that_is_renewed_while_another_takes_its_slot_leaves_nothing_in_it() {
             assert!(is_taken);
             assert_eq!((slot.policy.load(), slot.deadline.load(), slot.stamp.load()), (99, 99, 0));
         }
+    });
+}
+
+#[test]
+fn way_that_is_remembered_while_another_flow_takes_the_slot_is_not_the_others() {
+    with_switches(2, || {
+        let world = Arc::new(World::new());
+        assert_eq!(world.judge(Packet::SYN, 80), Verdict::Forward);
+        let other = Arc::clone(&world);
+        let cpu = thread::spawn(move || {
+            let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
+            flows::open::<1, _>(&other.flows, stolen.hash(&SECRETS), &stolen, |slot| {
+                slot.token.store(99);
+                slot.to_app.way.store(0);
+                // Of the same epoch.
+                slot.stamp.store(Epoch::ACCESS);
+            })
+        });
+        world.keep();
+        let is_taken = cpu.join().unwrap();
+        let slot = &world.flows.0[0];
+        assert_eq!(slot.token.load() == 99, is_taken);
+        // Of two that want to write the slot, neither may get to it.
+        let way = slot.to_app.way.load();
+        assert!(way == 0 || way == 7 && !is_taken, "{way} {is_taken}");
+        assert_eq!(slot.stamp.load(), Epoch::ACCESS);
+    });
+}
+
+#[test]
+fn way_that_is_remembered_while_access_is_taken_away_lets_nothing_pass_afterwards() {
+    with_switches(2, || {
+        let world = Arc::new(World::new());
+        assert_eq!(world.judge(Packet::SYN, 80), Verdict::Forward);
+        let other = Arc::clone(&world);
+        let cpu = thread::spawn(move || other.keep());
+        world.revoke();
+        assert_eq!(world.judge(Packet::ACK, 80), Verdict::Drop(DropReason::SessionRevoked));
+        cpu.join().unwrap();
+        assert_eq!(world.judge(Packet::ACK, 80), Verdict::Drop(DropReason::SessionRevoked));
+    });
+}
+
+#[test]
+fn way_that_becomes_another_one_while_it_is_remembered_is_of_the_epoch_before_it_was_asked_for() {
+    with_switches(2, || {
+        let world = Arc::new(World::new());
+        assert_eq!(world.judge(Packet::SYN, 80), Verdict::Forward);
+        let other = Arc::clone(&world);
+        // A way may have become another one while the other is being remembered.
+        let cpu = thread::spawn(move || other.epoch.add(1));
+        world.keep();
+        cpu.join().unwrap();
+        let slot = &world.flows.0[0];
+        let (stamp, way) = (slot.stamp.load(), slot.to_app.way.load());
+        assert!(way == 7 && (Epoch::ACCESS..=Epoch::ACCESS + 1).contains(&stamp), "{stamp} {way}");
     });
 }

@@ -16,6 +16,7 @@ use crate::abi::{Epoch, Flow, FlowKey, Interface, Session, SessionKey, Vlan};
 use crate::forward::Kept;
 use crate::mutant::{self, Mutant::*};
 use crate::packet::{Link, Part, SHORTEST_FRAME};
+use crate::table::flows::is_live;
 use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
 use core::ops::Deref;
 
@@ -139,8 +140,9 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
         Direction::ToApp => is_bound(&flow, frame, interface).ok_or(Unsaid::Unknown)?,
         Direction::ToClient => true,
     };
-    // A flow that takes the short way is not over.
-    if !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
+    // A slot that is being taken has its old key for a while. A flow that takes the short way is not over.
+    if !is_live(state)
+        || !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
         || KernelNanos(flow.good_until.load()).has_passed(now) && !mutant::is(ShortWayForever)
         || !flow.is_fresh_with(0, protocol, now) && !mutant::is(ShortWayIdle)
         || !is_from_there && !mutant::is(ShortWayFromAnywhere)

@@ -19,7 +19,8 @@ use crate::abi::{Carried, Flow, FlowKey};
 
 const FREE: u64 = 0;
 const BUSY: u64 = 1;
-const LIVE: u64 = 2;
+/// The state of a slot in use, whatever it was before.
+pub const LIVE: u64 = 2;
 const KIND: u64 = 3;
 /// In how many slots from its home on a flow may stand. A parameter of what follows, because tests try tables that are
 /// smaller.

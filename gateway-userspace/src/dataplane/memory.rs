@@ -8,6 +8,7 @@ use gateway_common::abi::{
     self, AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
     Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
+use gateway_common::table::flows;
 use gateway_common::{Address, KernelNanos, Tables, Word};
 use ipnet::{IpNet, Ipv4Net};
 use std::cell::RefCell;
@@ -211,7 +212,7 @@ impl Tables for MemoryDataPlane {
         if !flows.contains_key(key) && flows.len() >= self.capacities.flows {
             return false;
         }
-        let flow = Flow { key: (*key.words()).map(Word::from), ..Flow::default() };
+        let flow = Flow { key: (*key.words()).map(Word::from), state: flows::LIVE.into(), ..Flow::default() };
         begin(&flow);
         flows.insert(*key, Arc::new(flow));
         true

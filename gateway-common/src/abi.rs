@@ -110,9 +110,6 @@ pub struct Epoch {
     /// Until when somebody sees to that whenever a way becomes another one, on the boot clock: after that no way is
     /// remembered.
     pub watched_until: crate::Word,
-    /// The index of a guarded interface that forwards in XDP, if all of these are in one zone: in which replies are then
-    /// looked for before it is asked where they lead.
-    pub replies_to: crate::Word,
 }
 
 impl Epoch {

@@ -50,6 +50,11 @@ pub trait Tables {
     /// The flow with this key.
     fn flow(&self, key: &FlowKey) -> Option<Self::Ref<'_, Flow>>;
 
+    /// The flow with this key in whatever zone, if it does not take long to find it.
+    fn flow_in_any_zone(&self, _: &FlowKey) -> Option<Self::Ref<'_, Flow>> {
+        None
+    }
+
     /// Stores the flow that `begin` writes, in place of an older one with this key. False if the table refused it.
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool;
 

@@ -6,7 +6,7 @@
 use crate::frame::{XdpFrame, XdpHead};
 use crate::maps::{PORTS, REPLY, TARGETS, WAY};
 use crate::report::{self, Fate, Reporter};
-use crate::tables::{KernelTables, replies_to};
+use crate::tables::KernelTables;
 use crate::{clock, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
@@ -61,12 +61,8 @@ fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16) -> u32
 /// it is certain that it can be sent: otherwise it would be counted twice.
 #[inline(never)]
 fn reply_along(ctx: &XdpContext, packet: &mut Packet) -> u32 {
-    let zone_of = replies_to();
-    if zone_of == 0 {
-        return NOT_ALONG;
-    }
     let (frame, now) = (XdpFrame::arriving(ctx), tick());
-    let Ok(found) = established::reply(&frame, packet, &KernelTables, zone_of, now) else { return NOT_ALONG };
+    let Ok(found) = established::reply(&frame, packet, &KernelTables, now) else { return NOT_ALONG };
     let Some((padding, exit)) = leaves(&frame, found.way, packet.length, Port::GUARDED) else { return NOT_ALONG };
     let Some(guard) = KernelTables.interface(exit.interface) else { return NOT_ALONG };
     if guard.zone != packet.guard.zone || !cut(ctx, padding) {

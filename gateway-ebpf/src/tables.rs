@@ -37,12 +37,6 @@ pub fn near<V>(
     None
 }
 
-/// A guarded interface of the only zone that replies can lead to; 0 if there is more than one.
-#[inline(always)]
-pub fn replies_to() -> u32 {
-    EPOCH.get(0).map_or(0, |epoch| epoch.replies_to.load() as u32)
-}
-
 /// The guarded interface with this index.
 #[inline(always)]
 pub fn interface(index: u32) -> Option<Interface> {
@@ -152,7 +146,13 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
         let hash = key.hash(&layout().secrets);
-        flows::at_home::<REACH, _>(&FlowSlots, hash, key.words()).or_else(|| flow_nearby(key, hash))
+        flows::at_home::<REACH, _>(&FlowSlots, hash, |flow| flow.has_key(key.words()))
+            .or_else(|| flow_nearby(key, hash))
+    }
+
+    #[inline(always)]
+    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<&Flow> {
+        flows::at_home::<REACH, _>(&FlowSlots, key.hash(&layout().secrets), |flow| flow.is_between(key.words()))
     }
 
     #[inline(always)]

@@ -91,11 +91,22 @@ impl FlowKey {
         Self::from_words([a, b, c, d, join(ports, zone), protocol])
     }
 
-    /// Where it belongs in the table.
+    /// The bits of the zone, in the fifth word.
+    const ZONE: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+
+    /// Where it belongs in the table: in whatever zone, so that a reply finds it before it is known where that leads.
     #[inline(always)]
     #[must_use]
     pub fn hash(&self, secrets: &Secrets) -> Hash {
-        Hash::of(secrets, self.words())
+        let [a, b, c, d, e, f] = *self.words();
+        Hash::of(secrets, &[a, b, c, d, e & !Self::ZONE, f])
+    }
+
+    /// The same in another zone.
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_zone(self, zone: u32) -> Self {
+        Self { zone, ..self }
     }
 
     /// The flow that an ICMP error toward the client is about: it quotes a packet that the client sent.
@@ -226,6 +237,28 @@ impl Flow {
         let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (&self.key, key);
         // The ports first: they differ most often.
         e.load() == *k && d.load() == *j && b.load() == *h && c.load() == *i && a.load() == *g && f.load() == *l
+    }
+
+    /// Whether this is, now, the flow with this key in whatever zone.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_between(&self, key: &[u64; 6]) -> bool {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (&self.key, key);
+        (e.load() ^ *k) & !FlowKey::ZONE == 0
+            && d.load() == *j
+            && b.load() == *h
+            && c.load() == *i
+            && a.load() == *g
+            && f.load() == *l
+    }
+
+    /// The zone in its key.
+    #[inline(always)]
+    #[must_use]
+    pub fn zone(&self) -> u32 {
+        let [.., ports_and_zone, _] = &self.key;
+        let [_, _, _, _, zone @ ..] = ports_and_zone.load().to_ne_bytes();
+        u32::from_ne_bytes(zone)
     }
 
     /// Its key.

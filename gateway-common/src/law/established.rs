@@ -71,7 +71,7 @@ pub fn to_app<'t, F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    let found = find(frame, packet, tables, interface, Direction::ToApp, now)?;
+    let found = find(frame, packet, tables, Through::Arrived(interface), now)?;
     found.pass(packet, Direction::ToApp, now);
     Ok(found)
 }
@@ -89,13 +89,13 @@ pub fn to_client<'t, F: Frame + ?Sized, T: Tables>(
     interface: u32,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    let found = find(frame, packet, tables, interface, Direction::ToClient, now)?;
+    let found = find(frame, packet, tables, Through::Leaves(interface), now)?;
     found.pass(packet, Direction::ToClient, now);
     Ok(found)
 }
 
-/// The same, if the flow knows its way to the client, through whichever interface of the zone that `interface` is in. The
-/// packet has not passed until [`Established::pass`] says so.
+/// The same, if the flow knows its way to the client, in whatever zone that is. The packet has not passed until
+/// [`Established::pass`] says so, and its guard is not known.
 ///
 /// # Errors
 /// If the way has to be asked for first.
@@ -105,11 +105,21 @@ pub fn reply<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
     tables: &'t T,
-    interface: u32,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    let found = find(frame, packet, tables, interface, Direction::ToClient, now)?;
+    let found = find(frame, packet, tables, Through::Whatever, now)?;
     if found.way.is_none() { Err(Unsaid::Unknown) } else { Ok(found) }
+}
+
+/// Through which guarded interface a packet goes.
+#[derive(Clone, Copy)]
+enum Through {
+    /// It has arrived through this one, from a client.
+    Arrived(u32),
+    /// It leaves through this one, to a client.
+    Leaves(u32),
+    /// It leaves through one that is not known, to a client.
+    Whatever,
 }
 
 #[inline(always)]
@@ -117,29 +127,40 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
     frame: &F,
     packet: &mut Packet,
     tables: &'t T,
-    interface: u32,
-    direction: Direction,
+    through: Through,
     now: KernelNanos,
 ) -> Result<Established<T::Ref<'t, Flow>>, Unsaid> {
-    let guard = tables.interface(interface).filter(Interface::has_link_layer).ok_or(Unsaid::Unknown)?;
+    let guard = match through {
+        Through::Arrived(interface) | Through::Leaves(interface) => {
+            tables.interface(interface).filter(Interface::has_link_layer).ok_or(Unsaid::Unknown)?
+        }
+        Through::Whatever => Interface::default(),
+    };
     // Before anything that may be taken away is looked at.
     let epoch = tables.epoch();
     let Network { source, destination, protocol, header, length } = network(frame).ok_or(Unsaid::Unknown)?;
-    if matches!(direction, Direction::ToApp) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
+    if matches!(through, Through::Arrived(_)) && tables.is_nobody(&SessionKey::new(guard.zone, source)) {
         return Err(Unsaid::Nobody);
     }
     let (ports, progress) = transport(frame, header, protocol, length).ok_or(Unsaid::Unknown)?;
-    let [from, to] = ports;
-    let key = match direction {
-        Direction::ToApp => FlowKey::new(source, destination, [from, to], guard.zone, protocol),
-        Direction::ToClient => FlowKey::new(destination, source, [to, from], guard.zone, protocol),
+    let [source_port, destination_port] = ports;
+    let key = match through {
+        Through::Arrived(_) => FlowKey::new(source, destination, ports, guard.zone, protocol),
+        Through::Leaves(_) | Through::Whatever => {
+            FlowKey::new(destination, source, [destination_port, source_port], guard.zone, protocol)
+        }
     };
-    let flow = tables.flow(&key).ok_or(Unsaid::Unknown)?;
+    let flow = match through {
+        Through::Arrived(_) | Through::Leaves(_) => tables.flow(&key),
+        Through::Whatever => tables.flow_in_any_zone(&key),
+    };
+    let flow = flow.ok_or(Unsaid::Unknown)?;
     let (state, stamp) = (flow.state.load(), flow.stamp.load());
-    let is_from_there = match direction {
-        Direction::ToApp => is_bound(&flow, frame, interface).ok_or(Unsaid::Unknown)?,
-        Direction::ToClient => true,
+    let (direction, is_from_there) = match through {
+        Through::Arrived(interface) => (Direction::ToApp, is_bound(&flow, frame, interface).ok_or(Unsaid::Unknown)?),
+        Through::Leaves(_) | Through::Whatever => (Direction::ToClient, true),
     };
+    let zone = if matches!(through, Through::Whatever) { flow.zone() } else { guard.zone };
     // A slot that is being taken has its old key for a while. A flow that takes the short way is not over.
     if !is_live(state)
         || !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
@@ -154,10 +175,10 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
     let way = if is_of_now && is_watched { Kept::from_word(flow.carried(direction).way.load()) } else { Kept::NONE };
     let app = flow.app.load() as u32;
     // The slot may have changed hands since it was found.
-    if !flow.has_key(key.words()) || flow.stamp.load() != stamp {
+    if !flow.has_key(key.in_zone(zone).words()) || flow.stamp.load() != stamp {
         return Err(Unsaid::Unknown);
     }
-    packet.guard = guard;
+    packet.guard = Interface { zone, ..guard };
     (packet.source, packet.destination) = (source, destination);
     packet.vlan = Vlan::default();
     packet.length = length as u16;

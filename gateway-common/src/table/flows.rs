@@ -56,11 +56,15 @@ pub const fn is_live(state: u64) -> bool {
     state & KIND == LIVE
 }
 
-/// The flow with this key, if it is at home, as most are.
+/// The flow at home, where most are, if it is the one.
 #[inline(always)]
-pub fn at_home<'s, const REACH: u32, L: Lines<Flow>>(slots: &'s L, hash: Hash, key: &[u64; 6]) -> Option<&'s Flow> {
+pub fn at_home<const REACH: u32, L: Lines<Flow>>(
+    slots: &L,
+    hash: Hash,
+    is_it: impl Fn(&Flow) -> bool,
+) -> Option<&Flow> {
     let slot = slots.line(home::<REACH>(hash, slots.count()))?;
-    if is_live(slot.state.load()) && slot.has_key(key) { Some(slot) } else { None }
+    if is_live(slot.state.load()) && is_it(slot) { Some(slot) } else { None }
 }
 
 /// The flow with this key.

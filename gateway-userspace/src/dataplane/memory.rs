@@ -207,6 +207,11 @@ impl Tables for MemoryDataPlane {
         self.flows.borrow().get(key).cloned()
     }
 
+    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<Arc<Flow>> {
+        let flows = self.flows.borrow();
+        flows.values().find(|flow| flow.is_between(key.words())).cloned()
+    }
+
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
         let mut flows = self.flows.borrow_mut();
         if !flows.contains_key(key) && flows.len() >= self.capacities.flows {

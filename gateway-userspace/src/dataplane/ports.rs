@@ -75,7 +75,6 @@ impl Ports {
 
     /// Brings the tables to what these interfaces are now, and says what has changed.
     pub(super) fn renew(&mut self, guarded: &[GuardedInterface], apps: &[AppInterface]) -> Result<(), DataPlaneError> {
-        self.ways.reply_to(Self::only_zone(guarded).unwrap_or(NOBODY));
         let forwarding = guarded.iter().filter(|guarded| guarded.settings.forward);
         let guarded =
             forwarding.map(|it| (it.name.as_str(), it.index, if it.has_link_layer { Port::GUARDED } else { 0 }));
@@ -102,13 +101,6 @@ impl Ports {
             self.put(name, index, port)?;
         }
         Ok(())
-    }
-
-    /// A guarded interface that forwards, if all that do are in one zone.
-    fn only_zone(guarded: &[GuardedInterface]) -> Option<u32> {
-        let mut forwarding = guarded.iter().filter(|guarded| guarded.settings.forward && guarded.has_link_layer);
-        let first = forwarding.next()?;
-        forwarding.all(|other| other.zone == first.zone).then_some(first.index)
     }
 
     /// The interfaces that packets may be redirected to.

@@ -60,14 +60,6 @@ impl Ways {
         }
     }
 
-    /// Replies are looked for in the zone of this guarded interface before it is asked where they lead; 0 if there is no
-    /// such zone.
-    pub(super) fn reply_to(&self, interface: u32) {
-        if let Some(epoch) = self.0.get(0) {
-            epoch.replies_to.store(interface.into());
-        }
-    }
-
     /// Until then flows may take the ways that they remember.
     fn watched_until(&self, then: KernelNanos) {
         if let Some(epoch) = self.0.get(0) {

@@ -3,11 +3,20 @@
 //! The network stack counts what it forwards: what has arrived without being counted there was forwarded in XDP.
 
 use anyhow::{Context as _, Result, ensure};
+use aya::maps::MapData;
+use gateway_common::abi::{Epoch, Flow, map};
+use gateway_common::forward::Kept;
+use gateway_common::table::flows::read;
+use gateway_common::{Address, KernelNanos};
 use gateway_tests::{
     Gate, Namespace, Outcome, UdpEcho, World, gate, link, ping, tcp_connect, udp_exchange, wait_until, world::at,
 };
+use gateway_userspace::dataplane::clock;
+use gateway_userspace::dataplane::mapped::{MadeOfWords, Mapped};
 use serde_json::json;
-use std::{net::SocketAddr, time::Duration};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::restart::reconfigure;
 use crate::scene::{Apps, BRIEFLY, FAMILIES, Family, PORT, SOON, V4, V6, goes_on, is_kept_out, on, reaches, stream};
@@ -125,6 +134,80 @@ fn a_next_hop_whose_hardware_address_has_changed_without_a_word_is_found_again()
     let is_reached = || (tcp_connect(client, V4.crm(), BRIEFLY).ok()? == Outcome::Connected).then_some(());
     ensure!(is_reached().is_none());
     wait_until("the app to be found again", LATER, is_reached)
+}
+
+/// The tables that the daemon has pinned.
+fn pins(gate: &Gate) -> Result<PathBuf> {
+    let folder = gate.world.bpffs().join("portcullis");
+    let mut entries = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
+    let is_layout = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("abi"));
+    entries.find(is_layout).with_context(|| format!("no tables in {}", folder.display()))
+}
+
+/// A pinned table of words, in memory.
+fn mapped<T: MadeOfWords>(gate: &Gate, name: &str) -> Result<Mapped<T>> {
+    let map = MapData::from_pin(pins(gate)?.join(name))?;
+    Ok(Mapped::open(map.fd(), map.info()?.max_entries())?)
+}
+
+/// The ways that flows of the app remember: to it, and from it.
+fn ways(gate: &Gate, app: IpAddr) -> Result<Vec<[Kept; 2]>> {
+    let flows: Mapped<Flow> = mapped(gate, map::FLOWS)?;
+    let live = flows.iter().filter_map(|(_, slot)| read(slot).map(|(key, _)| (key, slot)));
+    let to_app = live.filter(|(key, _)| key.app == Address::from(app));
+    Ok(to_app.map(|(_, flow)| [&flow.to_app, &flow.to_client].map(|side| Kept::from_word(side.way.load()))).collect())
+}
+
+/// The app has another network card.
+fn replace_card(gate: &Gate, family: Family, mac: &str) -> Result<()> {
+    let gateway = |address: IpAddr| if address.is_ipv4() { "10.20.0.1" } else { "fd20::1" };
+    link::mac(&gate.world.app, "eth0", mac)?;
+    link::neighbour(&gate.world.app, "eth0", gateway(family.crm), "02:20:00:00:00:01")?;
+    gate.world.gateway.ip(&[format!("neigh replace {} lladdr {mac} dev apps0 nud reachable", family.crm)]).map(drop)
+}
+
+#[test]
+fn flows_remember_their_ways_and_go_another_one_as_soon_as_there_is_one() -> Result<()> {
+    let gate = Gate::inside(able()?, in_xdp)?;
+    for (family, mac) in FAMILIES.into_iter().zip(["02:20:00:00:00:98", "02:20:00:00:00:99"]) {
+        let _apps = Apps::start(&gate.world, family)?;
+        family.alice(&gate)?;
+        let going = stream(&gate.world.client, family.crm())?;
+        let are_known = || {
+            let ways = ways(&gate, family.crm).ok()?;
+            ways.iter().flatten().all(|way| !way.is_none()).then_some(ways)
+        };
+        let before = wait_until("both ways to be known", SOON, are_known)?;
+        ensure!(!before.is_empty());
+        assert_eq!(by_the_stack(&gate, || goes_on(&going))?, 0);
+        replace_card(&gate, family, mac)?;
+        goes_on(&going)?;
+        let last = mac.rsplit(':').next().and_then(|last| u8::from_str_radix(last, 16).ok());
+        wait_until("the new card to be remembered", SOON, || {
+            let ways = ways(&gate, family.crm).ok()?;
+            ways.iter().all(|[to_app, _]| matches!(to_app.to(), [.., found] if Some(found) == last)).then_some(())
+        })?;
+        drop(going);
+    }
+    Ok(())
+}
+
+#[test]
+fn while_the_daemon_stands_still_every_packet_asks_for_its_way() -> Result<()> {
+    let gate = Gate::inside(able()?, in_xdp)?;
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let going = stream(&gate.world.client, V4.crm())?;
+    gate.daemon.pause()?;
+    let epoch: Mapped<Epoch> = mapped(&gate, map::EPOCH)?;
+    let is_over = || {
+        let until = epoch.get(0)?.watched_until.load();
+        KernelNanos(until).has_passed(clock::boot()).then_some(())
+    };
+    wait_until("nobody to watch the routes", SOON, is_over)?;
+    replace_card(&gate, V4, "02:20:00:00:00:98")?;
+    assert_eq!(by_the_stack(&gate, || goes_on(&going))?, 0);
+    gate.daemon.resume()
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn a_reply_passes_only_when_it_is_said_to() {
     let frame = answer();
     let reply = || {
         let mut packet = Packet::default();
-        let found = established::reply(&frame[..], &mut packet, &plane, INTERFACE, NOW);
+        let found = established::reply(&frame[..], &mut packet, &plane, NOW);
         found.map(|found| (found, packet))
     };
     assert_eq!(reply().err(), Some(Unsaid::Unknown));

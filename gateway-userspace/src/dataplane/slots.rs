@@ -21,10 +21,11 @@ const REST: u64 = 1_000_000_000;
 /// How many slots are freed at once: a few milliseconds' work.
 const MOST_SWEPT: usize = 16_384;
 
-/// How many slots are needed for so many sessions: some more, for those that rest.
+/// How many slots are needed for so many sessions: some more, for those that rest. With all sessions live, a sixteenth of
+/// them and 1,024 may end and begin anew in one second.
 #[must_use]
 pub fn slots_for(sessions: usize) -> u32 {
-    let slots = sessions.saturating_add(sessions / 4).saturating_add(1024);
+    let slots = sessions.saturating_add(sessions / 16).saturating_add(1024);
     u32::try_from(slots).unwrap_or(u32::MAX)
 }
 

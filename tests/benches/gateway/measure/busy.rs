@@ -8,6 +8,7 @@
 use anyhow::{Context as _, Result};
 use gateway_tests::tools;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::PathBuf;
@@ -27,8 +28,6 @@ pub struct Moment {
     own: u64,
 }
 
-/// What the scheduler says: time at work, time waited, turns.
-const OWN: &str = "/proc/thread-self/schedstat";
 /// Column of a CPU's line in `/proc/stat`, and its unit.
 const SOFT_INTERRUPTS: usize = 7;
 const TICK: u64 = 10_000_000;
@@ -50,13 +49,13 @@ impl BusyClock {
     /// Now.
     pub fn now(&self) -> Result<Moment> {
         let (helped, interrupts) = (self.helped()?, self.interrupts()?);
-        Ok(Moment { helped, interrupts, own: word(OWN, "", 0)? })
+        Ok(Moment { helped, interrupts, own: own()? })
     }
 
     /// Nanoseconds at work since then.
     pub fn since(&self, then: &Moment) -> Result<f64> {
         // First of all, as it was the last thing then: to ask takes time, too.
-        let own = word(OWN, "", 0)? - then.own;
+        let own = own()? - then.own;
         Ok((own + self.helped()? - then.helped + self.interrupts()? - then.interrupts) as f64)
     }
 
@@ -70,6 +69,12 @@ impl BusyClock {
         }
         Ok(word("/proc/stat", &format!("cpu{} ", self.cpu), SOFT_INTERRUPTS)? * TICK)
     }
+}
+
+/// Nanoseconds that this thread was at work. What `schedstat` says of it is only brought up to date once a tick.
+fn own() -> Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(u64::try_from(time.tv_sec())? * 1_000_000_000 + u64::try_from(time.tv_nsec())?)
 }
 
 /// Whether the kernel was built so. Where nobody can tell, it was not.

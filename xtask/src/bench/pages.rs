@@ -36,9 +36,11 @@ const SUITES: [(&str, &str, &str); 4] = [
     (
         "tcp",
         "Connections",
-        "iperf3 through the gateway, and along the same path without any program. Native XDP takes segmentation offload \
-         away from who sends towards a virtual cable; with offloads off (`tso`, `gso`, `gro` on all ends) segments are of \
-         the same size on both.",
+        "iperf3 through the gateway, along the same path without any program, and with XDP programs that let everything pass. \
+         Native XDP takes segmentation offload away from who sends towards a virtual cable; with offloads off (`tso`, `gso` \
+         everywhere, `gro` on the gateway) segments are of the same size on all. A cable copies what a connection sends \
+         before a native program sees it, because the sender keeps it until it is acknowledged: what that takes shows the \
+         program that passes everything. Real cards do not.",
     ),
     (
         "control",

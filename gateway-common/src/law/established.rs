@@ -213,7 +213,7 @@ impl<R: Deref<Target = Flow>> Established<R> {
     }
 
     /// Has the flow remember its way, which was asked for after this was found: unless nobody watches the routes, somebody
-    /// else writes it now, or its slot has changed hands. Of the way in the other direction it knows only what is of this epoch.
+    /// else writes it now, or its slot has changed hands. Of the other way it knows only what is of this epoch, too.
     #[inline(always)]
     pub fn keep(&self, way: Kept, direction: Direction) {
         let Self { flow, stamp, state, epoch, .. } = self;

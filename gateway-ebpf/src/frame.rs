@@ -91,6 +91,7 @@ impl Frame for XdpFrame {
 pub struct XdpHead<'c> {
     start: usize,
     end: usize,
+    length: usize,
     /// Of the program's run: nobody else refers to the frame meanwhile.
     _ctx: PhantomData<&'c mut XdpContext>,
 }
@@ -98,30 +99,13 @@ pub struct XdpHead<'c> {
 impl<'c> XdpHead<'c> {
     #[inline(always)]
     pub fn of(ctx: &'c XdpContext) -> Self {
-        Self { start: ctx.data(), end: ctx.data_end(), _ctx: PhantomData }
+        let (start, end) = (ctx.data(), ctx.data_end());
+        Self { start, end, length: end - start, _ctx: PhantomData }
     }
 }
 
 impl Frame for XdpHead<'_> {
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.end - self.start
-    }
-
-    #[inline(always)]
-    fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        read(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn half(&self, offset: usize) -> Option<u16> {
-        half(self.start, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn word(&self, offset: usize) -> Option<u32> {
-        word(self.start, self.end, offset)
-    }
+    linear_part!();
 
     #[inline(always)]
     fn removed_tag(&self) -> Option<Tag> {

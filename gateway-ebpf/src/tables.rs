@@ -22,25 +22,15 @@ fn flow_nearby(key: &FlowKey, hash: Hash) -> Option<&'static Flow> {
     flows::find::<REACH, _>(&FlowSlots, hash, key.words())
 }
 
-/// What a table says about an interface, as `read` takes it from the row that is its.
+/// The guarded interface with this index.
 #[inline(always)]
-pub fn near<V>(
-    rows: &'static Array<InterfaceRow>,
-    index: u32,
-    read: impl Fn(&InterfaceRow, u32) -> Option<V>,
-) -> Option<V> {
+pub fn interface(index: u32) -> Option<Interface> {
     for step in 0..InterfaceRow::REACH {
-        if let Some(found) = read(rows.get(InterfaceRow::place(index, step))?, index) {
+        if let Some(found) = INTERFACES.get(InterfaceRow::place(index, step))?.guarded(index) {
             return Some(found);
         }
     }
     None
-}
-
-/// The guarded interface with this index.
-#[inline(always)]
-pub fn interface(index: u32) -> Option<Interface> {
-    near(&INTERFACES, index, InterfaceRow::guarded)
 }
 
 /// An array map as a table of so many lines.

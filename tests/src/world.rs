@@ -87,6 +87,18 @@ pub struct World {
 }
 
 impl World {
+    /// Builds one of which the links can forward in XDP.
+    pub fn able_to_forward_in_xdp() -> Result<Self> {
+        let world = Self::new()?;
+        for host in [&world.client, &world.client2, &world.app] {
+            link::meet_xdp(host, "eth0")?;
+        }
+        for name in ["guard0", "guard1", "apps0"] {
+            link::keep_tags(&world.gateway, name)?;
+        }
+        Ok(world)
+    }
+
     /// Builds it. The gateway forwards everything as long as no program is attached.
     pub fn new() -> Result<Self> {
         static SWEEP: Once = Once::new();

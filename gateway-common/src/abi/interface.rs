@@ -83,13 +83,6 @@ impl InterfaceRow {
         Some(Interface { zone: who as u32, slot: (what >> 32) as u32, flags: what as u32, reserved: 0 })
     }
 
-    /// The port of the interface with this index, if it is the one here.
-    #[inline(always)]
-    #[must_use]
-    pub fn port(&self, index: u32) -> Option<Port> {
-        if self.index() == index { Some(Port::from_word(self.what.load())) } else { None }
-    }
-
     /// The port that stands here, if one does, with the index of its interface and its MTU.
     #[inline(always)]
     #[must_use]

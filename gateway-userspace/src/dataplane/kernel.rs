@@ -162,9 +162,6 @@ impl DataPlane for KernelDataPlane {
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
         for key in flows {
-            if let Some(flow) = self.loaded.flows.get(key) {
-                self.loaded.sessions.note(key, &flow);
-            }
             self.loaded.flows.remove(key);
         }
     }

@@ -124,11 +124,6 @@ impl SessionSlots {
         slots
     }
 
-    /// See [`SessionPlaces::note`].
-    pub fn note(&self, key: &FlowKey, flow: &FlowCopy) {
-        self.places.note(key, flow);
-    }
-
     /// Where sessions are, for whoever only looks.
     #[must_use]
     pub fn places(&self) -> SessionPlaces {

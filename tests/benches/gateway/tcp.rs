@@ -52,9 +52,12 @@ const CASES: [Case; 6] = [
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let progress = Progress::new();
     progress.say("tcp: setting up");
-    let (direct, passing) = (able()?, able()?);
+    let (direct, passing) = (World::able_to_forward_in_xdp()?, World::able_to_forward_in_xdp()?);
     let _programs = pass_everything(&passing)?;
-    let gates = [Gate::inside(able()?, |config| config)?, Gate::inside(able()?, in_xdp)?];
+    let gates = [
+        Gate::inside(World::able_to_forward_in_xdp()?, |config| config)?,
+        Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?,
+    ];
     for gate in &gates {
         gate.login(&gate.world.client, at::GUARD0, "alice")?;
     }
@@ -94,18 +97,6 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
         ensure!(named.clone().count() == 0, "the gateway has dropped {:?}", named.collect::<Vec<_>>());
     }
     Ok(rows)
-}
-
-/// A world of which the links can forward in XDP.
-fn able() -> Result<World> {
-    let world = World::new()?;
-    for host in [&world.client, &world.client2, &world.app] {
-        link::meet_xdp(host, "eth0")?;
-    }
-    for name in ["guard0", "guard1", "apps0"] {
-        link::keep_tags(&world.gateway, name)?;
-    }
-    Ok(world)
 }
 
 /// The demonstration with forwarding in XDP.

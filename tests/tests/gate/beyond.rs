@@ -28,7 +28,7 @@ struct Beyond {
 impl Beyond {
     /// With these lines for `guard0`; what is permitted is forwarded by the network stack, or in XDP.
     fn open(guard0: &str, in_xdp: bool) -> Result<Self> {
-        let world = if in_xdp { forward::able()? } else { World::new()? };
+        let world = if in_xdp { World::able_to_forward_in_xdp()? } else { World::new()? };
         let (router, far) = (Namespace::new("router")?, Namespace::new("far")?);
         let end = |host, name, mac, addresses| End { host, name, mac, addresses };
         link::connect(

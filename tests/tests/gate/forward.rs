@@ -32,18 +32,6 @@ pub fn in_xdp(config: String) -> String {
     on("guard1", "forward = \"xdp\"")(config) + FORWARDING
 }
 
-/// A world of which the links can forward in XDP.
-pub fn able() -> Result<World> {
-    let world = World::new()?;
-    for host in [&world.client, &world.client2, &world.app] {
-        link::meet_xdp(host, "eth0")?;
-    }
-    for name in ["guard0", "guard1", "apps0"] {
-        link::keep_tags(&world.gateway, name)?;
-    }
-    Ok(world)
-}
-
 /// How many packets the network stack of the gateway forwards while something happens.
 fn by_the_stack(gate: &Gate, happens: impl FnOnce() -> Result<()>) -> Result<u64> {
     let before = link::forwarded(&gate.world.gateway)?;
@@ -66,7 +54,7 @@ fn everything_passes(host: &Namespace, family: Family) -> Result<()> {
 }
 
 fn works_in(xdp: &str) -> Result<()> {
-    let gate = Gate::inside(able()?, |config| {
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, |config| {
         in_xdp(config).replace("forward = \"xdp\"", &format!("xdp = \"{xdp}\"\nforward = \"xdp\""))
             + &format!("xdp = \"{xdp}\"\n")
     })?;
@@ -99,7 +87,7 @@ fn tcp_udp_and_icmp_pass_in_generic_xdp_and_the_network_stack_sees_none_of_it() 
 
 #[test]
 fn a_next_hop_that_is_not_known_is_found_by_the_network_stack_and_then_redirected_to() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     let (client, gateway) = (&gate.world.client, &gate.world.gateway);
     for family in FAMILIES {
         let _apps = Apps::start(&gate.world, family)?;
@@ -123,7 +111,7 @@ fn a_next_hop_that_is_not_known_is_found_by_the_network_stack_and_then_redirecte
 /// Nobody says so: the network stack would find out, because it asks those that it sends to.
 #[test]
 fn a_next_hop_whose_hardware_address_has_changed_without_a_word_is_found_again() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     let (client, app) = (&gate.world.client, &gate.world.app);
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
@@ -168,7 +156,7 @@ fn replace_card(gate: &Gate, family: Family, mac: &str) -> Result<()> {
 
 #[test]
 fn flows_remember_their_ways_and_go_another_one_as_soon_as_there_is_one() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     for (family, mac) in FAMILIES.into_iter().zip(["02:20:00:00:00:98", "02:20:00:00:00:99"]) {
         let _apps = Apps::start(&gate.world, family)?;
         family.alice(&gate)?;
@@ -194,7 +182,7 @@ fn flows_remember_their_ways_and_go_another_one_as_soon_as_there_is_one() -> Res
 
 #[test]
 fn while_the_daemon_stands_still_every_packet_asks_for_its_way() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
     let going = stream(&gate.world.client, V4.crm())?;
@@ -212,7 +200,7 @@ fn while_the_daemon_stands_still_every_packet_asks_for_its_way() -> Result<()> {
 
 #[test]
 fn an_interface_that_cannot_take_part_is_named_and_its_packets_go_through_the_network_stack() -> Result<()> {
-    let world = able()?;
+    let world = World::able_to_forward_in_xdp()?;
     link::offload(&world.app, "eth0", &["gro"], false)?;
     link::offload(&world.gateway, "guard0", &["rxvlan"], true)?;
     let gate = Gate::inside(world, in_xdp)?;
@@ -246,7 +234,7 @@ fn an_interface_that_cannot_take_part_is_named_and_its_packets_go_through_the_ne
 /// The second client is an app of the first one, and nobody has logged in there: what leaves through `guard1` is judged.
 #[test]
 fn between_guarded_interfaces_nothing_is_redirected_past_the_second_judgement() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     gate.api.put("/v1/apps/crm", &json!({ "prefixes": [at::CLIENT2], "services": ["icmp"] }))?.ok()?;
     V4.alice(&gate)?;
     let before = gate.drops()?;
@@ -257,7 +245,7 @@ fn between_guarded_interfaces_nothing_is_redirected_past_the_second_judgement() 
 
 #[test]
 fn interfaces_that_are_made_anew_forward_in_xdp_again() -> Result<()> {
-    let gate = Gate::inside(able()?, in_xdp)?;
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     let (gateway, client, app) = (&gate.world.gateway, &gate.world.client, &gate.world.app);
     V4.alice(&gate)?;
     let daemon = &gate.daemon;
@@ -297,7 +285,7 @@ fn interfaces_that_are_made_anew_forward_in_xdp_again() -> Result<()> {
 
 #[test]
 fn a_restart_changes_who_forwards_and_open_streams_go_on() -> Result<()> {
-    let mut gate = Gate::inside(able()?, |config| config)?;
+    let mut gate = Gate::inside(World::able_to_forward_in_xdp()?, |config| config)?;
     let client = gate.world.client.clone();
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
@@ -325,7 +313,7 @@ fn a_restart_changes_who_forwards_and_open_streams_go_on() -> Result<()> {
 
 #[test]
 fn an_interface_that_faced_apps_can_be_guarded_after_a_restart() -> Result<()> {
-    let mut gate = Gate::inside(able()?, in_xdp)?;
+    let mut gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     reconfigure(&gate, |config| {
         let guarded = config.replace("name = \"guard1\"", "name = \"apps0\"");
         guarded.replace(FORWARDING, "\n[forwarding]\napp_interfaces = [\"guard1\"]\n")
@@ -338,7 +326,7 @@ fn an_interface_that_faced_apps_can_be_guarded_after_a_restart() -> Result<()> {
 
 #[test]
 fn an_interface_that_is_to_face_apps_and_does_not_exist_is_named() -> Result<()> {
-    let world = able()?;
+    let world = World::able_to_forward_in_xdp()?;
     gate::prepare(&world)?;
     let config = in_xdp(gate::config()).replace("\"apps0\"", "\"apps7\"");
     let (status, told) = gate::run_to_end(&world, &[], &config, &[])?;
@@ -349,7 +337,7 @@ fn an_interface_that_is_to_face_apps_and_does_not_exist_is_named() -> Result<()>
 
 #[test]
 fn where_nothing_is_enforced_replies_that_would_be_dropped_pass_and_count_once() -> Result<()> {
-    let gate = Gate::inside(able()?, |config| {
+    let gate = Gate::inside(World::able_to_forward_in_xdp()?, |config| {
         in_xdp(config).replace("forward = \"xdp\"", "forward = \"xdp\"\nmode = \"observe\"")
     })?;
     let observed = |reason: &str| -> Result<u64> {

@@ -1,7 +1,7 @@
 //! The daemon ends, in order or not, and comes back: nothing changes for packets.
 
 use anyhow::Result;
-use gateway_tests::Gate;
+use gateway_tests::{Gate, World};
 use serde_json::{Value, json};
 
 use crate::forward;
@@ -14,7 +14,7 @@ fn killing_the_daemon_changes_no_verdict_and_the_next_one_takes_everything_over(
 
 #[test]
 fn killing_the_daemon_changes_nothing_where_packets_are_forwarded_in_xdp() -> Result<()> {
-    without_the_daemon(Gate::inside(forward::able()?, forward::in_xdp)?, |gate| gate.daemon.kill9())
+    without_the_daemon(Gate::inside(World::able_to_forward_in_xdp()?, forward::in_xdp)?, |gate| gate.daemon.kill9())
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use gateway_tests::{Gate, Launch, Login, Namespace, Outcome, gate, gate::Drops, stream::End, tcp_open, wait_until};
+use gateway_tests::{
+    Gate, Launch, Login, Namespace, Outcome, World, gate, gate::Drops, stream::End, tcp_open, wait_until,
+};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -25,7 +27,7 @@ fn disabling_a_user_cuts_their_open_stream_in_both_directions_and_nobody_elses()
 
 #[test]
 fn disabling_a_user_cuts_their_open_stream_where_packets_are_forwarded_in_xdp() -> Result<()> {
-    disabling_cuts(|| Gate::inside(forward::able()?, forward::in_xdp))
+    disabling_cuts(|| Gate::inside(World::able_to_forward_in_xdp()?, forward::in_xdp))
 }
 
 fn disabling_cuts(open: fn() -> Result<Gate>) -> Result<()> {

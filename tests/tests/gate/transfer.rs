@@ -59,7 +59,7 @@ fn transfers_lose_nothing_with_packets_of_9000_bytes_forwarded_in_xdp() -> Resul
 
 /// Past the network stack there are no offloads.
 fn lose_nothing_in_xdp(mtu: u32) -> Result<()> {
-    let gate = Gate::inside(wide(forward::able()?, mtu)?, forward::in_xdp)?;
+    let gate = Gate::inside(wide(World::able_to_forward_in_xdp()?, mtu)?, forward::in_xdp)?;
     permit(&gate)?;
     for family in FAMILIES {
         family.alice(&gate)?;

@@ -4,6 +4,7 @@ use crate::abi::{
     AppEntry, AppKey, Budget, BudgetKey, Flow, FlowKey, FragmentKey, Fragments, Grant, GrantKey, Interface, ServiceKey,
     Session, SessionKey, Settings, SourceKey, VlanKey,
 };
+use crate::table::flows::is_live;
 use crate::{Address, KernelNanos, Word};
 use core::ops::Deref;
 
@@ -50,8 +51,16 @@ pub trait Tables {
     /// The flow with this key.
     fn flow(&self, key: &FlowKey) -> Option<Self::Ref<'_, Flow>>;
 
-    /// The flow with this key in whatever zone, if it does not take long to find it.
-    fn flow_in_any_zone(&self, _: &FlowKey) -> Option<Self::Ref<'_, Flow>> {
+    /// The same, with the state that its slot had before the key was compared: as long as the slot has that, it is this
+    /// flow's.
+    fn flow_and_state(&self, key: &FlowKey) -> Option<(Self::Ref<'_, Flow>, u64)> {
+        let flow = self.flow(key)?;
+        let state = flow.state.load();
+        if is_live(state) && flow.has_key(key.words()) { Some((flow, state)) } else { None }
+    }
+
+    /// The flow with this key in whatever zone and the state of its slot, if it does not take long to find it.
+    fn flow_in_any_zone(&self, _: &FlowKey) -> Option<(Self::Ref<'_, Flow>, u64)> {
         None
     }
 

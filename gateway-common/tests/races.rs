@@ -260,6 +260,10 @@ impl Tables for World {
         flows::find::<1, _>(&self.flows, key.hash(&SECRETS), key.words())
     }
 
+    fn flow_and_state(&self, key: &FlowKey) -> Option<(&Flow, u64)> {
+        flows::at_home::<1, _>(&self.flows, key.hash(&SECRETS), |flow| flow.has_key(key.words()))
+    }
+
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
         flows::open::<1, _>(&self.flows, key.hash(&SECRETS), key, begin)
     }

@@ -136,12 +136,26 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
         let hash = key.hash(&layout().secrets);
-        flows::at_home::<REACH, _>(&FlowSlots, hash, |flow| flow.has_key(key.words()))
-            .or_else(|| flow_nearby(key, hash))
+        match flows::at_home::<REACH, _>(&FlowSlots, hash, |flow| flow.has_key(key.words())) {
+            Some((flow, _)) => Some(flow),
+            None => flow_nearby(key, hash),
+        }
     }
 
     #[inline(always)]
-    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<&Flow> {
+    fn flow_and_state(&self, key: &FlowKey) -> Option<(&Flow, u64)> {
+        let hash = key.hash(&layout().secrets);
+        let is_it = |flow: &Flow| flow.has_key(key.words());
+        if let Some(found) = flows::at_home::<REACH, _>(&FlowSlots, hash, is_it) {
+            return Some(found);
+        }
+        let flow = flow_nearby(key, hash)?;
+        let state = flow.state.load();
+        if flows::is_live(state) && is_it(flow) { Some((flow, state)) } else { None }
+    }
+
+    #[inline(always)]
+    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<(&Flow, u64)> {
         flows::at_home::<REACH, _>(&FlowSlots, key.hash(&layout().secrets), |flow| flow.is_between(key.words()))
     }
 

@@ -102,13 +102,6 @@ impl FlowKey {
         Hash::of(secrets, &[a, b, c, d, e & !Self::ZONE, f])
     }
 
-    /// The same in another zone.
-    #[inline(always)]
-    #[must_use]
-    pub const fn in_zone(self, zone: u32) -> Self {
-        Self { zone, ..self }
-    }
-
     /// The flow that an ICMP error toward the client is about: it quotes a packet that the client sent.
     #[inline(always)]
     #[must_use]

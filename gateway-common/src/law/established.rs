@@ -16,7 +16,6 @@ use crate::abi::{Epoch, Flow, FlowKey, Interface, Session, SessionKey, Vlan};
 use crate::forward::Kept;
 use crate::mutant::{self, Mutant::*};
 use crate::packet::{Link, Part, SHORTEST_FRAME};
-use crate::table::flows::is_live;
 use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
 use core::ops::Deref;
 
@@ -151,19 +150,18 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
         }
     };
     let flow = match through {
-        Through::Arrived(_) | Through::Leaves(_) => tables.flow(&key),
+        Through::Arrived(_) | Through::Leaves(_) => tables.flow_and_state(&key),
         Through::Whatever => tables.flow_in_any_zone(&key),
     };
-    let flow = flow.ok_or(Unsaid::Unknown)?;
-    let (state, stamp) = (flow.state.load(), flow.stamp.load());
+    let (flow, state) = flow.ok_or(Unsaid::Unknown)?;
+    let stamp = flow.stamp.load();
     let (direction, is_from_there) = match through {
         Through::Arrived(interface) => (Direction::ToApp, is_bound(&flow, frame, interface).ok_or(Unsaid::Unknown)?),
         Through::Leaves(_) | Through::Whatever => (Direction::ToClient, true),
     };
     let zone = if matches!(through, Through::Whatever) { flow.zone() } else { guard.zone };
-    // A slot that is being taken has its old key for a while. A flow that takes the short way is not over.
-    if !is_live(state)
-        || !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
+    // A flow that takes the short way is not over.
+    if !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
         || KernelNanos(flow.good_until.load()).has_passed(now) && !mutant::is(ShortWayForever)
         || !flow.is_fresh_with(0, protocol, now) && !mutant::is(ShortWayIdle)
         || !is_from_there && !mutant::is(ShortWayFromAnywhere)
@@ -175,7 +173,7 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
     let way = if is_of_now && is_watched { Kept::from_word(flow.carried(direction).way.load()) } else { Kept::NONE };
     let app = flow.app.load() as u32;
     // The slot may have changed hands since it was found.
-    if !flow.has_key(key.in_zone(zone).words()) || flow.stamp.load() != stamp {
+    if flow.state.load() != state || flow.stamp.load() != stamp {
         return Err(Unsaid::Unknown);
     }
     packet.guard = Interface { zone, ..guard };

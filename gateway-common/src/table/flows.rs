@@ -4,8 +4,8 @@
 //! compare-and-exchange of its state word, filled, and published by one store; whoever finds it being written passes it
 //! by. Where there is no free slot within reach, the flow that was silent longest gives way.
 //!
-//! A reader compares the key, reads what it needs, and compares the key again ([`Flow::has_key`]): a slot that changed
-//! hands meanwhile says so. Two CPUs that open the same flow at the same moment may take two slots; both then look at the
+//! A reader compares the key, reads what it needs, and compares the key again ([`Flow::has_key`]), or reads the state
+//! before and after all that: a slot that changed hands meanwhile says so. Two CPUs that open the same flow at the same moment may take two slots; both then look at the
 //! whole reach, and the later slot is given up by whoever sees it first, its traffic added to that of the other.
 //!
 //! What a flow remembers of its judgement is written by whoever holds its stamp ([`Flow::HELD`]), and a slot whose stamp is
@@ -56,15 +56,16 @@ pub const fn is_live(state: u64) -> bool {
     state & KIND == LIVE
 }
 
-/// The flow at home, where most are, if it is the one.
+/// The flow at home, where most are, if it is the one; and the state that its slot had before that was looked at.
 #[inline(always)]
 pub fn at_home<const REACH: u32, L: Lines<Flow>>(
     slots: &L,
     hash: Hash,
     is_it: impl Fn(&Flow) -> bool,
-) -> Option<&Flow> {
+) -> Option<(&Flow, u64)> {
     let slot = slots.line(home::<REACH>(hash, slots.count()))?;
-    if is_live(slot.state.load()) && is_it(slot) { Some(slot) } else { None }
+    let state = slot.state.load();
+    if is_live(state) && is_it(slot) { Some((slot, state)) } else { None }
 }
 
 /// The flow with this key.

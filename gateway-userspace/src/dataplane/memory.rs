@@ -207,9 +207,10 @@ impl Tables for MemoryDataPlane {
         self.flows.borrow().get(key).cloned()
     }
 
-    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<Arc<Flow>> {
+    fn flow_in_any_zone(&self, key: &FlowKey) -> Option<(Arc<Flow>, u64)> {
         let flows = self.flows.borrow();
-        flows.values().find(|flow| flow.is_between(key.words())).cloned()
+        let flow = flows.values().find(|flow| flow.is_between(key.words()))?;
+        Some((Arc::clone(flow), flow.state.load()))
     }
 
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {

@@ -1,5 +1,5 @@
 //! What a packet costs in the programs themselves, by `BPF_PROG_TEST_RUN`, with another key each time, beside a program
-//! that does nothing and one that does the least that is possible.
+//! that does nothing and some that do the least that is possible.
 
 mod cases;
 mod probe;
@@ -25,7 +25,9 @@ const DROP: [i32; 2] = [1, 2];
 /// For four flows, so many entries of the table: in one that is as full as it may be, one of thousands gives way.
 const ROOM: usize = 5;
 const NULL: &str = "null program";
-const PROBE: &str = "bare probe";
+const BARE: &str = "bare probe";
+const COUNTING: &str = "counting probe";
+const WORKING: &str = "working probe";
 
 /// A program that takes part, and what it has to do with its packets.
 struct Entrant {
@@ -54,14 +56,15 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
 
 fn measure_with(sessions: usize, family: Family, rounds: usize) -> Result<Vec<Row>> {
     let mut plane = Plane::empty(sessions, ROOM * sessions / 4)?.furnish(family, sessions)?;
-    let probe = Probe::new(sessions)?;
+    let probes =
+        [(BARE, Probe::bare(sessions)?), (COUNTING, Probe::counting(sessions)?), (WORKING, Probe::working(sessions)?)];
     open_flows(&mut plane, sessions, family)?;
     let mut rows = Vec::new();
     // New flows push the others out of the table, so they come last.
     for is_last in [false, true] {
         let mut entrants = Vec::new();
         for pattern in Pattern::of(sessions) {
-            entrants.extend(entrants_of(&mut plane, &probe, sessions, family, pattern, is_last)?);
+            entrants.extend(entrants_of(&mut plane, &probes, sessions, family, pattern, is_last)?);
         }
         for _ in 0..rounds {
             for entrant in &mut entrants {
@@ -71,7 +74,9 @@ fn measure_with(sessions: usize, family: Family, rounds: usize) -> Result<Vec<Ro
         }
         rows.extend(entrants.iter().map(|entrant| entrant.row(&entrants, sessions)));
     }
-    ensure!(probe.hits()? == probe.packets()?, "the bare probe has not found what it looked for");
+    for (name, probe) in &probes {
+        ensure!(probe.hits()? == probe.packets()?, "the {name} has not found what it looked for");
+    }
     Ok(rows)
 }
 
@@ -93,7 +98,7 @@ fn open_flows(plane: &mut Plane, sessions: usize, family: Family) -> Result<()> 
 
 fn entrants_of(
     plane: &mut Plane,
-    probe: &Probe,
+    probes: &[(&'static str, Probe)],
     sessions: usize,
     family: Family,
     pattern: Pattern,
@@ -108,7 +113,9 @@ fn entrants_of(
             kinds.push(case.kind as u32);
             entrants.push(case.reference(NULL, &null, sessions, pattern)?);
             if family == Family::V4 && matches!(case.kind, Kind::Xdp) && !is_last {
-                entrants.push(case.reference(PROBE, probe.program(), sessions, pattern)?);
+                for (name, probe) in probes {
+                    entrants.push(case.reference(name, probe.program(), sessions, pattern)?);
+                }
             }
         }
         let driver = case.driver(plane, sessions, pattern)?;

@@ -73,6 +73,7 @@ fn lines(rows: &[Value], plot: &Plot, folder: &Path) -> Result<bool> {
         line("established, all at random", OWN, "established", "Portcullis", RANDOM),
         line("no session, all at random", RGBColor(106, 27, 154), "no session", "Portcullis", RANDOM),
         line("established, one session", RGBColor(100, 181, 246), "established", "Portcullis", "one"),
+        line("working probe, at random", RGBColor(130, 119, 23), "established", "working probe", RANDOM),
         line("bare probe, all at random", RGBColor(46, 125, 50), "established", "bare probe", RANDOM),
         line("null program", OTHERS, "established", "null program", RANDOM),
     ];

@@ -79,12 +79,22 @@ impl Bucket {
     }
 }
 
+/// The buckets of the key with this hash. Both addresses are known at once, so that their misses overlap.
+#[inline(always)]
+fn both<L: Lines<Bucket>>(buckets: &L, hash: Hash) -> Option<(&Bucket, &Bucket)> {
+    let count = buckets.count();
+    Some((buckets.line(hash.first(count))?, buckets.line(hash.second(count))?))
+}
+
+/// What the buckets of the key with this hash begin with. Says nothing; but both lines are near then.
+pub fn touch<L: Lines<Bucket>>(buckets: &L, hash: Hash) -> u64 {
+    both(buckets, hash).map_or(0, |(first, second)| first.entries[0].load() | second.entries[0].load())
+}
+
 /// The slot of the key with this hash, for which `is_its` says that it is the key's.
 #[inline(always)]
 pub fn find<L: Lines<Bucket>>(buckets: &L, hash: Hash, is_its: impl Fn(u32) -> bool) -> Option<u32> {
-    let count = buckets.count();
-    // Both addresses are known at once, so that their misses overlap.
-    let (first, second) = (buckets.line(hash.first(count))?, buckets.line(hash.second(count))?);
+    let (first, second) = both(buckets, hash)?;
     let found = [first.look(hash.tag()), second.look(hash.tag())];
     found.into_iter().filter_map(|slot| slot.checked_sub(1)).find(|slot| is_its(*slot))
 }
@@ -94,11 +104,11 @@ pub fn find<L: Lines<Bucket>>(buckets: &L, hash: Hash, is_its: impl Fn(u32) -> b
 /// # Errors
 /// [`Full`] if neither bucket takes it; nothing has changed then.
 pub fn insert<L: Lines<Bucket>>(buckets: &L, hash: Hash, slot: u32) -> Result<(), Full> {
-    let count = buckets.count();
-    let both = [buckets.line(hash.first(count)), buckets.line(hash.second(count))];
-    let fits = |bucket: &&Bucket| bucket.used() < ENTRIES && bucket.find(hash).is_none();
-    let emptier = both.into_iter().flatten().filter(fits).min_by_key(|bucket| bucket.used()).ok_or(Full)?;
-    if emptier.replace(0, entry(hash, slot)) { Ok(()) } else { Err(Full) }
+    let (first, second) = both(buckets, hash).ok_or(Full)?;
+    // One that has the tag takes no other key with it.
+    let used = |bucket: &Bucket| if bucket.find(hash).is_some() { ENTRIES } else { bucket.used() };
+    let emptier = if used(first) <= used(second) { first } else { second };
+    if used(emptier) < ENTRIES && emptier.replace(0, entry(hash, slot)) { Ok(()) } else { Err(Full) }
 }
 
 /// Points a key at another slot, in one store. False if it was not at the old one.
@@ -112,7 +122,5 @@ pub fn remove<L: Lines<Bucket>>(buckets: &L, hash: Hash, slot: u32) -> bool {
 }
 
 fn change<L: Lines<Bucket>>(buckets: &L, hash: Hash, old: u64, new: u64) -> bool {
-    let count = buckets.count();
-    let both = [buckets.line(hash.first(count)), buckets.line(hash.second(count))];
-    both.into_iter().flatten().any(|bucket| bucket.replace(old, new))
+    both(buckets, hash).is_some_and(|(first, second)| first.replace(old, new) || second.replace(old, new))
 }

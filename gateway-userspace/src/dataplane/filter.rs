@@ -3,6 +3,7 @@
 use super::mapped::Mapped;
 use gateway_common::Word;
 use gateway_common::table::{Hash, Lines as _, filter};
+use std::hint::black_box;
 
 /// A filter, and how many keys each of its bits stands for.
 #[derive(Debug)]
@@ -28,6 +29,12 @@ impl Filter {
             }
         }
         filter
+    }
+
+    /// Looks at where a key is, or would be.
+    pub fn anticipate(&self, hash: Hash) {
+        let bit = filter::bit(hash, self.words.count());
+        black_box((self.keys.get(bit as usize).copied(), filter::may_hold(&self.words, hash)));
     }
 
     fn count_key(&mut self, hash: Hash) -> u32 {

@@ -43,18 +43,24 @@ impl GrantTable {
         table
     }
 
+    /// Looks at where a grant is, or will be.
+    pub fn anticipate(&self, key: &GrantKey) {
+        self.index.anticipate(key.hash(&self.secrets));
+    }
+
     fn slot_of(&self, key: &GrantKey) -> Option<u32> {
         let is_its = |number| self.slots.get(number).is_some_and(|slot| slot.key.load() == key.word());
         self.index.find(key.hash(&self.secrets), is_its)
     }
 
-    /// Puts a grant in force, in place of the one that the app has in the list.
+    /// Puts a grant in force, in place of the one that the app has in the list. The clock is read if a slot has rested, or
+    /// begins to.
     ///
     /// # Errors
     /// If there is no room; nothing has changed then.
-    pub fn put(&mut self, key: &GrantKey, grant: &Grant, now: KernelNanos) -> Result<(), Full> {
+    pub fn put(&mut self, key: &GrantKey, grant: &Grant, clock: impl Fn() -> KernelNanos) -> Result<(), Full> {
         let before = self.slot_of(key);
-        let number = self.take(now).ok_or(Full)?;
+        let number = self.take(&clock).ok_or(Full)?;
         if let Some(slot) = self.slots.get(number) {
             slot.write(key, grant);
         }
@@ -62,12 +68,12 @@ impl GrantTable {
             self.resting.push_front((KernelNanos(0), number));
             return Err(full);
         }
-        self.resting.extend(before.map(|before| (now, before)));
+        self.resting.extend(before.map(|before| (clock(), before)));
         Ok(())
     }
 
-    fn take(&mut self, now: KernelNanos) -> Option<u32> {
-        let has_rested = |(since, _): &&(KernelNanos, u32)| now.since(*since) >= REST;
+    fn take(&mut self, clock: impl Fn() -> KernelNanos) -> Option<u32> {
+        let has_rested = |(since, _): &&(KernelNanos, u32)| clock().since(*since) >= REST;
         if self.resting.front().filter(has_rested).is_some() {
             return self.resting.pop_front().map(|(_, number)| number);
         }

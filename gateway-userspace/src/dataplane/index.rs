@@ -3,6 +3,7 @@
 use super::mapped::Mapped;
 use gateway_common::table::Hash;
 use gateway_common::table::index::{self, Bucket, Full};
+use std::hint::black_box;
 
 /// The index of a table.
 #[derive(Debug)]
@@ -12,6 +13,11 @@ impl Index {
     /// The slot of the key with this hash, for which `is_its` says that it is the key's.
     pub fn find(&self, hash: Hash, is_its: impl Fn(u32) -> bool) -> Option<u32> {
         index::find(&self.0, hash, is_its)
+    }
+
+    /// Looks at where a key is, or would be, and at nothing else, so that the lines of several keys come at once.
+    pub fn anticipate(&self, hash: Hash) {
+        black_box(index::touch(&self.0, hash));
     }
 
     /// Points a key at its slot, in place of the slot that it had.

@@ -9,8 +9,10 @@ use crate::policy::{SessionLimits, SessionToken, TableSet};
 use gateway_common::abi::{self, Epoch, FlowCopy, FlowKey, Session, SessionKey};
 use gateway_common::table::{Lines as _, Secrets};
 use gateway_common::{Address, KernelNanos, Word};
+use hashbrown::HashMap;
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// How long the slot of an ended session goes on saying why, before it is cleaned.
@@ -105,6 +107,8 @@ impl SessionSlots {
             places.index.find(hash, |found| found == number).map(|_| hash)
         });
         let filter = Filter::new(filter, named);
+        // All at once: to grow it would move it.
+        let live = HashMap::with_capacity(places.slots.count() as usize);
         let mut slots = Self {
             places,
             filter,
@@ -113,7 +117,7 @@ impl SessionSlots {
             // Not a number of epochs that there can be: the first time, all slots are looked at.
             begun_by_programs: Cell::new(u64::MAX),
             are_some_left: Cell::new(false),
-            live: HashMap::new(),
+            live,
             fresh: 0,
             free: Vec::new(),
             ended: VecDeque::new(),
@@ -175,7 +179,8 @@ impl SessionSlots {
         self.slot(*self.live.get(&token)?)
     }
 
-    /// Fills a slot, makes it live and points the index at it, in place of whoever had the address before.
+    /// Fills a slot, makes it live and points the index at it, in place of whoever had the address before. The clock is
+    /// read if a slot has to be used again.
     ///
     /// # Errors
     /// If no slot is free and none has rested long enough, or the index has no room.
@@ -183,14 +188,14 @@ impl SessionSlots {
         &mut self,
         token: SessionToken,
         entry: &SessionEntry,
-        now: KernelNanos,
+        clock: impl FnOnce() -> KernelNanos,
     ) -> Result<(), DataPlaneError> {
         let full = DataPlaneError::Full { table: "sessions", capacity: self.places.slots.count() as usize };
-        let Some(number) = self.take_free(now) else { return Err(full) };
+        let Some(number) = self.take_free(clock) else { return Err(full) };
         let Some(session) = self.places.slots.get(number) else { return Err(full) };
         fill(session, token, entry);
         session.state.store(Session::LIVE);
-        let key = SessionKey::new(entry.zone, Address::from(entry.address));
+        let key = key_of(entry);
         let hash = key.hash(&self.places.secrets);
         let before = self.places.number(&key);
         if before.is_none() {
@@ -206,7 +211,22 @@ impl SessionSlots {
         Ok(())
     }
 
-    fn take_free(&mut self, now: KernelNanos) -> Option<u32> {
+    /// Looks at where a session is, or will be if it has to be opened.
+    pub fn anticipate(&self, token: SessionToken, opened_at: Option<&SessionKey>) {
+        match opened_at {
+            Some(key) => {
+                let hash = key.hash(&self.places.secrets);
+                self.places.index.anticipate(hash);
+                self.filter.anticipate(hash);
+                black_box(self.live.contains_key(&token));
+            }
+            None => {
+                black_box(self.of(token).map(|session| session.state.load()));
+            }
+        }
+    }
+
+    fn take_free(&mut self, clock: impl FnOnce() -> KernelNanos) -> Option<u32> {
         if let Some(number) = self.free.pop() {
             return Some(number);
         }
@@ -215,7 +235,7 @@ impl SessionSlots {
             return Some(self.fresh - 1);
         }
         let (ended_at, _) = *self.ended.front()?;
-        if now.since(ended_at) < REST {
+        if clock().since(ended_at) < REST {
             return None;
         }
         let (_, number) = self.ended.pop_front()?;
@@ -330,6 +350,12 @@ pub fn update(session: &Session, entry: &SessionEntry) {
     session.authenticated_at.store(entry.authenticated_at.0);
     session.deadline.store(entry.deadline.0);
     session.policy.store(abi::policy_word(entry.app_set.0, entry.allow_list.0));
+}
+
+/// The key under which the index knows a session.
+#[must_use]
+pub fn key_of(entry: &SessionEntry) -> SessionKey {
+    SessionKey::new(entry.zone, Address::from(entry.address))
 }
 
 /// The key under which the index knows a slot.

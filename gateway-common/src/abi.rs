@@ -22,7 +22,7 @@ pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Names of the maps, in the order of the packet path.
 pub mod map {
@@ -99,7 +99,7 @@ pub struct Settings {
     pub quarantine: u64,
 }
 
-/// What is remembered of packets counts in one epoch only. Alone in its cache line, because every packet reads it.
+/// What holds for all packets: what is remembered of them counts in one epoch only, and the daemon lives. Alone in its cache line, because every packet reads it.
 #[derive(Default, Debug)]
 #[repr(C, align(64))]
 pub struct Epoch {
@@ -110,6 +110,9 @@ pub struct Epoch {
     /// Until when somebody sees to that whenever a way becomes another one, on the boot clock: after that no way is
     /// remembered.
     pub watched_until: crate::Word,
+    /// Until when the daemon's word counts, on the boot clock. Apps that do not [outlast](AppEntry::OUTLASTS) it can be
+    /// reached until then, and for as long as the daemon renews it.
+    pub lease_until: crate::Word,
 }
 
 impl Epoch {

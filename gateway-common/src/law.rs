@@ -339,6 +339,7 @@ fn related<T: Tables>(
         Some(flow)
             if is_own
                 && (speaks_for(&flow, session, key.protocol, now) || mutant::is(ErrorAboutDeadFlow))
+                && (limits::lease(tables, flow.app_word(), now).is_ok() || mutant::is(ErrorWithoutLease))
                 && packet.quotes_packet_to(about, &flow) =>
         {
             session.last_forwarded.store(now.0);

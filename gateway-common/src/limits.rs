@@ -25,6 +25,13 @@ fn charge(paid: &Word, now: KernelNanos, cost: u64, ahead: u64) -> bool {
     true
 }
 
+/// Whether an app can be reached now, as a flow remembers it: without a daemon only for so long.
+#[inline(always)]
+pub fn lease<T: Tables>(tables: &T, app: u64, now: KernelNanos) -> Result<(), DropReason> {
+    let outlasts = app & Flow::OUTLASTS != 0 && !mutant::is(LeaseOfEveryApp) || mutant::is(IgnoreLease);
+    if outlasts || !tables.lease_until().has_passed(now) { Ok(()) } else { Err(DropReason::LeaseExpired) }
+}
+
 /// Whether the session may open one more flow now.
 #[inline(always)]
 pub fn flow(limits: &Limits, now: KernelNanos) -> Result<(), DropReason> {

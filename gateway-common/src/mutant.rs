@@ -52,6 +52,7 @@ mutants! {
     AppOpensWithAnything "an app may open a flow with a segment from the middle of a connection",
     GatewayOpens "an app at an address of the gateway may open flows toward clients",
     ErrorAboutDeadFlow "an ICMP error may quote a flow that no other packet could use any more",
+    ErrorWithoutLease "an ICMP error may quote a flow that has ended with the daemon",
     IgnoreExpiry "the session's deadline is not compared",
     IgnoreQuarantine "a session in quarantine passes",
     ForgetRevocation "a revoked session passes",
@@ -65,6 +66,7 @@ mutants! {
     // law/established.rs
     IgnoreEpoch "what took access away since the flow was judged does not matter on the short way",
     ShortWayForever "the end of session and grant is not compared on the short way",
+    ShortWayWithoutLease "a flow takes the short way although the daemon has not been heard of for too long",
     ShortWayIdle "a flow that was silent too long takes the short way",
     ShortWayUnmetered "a session with a bandwidth limit takes the short way, which does not count",
     ShortWayUncounted "an app with a budget is reached on the short way, which does not count",
@@ -103,6 +105,8 @@ mutants! {
     ForgetOtherEnd "the second end that closes takes the place of the first",
 
     // limits.rs
+    IgnoreLease "apps that end with the daemon can be reached without it",
+    LeaseOfEveryApp "apps that outlast the daemon end with it",
     RateOffByOne "a rate refuses a moment later than it should",
     SaveUnusedRate "what was not used of a rate is saved for later",
     IgnoreFlowRate "new flows are not counted",

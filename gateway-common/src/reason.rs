@@ -105,20 +105,22 @@ drop_reasons! {
     34 GrantExpired "grant_expired",
     /// The grant asks for a more recent login. Log in again.
     35 ReauthRequired "reauth_required",
+    /// The daemon has not been heard of for too long, and the app asks for it. Look at the daemon.
+    36 LeaseExpired "lease_expired",
     /// More new connections in a second than a session may open. Look at the client, or raise the limit.
-    36 FlowRate "flow_rate",
+    37 FlowRate "flow_rate",
     /// More bytes in a second than a session may send or receive. Senders slow down by themselves.
-    37 BandwidthExceeded "bandwidth_exceeded",
+    38 BandwidthExceeded "bandwidth_exceeded",
     /// The session has exchanged all the bytes with this app that it may. Log in again, or raise the app's budget.
-    38 BudgetExceeded "budget_exceeded",
+    39 BudgetExceeded "budget_exceeded",
     /// No room to count the bytes of one more session with an app that has a budget. Raise `budgets` in the capacities.
-    39 BudgetTableFull "budget_table_full",
+    40 BudgetTableFull "budget_table_full",
     /// The flow table refused an entry. Raise `flows` in the capacities.
-    40 FlowTableFull "flow_table_full",
+    41 FlowTableFull "flow_table_full",
     /// A packet toward a client that answers nothing the client asked, and that no app may send on its own.
-    41 NoFlow "no_flow",
+    42 NoFlow "no_flow",
     /// An ICMP error that quotes no live flow of the session that it is for, or from.
-    42 IcmpUnrelated "icmp_unrelated",
+    43 IcmpUnrelated "icmp_unrelated",
 }
 
 impl DropReason {
@@ -138,6 +140,7 @@ impl DropReason {
                 | Self::NoGrant
                 | Self::GrantExpired
                 | Self::ReauthRequired
+                | Self::LeaseExpired
                 | Self::FlowRate
         )
     }

@@ -26,6 +26,9 @@ pub trait Tables {
         KernelNanos(0)
     }
 
+    /// Until when the daemon's word counts.
+    fn lease_until(&self) -> KernelNanos;
+
     /// The time, where `now` may be a tick old and that is not good enough.
     fn exactly(&self, now: KernelNanos) -> KernelNanos {
         now

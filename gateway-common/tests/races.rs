@@ -240,6 +240,10 @@ impl Tables for World {
         KernelNanos::NEVER
     }
 
+    fn lease_until(&self) -> KernelNanos {
+        KernelNanos::NEVER
+    }
+
     fn begin_epoch(&self) {
         self.epoch.add(Epoch::ACCESS);
     }

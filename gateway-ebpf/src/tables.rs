@@ -95,6 +95,11 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn lease_until(&self) -> KernelNanos {
+        KernelNanos(EPOCH.get(0).map_or(0, |epoch| epoch.lease_until.load()))
+    }
+
+    #[inline(always)]
     fn exactly(&self, _: KernelNanos) -> KernelNanos {
         clock()
     }

@@ -18,8 +18,8 @@ mod section;
 mod suggest;
 mod value;
 
-use crate::dataplane::AppSide;
 use crate::dataplane::interfaces::Wanted;
+use crate::dataplane::{AppSide, BarrierChoice};
 use crate::policy::Capacities;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +38,8 @@ pub struct Config {
     pub state: PathBuf,
     /// The folder on a BPF file system in which maps and links are pinned.
     pub bpffs: PathBuf,
+    /// Whether there is a second barrier, behind the programs.
+    pub barrier: BarrierChoice,
     /// The guarded interfaces; at least one, each name once.
     pub interfaces: Vec<Wanted>,
     /// The interfaces that face apps; none if no interface forwards in XDP.

@@ -20,7 +20,7 @@ use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{
-    DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces, monitor, ways,
+    Barrier, DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces, monitor, ways,
 };
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
@@ -122,8 +122,71 @@ pub fn unload(config: &Config) -> Result<(), DaemonError> {
     // Opening it shows whether a daemon has it: one that went on would report a guard that is not there.
     let held = if state.exists() { Some(FileStore::open(&state)?) } else { None };
     crate::dataplane::attach::unload(&config.bpffs)?;
+    crate::dataplane::barrier::lower()?;
     drop(held);
     Ok(())
+}
+
+/// Who guards after a [`lock`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// A daemon does already; nothing was touched.
+    ByDaemon,
+    /// These interfaces are guarded, and those of these names will be kept from forwarding when they come.
+    Of {
+        /// Guarded.
+        guarded: Vec<String>,
+        /// Not there yet.
+        missing: Vec<String>,
+        /// Whether there is a barrier behind the programs.
+        has_barrier: bool,
+    },
+}
+
+/// Guards the interfaces that are there, without a daemon: whatever an earlier one has left in the tables is in force, which
+/// after a boot is nothing; management services are reached. To be called before the network comes up.
+///
+/// # Errors
+/// If the kernel or nftables refuses.
+pub fn lock(config: &Config) -> Result<Lock, DaemonError> {
+    let state = config.state.join("state.redb");
+    let held = match state.exists().then(|| FileStore::open(&state)) {
+        Some(Err(StoreError::InUse(_))) => return Ok(Lock::ByDaemon),
+        // A state that cannot be read is a reason to lock, not to leave open.
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the state cannot be read");
+            None
+        }
+        Some(Ok(store)) => Some(store),
+        None => None,
+    };
+    let name = |wanted: &interfaces::Wanted| wanted.name.clone();
+    let (there, missing): (Vec<_>, Vec<_>) =
+        config.interfaces.iter().cloned().partition(|wanted| interfaces::number(&wanted.name).is_some());
+    let (missing, guarded) = (missing.iter().map(name).collect(), there.iter().map(name).collect());
+    let interfaces = interfaces::find(&there)?;
+    let mut barrier = barrier(config)?;
+    let has_barrier = barrier.is_some();
+    // First, and for all names: what takes longer is done behind it. Where programs are left of an earlier daemon, they
+    // guard, and open connections go on.
+    if let Some(barrier) = barrier.as_mut().filter(|_| !config.bpffs.exists()) {
+        barrier.raise(&[])?;
+    }
+    let settings = PlaneSettings { lease: 0, ..told(config) };
+    let (plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, settings)?;
+    let mut services = Services::open(plane.pins())?;
+    services.manage_from(&config.api.management)?;
+    serve(&mut services, &offers(config))?;
+    programs.face_apps(config.app_side.clone());
+    programs.stand_behind(barrier);
+    programs.guard(&interfaces)?;
+    drop(held);
+    Ok(Lock::Of { guarded, missing, has_barrier })
+}
+
+fn barrier(config: &Config) -> Result<Option<Barrier>, DataPlaneError> {
+    let names = config.interfaces.iter().map(|wanted| wanted.name.clone());
+    Barrier::choose(config.barrier, names.collect())
 }
 
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
@@ -220,6 +283,7 @@ fn enforce(
     let offers = offers(config);
     serve(&mut services, &offers)?;
     programs.face_apps(config.app_side.clone());
+    programs.stand_behind(barrier(config)?);
     guarding.set(&mut programs, guarded)?;
     announce(&guarding);
 
@@ -329,6 +393,7 @@ fn told(config: &Config) -> PlaneSettings {
         answers_per_window: config.limits.answers_per_window(),
         service_interval: config.limits.service_interval(),
         quarantine: config.limits.quarantine_nanos(),
+        lease: config.limits.lease_nanos(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows tables, sessions by token, interfaces and counters. Knows no users, no policies and no HTTP.
 
 pub mod attach;
+pub mod barrier;
 pub mod clock;
 mod device;
 mod filter;
@@ -34,6 +35,7 @@ use gateway_common::KernelNanos;
 use gateway_common::abi::{FlowCopy, FlowKey};
 use std::path::PathBuf;
 
+pub use barrier::{Barrier, BarrierChoice};
 pub use flows::FlowTable;
 pub use guarding::Guarding;
 pub use kernel::KernelDataPlane;
@@ -72,6 +74,9 @@ pub trait DataPlane: Send {
 
     /// Cleans slots of sessions that ended a while ago, and what was counted for sessions that are no more.
     fn sweep(&mut self);
+
+    /// The daemon lives, and its word counts for another while: see [`gateway_common::abi::Epoch::lease_until`].
+    fn renew_lease(&mut self);
 
     /// Sessions that should be live and that a program has revoked by itself: they touched a trip-wire.
     fn revoked_in_kernel(&self) -> Vec<SessionToken>;
@@ -149,6 +154,9 @@ pub enum DataPlaneError {
         /// What went wrong.
         problem: String,
     },
+    /// The second barrier could not be raised or lowered.
+    #[error("the barrier in the forward hook: {0}")]
+    Barrier(String),
     /// An interface that does not exist.
     #[error("interface `{0}` does not exist; see `ip link` for those that do")]
     UnknownInterface(String),

@@ -17,7 +17,7 @@ mod session;
 mod status;
 mod token;
 
-pub use app::{App, AppsFile};
+pub use app::{App, AppsFile, OnDaemonLoss};
 pub use flow::{Drops, Flow, FlowState, Opener};
 pub use moment::Moment;
 pub use page::Page;

@@ -139,11 +139,22 @@ impl World {
         names
     }
 
-    fn connect(&self) -> Result<()> {
+    /// Makes `guard0` anew, after it was removed: between the same hosts, with the same addresses, and another number.
+    pub fn remake_guard0(&self) -> Result<()> {
+        self.connect_client()?;
+        link::route(&self.client, "default", &at::GUARD0.to_string())?;
+        link::route(&self.client, "default", &at::GUARD0_6.to_string())
+    }
+
+    fn connect_client(&self) -> Result<()> {
         link::connect(
             self.inside("guard0", at::GUARD0_MAC, &["10.77.0.1/24", "fd77::1/64", "fe80::1/64"]),
             outside(&self.client, at::CLIENT_MAC, &["10.77.0.2/24", "fd77::2/64", "fe80::2/64"]),
-        )?;
+        )
+    }
+
+    fn connect(&self) -> Result<()> {
+        self.connect_client()?;
         link::connect(
             self.inside("guard1", at::GUARD1_MAC, &["10.78.0.1/24", "fd78::1/64", "fe80::1/64"]),
             outside(&self.client2, at::CLIENT2_MAC, &["10.78.0.2/24", "fd78::2/64", "fe80::2/64"]),

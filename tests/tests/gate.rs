@@ -14,8 +14,12 @@ mod crafted;
 mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
+#[path = "gate/lease.rs"]
+mod lease;
 #[path = "gate/limits.rs"]
 mod limits;
+#[path = "gate/lock.rs"]
+mod lock;
 #[path = "gate/login.rs"]
 mod login;
 #[path = "gate/modes.rs"]

@@ -56,13 +56,15 @@ impl AppKey {
     pub const OPENS: u8 = 1;
 }
 
-/// What stands at a port: the app, and whether it is a trip-wire.
+/// What stands at a port: the app, whether it is a trip-wire, and whether it can be reached without a daemon.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[repr(transparent)]
 pub struct AppEntry(pub u32);
 
 impl AppEntry {
     const TRIP_WIRE: u32 = 1 << 31;
+    const OUTLASTS: u32 = 1 << 30;
+    const APP: u32 = Self::OUTLASTS - 1;
 
     /// The entry of an app with this number.
     #[inline(always)]
@@ -71,11 +73,25 @@ impl AppEntry {
         Self(app | if is_trip_wire { Self::TRIP_WIRE } else { 0 })
     }
 
+    /// The same, with sessions that go on when the daemon is gone, if `outlasts`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn outlasting(self, outlasts: bool) -> Self {
+        Self(self.0 & !Self::OUTLASTS | if outlasts { Self::OUTLASTS } else { 0 })
+    }
+
     /// The app's number.
     #[inline(always)]
     #[must_use]
     pub const fn app(self) -> u32 {
-        self.0 & !Self::TRIP_WIRE
+        self.0 & Self::APP
+    }
+
+    /// Whether the daemon's lease does not matter to it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn outlasts(self) -> bool {
+        self.0 & Self::OUTLASTS != 0
     }
 
     /// Whether whoever touches it loses their session.

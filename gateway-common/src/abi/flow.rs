@@ -142,8 +142,8 @@ pub struct Flow {
     pub origin: Word,
     /// When it last carried a packet, on the boot clock.
     pub last_seen: Word,
-    /// The app it goes to in the lower half, [`Flow::BUDGETED`], and above [`Flow::INTERFACE`] the index of the interface
-    /// that its session is bound to.
+    /// The app it goes to in the lower half, [`Flow::BUDGETED`], [`Flow::OUTLASTS`], and above [`Flow::INTERFACE`] the
+    /// index of the interface that its session is bound to.
     pub app: Word,
     /// What came from the client.
     pub to_app: Carried,
@@ -190,8 +190,11 @@ impl Flow {
     pub const HELD: u64 = u64::MAX;
     /// In `app`: the bytes are counted in [`map::BUDGETS`].
     pub const BUDGETED: u64 = 1 << 32;
-    /// In `app`: the bit at which the index of an interface begins, which the kernel counts with an `int`.
-    pub const INTERFACE: u32 = 33;
+    /// In `app`: it goes on when the daemon is gone, as [`super::AppEntry::outlasts`] says.
+    pub const OUTLASTS: u64 = 1 << 33;
+    /// In `app`: the bit at which the index of an interface begins. The kernel counts them from 1 on; one beyond 2^30 would
+    /// never take the short way.
+    pub const INTERFACE: u32 = 34;
 
     /// What it carried in a direction.
     #[inline(always)]

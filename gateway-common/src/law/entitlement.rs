@@ -7,18 +7,25 @@ use crate::{DropReason, KernelNanos, Tables};
 
 /// An app that a session may exchange packets with, until when and how much.
 pub(super) struct Entitled {
-    pub app: u32,
+    /// The app.
+    pub entry: AppEntry,
     pub deadline: KernelNanos,
     /// In bytes; `u64::MAX` for as much as it likes.
     pub budget: u64,
 }
 
 impl Entitled {
+    #[inline(always)]
+    pub(super) const fn app(&self) -> u32 {
+        self.entry.app()
+    }
+
     /// The app as a flow remembers it.
     #[inline(always)]
     pub(super) fn app_word(&self) -> u64 {
         let budgeted = if self.budget == u64::MAX || mutant::is(ForgetBudgets) { 0 } else { Flow::BUDGETED };
-        self.app as u64 | budgeted
+        let outlasts = if self.entry.outlasts() { Flow::OUTLASTS } else { 0 };
+        self.app() as u64 | budgeted | outlasts
     }
 }
 
@@ -70,7 +77,8 @@ pub(super) fn entitle<T: Tables>(case: &Case<'_, T>, policy: u64, side: Side) ->
         return Err(Refused { reason: DropReason::ReauthRequired, app });
     }
     let login_ends = mutant::unless(FlowOutlivesLogin, reauthenticate_at, KernelNanos::NEVER);
-    Ok(Entitled { app, deadline: KernelNanos(grant.deadline).min(login_ends), budget: grant.budget })
+    let deadline = KernelNanos(grant.deadline).min(login_ends);
+    Ok(Entitled { entry, deadline, budget: grant.budget })
 }
 
 #[inline(always)]

@@ -163,6 +163,7 @@ fn find<'t, F: Frame + ?Sized, T: Tables>(
     // A flow that takes the short way is not over.
     if !Epoch::counts(stamp, epoch) && !mutant::is(IgnoreEpoch)
         || KernelNanos(flow.good_until.load()).has_passed(now) && !mutant::is(ShortWayForever)
+        || tables.lease_until().has_passed(now) && !mutant::is(ShortWayWithoutLease)
         || !flow.is_fresh_with(0, protocol, now) && !mutant::is(ShortWayIdle)
         || !is_from_there && !mutant::is(ShortWayFromAnywhere)
     {

@@ -30,21 +30,22 @@ pub(super) fn own(flow: &Flow, session: &Session, packet: &Packet, direction: Di
 pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitled, direction: Direction) -> Judgement {
     let Case { packet, tables, session, now, .. } = *case;
     let is_from_client = matches!(direction, Direction::ToApp);
-    let within = limits::flow(&session.limits, now)
+    let within = limits::lease(tables, entitled.app_word(), now)
+        .and_then(|()| limits::flow(&session.limits, now))
         .and_then(|()| limits::bandwidth(session, packet, direction, now))
         .and_then(|()| limits::budget(tables, session.token(), entitled.app_word(), packet, Some(entitled.budget)));
     if let Err(reason) = within {
-        return refuse(reason, Some(session), entitled.app, is_from_client);
+        return refuse(reason, Some(session), entitled.app(), is_from_client);
     }
     let begin = |flow: &Flow| {
         begin(flow, packet, session.token(), policy, entitled, direction, now);
         remember(flow, session, packet.protocol, case.epoch);
     };
     if !tables.open_flow(&packet.flow, begin) && !mutant::is(IgnoreFullTable) {
-        return refuse(DropReason::FlowTableFull, Some(session), entitled.app, is_from_client);
+        return refuse(DropReason::FlowTableFull, Some(session), entitled.app(), is_from_client);
     }
     session.last_forwarded.store(now.0);
-    Judgement { verdict: Verdict::Forward, token: session.token(), app: entitled.app, opened: true, answer: false }
+    Judgement { verdict: Verdict::Forward, token: session.token(), app: entitled.app(), opened: true, answer: false }
 }
 
 /// Writes every field of a new flow, whatever was there before.
@@ -90,7 +91,8 @@ pub(super) fn forward<T: Tables>(
     let Case { packet, tables, session, now, .. } = *case;
     let app = judged.map_or_else(|| flow.app_word(), |(_, entitled)| entitled.app_word());
     let budget = judged.map(|(_, entitled)| entitled.budget);
-    let within = limits::bandwidth(session, packet, direction, now)
+    let within = limits::lease(tables, app, now)
+        .and_then(|()| limits::bandwidth(session, packet, direction, now))
         .and_then(|()| limits::budget(tables, session.token(), app, packet, budget));
     if let Err(reason) = within {
         return refuse(reason, Some(session), app as u32, matches!(direction, Direction::ToApp));

@@ -32,6 +32,9 @@ enum Command {
     Check,
     /// Make another API token for everything, while the daemon is stopped, and write it to the state folder.
     AdminToken,
+    /// Guard the interfaces that are there, without a daemon, and end: nobody reaches anything but management services. For
+    /// the time before the network comes up. Does nothing while a daemon runs.
+    Lock,
     /// Take every program off the interfaces and remove every table. From then on nothing is guarded.
     Unload,
     /// Write a completion script to the standard output.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Some(Command::Check) => check(&config),
         Some(Command::AdminToken) => admin_token(&config),
+        Some(Command::Lock) => lock(&config),
         Some(Command::Unload) => unload(&config),
         Some(Command::Run | Command::Completions { .. }) | None => run(config),
     };
@@ -88,6 +92,27 @@ fn check(config: &Config) -> Result<()> {
 fn admin_token(config: &Config) -> Result<()> {
     let path = daemon::admin_token(config)?;
     println!("the token is in `{}`", path.display());
+    Ok(())
+}
+
+fn lock(config: &Config) -> Result<()> {
+    require_root()?;
+    require_kernel()?;
+    start_log(config)?;
+    match daemon::lock(config)? {
+        daemon::Lock::ByDaemon => println!("a daemon is running, and guards; nothing was changed"),
+        daemon::Lock::Of { guarded, missing, has_barrier } => {
+            println!(
+                "guarded without a daemon: {}",
+                if guarded.is_empty() { "none".into() } else { guarded.join(", ") }
+            );
+            if !missing.is_empty() {
+                let until =
+                    if has_barrier { "they forward nothing until they are guarded" } else { "they will be open" };
+                println!("not there yet: {}; {until}", missing.join(", "));
+            }
+        }
+    }
     Ok(())
 }
 

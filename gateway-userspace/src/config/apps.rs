@@ -66,6 +66,9 @@ fn shape<'r, 't>(
     let opens = section.value("opens");
     let trip_wire = section.value("trip_wire").and_then(|value| value.boolean());
     let budget = section.value("budget");
+    let on_daemon_loss = section.value("on_daemon_loss").and_then(|value| {
+        value.choice(&[("lease", wire::OnDaemonLoss::Lease), ("session", wire::OnDaemonLoss::Session)])
+    });
     let enabled = section.value("enabled").and_then(|value| value.boolean());
     let prefixes = prefixes.map(|value| texts(&value, "prefixes", "192.0.2.0/24", places));
     let services = services.map(|value| texts(&value, "services", "443/tcp", places));
@@ -85,6 +88,7 @@ fn shape<'r, 't>(
         opens,
         trip_wire: trip_wire.unwrap_or_default(),
         budget,
+        on_daemon_loss: on_daemon_loss.unwrap_or_default(),
         labels: labels.into_iter().collect(),
         enabled,
     };

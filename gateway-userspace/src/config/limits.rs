@@ -27,6 +27,8 @@ pub struct LimitsConfig {
     pub quarantine: Duration,
     /// Denials that one CPU may answer in a second.
     pub answers_per_second: u32,
+    /// How long apps that end with the daemon can be reached without it.
+    pub lease: Duration,
 }
 
 impl LimitsConfig {
@@ -39,7 +41,13 @@ impl LimitsConfig {
     /// How long a session that scans is held, in nanoseconds.
     #[must_use]
     pub fn quarantine_nanos(&self) -> u64 {
-        u64::try_from(self.quarantine.as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.quarantine)
+    }
+
+    /// How long the daemon's word counts, in nanoseconds.
+    #[must_use]
+    pub fn lease_nanos(&self) -> u64 {
+        nanos(self.lease)
     }
 
     /// The answers that one CPU may give in one [`gateway_common::abi::EVENT_WINDOW`]; never 0.
@@ -47,6 +55,10 @@ impl LimitsConfig {
     pub fn answers_per_window(&self) -> u32 {
         per_window(self.answers_per_second)
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn limits(section: &mut Section<'_, '_>) -> LimitsConfig {
@@ -59,12 +71,14 @@ pub(super) fn limits(section: &mut Section<'_, '_>) -> LimitsConfig {
     let destinations_per_second = number("destinations_per_second", MOST_DESTINATIONS, 0, 0);
     let answers_per_second = number("answers_per_second", 10_000_000, 10, 1_000);
     let bits = section.value("bandwidth").and_then(|value| bandwidth(&value)).unwrap_or_default();
+    let lease = section.value("lease").and_then(|value| value.duration(SECOND..=DAY));
     let quarantine = section.value("quarantine").and_then(|value| value.duration(SECOND..=DAY));
     LimitsConfig {
         service_packets_per_second,
         session: SessionLimits { new_flows_per_second, destinations_per_second, bytes_per_second: bits / 8 },
         quarantine: quarantine.unwrap_or(5 * MINUTE),
         answers_per_second,
+        lease: lease.unwrap_or(MINUTE),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     Access, ApiConfig, Config, FirstStart, LogConfig, LogFormat, LoginConfig, MetricsAccess, RecordsConfig,
     ServiceConfig, Transport,
 };
+use crate::dataplane::BarrierChoice;
 use crate::policy::Capacities;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let mut endpoints = Endpoints::default();
     let state = root.value("state").and_then(|value| value.path(folder));
     let bpffs = root.value("bpffs").and_then(|value| absolute(&value));
+    let barriers =
+        [("auto", BarrierChoice::Auto), ("nftables", BarrierChoice::Nftables), ("none", BarrierChoice::None)];
+    let barrier = root.value("barrier").and_then(|value| value.choice(&barriers));
     let interfaces = interfaces(root);
     let app_side = app_side(&mut root.section("forwarding"), &interfaces);
     let api = api(&mut root.section("api"), folder, &mut endpoints);
@@ -39,6 +43,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
         bpffs: bpffs.unwrap_or_else(|| "/sys/fs/bpf/portcullis".into()),
+        barrier: barrier.unwrap_or_default(),
         interfaces,
         app_side,
         api,

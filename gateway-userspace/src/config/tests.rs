@@ -36,6 +36,7 @@ fn what_is_left_out_has_its_default() {
     let config = least();
     assert_eq!(config.state, Path::new("/var/lib/portcullis"));
     assert_eq!(config.bpffs, Path::new("/sys/fs/bpf/portcullis"));
+    assert_eq!(config.barrier, BarrierChoice::Auto);
     let interface = Wanted {
         name: "eth1".into(),
         zone: "eth1".into(),
@@ -50,6 +51,7 @@ fn what_is_left_out_has_its_default() {
         session: SessionLimits::default(),
         quarantine: Duration::from_secs(300),
         answers_per_second: 1_000,
+        lease: Duration::from_secs(60),
     };
     assert_eq!(config.limits, limits);
     assert_eq!((limits.service_interval(), limits.answers_per_window()), (500_000, 100));
@@ -319,6 +321,7 @@ fn the_example_shows_every_key() {
     for key in [
         "state",
         "bpffs",
+        "barrier",
         "[[interface]]",
         "name",
         "zone",
@@ -352,6 +355,7 @@ fn the_example_shows_every_key() {
         "destinations_per_second",
         "bandwidth",
         "quarantine",
+        "lease",
         "answers_per_second",
         "[capacity]",
         "sessions",

@@ -180,6 +180,8 @@ impl Keeper {
 
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
     fn tick(&mut self) {
+        // Here and nowhere else: this thread is the one that takes access away, and when it hangs, on a disk say, nobody does.
+        self.plane.renew_lease();
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");

@@ -96,6 +96,10 @@ impl DataPlane for Narrow {
     fn sweep(&mut self) {
         self.plane.sweep();
     }
+
+    fn renew_lease(&mut self) {
+        self.plane.renew_lease();
+    }
 }
 
 fn core(disk: &Disk) -> Core {

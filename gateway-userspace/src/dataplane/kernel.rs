@@ -18,6 +18,8 @@ const AT_ONCE: usize = 16;
 pub struct KernelDataPlane {
     loaded: Loaded,
     capacities: Capacities,
+    /// How long the daemon's word counts.
+    lease: u64,
     resets: Option<Resets>,
 }
 
@@ -38,7 +40,16 @@ impl KernelDataPlane {
                 tracing::warn!(%error, "connections that are cut are not reset: the daemon needs CAP_NET_RAW");
             })
             .ok();
-        Ok((Self { loaded, capacities, resets }, programs))
+        let mut plane = Self { loaded, capacities, lease: settings.lease, resets };
+        if settings.lease > 0 {
+            plane.renew_lease();
+        }
+        Ok((plane, programs))
+    }
+
+    /// The daemon's word counts until then, or until it is renewed.
+    pub fn lease_until(&self, then: KernelNanos) {
+        self.loaded.sessions.lease_until(then);
     }
 
     /// Where the maps are pinned, for [`super::Monitor`].
@@ -199,6 +210,10 @@ impl DataPlane for KernelDataPlane {
         if self.loaded.sessions.sweep(clock::boot()) > 0 {
             self.sweep_budgets();
         }
+    }
+
+    fn renew_lease(&mut self) {
+        self.lease_until(clock::boot().after(self.lease));
     }
 
     fn revoked_in_kernel(&self) -> Vec<SessionToken> {

@@ -97,11 +97,13 @@ pub struct PlaneSettings {
     pub service_interval: u64,
     /// How long a session that scans is held, in nanoseconds.
     pub quarantine: u64,
+    /// How long the daemon's word counts, in nanoseconds; `u64::MAX` for ever, 0 if it is not renewed by loading.
+    pub lease: u64,
 }
 
 impl From<PlaneSettings> for Settings {
     fn from(settings: PlaneSettings) -> Self {
-        let PlaneSettings { events_per_window, answers_per_window, service_interval, quarantine } = settings;
+        let PlaneSettings { events_per_window, answers_per_window, service_interval, quarantine, lease: _ } = settings;
         let abi_version = ABI_VERSION;
         Self { abi_version, events_per_window, answers_per_window, reset_mark: 0, service_interval, quarantine }
     }

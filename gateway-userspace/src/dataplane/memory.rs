@@ -35,6 +35,10 @@ pub struct MemoryDataPlane {
     pub clock: KernelNanos,
     /// Until when somebody watches the routes.
     pub watched_until: KernelNanos,
+    /// Until when the daemon's word counts; for ever, at first.
+    pub lease_until: KernelNanos,
+    /// How long it counts when it is renewed, in nanoseconds.
+    pub lease: u64,
     /// Grows with each step that may take access away, and with each way that may have become another one.
     epoch: Word,
     /// Flows that packets have opened.
@@ -53,7 +57,7 @@ impl MemoryDataPlane {
     /// Empty tables that hold so much.
     #[must_use]
     pub fn new(capacities: Capacities) -> Self {
-        Self { capacities, ..Self::default() }
+        Self { capacities, lease: u64::MAX, lease_until: KernelNanos::NEVER, ..Self::default() }
     }
 
     /// Flows ask for their ways again.
@@ -159,6 +163,10 @@ impl DataPlane for MemoryDataPlane {
 
     fn sweep(&mut self) {}
 
+    fn renew_lease(&mut self) {
+        self.lease_until = self.clock.after(self.lease);
+    }
+
     fn revoked_in_kernel(&self) -> Vec<SessionToken> {
         let revoked = self.sessions.values().filter(|session| session.state.load() == Session::REVOKED);
         let tokens = revoked.map(|session| SessionToken(session.token()));
@@ -185,6 +193,10 @@ impl Tables for MemoryDataPlane {
 
     fn watched_until(&self) -> KernelNanos {
         self.watched_until
+    }
+
+    fn lease_until(&self) -> KernelNanos {
+        self.lease_until
     }
 
     fn begin_epoch(&self) {

@@ -1,6 +1,7 @@
 //! The loaded programs, and the interfaces that they guard.
 
 use super::attach::{Attached, GuardedInterface};
+use super::barrier::Barrier;
 use super::ports::{AppInterface, AppSide, Ports};
 use super::rows::Rows;
 use super::{DataPlaneError, ignore_missing, load, table};
@@ -19,6 +20,7 @@ pub struct Programs {
     ports: Ports,
     app_side: AppSide,
     apps: Vec<AppInterface>,
+    barrier: Option<Barrier>,
     folder: PathBuf,
     pins: PathBuf,
 }
@@ -42,7 +44,7 @@ impl Programs {
         pins: PathBuf,
     ) -> Self {
         let (app_side, apps) = (AppSide::default(), Vec::new());
-        Self { ebpf, interfaces, vlans, ports, app_side, apps, folder, pins }
+        Self { ebpf, interfaces, vlans, ports, app_side, apps, barrier: None, folder, pins }
     }
 
     /// The loaded object, for its logger.
@@ -59,7 +61,16 @@ impl Programs {
         self.apps = self.app_side.present();
         let attached = super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps)?;
         self.renew_ports(interfaces)?;
+        if let Some(barrier) = &mut self.barrier {
+            let guarded: Vec<u32> = interfaces.iter().map(|guarded| guarded.index).collect();
+            barrier.raise(&guarded)?;
+        }
         Ok(attached)
+    }
+
+    /// Names the barrier that lets interfaces through once they are guarded, for the next [`Programs::guard`].
+    pub fn stand_behind(&mut self, barrier: Option<Barrier>) {
+        self.barrier = barrier;
     }
 
     /// Names the interfaces that face apps, for the next [`Programs::guard`].

@@ -162,6 +162,13 @@ impl SessionSlots {
         }
     }
 
+    /// Until when the daemon's word counts.
+    pub fn lease_until(&self, then: KernelNanos) {
+        if let Some(epoch) = self.epoch.get(0) {
+            epoch.lease_until.store(then.0);
+        }
+    }
+
     /// Whether a program has begun an epoch since this was last asked: it has taken access away.
     fn have_programs_acted(&self) -> bool {
         let number = self.epoch.get(0).map_or(0, |epoch| epoch.number.load()) / Epoch::ACCESS;

@@ -48,9 +48,10 @@ impl Compiled {
 /// Whether two definitions of an app lead to the same entries.
 #[must_use]
 pub fn is_same(one: &App, other: &App) -> bool {
-    let App { name, description: _, prefixes, services, opens, trip_wire: _, budget: _, labels: _, enabled: _ } = one;
-    let of_one = (name, prefixes, services, opens, one.is_armed());
-    of_one == (&other.name, &other.prefixes, &other.services, &other.opens, other.is_armed())
+    let App { name, description: _, prefixes, services, opens, outlasts_daemon, .. } = one;
+    let App { trip_wire: _, budget: _, labels: _, enabled: _, .. } = one;
+    let of_one = (name, prefixes, services, opens, outlasts_daemon, one.is_armed());
+    of_one == (&other.name, &other.prefixes, &other.services, &other.opens, &other.outlasts_daemon, other.is_armed())
 }
 
 /// Compiles apps, of which each has passed [`check`]. Blocks are numbered from `next_block`.

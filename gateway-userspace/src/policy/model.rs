@@ -205,6 +205,9 @@ pub struct App {
     pub trip_wire: bool,
     /// How many bytes a session may exchange with it, both directions together.
     pub budget: Option<u64>,
+    /// Whether it can be reached for as long as sessions last when the daemon is gone, and with it whoever would take access
+    /// away; otherwise until the daemon's lease is over.
+    pub outlasts_daemon: bool,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
     /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.

@@ -55,6 +55,8 @@ pub(super) struct AppShape {
     trip_wire: bool,
     #[serde(default)]
     budget: Option<u64>,
+    #[serde(default)]
+    outlasts_daemon: bool,
     labels: BTreeSet<String>,
     enabled: bool,
 }
@@ -67,7 +69,8 @@ struct ServiceShape {
 
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
-        let App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = app;
+        let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled } =
+            app;
         Self {
             name: name.to_string(),
             description: description.clone(),
@@ -76,6 +79,7 @@ impl From<&App> for AppShape {
             opens: opens.iter().map(ServiceShape::from).collect(),
             trip_wire: *trip_wire,
             budget: *budget,
+            outlasts_daemon: *outlasts_daemon,
             labels: labels.clone(),
             enabled: *enabled,
         }
@@ -86,13 +90,24 @@ impl TryFrom<AppShape> for App {
     type Error = String;
 
     fn try_from(shape: AppShape) -> Result<Self, String> {
-        let AppShape { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = shape;
+        let AppShape {
+            name,
+            description,
+            prefixes,
+            services,
+            opens,
+            trip_wire,
+            budget,
+            outlasts_daemon,
+            labels,
+            enabled,
+        } = shape;
         let prefixes =
             prefixes.iter().map(|text| text.parse()).collect::<Result<BTreeSet<IpNet>, _>>().map_err(words)?;
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let name = AppName::new(&name).map_err(words)?;
-        Ok(Self { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled })
+        Ok(Self { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled })
     }
 }
 

@@ -31,6 +31,7 @@ fn app() -> App {
         .into(),
         opens: [Service { protocol: Protocol::Udp, ports: Some((514, 514)) }].into(),
         trip_wire: true,
+        outlasts_daemon: false,
         budget: Some(1 << 40),
         labels: ["pci".to_owned()].into(),
         enabled: true,

@@ -31,12 +31,26 @@ pub struct App {
     /// How many bytes a session may exchange with it, both directions together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Bytes>,
+    /// Until when it can be reached if the daemon is gone: `lease`, until the daemon's lease is over, or `session`.
+    #[serde(default)]
+    pub on_daemon_loss: OnDaemonLoss,
     /// For policies: `resource.labels.contains("pci")`.
     #[serde(default)]
     pub labels: BTreeSet<String>,
     /// A disabled app is granted to nobody. Left out, it stays as it is; a new app is enabled.
     #[serde(default)]
     pub enabled: Option<bool>,
+}
+
+/// Until when an app can be reached if the daemon is gone, and with it whoever would take access away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDaemonLoss {
+    /// Until the daemon's lease is over.
+    #[default]
+    Lease,
+    /// Until the session is over.
+    Session,
 }
 
 /// A file of apps: `[[app]]`, in TOML.
@@ -50,7 +64,18 @@ pub struct AppsFile {
 
 impl From<&policy::App> for App {
     fn from(app: &policy::App) -> Self {
-        let policy::App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled } = app;
+        let policy::App {
+            name,
+            description,
+            prefixes,
+            services,
+            opens,
+            trip_wire,
+            budget,
+            outlasts_daemon,
+            labels,
+            enabled,
+        } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
@@ -59,6 +84,7 @@ impl From<&policy::App> for App {
             opens: opens.iter().map(ToString::to_string).collect(),
             trip_wire: *trip_wire,
             budget: budget.map(Bytes::of),
+            on_daemon_loss: if *outlasts_daemon { OnDaemonLoss::Session } else { OnDaemonLoss::Lease },
             labels: labels.clone(),
             enabled: Some(*enabled),
         }
@@ -71,7 +97,18 @@ impl App {
     /// # Errors
     /// Everything that is wrong, each with its field.
     pub fn into_model(self, enabled: bool) -> Result<policy::App, Invalid> {
-        let Self { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled: said } = self;
+        let Self {
+            name,
+            description,
+            prefixes,
+            services,
+            opens,
+            trip_wire,
+            budget,
+            on_daemon_loss,
+            labels,
+            enabled: said,
+        } = self;
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));
         let prefixes = each(&mut errors, "prefixes", &prefixes, parse_prefix);
@@ -79,10 +116,20 @@ impl App {
         let opens = each(&mut errors, "opens", &opens, parse_service);
         let budget = budget.and_then(|budget| noted(&mut errors, "budget", budget.count()));
         let enabled = said.unwrap_or(enabled);
+        let outlasts_daemon = on_daemon_loss == OnDaemonLoss::Session;
         match name {
-            Some(name) if errors.is_empty() => {
-                Ok(policy::App { name, description, prefixes, services, opens, trip_wire, budget, labels, enabled })
-            }
+            Some(name) if errors.is_empty() => Ok(policy::App {
+                name,
+                description,
+                prefixes,
+                services,
+                opens,
+                trip_wire,
+                budget,
+                outlasts_daemon,
+                labels,
+                enabled,
+            }),
             _ => Err(Invalid(errors)),
         }
     }
@@ -110,6 +157,7 @@ mod tests {
         opens = ["514/udp"]
         trip_wire = true
         budget = "2 GiB"
+        on_daemon_loss = "session"
         labels = ["pci"]
     "#;
 
@@ -122,6 +170,7 @@ mod tests {
         assert_eq!(shape.prefixes, ["192.0.2.0/24", "2001:db8::1"]);
         assert_eq!((&shape.opens[..], shape.trip_wire), (&["514/udp".to_owned()][..], true));
         assert_eq!((model.budget, shape.budget.as_ref().unwrap().to_string()), (Some(2 << 30), "2 GiB".into()));
+        assert_eq!((model.outlasts_daemon, shape.on_daemon_loss), (true, OnDaemonLoss::Session));
         assert_eq!(shape.clone().into_model(false).unwrap(), model);
     }
 
@@ -137,11 +186,12 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_none_of_it() {
-        let file =
-            FILE.lines().filter(|line| !line.contains("opens") && !line.contains("trip") && !line.contains("budget"));
+        let optional = ["opens", "trip", "budget", "on_daemon_loss"];
+        let file = FILE.lines().filter(|line| !optional.iter().any(|key| line.contains(key)));
         let file: AppsFile = toml::from_str(&file.collect::<Vec<_>>().join("\n")).unwrap();
         let model = file.apps[0].clone().into_model(true).unwrap();
         assert_eq!((model.opens.len(), model.trip_wire, model.budget), (0, false, None));
+        assert!(!model.outlasts_daemon);
     }
 
     #[test]

@@ -82,6 +82,7 @@ fn app(name: &str, prefix: &str) -> Result<App> {
         services: BTreeSet::from([Service { protocol: Protocol::Tcp, ports: Some((8080, 8080)) }]),
         opens: BTreeSet::new(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,

@@ -222,6 +222,7 @@ fn gateway() -> Gateway {
         services: [gateway_userspace::wire::parse_service("443/tcp").unwrap()].into(),
         opens: BTreeSet::new(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,

@@ -96,6 +96,7 @@ fn apps() -> [App; 4] {
         services: BTreeSet::new(),
         opens: BTreeSet::new(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,

@@ -314,5 +314,6 @@ pub fn settings(services_per_second: u64) -> PlaneSettings {
         answers_per_window: 0,
         service_interval: SECOND.checked_div(services_per_second).unwrap_or(0),
         quarantine: QUARANTINE,
+        lease: u64::MAX,
     }
 }

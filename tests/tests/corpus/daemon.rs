@@ -24,8 +24,13 @@ when { resource.labels.contains("granted") };"#;
 /// The guarded interface in the configuration.
 const GUARD: &str = "name = \"guard0\"\n";
 /// Reasons for which the daemon writes no grant, or that change a session.
-const LEFT_OUT: [DropReason; 4] =
-    [DropReason::GrantExpired, DropReason::ReauthRequired, DropReason::TripWire, DropReason::BudgetTableFull];
+const LEFT_OUT: [DropReason; 5] = [
+    DropReason::GrantExpired,
+    DropReason::ReauthRequired,
+    DropReason::LeaseExpired,
+    DropReason::TripWire,
+    DropReason::BudgetTableFull,
+];
 /// carol's addresses.
 const CAROL: [&[u8]; 2] = [&[10, 77, 0, 4], &[0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]];
 

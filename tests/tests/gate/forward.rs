@@ -133,7 +133,7 @@ fn pins(gate: &Gate) -> Result<PathBuf> {
 }
 
 /// A pinned table of words, in memory.
-fn mapped<T: MadeOfWords>(gate: &Gate, name: &str) -> Result<Mapped<T>> {
+pub fn mapped<T: MadeOfWords>(gate: &Gate, name: &str) -> Result<Mapped<T>> {
     let map = MapData::from_pin(pins(gate)?.join(name))?;
     Ok(Mapped::open(map.fd(), map.info()?.max_entries())?)
 }

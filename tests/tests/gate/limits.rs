@@ -18,7 +18,7 @@ fn with(table: &'static str, more: &'static str) -> impl FnOnce(String) -> Strin
 }
 
 /// Changes something of an app.
-fn change(gate: &Gate, app: &str, key: &str, value: Value) -> Result<()> {
+pub fn change(gate: &Gate, app: &str, key: &str, value: Value) -> Result<()> {
     let path = format!("/v1/apps/{app}");
     let mut shape = gate.api.get(&path)?.ok()?;
     shape[key] = value;

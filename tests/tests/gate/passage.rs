@@ -74,13 +74,7 @@ fn an_interface_that_is_made_anew_is_guarded_again_and_its_sessions_are_over() -
     reaches(host, V4.crm());
     is_kept_out(host, V4.vault());
     gateway.ip(&["link del guard0"])?;
-    let name = gateway.name();
-    host.ip(&[format!(
-        "link add name eth0 address 02:77:00:00:00:02 type veth peer name guard0 address 02:77:00:00:00:01 netns {name}"
-    )])?;
-    host.ip(&["address add 10.77.0.2/24 dev eth0", "link set eth0 up"])?;
-    gateway.ip(&["address add 10.77.0.1/24 dev guard0", "link set guard0 up"])?;
-    link::route(host, "default", "10.77.0.1")?;
+    gate.world.remake_guard0()?;
     let is_guarded_again = || (gate.daemon.log().matches("guarding interface=\"guard0\"").count() == 2).then_some(());
     wait_until("the new interface to be guarded", SOON, is_guarded_again)?;
     is_kept_out(host, V4.vault());

@@ -10,6 +10,8 @@ mod fragments;
 mod gateway;
 #[path = "reasons/icmp.rs"]
 mod icmp;
+#[path = "reasons/lease.rs"]
+mod lease;
 #[path = "reasons/limits.rs"]
 mod limits;
 #[path = "reasons/link.rs"]

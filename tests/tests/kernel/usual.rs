@@ -17,6 +17,7 @@ pub const SETTINGS: PlaneSettings = PlaneSettings {
     answers_per_window: 1_000_000,
     service_interval: 0,
     quarantine: 3_600_000_000_000,
+    lease: u64::MAX,
 };
 
 /// The VLANs that the interface carries: 10, and 100.20.

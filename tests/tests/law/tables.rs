@@ -38,6 +38,10 @@ impl Tables for Late {
         self.0.begin_epoch();
     }
 
+    fn lease_until(&self) -> KernelNanos {
+        self.0.lease_until()
+    }
+
     fn interface(&self, index: u32) -> Option<Interface> {
         self.0.interface(index)
     }

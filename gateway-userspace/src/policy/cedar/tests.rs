@@ -21,6 +21,7 @@ fn app(name: &str, labels: &[&str]) -> App {
         services: BTreeSet::new(),
         opens: BTreeSet::new(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,

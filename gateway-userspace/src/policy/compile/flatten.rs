@@ -98,7 +98,7 @@ fn content(prefix: &IpNet, claimants: &[(AppId, &App)], outer: Option<&Ports>) -
 fn own(prefix: &IpNet, claimants: &[(AppId, &App)]) -> Result<BTreeMap<(Width, Place), AppEntry>, Uncompilable> {
     let mut own = BTreeMap::new();
     for (id, app) in claimants {
-        let entry = AppEntry::new(id.0, app.is_armed());
+        let entry = AppEntry::new(id.0, app.is_armed()).outlasting(app.outlasts_daemon);
         for (side, service) in sides(app) {
             let (width, ports) = ports(service);
             let protocol = protocol_number(service.protocol, prefix);

@@ -10,6 +10,7 @@ fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
         services: services.iter().map(|text| service(text)).collect(),
         opens: Default::default(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: Default::default(),
         enabled: true,
@@ -173,6 +174,15 @@ fn a_trip_wire_is_marked_while_it_is_enabled() {
     assert_eq!(at("10.0.1.1"), Some(AppEntry::new(2, false)));
     assert!(!is_same(&trap, &App { enabled: false, ..trap.clone() }));
     assert!(is_same(&app("a", &["::/0"], &["tcp"]), &App { enabled: false, ..app("a", &["::/0"], &["tcp"]) }));
+}
+
+#[test]
+fn an_app_that_outlasts_the_daemon_is_marked_at_each_of_its_ports() {
+    let phones = App { outlasts_daemon: true, ..app("phones", &["10.0.0.0/24"], &["tcp"]) };
+    let tables = compiled(std::slice::from_ref(&phones));
+    let entry = entry_at(&tables, "10.0.0.1", (AppKey::SERVICE, 6, 22));
+    assert_eq!(entry.map(|entry| (entry.app(), entry.outlasts(), entry.is_trip_wire())), Some((1, true, false)));
+    assert!(!is_same(&phones, &App { outlasts_daemon: false, ..phones.clone() }));
 }
 
 #[test]

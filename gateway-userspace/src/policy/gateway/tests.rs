@@ -34,6 +34,7 @@ fn app(name: &str, prefix: &str) -> App {
         services: [Service { protocol: Protocol::Tcp, ports: Some((443, 443)) }].into(),
         opens: BTreeSet::new(),
         trip_wire: false,
+        outlasts_daemon: false,
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,
@@ -464,6 +465,7 @@ fn inputs() -> impl Strategy<Value = Input> {
         2 => (apps.clone(), 1..5_u8, any::<bool>(), 0..6_u64).prop_map(|(name, net, enabled, other)| Input::PutApp(App {
             enabled,
             trip_wire: other == 0,
+            outlasts_daemon: false,
             budget: (1..3).contains(&other).then_some(other),
             ..app(name, &format!("10.{net}.0.0/16"))
         })),

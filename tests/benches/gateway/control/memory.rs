@@ -32,7 +32,13 @@ pub fn measure() -> Result<Vec<Row>> {
 /// Bytes of all maps together.
 fn charged(capacities: Capacities) -> Result<f64> {
     let scratch = Scratch::new()?;
-    let settings = PlaneSettings { events_per_window: 0, answers_per_window: 0, service_interval: 0, quarantine: 0 };
+    let settings = PlaneSettings {
+        events_per_window: 0,
+        answers_per_window: 0,
+        service_interval: 0,
+        quarantine: 0,
+        lease: u64::MAX,
+    };
     let (kernel, _programs) = KernelDataPlane::open(&scratch.bpffs().join("portcullis"), capacities, settings)?;
     let pins = std::fs::read_dir(kernel.pins())?;
     pins.map(|pin| of_map(&pin?.path())).sum()

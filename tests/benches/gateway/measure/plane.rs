@@ -110,8 +110,13 @@ impl Plane {
         let scratch = Scratch::new()?;
         let capacities = Capacities { sessions, flows, grants: sessions.max(1_024), ..Capacities::default() };
         // No event is emitted: at these rates nearly none is anyway, and each opening and denial is counted as lost.
-        let settings =
-            PlaneSettings { events_per_window: 0, answers_per_window: 0, service_interval: 0, quarantine: 0 };
+        let settings = PlaneSettings {
+            events_per_window: 0,
+            answers_per_window: 0,
+            service_interval: 0,
+            quarantine: 0,
+            lease: u64::MAX,
+        };
         let folder = scratch.bpffs().join("portcullis");
         let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
         programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;

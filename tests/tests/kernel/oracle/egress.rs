@@ -8,7 +8,7 @@ use crate::ground::Way;
 use gateway_common::{DropReason, Verdict};
 
 impl Oracle {
-    /// Steps 3 to 17.
+    /// Steps 3 to 18.
     pub fn judge_received(&mut self, zone: u32, mark: u32, packet: &Datagram, now: u64) -> Step<Ruling> {
         let name = Name::of(zone, Way::Out, packet);
         let receiver = self.receiver(&name, now);

@@ -141,7 +141,7 @@ impl Oracle {
         let token = self.clients[at].token;
         let is_continued = self.is_continued(at, &name, Way::In, packet, now);
         if is_continued && self.is_in_force(at, &name, now) {
-            return self.carry_on(at, &name, Way::In, packet, None, now);
+            return self.carry_on(at, &name, Way::In, packet, None, now).map_err(told);
         }
         if packet.inside.is_reply() && !is_continued {
             return Err(Ruling::about(DropReason::IcmpType, token, 0));
@@ -162,12 +162,9 @@ impl Oracle {
             Ruling { answer: is_answered(reason), ..ruling }
         })?;
         if is_continued {
-            return self.carry_on(at, &name, Way::In, packet, Some(&permit), now);
+            return self.carry_on(at, &name, Way::In, packet, Some(&permit), now).map_err(told);
         }
-        self.open(at, &name, Way::In, packet, &permit, now).map_err(|ruling| {
-            let is_answered = matches!(ruling.verdict, Verdict::Drop(reason) if is_answered(reason));
-            Ruling { answer: is_answered, ..ruling }
-        })
+        self.open(at, &name, Way::In, packet, &permit, now).map_err(told)
     }
 
     /// Steps 27 to 29.
@@ -207,6 +204,13 @@ impl Oracle {
         let could_be_sent = !(quote.is_request && !is_by_opener || quote.is_reply && is_by_opener);
         let is_forwarded =
             flow.token == token && flow.is_remembered(name.protocol, now) && self.is_in_force(at, &name, now);
+        let is_forwarded = is_forwarded && self.lease(token, 0, flow.outlasts_daemon, now).is_ok();
         if could_be_sent && is_forwarded { Ok(Ruling::forward(token, flow.app_number, false)) } else { Err(unrelated) }
     }
+}
+
+/// Section "Answers", for who sent it from where the session is bound to.
+fn told(ruling: Ruling) -> Ruling {
+    let answer = matches!(ruling.verdict, Verdict::Drop(reason) if is_answered(reason));
+    Ruling { answer, ..ruling }
 }

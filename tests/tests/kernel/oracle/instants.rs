@@ -20,6 +20,7 @@ impl Oracle {
             .chain(self.grants.values().map(|grant| grant.deadline))
             .chain(flows)
             .chain(self.fragments.values().map(|first| first.until))
+            .chain([self.lease_until])
             .chain(self.sources.values().map(|paid| paid.saturating_sub(SECOND)))
     }
 }

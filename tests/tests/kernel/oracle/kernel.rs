@@ -11,8 +11,8 @@ use super::stage::Stage;
 use super::tables::{Oracle, SECOND};
 use super::world::{Clock, World};
 use crate::ground::{Bpffs, Way};
-use gateway_common::Verdict;
 use gateway_common::abi::Vlan;
+use gateway_common::{KernelNanos, Verdict};
 use gateway_userspace::dataplane::attach::{GuardedInterface, GuardedVlan, InterfaceSettings, XdpChoice};
 use gateway_userspace::dataplane::monitor::InterfaceCounters;
 use gateway_userspace::dataplane::services::Services;
@@ -86,6 +86,12 @@ impl KernelLife {
             return Ok(Outcome::Skipped);
         }
         self.turn += 1;
+        if self.world.dice.one_in(200) {
+            // It was over long ago, or never will be.
+            self.oracle.lease_until = self.world.dice.pick(&[1, u64::MAX, u64::MAX]);
+            self.kernel.lease_until(KernelNanos(self.oracle.lease_until));
+            return Ok(Outcome::Skipped);
+        }
         if self.world.dice.one_in(60) {
             let steps = self.world.change(clock::boot());
             self.apply(steps);
@@ -166,6 +172,7 @@ fn settings(oracle: &Oracle) -> PlaneSettings {
         answers_per_window: 1_000_000,
         service_interval: oracle.service_interval,
         quarantine: oracle.quarantine,
+        lease: u64::MAX,
     }
 }
 

@@ -110,6 +110,12 @@ impl Life {
             let steps = self.world.change(self.now);
             self.apply(steps);
         }
+        if self.world.dice.one_in(400) {
+            let lease = self.world.dice.pick(&[0, SECOND, 60 * SECOND, u64::MAX, u64::MAX]);
+            self.twin.lease = lease;
+            self.twin.renew_lease();
+            self.oracle.lease_until = self.now.after(lease).0;
+        }
         if self.world.dice.one_in(500) {
             let dice = &mut self.world.dice;
             let keys: Vec<_> =

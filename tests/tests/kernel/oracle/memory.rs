@@ -125,7 +125,8 @@ pub fn as_numbers(flow: &Connection) -> Vec<u64> {
     let ends = [(flow.client_closed, 1), (flow.app_closed, 2), (flow.reset, 4), (flow.by_app, 8)];
     let ends: u64 = ends.iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum();
     let policy = u64::from(flow.policy.0) << 32 | u64::from(flow.policy.1);
-    let app = u64::from(flow.app_number) | u64::from(flow.has_budget) << 32;
+    let flags = u64::from(flow.has_budget) | u64::from(flow.outlasts_daemon) << 1;
+    let app = u64::from(flow.app_number) | flags << 32;
     let [from_client, from_app] = flow.progress.map(|(behind, ack)| u64::from(behind) << 32 | u64::from(ack));
     let mut all = vec![flow.token, policy, flow.deadline, app, ends, flow.opened_at, flow.last_seen];
     all.extend(flow.carried);

@@ -33,6 +33,12 @@ impl Oracle {
     }
 
     /// Step 44.
+    pub fn lease(&self, token: u64, app: u32, outlasts_daemon: bool, now: u64) -> Step<()> {
+        let is_over = self.lease_until <= now && !outlasts_daemon;
+        if is_over { Err(Ruling::about(DropReason::LeaseExpired, token, app)) } else { Ok(()) }
+    }
+
+    /// Step 45.
     pub fn pay_flow(&mut self, at: usize, app: u32, now: u64) -> Step<()> {
         let client = &mut self.clients[at];
         let rate = u64::from(client.entry.limits.new_flows_per_second);
@@ -42,7 +48,7 @@ impl Oracle {
         Err(Ruling::about(DropReason::FlowRate, client.token, app))
     }
 
-    /// Step 45.
+    /// Step 46.
     pub fn pay_bytes(&mut self, at: usize, app: u32, way: Way, length: u64, now: u64) -> Step<()> {
         let client = &mut self.clients[at];
         let rate = client.entry.limits.bytes_per_second;
@@ -82,6 +88,7 @@ impl Oracle {
             flow.deadline = permit.deadline;
             flow.app_number = permit.app;
             flow.has_budget = permit.budget.is_some();
+            flow.outlasts_daemon = permit.outlasts_daemon;
         }
     }
 
@@ -96,7 +103,7 @@ impl Oracle {
         }
     }
 
-    /// Step 46, for an app that has a budget.
+    /// Step 47, for an app that has a budget.
     pub fn spend(&mut self, token: u64, app: u32, length: u64) -> Step<()> {
         let Some(account) = self.accounts.get_mut(&(token, app)) else {
             return Err(Ruling::about(DropReason::BudgetTableFull, token, app));
@@ -108,7 +115,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Steps 45 and 46 for a packet of a flow, which then carries it; under the permit, if it was asked for one.
+    /// Steps 44, 46 and 47 for a packet of a flow, which then carries it; under the permit, if it was asked for one.
     pub fn carry_on(
         &mut self,
         at: usize,
@@ -118,10 +125,12 @@ impl Oracle {
         permit: Option<&Permit>,
         now: u64,
     ) -> Step<Ruling> {
-        let Connection { token, mut app_number, mut has_budget, .. } = self.flows[name];
+        let Connection { token, mut app_number, mut has_budget, mut outlasts_daemon, .. } = self.flows[name];
         if let Some(permit) = permit {
             (app_number, has_budget) = (permit.app, permit.budget.is_some());
+            outlasts_daemon = permit.outlasts_daemon;
         }
+        self.lease(token, app_number, outlasts_daemon, now)?;
         self.pay_bytes(at, app_number, way, packet.length, now)?;
         if let Some(permit) = permit {
             self.agree(token, permit);
@@ -138,7 +147,7 @@ impl Oracle {
         Ok(Ruling::forward(token, app_number, false))
     }
 
-    /// Steps 44 to 48.
+    /// Steps 44 to 49.
     pub fn open(
         &mut self,
         at: usize,
@@ -149,6 +158,7 @@ impl Oracle {
         now: u64,
     ) -> Step<Ruling> {
         let Client { token, .. } = self.clients[at];
+        self.lease(token, permit.app, permit.outlasts_daemon, now)?;
         self.pay_flow(at, permit.app, now)?;
         self.pay_bytes(at, permit.app, way, packet.length, now)?;
         if permit.budget.is_some() {
@@ -164,6 +174,7 @@ impl Oracle {
             deadline: permit.deadline,
             app_number: permit.app,
             has_budget: permit.budget.is_some(),
+            outlasts_daemon: permit.outlasts_daemon,
             by_app: way == Way::Out,
             client_closed: false,
             app_closed: false,

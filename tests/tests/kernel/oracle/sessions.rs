@@ -48,6 +48,7 @@ pub struct Permit {
     pub app: u32,
     pub deadline: u64,
     pub budget: Option<u64>,
+    pub outlasts_daemon: bool,
 }
 
 /// What is asked of the policy about an app at an address.
@@ -154,7 +155,7 @@ impl Oracle {
             return Err(refusal(DropReason::ReauthRequired));
         }
         let budget = Some(grant.budget).filter(|budget| *budget != u64::MAX);
-        Ok(Permit { app, deadline: grant.deadline.min(login_ends), budget })
+        Ok(Permit { app, deadline: grant.deadline.min(login_ends), budget, outlasts_daemon: entry.outlasts() })
     }
 }
 
@@ -166,7 +167,8 @@ fn is_bound_to(client: &Client, guard: &Guard, mac: Option<[u8; 6]>) -> bool {
 /// Section "Answers": the reasons.
 pub fn is_answered(reason: DropReason) -> bool {
     use DropReason::{
-        AppUnknown, FlowRate, GrantExpired, NoGrant, ReauthRequired, SessionExpired, SessionQuarantined, SessionRevoked,
+        AppUnknown, FlowRate, GrantExpired, LeaseExpired, NoGrant, ReauthRequired, SessionExpired, SessionQuarantined,
+        SessionRevoked,
     };
     matches!(
         reason,
@@ -177,6 +179,7 @@ pub fn is_answered(reason: DropReason) -> bool {
             | NoGrant
             | GrantExpired
             | ReauthRequired
+            | LeaseExpired
             | FlowRate
     )
 }

@@ -96,6 +96,7 @@ pub struct Connection {
     pub deadline: u64,
     pub app_number: u32,
     pub has_budget: bool,
+    pub outlasts_daemon: bool,
     pub by_app: bool,
     pub client_closed: bool,
     pub app_closed: bool,
@@ -213,6 +214,8 @@ pub struct Oracle {
     /// Nanoseconds between two packets to the gateway itself, 0 for no limit.
     pub service_interval: u64,
     pub quarantine: u64,
+    /// Until when the daemon's word counts.
+    pub lease_until: u64,
     /// What the daemon marks its resets with, 0 if it does not.
     pub reset_mark: u32,
     pub clients: Vec<Client>,

@@ -132,6 +132,7 @@ impl World {
             management: vec!["10.77.9.0/24".parse().unwrap(), "fd77::3/128".parse().unwrap()],
             service_interval: SECOND.checked_div(service_rate).unwrap_or(0),
             reset_mark: self.dice.pick(&[0, RESET_MARK, RESET_MARK]),
+            lease_until: u64::MAX,
             quarantine: self.dice.pick(&[1, 30, 1_000]) * SECOND,
             most_flows: if self.dice.one_in(4) { 12 } else { 200 },
             most_accounts: if self.dice.one_in(3) { 3 } else { 50 },
@@ -268,7 +269,8 @@ impl World {
         };
         let key = AppKey { block: 1 + self.dice.below(8) as u32, port: port.to_be_bytes(), protocol, side };
         let is_trip_wire = self.dice.one_in(14);
-        Step::PutApp(key, AppEntry::new(1 + self.dice.below(APPS) as u32, is_trip_wire))
+        let entry = AppEntry::new(1 + self.dice.below(APPS) as u32, is_trip_wire);
+        Step::PutApp(key, entry.outlasting(self.dice.one_in(3)))
     }
 
     fn prefix(&mut self) -> Step {

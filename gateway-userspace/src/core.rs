@@ -6,6 +6,7 @@
 
 mod decide;
 mod run;
+mod truth;
 mod writes;
 
 pub use run::{Core, start};

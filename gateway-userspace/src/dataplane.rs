@@ -29,10 +29,11 @@ pub mod slots;
 pub mod translate;
 pub mod ways;
 
+use crate::policy::table::SessionEntry;
 use crate::policy::{Capacities, Plan, SessionToken, TableSet};
 use aya::maps::MapError;
 use gateway_common::KernelNanos;
-use gateway_common::abi::{FlowCopy, FlowKey};
+use gateway_common::abi::{FlowCopy, FlowKey, Grant, GrantKey};
 use std::path::PathBuf;
 
 pub use barrier::{Barrier, BarrierChoice};
@@ -75,6 +76,34 @@ pub trait DataPlane: Send {
     /// Cleans slots of sessions that ended a while ago, and what was counted for sessions that are no more.
     fn sweep(&mut self);
 
+    /// What stands for a session, where packets would find it.
+    fn session(&self, token: SessionToken) -> Seen;
+
+    /// Writes what should stand for a session, whatever stands there.
+    ///
+    /// # Errors
+    /// If there is no room.
+    fn mend(&mut self, token: SessionToken, entry: &SessionEntry) -> Result<(), DataPlaneError>;
+
+    /// Ends whoever is live in so many slots from this one on and was never opened; how many did, and the slot to go on with,
+    /// if there are more.
+    fn expel_strangers(&mut self, from: u32, most: usize) -> (usize, Option<u32>);
+
+    /// What a list grants, where packets would find it.
+    fn grant(&self, key: &GrantKey) -> Option<Grant>;
+
+    /// The grants that packets would find in so many slots from this one on, and the slot to go on with, if there are more.
+    fn grants_from(&self, from: u32, most: usize) -> (Vec<GrantKey>, Option<u32>);
+
+    /// The prefixes and ports of apps that are in the tables now.
+    ///
+    /// # Errors
+    /// If a table cannot be read.
+    fn rules(&self) -> Result<TableSet, DataPlaneError>;
+
+    /// Removes all flows: whatever they remember is judged anew.
+    fn forget_all_flows(&mut self);
+
     /// The daemon lives, and its word counts for another while: see [`gateway_common::abi::Epoch::lease_until`].
     fn renew_lease(&mut self);
 
@@ -89,6 +118,17 @@ pub trait DataPlane: Send {
 pub fn reconcile(plane: &mut dyn DataPlane, wanted: &TableSet) -> Result<(), DataPlaneError> {
     let plan = Plan::between(&plane.actual()?, wanted);
     plane.apply(&plan).map(drop)
+}
+
+/// What stands for a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// This.
+    Entry(SessionEntry),
+    /// A program has revoked it.
+    Revoked,
+    /// Nothing that packets would find.
+    Nothing,
 }
 
 /// What the data plane says about a session that it ended.

@@ -48,3 +48,5 @@ mod start;
 mod stripped;
 #[path = "gate/transfer.rs"]
 mod transfer;
+#[path = "gate/truth.rs"]
+mod truth;

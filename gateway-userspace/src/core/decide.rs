@@ -1,5 +1,6 @@
 //! From a request to what must be stored, applied and recorded.
 
+use super::truth::Truth;
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State, writes};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
@@ -27,6 +28,8 @@ pub(super) struct Keeper {
     /// When the slots were last looked at, and how long not to look at them again.
     pub(super) looked: Instant,
     pub(super) looking: Duration,
+    /// How far the tables have been looked at.
+    pub(super) truth: Truth,
 }
 
 /// Who asks, and since when.

@@ -1,6 +1,7 @@
 //! The core's thread: one request at a time, those that take access away first.
 
 use super::decide::{Keeper, takes_access_away};
+use super::truth::Truth;
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
 use crate::policy::{EndCause, Input, Selector};
@@ -125,6 +126,7 @@ pub fn start(
         tried: now,
         looked: now,
         looking: Duration::ZERO,
+        truth: Truth::new(now),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
@@ -136,14 +138,18 @@ pub fn start(
                     keeper.tick();
                     ticked = Instant::now();
                 }
+                keeper.look();
                 let wait = keeper.until_next_deadline().min(TICK.saturating_sub(ticked.elapsed()));
+                let wait = wait.min(keeper.truth.rests());
                 let message = tokio::select! {
                     biased;
                     message = urgent_messages.recv() => message,
                     message = messages.recv() => message,
                     () = tokio::time::sleep(wait) => {
-                        keeper.tick();
-                        ticked = Instant::now();
+                        if keeper.until_next_deadline().is_zero() {
+                            keeper.tick();
+                            ticked = Instant::now();
+                        }
                         continue;
                     }
                 };

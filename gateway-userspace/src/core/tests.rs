@@ -1,8 +1,9 @@
 //! The core with a store that fails: what gives access waits for the disk, what takes it away does not.
 
 use super::{Actor, Core, CoreError, Login, Request, State, start};
-use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane};
+use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane, Seen};
 use crate::identity::{Accounts, SecretHash};
+use crate::policy::table::SessionEntry;
 use crate::policy::{
     Capacities, EndCause, Factor, Gateway, GroupName, Input, Plan, Selector, SessionToken, Source, Step, TableSet,
     User, UserName,
@@ -10,7 +11,7 @@ use crate::policy::{
 use crate::record::{AccessLog, Metrics, Recorder, Sink};
 use crate::store::{Store, StoreError, Stored, Write};
 use gateway_common::KernelNanos;
-use gateway_common::abi::{FlowCopy, FlowKey};
+use gateway_common::abi::{FlowCopy, FlowKey, Grant, GrantKey};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -99,6 +100,34 @@ impl DataPlane for Narrow {
 
     fn renew_lease(&mut self) {
         self.plane.renew_lease();
+    }
+
+    fn session(&self, token: SessionToken) -> Seen {
+        self.plane.session(token)
+    }
+
+    fn mend(&mut self, token: SessionToken, entry: &SessionEntry) -> Result<(), DataPlaneError> {
+        self.plane.mend(token, entry)
+    }
+
+    fn expel_strangers(&mut self, from: u32, most: usize) -> (usize, Option<u32>) {
+        self.plane.expel_strangers(from, most)
+    }
+
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
+        self.plane.grant(key)
+    }
+
+    fn grants_from(&self, from: u32, most: usize) -> (Vec<GrantKey>, Option<u32>) {
+        self.plane.grants_from(from, most)
+    }
+
+    fn rules(&self) -> Result<TableSet, DataPlaneError> {
+        self.plane.rules()
+    }
+
+    fn forget_all_flows(&mut self) {
+        self.plane.forget_all_flows();
     }
 }
 

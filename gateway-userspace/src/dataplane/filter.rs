@@ -31,6 +31,12 @@ impl Filter {
         filter
     }
 
+    /// Whether a key would be looked for.
+    #[must_use]
+    pub fn may_hold(&self, hash: Hash) -> bool {
+        filter::may_hold(&self.words, hash)
+    }
+
     /// Looks at where a key is, or would be.
     pub fn anticipate(&self, hash: Hash) {
         let bit = filter::bit(hash, self.words.count());
@@ -49,6 +55,11 @@ impl Filter {
     pub fn add(&mut self, hash: Hash) {
         let bit = self.count_key(hash);
         filter::set(&self.words, bit, true);
+    }
+
+    /// Lets a key be found that was added before, whatever has become of its bit.
+    pub fn show(&mut self, hash: Hash) {
+        filter::set(&self.words, filter::bit(hash, self.words.count()), true);
     }
 
     /// Forgets a key that was added.

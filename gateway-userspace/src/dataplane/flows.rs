@@ -37,6 +37,11 @@ impl FlowTable {
         flows::remove::<REACH, _>(&*self.slots, key.hash(&self.secrets), key.words());
     }
 
+    /// Removes all that are there now.
+    pub fn remove_all(&self) {
+        self.iter().for_each(|(key, _)| self.remove(&key));
+    }
+
     /// Writes a flow, in place of an older one with its key. Its next packet is judged anew. False if there is no room.
     pub fn put(&self, key: &FlowKey, copy: &FlowCopy) -> bool {
         flows::open::<REACH, _>(&*self.slots, key.hash(&self.secrets), key, |slot| {

@@ -4,11 +4,12 @@ use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
 use super::slots;
-use super::{DataPlane, DataPlaneError, EndedSession, Monitor, clock, ignore_missing, table, translate};
+use super::{DataPlane, DataPlaneError, EndedSession, Monitor, Seen, clock, ignore_missing, table, translate};
+use crate::policy::table::SessionEntry;
 use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
 use gateway_common::KernelNanos;
-use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, Session, SessionKey, map};
+use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey, map};
 use std::path::Path;
 
 /// For how many steps memory is asked at once: more requests than a processor keeps open are not faster.
@@ -168,17 +169,7 @@ impl DataPlane for KernelDataPlane {
     }
 
     fn actual(&self) -> Result<TableSet, DataPlaneError> {
-        let mut tables = TableSet::default();
-        for entry in self.loaded.app_prefixes.iter() {
-            let (key, block) = entry.map_err(table(map::APP_PREFIXES))?;
-            if let Some(place) = translate::from_app_prefix(&key) {
-                tables.app_prefixes.insert(place, BlockId(block));
-            }
-        }
-        for entry in self.loaded.apps.iter() {
-            let (key, app) = entry.map_err(table(map::APPS))?;
-            tables.apps.insert(key, app);
-        }
+        let mut tables = self.rules()?;
         tables.grants.extend(self.loaded.grants.iter());
         self.loaded.sessions.read_into(&mut tables);
         Ok(tables)
@@ -210,6 +201,45 @@ impl DataPlane for KernelDataPlane {
         if self.loaded.sessions.sweep(clock::boot()) > 0 {
             self.sweep_budgets();
         }
+    }
+
+    fn session(&self, token: SessionToken) -> Seen {
+        self.loaded.sessions.seen(token)
+    }
+
+    fn mend(&mut self, token: SessionToken, entry: &SessionEntry) -> Result<(), DataPlaneError> {
+        self.loaded.sessions.mend(token, entry, clock::boot)
+    }
+
+    fn expel_strangers(&mut self, from: u32, most: usize) -> (usize, Option<u32>) {
+        self.loaded.sessions.expel_strangers(from, most, clock::boot)
+    }
+
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
+        self.loaded.grants.get(key)
+    }
+
+    fn grants_from(&self, from: u32, most: usize) -> (Vec<GrantKey>, Option<u32>) {
+        self.loaded.grants.from(from, most)
+    }
+
+    fn rules(&self) -> Result<TableSet, DataPlaneError> {
+        let mut tables = TableSet::default();
+        for entry in self.loaded.app_prefixes.iter() {
+            let (key, block) = entry.map_err(table(map::APP_PREFIXES))?;
+            if let Some(place) = translate::from_app_prefix(&key) {
+                tables.app_prefixes.insert(place, BlockId(block));
+            }
+        }
+        for entry in self.loaded.apps.iter() {
+            let (key, app) = entry.map_err(table(map::APPS))?;
+            tables.apps.insert(key, app);
+        }
+        Ok(tables)
+    }
+
+    fn forget_all_flows(&mut self) {
+        self.loaded.flows.remove_all();
     }
 
     fn renew_lease(&mut self) {

@@ -2,7 +2,8 @@
 
 use super::slots::update;
 use super::translate::length;
-use super::{DataPlane, DataPlaneError, EndedSession};
+use super::{DataPlane, DataPlaneError, EndedSession, Seen};
+use crate::policy::table::SessionEntry;
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
 use gateway_common::abi::{
     self, AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
@@ -162,6 +163,45 @@ impl DataPlane for MemoryDataPlane {
     fn reset_flows(&mut self, _: &[(FlowKey, FlowCopy)]) {}
 
     fn sweep(&mut self) {}
+
+    fn session(&self, token: SessionToken) -> Seen {
+        match self.session_slot(token).map(|session| session.state.load()) {
+            Some(Session::REVOKED) => Seen::Revoked,
+            Some(_) => self.tables.sessions.get(&token).cloned().map_or(Seen::Nothing, Seen::Entry),
+            None => Seen::Nothing,
+        }
+    }
+
+    fn mend(&mut self, token: SessionToken, entry: &SessionEntry) -> Result<(), DataPlaneError> {
+        let steps = vec![Step::EndSession(token), Step::OpenSession(token, entry.clone())];
+        self.apply(&Plan { steps }).map(drop)
+    }
+
+    fn expel_strangers(&mut self, _: u32, _: usize) -> (usize, Option<u32>) {
+        let is_strange = |session: &&Session| {
+            let token = SessionToken(session.token());
+            session.state.load() == Session::LIVE && !self.tables.sessions.contains_key(&token)
+        };
+        let strangers = self.sessions.values().map(AsRef::as_ref).filter(is_strange);
+        (strangers.map(|session| session.state.store(Session::REVOKED)).count(), None)
+    }
+
+    fn grant(&self, key: &GrantKey) -> Option<Grant> {
+        self.tables.grants.get(key).copied()
+    }
+
+    fn grants_from(&self, _: u32, _: usize) -> (Vec<GrantKey>, Option<u32>) {
+        (self.tables.grants.keys().copied().collect(), None)
+    }
+
+    fn rules(&self) -> Result<TableSet, DataPlaneError> {
+        let TableSet { app_prefixes, apps, .. } = self.tables.clone();
+        Ok(TableSet { app_prefixes, apps, ..TableSet::default() })
+    }
+
+    fn forget_all_flows(&mut self) {
+        self.flows.borrow_mut().clear();
+    }
 
     fn renew_lease(&mut self) {
         self.lease_until = self.clock.after(self.lease);

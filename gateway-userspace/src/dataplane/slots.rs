@@ -1,9 +1,9 @@
 //! Session slots in memory that the kernel programs read: revoking is a store, not a system call.
 
-use super::DataPlaneError;
 use super::filter::Filter;
 use super::index::Index;
 use super::mapped::Mapped;
+use super::{DataPlaneError, Seen};
 use crate::policy::table::SessionEntry;
 use crate::policy::{SessionLimits, SessionToken, TableSet};
 use gateway_common::abi::{self, Epoch, FlowCopy, FlowKey, Session, SessionKey};
@@ -216,6 +216,77 @@ impl SessionSlots {
         }
         self.live.insert(token, number);
         Ok(())
+    }
+
+    /// What stands for a session, where packets find it.
+    #[must_use]
+    pub fn seen(&self, token: SessionToken) -> Seen {
+        let Some((number, session)) = self.live.get(&token).and_then(|number| Some((*number, self.slot(*number)?)))
+        else {
+            return Seen::Nothing;
+        };
+        let key = key(session);
+        let is_found =
+            || self.filter.may_hold(key.hash(&self.places.secrets)) && self.places.number(&key) == Some(number);
+        match session.state.load() {
+            Session::REVOKED if session.token() == token.0 => Seen::Revoked,
+            Session::LIVE if session.token() == token.0 && is_found() => Seen::Entry(entry(session)),
+            _ => Seen::Nothing,
+        }
+    }
+
+    /// Writes a session anew, where it is, and has packets find it there.
+    ///
+    /// # Errors
+    /// If it has no slot, and none is free, or the index has no room.
+    pub fn mend(
+        &mut self,
+        token: SessionToken,
+        entry: &SessionEntry,
+        clock: impl FnOnce() -> KernelNanos,
+    ) -> Result<(), DataPlaneError> {
+        let Some(number) = self.live.get(&token).copied() else { return self.open_session(token, entry, clock) };
+        let full = DataPlaneError::Full { table: "sessions", capacity: self.places.slots.count() as usize };
+        let Some(session) = self.places.slots.get(number) else { return Err(full) };
+        // Nobody's, while it is neither what it was nor what it will be.
+        session.state.store(Session::FREE);
+        self.begin_epoch();
+        fill(session, token, entry);
+        session.state.store(Session::LIVE);
+        let hash = key_of(entry).hash(&self.places.secrets);
+        self.filter.show(hash);
+        match self.places.number(&key_of(entry)) {
+            Some(found) if found == number => Ok(()),
+            other => self.places.index.point(hash, other, number).map_err(|_| full),
+        }
+    }
+
+    /// Ends whoever is live in so many slots from this one on and was not opened here.
+    pub fn expel_strangers(&mut self, from: u32, most: usize, clock: impl Fn() -> KernelNanos) -> (usize, Option<u32>) {
+        let count = self.places.slots.count();
+        let end = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(count);
+        let is_strange = |number: &u32| {
+            let session = self.places.slots.get(*number).filter(|session| session.state.load() == Session::LIVE);
+            session.is_some_and(|session| self.live.get(&SessionToken(session.token())) != Some(number))
+        };
+        let strangers: Vec<u32> = (from..end).filter(is_strange).collect();
+        for number in &strangers {
+            // A slot that is not used gets no other use by this, and one that ended has ended.
+            let is_idle = *number >= self.fresh || self.free.contains(number);
+            let is_over = self.ended.iter().any(|(_, ended)| ended == number);
+            if let Some(session) = self.places.slots.get(*number) {
+                session.state.store(if is_idle { Session::FREE } else { Session::REVOKED });
+            }
+            if !is_idle && !is_over {
+                // That of a session whose name was overwritten: it is written anew, in a slot of its own.
+                self.live.retain(|_, slot| slot != number);
+                self.ended.push_back((clock(), *number));
+            }
+        }
+        if !strangers.is_empty() {
+            self.begin_epoch();
+        }
+        (strangers.len(), Some(end).filter(|end| *end < count))
     }
 
     /// Looks at where a session is, or will be if it has to be opened.

@@ -157,7 +157,9 @@ impl Gateway {
         self.sessions.by_deadline().next().map(|(deadline, _)| deadline)
     }
 
-    fn entry(&self, session: &Session) -> SessionEntry {
+    /// What should stand for a session in the tables.
+    #[must_use]
+    pub fn entry(&self, session: &Session) -> SessionEntry {
         SessionEntry {
             address: session.source.address,
             zone: session.source.zone,

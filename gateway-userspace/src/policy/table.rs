@@ -7,6 +7,7 @@ use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::ops::Bound;
 
 /// Everything that policy puts into the kernel.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -88,6 +89,12 @@ impl TableSet {
     pub fn grants_of(&self, list: AllowListId) -> impl Iterator<Item = (&GrantKey, &Grant)> {
         let key = |app| GrantKey { allow_list: list.0, app };
         self.grants.range(key(0)..=key(u32::MAX))
+    }
+
+    /// The grants after this one, in the order of their keys.
+    pub fn grants_after(&self, key: Option<GrantKey>) -> impl Iterator<Item = (&GrantKey, &Grant)> {
+        let first = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.grants.range((first, Bound::Unbounded))
     }
 
     /// The ports of a block.

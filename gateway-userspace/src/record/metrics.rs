@@ -6,7 +6,7 @@ use crate::dataplane::attach::GuardedInterface;
 use crate::policy::Gateway;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct Metrics {
     store_failures: IntCounter,
     data_plane_failures: IntCounter,
     drift: IntGauge,
+    repaired: IntCounter,
+    round: Gauge,
     reported: Arc<[AtomicU64; 2]>,
 }
 
@@ -85,6 +87,14 @@ impl Metrics {
                 "portcullis_map_drift_entries",
                 "Entries that were not as they should be when tables and intent were last compared.",
             )?,
+            repaired: counter(
+                "portcullis_map_repairs_total",
+                "Entries that were found to be otherwise than they should be, and put right. Look who else writes to the tables.",
+            )?,
+            round: Gauge::with_opts(Opts::new(
+                "portcullis_map_round_seconds",
+                "How long it last took to look at all tables: so long may an entry be wrong before that is found.",
+            ))?,
             reported: Arc::default(),
         };
         metrics.register()?;
@@ -104,6 +114,8 @@ impl Metrics {
             store_failures,
             data_plane_failures,
             drift,
+            repaired,
+            round,
             reported: _,
         } = self;
         registry.register(Box::new(sessions.clone()))?;
@@ -115,7 +127,9 @@ impl Metrics {
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
-        registry.register(Box::new(drift.clone()))
+        registry.register(Box::new(drift.clone()))?;
+        registry.register(Box::new(repaired.clone()))?;
+        registry.register(Box::new(round.clone()))
     }
 
     /// Adds what the kernel counts, read at each scrape.
@@ -179,6 +193,14 @@ impl Metrics {
     #[must_use]
     pub fn drift(&self) -> u64 {
         u64::try_from(self.drift.get()).unwrap_or_default()
+    }
+
+    pub(crate) fn repaired(&self, entries: usize) {
+        self.repaired.inc_by(entries as u64);
+    }
+
+    pub(crate) fn looked(&self, took: Duration) {
+        self.round.set(took.as_secs_f64());
     }
 
     pub(crate) fn drifted(&self, entries: usize) {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use gateway_tests::api::Api;
 use gateway_tests::daemon::Launch;
 use gateway_tests::gate::{self, Gate};
+use gateway_tests::wait_until;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub fn measure(count: u32, daemon: Option<&str>) -> Result<Vec<Row>> {
     let (resident, peak) = (memory(daemon.pid(), "VmRSS:")?, memory(daemon.pid(), "VmHWM:")?);
     let (enforced, seen) = revocations(&api, count)?;
     let rested = busy(daemon.pid())?;
+    let round = round(&api)?;
     let replaced = generations(&api)?;
     // The log's thread has a line to write for each session and generation.
     std::thread::sleep(SETTLING);
@@ -55,6 +57,7 @@ pub fn measure(count: u32, daemon: Option<&str>) -> Result<Vec<Row>> {
         row("daemon: revocation, taken up to in force", "µs", enforced),
         row("daemon: revocation, seen by curl", "µs", seen),
         row("daemon: share of a CPU while nothing happens", "%", vec![rested]),
+        row("daemon: all tables looked at once", "ms", vec![round]),
         row("daemon: generation for all, seen by curl", "ms", replaced),
     ])
 }
@@ -81,6 +84,15 @@ fn generations(api: &Api) -> Result<Vec<f64>> {
         took.push(began.elapsed().as_secs_f64() * 1e3);
     }
     Ok(took)
+}
+
+/// How long it takes the daemon to look at all that is in its tables.
+fn round(api: &Api) -> Result<f64> {
+    wait_until("all tables to be looked at", PATIENCE, || {
+        let text = api.get("/metrics").ok()?.text;
+        let line = text.lines().find_map(|line| line.strip_prefix("portcullis_map_round_seconds "))?;
+        line.parse::<f64>().ok().filter(|seconds| *seconds > 0.0).map(|seconds| seconds * 1e3)
+    })
 }
 
 /// How much of a CPU the daemon uses in two seconds without a request, in percent.

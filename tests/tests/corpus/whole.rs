@@ -5,7 +5,7 @@ use gateway_common::{DropReason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reasons that no frame causes by itself: a table of flows that refuses an entry, which it does not in practice.
-const NOT_BY_A_FRAME: [DropReason; 1] = [DropReason::FlowTableFull];
+const NOT_BY_A_FRAME: [DropReason; 2] = [DropReason::LeaseExpired, DropReason::FlowTableFull];
 
 #[test]
 fn there_are_at_least_150_attacks_and_each_family_has_an_honest_neighbour() {

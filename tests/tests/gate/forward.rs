@@ -125,7 +125,7 @@ fn a_next_hop_whose_hardware_address_has_changed_without_a_word_is_found_again()
 }
 
 /// The tables that the daemon has pinned.
-fn pins(gate: &Gate) -> Result<PathBuf> {
+pub fn pins(gate: &Gate) -> Result<PathBuf> {
     let folder = gate.world.bpffs().join("portcullis");
     let mut entries = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path());
     let is_layout = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("abi"));

@@ -138,7 +138,7 @@ pub fn wait_for(gate: &Gate, kind: &str, condition: impl Fn(&Value) -> bool) -> 
 }
 
 /// The sum of all samples that begin so.
-fn sum(text: &str, prefix: &str) -> f64 {
+pub fn sum(text: &str, prefix: &str) -> f64 {
     let samples = text.lines().filter(|line| line.starts_with(prefix));
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

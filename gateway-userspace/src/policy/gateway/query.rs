@@ -98,6 +98,12 @@ impl Gateway {
         TableSet { sessions: sessions.collect(), ..self.tables.clone() }
     }
 
+    /// The same without sessions, as it is.
+    #[must_use]
+    pub fn rules(&self) -> &TableSet {
+        &self.tables
+    }
+
     /// How full the tables should be.
     #[must_use]
     pub fn entries(&self) -> Needs {

@@ -214,7 +214,13 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let tasks = [
         kernel_log,
         tokio::spawn(watch::addresses(services, offers)),
-        tokio::spawn(watch::interfaces(programs, config.interfaces.clone(), gate.guarding.clone(), gate.core.clone())),
+        tokio::spawn(watch::interfaces(
+            programs,
+            config.interfaces.clone(),
+            gate.guarding.clone(),
+            gate.core.clone(),
+            gate.metrics.clone(),
+        )),
     ];
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");

@@ -46,6 +46,8 @@ mod spoof;
 mod start;
 #[path = "gate/stripped.rs"]
 mod stripped;
+#[path = "gate/taken.rs"]
+mod taken;
 #[path = "gate/transfer.rs"]
 mod transfer;
 #[path = "gate/truth.rs"]

@@ -2,10 +2,12 @@
 
 use super::{announce, serve};
 use crate::core::{Actor, Core, Request};
+use crate::dataplane::guarding::Look;
 use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::services::{Offer, Services};
 use crate::dataplane::{Guarding, Programs, next_hops};
 use crate::policy::{EndCause, Input, Selector};
+use crate::record::Metrics;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -50,7 +52,13 @@ pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>) {
 }
 
 /// Follows the guarded interfaces: one that was made anew carries no program, and nobody's session is bound to it.
-pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guarding: Guarding, core: Core) {
+pub(super) async fn interfaces(
+    mut programs: Programs,
+    wanted: Vec<Wanted>,
+    guarding: Guarding,
+    core: Core,
+    metrics: Metrics,
+) {
     let mut interval = tokio::time::interval(INTERFACES);
     for look in 1_usize.. {
         interval.tick().await;
@@ -63,8 +71,9 @@ pub(super) async fn interfaces(mut programs: Programs, wanted: Vec<Wanted>, guar
             confirm_next_hops(programs.targets());
         }
         match guarding.look(&mut programs, &wanted) {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(Look::AsBefore) => {}
+            Ok(Look::PutBack(interfaces)) => metrics.put_back(interfaces),
+            Ok(Look::Changed) => {
                 tracing::warn!("guarded interfaces have come or gone");
                 announce(&guarding);
                 end_orphans(&core, &guarding).await;

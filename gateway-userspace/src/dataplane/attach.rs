@@ -5,10 +5,10 @@ use super::load::{EGRESS, INGRESS, REPLIES, STRIPPED, classifier, xdp};
 use super::ports::AppInterface;
 use super::{DataPlaneError, load};
 use aya::Ebpf;
-use aya::programs::Xdp;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachType};
 use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{ProgramError, Xdp};
 use gateway_common::abi::{Interface, Vlan};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -190,10 +190,18 @@ fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path) -> Result<Attac
         let mode = if place.mode_path(links, "generic").exists() { "generic" } else { "native" };
         if place.mode.accepts(mode) {
             let link = XdpLink::try_from(link).map_err(|error| broken(pin, &error))?;
-            program.attach_to_link(link).map_err(refused)?;
+            match program.attach_to_link(link) {
+                // The pin holds it.
+                Ok(link) => drop(program.take_link(link).map_err(refused)?),
+                Err(error) if is_detached(&error) => {
+                    remove(pin)?;
+                    return attach_xdp(program, place, links);
+                }
+                Err(error) => return Err(refused(error)),
+            }
             return Ok(Attached { interface, mode, adopted: true });
         }
-        std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })?;
+        remove(pin)?;
     }
     let (link, mode) = match place.mode {
         XdpChoice::Generic => (program.attach_to_if_index(place.index, XdpMode::Skb), "generic"),
@@ -234,8 +242,11 @@ fn attach_classifier(
     let program = classifier(ebpf, name)?;
     if let Some(link) = existing(pin)? {
         let link = SchedClassifierLink::try_from(link).map_err(|error| broken(pin, &error))?;
-        program.attach_to_link(link).map_err(refused)?;
-        return Ok(());
+        match program.attach_to_link(link) {
+            Ok(link) => return program.take_link(link).map(drop).map_err(refused),
+            Err(error) if is_detached(&error) => remove(pin)?,
+            Err(error) => return Err(refused(error)),
+        }
     }
     let link = program.attach(&guarded.name, hook).map_err(refused)?;
     let link = program.take_link(link).map_err(refused)?;
@@ -251,10 +262,26 @@ fn existing(pin: &Path) -> Result<Option<FdLink>, DataPlaneError> {
         Ok(link) => Ok(Some(link.into())),
         Err(error) => {
             tracing::warn!(pin = %pin.display(), %error, "a pinned link is not one; attaching anew");
-            std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })?;
+            remove(pin)?;
             Ok(None)
         }
     }
+}
+
+/// Whether somebody has taken the program off: the link is there and leads nowhere.
+fn is_detached(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(nix::libc::ENOLINK))
+}
+
+fn remove(pin: &Path) -> Result<(), DataPlaneError> {
+    std::fs::remove_file(pin).map_err(|source| DataPlaneError::Pins { path: pin.into(), source })
+}
+
+/// Whether the pins of all that guards an interface are there.
+pub(super) fn are_pinned(folder: &Path, guarded: &GuardedInterface) -> bool {
+    let links = folder.join("links");
+    let hooks: &[&str] = if guarded.has_link_layer { &["xdp", "tc", "tags"] } else { &["xdp", "tc"] };
+    hooks.iter().all(|hook| pin(&links, &guarded.name, guarded.index, hook).exists())
 }
 
 fn keep(link: FdLink, pin: &Path) -> Result<(), DataPlaneError> {

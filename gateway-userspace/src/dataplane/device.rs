@@ -24,6 +24,9 @@ const STRIPPING: [&[u8]; 2] = [b"rx-vlan-hw-parse\0", b"rx-vlan-stag-hw-parse\0"
 /// `IFLA_ADDRESS` and `IFLA_MTU`.
 const LINK_ADDRESS: u16 = 1;
 const LINK_MTU: u16 = 4;
+/// `IFLA_XDP`, and in it `IFLA_XDP_PROG_ID`.
+const LINK_XDP: u16 = 43;
+const XDP_PROGRAM: u16 = 4;
 /// `ARPHRD_ETHER`.
 const ETHERNET: u16 = 1;
 
@@ -94,4 +97,11 @@ fn set_bits(set: &[u8]) -> impl Iterator<Item = &[u8]> {
     let has_value = |bit| attributes(bit).any(|(kind, _)| kind == BIT_VALUE);
     let set = attributes(inside(set, BITSET_BITS)).map(|(_, bit)| bit).filter(move |bit| is_list || has_value(bit));
     set.map(|bit| inside(bit, BIT_NAME))
+}
+
+/// The number of the XDP program on an interface, if there is one.
+pub(super) fn xdp_program(links: &Links, index: u32) -> nix::Result<Option<u32>> {
+    let (_, attributes) = links.get(index)?;
+    let number = inside(inside(&attributes, LINK_XDP), XDP_PROGRAM).try_into();
+    Ok(number.ok().map(u32::from_ne_bytes))
 }

@@ -9,6 +9,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Default)]
 pub struct Guarding(Arc<RwLock<Now>>);
 
+/// What a look at the interfaces has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Nothing is different.
+    AsBefore,
+    /// Interfaces have come or gone.
+    Changed,
+    /// So many had lost their programs, and have them again.
+    PutBack(usize),
+}
+
 #[derive(Default)]
 struct Now {
     guarded: Vec<GuardedInterface>,
@@ -53,24 +64,32 @@ impl Guarding {
         programs.renew_ports(&self.interfaces())
     }
 
-    /// Looks whether the interfaces are still the ones that are guarded; if not, guards those that are there. True if
-    /// something has changed.
+    /// Looks whether the interfaces are still the ones that are guarded, and carry the programs; if not, guards those that
+    /// are there.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn look(&self, programs: &mut Programs, wanted: &[Wanted]) -> Result<bool, DataPlaneError> {
+    pub fn look(&self, programs: &mut Programs, wanted: &[Wanted]) -> Result<Look, DataPlaneError> {
         let numbers: Vec<u32> = self.interfaces().iter().map(|guarded| guarded.index).collect();
         let present: Vec<u32> = wanted.iter().filter_map(|wanted| interfaces::number(&wanted.name)).collect();
+        let missing = if numbers == present { programs.missing(&self.interfaces())? } else { Vec::new() };
+        if !missing.is_empty() {
+            tracing::error!(interfaces = ?missing, "somebody has taken programs off guarded interfaces; putting them back");
+            // Behind the barrier, as far as there is one.
+            programs.let_through(&numbers.iter().copied().filter(|it| !missing.contains(it)).collect::<Vec<_>>())?;
+            self.set(programs, self.interfaces())?;
+            return Ok(Look::PutBack(missing.len()));
+        }
         if numbers == present {
             if programs.app_side_has_moved() {
                 self.set(programs, self.interfaces())?;
                 tracing::warn!("interfaces that face apps have come or gone");
             }
-            return Ok(false);
+            return Ok(Look::AsBefore);
         }
         let there: Vec<Wanted> =
             wanted.iter().filter(|wanted| interfaces::number(&wanted.name).is_some()).cloned().collect();
         self.set(programs, interfaces::find(&there)?)?;
-        Ok(true)
+        Ok(Look::Changed)
     }
 }

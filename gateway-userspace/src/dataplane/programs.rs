@@ -1,13 +1,18 @@
 //! The loaded programs, and the interfaces that they guard.
 
-use super::attach::{Attached, GuardedInterface};
+use super::attach::{Attached, GuardedInterface, are_pinned};
 use super::barrier::Barrier;
+use super::device::xdp_program;
+use super::netlink::Links;
 use super::ports::{AppInterface, AppSide, Ports};
 use super::rows::Rows;
 use super::{DataPlaneError, ignore_missing, load, table};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
+use aya::programs::SchedClassifier;
+use aya::programs::tc::TcAttachType;
 use gateway_common::abi::{Interface, VlanKey, map};
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,11 +66,53 @@ impl Programs {
         self.apps = self.app_side.present();
         let attached = super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps)?;
         self.renew_ports(interfaces)?;
-        if let Some(barrier) = &mut self.barrier {
-            let guarded: Vec<u32> = interfaces.iter().map(|guarded| guarded.index).collect();
-            barrier.raise(&guarded)?;
-        }
+        self.let_through(&interfaces.iter().map(|guarded| guarded.index).collect::<Vec<_>>())?;
         Ok(attached)
+    }
+
+    /// Which of these interfaces do not carry the programs any more, or carry them by links that nobody keeps.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn missing(&self, interfaces: &[GuardedInterface]) -> Result<Vec<u32>, DataPlaneError> {
+        let [ingress, egress, stripped] = [load::INGRESS, load::EGRESS, load::STRIPPED].map(|name| self.number(name));
+        let links = Links::open().map_err(DataPlaneError::Devices)?;
+        let mut missing = Vec::new();
+        for guarded in interfaces {
+            let xdp = match xdp_program(&links, guarded.index) {
+                Ok(number) => number,
+                // Gone: that is for others to see.
+                Err(Errno::ENODEV) => continue,
+                Err(error) => return Err(DataPlaneError::Devices(error)),
+            };
+            let is_on = |hook, number: Option<u32>| {
+                // The interface is asked for by its name: gone meanwhile, or another one by now, is missing.
+                let programs = SchedClassifier::query_tcx(&guarded.name, hook).map(|(_, programs)| programs);
+                programs.is_ok_and(|programs| programs.iter().any(|program| Some(program.id()) == number))
+            };
+            let is_there = xdp.is_some()
+                && xdp == ingress
+                && is_on(TcAttachType::Egress, egress)
+                && (!guarded.has_link_layer || is_on(TcAttachType::Ingress, stripped))
+                && are_pinned(&self.folder, guarded);
+            if !is_there {
+                missing.push(guarded.index);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// The kernel's number of a program.
+    fn number(&self, name: &str) -> Option<u32> {
+        Some(self.ebpf.program(name)?.info().ok()?.id())
+    }
+
+    /// Keeps what the barrier lets through to these interfaces, until the next [`Programs::guard`].
+    ///
+    /// # Errors
+    /// If the barrier cannot be raised.
+    pub fn let_through(&mut self, guarded: &[u32]) -> Result<(), DataPlaneError> {
+        self.barrier.as_mut().map_or(Ok(()), |barrier| barrier.raise(guarded))
     }
 
     /// Names the barrier that lets interfaces through once they are guarded, for the next [`Programs::guard`].

@@ -33,6 +33,7 @@ pub struct Metrics {
     drift: IntGauge,
     repaired: IntCounter,
     round: Gauge,
+    put_back: IntCounter,
     reported: Arc<[AtomicU64; 2]>,
 }
 
@@ -95,6 +96,10 @@ impl Metrics {
                 "portcullis_map_round_seconds",
                 "How long it last took to look at all tables: so long may an entry be wrong before that is found.",
             ))?,
+            put_back: counter(
+                "portcullis_programs_put_back_total",
+                "Guarded interfaces that somebody had taken the programs off. Find out who.",
+            )?,
             reported: Arc::default(),
         };
         metrics.register()?;
@@ -116,6 +121,7 @@ impl Metrics {
             drift,
             repaired,
             round,
+            put_back,
             reported: _,
         } = self;
         registry.register(Box::new(sessions.clone()))?;
@@ -129,7 +135,8 @@ impl Metrics {
         registry.register(Box::new(data_plane_failures.clone()))?;
         registry.register(Box::new(drift.clone()))?;
         registry.register(Box::new(repaired.clone()))?;
-        registry.register(Box::new(round.clone()))
+        registry.register(Box::new(round.clone()))?;
+        registry.register(Box::new(put_back.clone()))
     }
 
     /// Adds what the kernel counts, read at each scrape.
@@ -197,6 +204,10 @@ impl Metrics {
 
     pub(crate) fn repaired(&self, entries: usize) {
         self.repaired.inc_by(entries as u64);
+    }
+
+    pub(crate) fn put_back(&self, interfaces: usize) {
+        self.put_back.inc_by(interfaces as u64);
     }
 
     pub(crate) fn looked(&self, took: Duration) {

@@ -4,7 +4,8 @@ use super::read::{Turn, corpus};
 use gateway_common::{DropReason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reasons that no frame causes by itself: a table of flows that refuses an entry, which it does not in practice.
+/// Reasons that no frame causes by itself: a daemon that is gone, and a table of flows that refuses an entry, which it does
+/// not in practice.
 const NOT_BY_A_FRAME: [DropReason; 2] = [DropReason::LeaseExpired, DropReason::FlowTableFull];
 
 #[test]

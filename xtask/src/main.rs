@@ -2,6 +2,7 @@
 //! making sure that what it needs is installed, so no other preparation is ever asked for.
 
 mod bench;
+mod chaos;
 mod console;
 mod cover;
 mod demo;
@@ -37,6 +38,8 @@ enum Task {
     Bench(bench::Args),
     /// Compare the law with the oracle on many random packets, optimized (needs root)
     Fuzz(fuzz::Args),
+    /// Let it storm: kill, replace and revoke under a flood, and see from outside that nothing gives way (needs root)
+    Chaos(chaos::Args),
     /// Plant mistakes in the law and see whether its tests notice each of them
     Mutants(mutants::Args),
     /// Search for bytes that break a parser or the law, guided by coverage
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Chaos(args) => chaos::run(&args),
         Task::Mutants(args) => mutants::run(&args),
         Task::Cover(args) => cover::run(&args),
         Task::Lint => lint::run(),

@@ -1,5 +1,5 @@
 //! The tests: cargo's own runner and output, then all orders of what CPUs do, then the planted mistakes, each of which
-//! counts as a test, then one line with the sum.
+//! counts as a test, then a minute of storm, then one line with the sum.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    mutants,
+    chaos, mutants,
     setup::{self, Need},
     toolchain::cargo,
 };
@@ -39,6 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if !args.quick && args.filter.is_none() {
         all_passed &= count(mutants::command(), &mut total)?;
+        all_passed &= count(chaos::command(), &mut total)?;
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     ensure!(all_passed, "tests failed");

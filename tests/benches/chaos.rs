@@ -74,11 +74,13 @@ enum Event {
     Revocation,
     RevocationAndKill,
     PinRemoved,
+    InterfaceRemade,
+    InterfaceRemadeAlone,
 }
 
 impl Event {
     /// As often as each is here.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Kill,
         Self::Kill,
         Self::Kill,
@@ -90,6 +92,8 @@ impl Event {
         Self::Revocation,
         Self::RevocationAndKill,
         Self::PinRemoved,
+        Self::InterfaceRemade,
+        Self::InterfaceRemadeAlone,
     ];
 
     /// As the report calls it.
@@ -103,6 +107,8 @@ impl Event {
             Self::Revocation => "revocations",
             Self::RevocationAndKill => "revocations_then_killed",
             Self::PinRemoved => "pins_removed",
+            Self::InterfaceRemade => "interfaces_remade",
+            Self::InterfaceRemadeAlone => "interfaces_remade_alone",
         }
     }
 }
@@ -190,6 +196,13 @@ impl Storm {
             }
             Event::Revocation | Event::RevocationAndKill => self.revoke(event == Event::RevocationAndKill)?,
             Event::PinRemoved => self.remove_a_pin()?,
+            Event::InterfaceRemade => self.remake_interface()?,
+            Event::InterfaceRemadeAlone => {
+                self.gate.daemon.kill9()?;
+                self.remake_interface()?;
+                self.rest();
+                self.gate.daemon.restart()?;
+            }
         }
         *self.events.entry(event).or_default() += 1;
         self.look(event)
@@ -242,6 +255,16 @@ impl Storm {
             println!("the session {token} is there although its end was acknowledged: {}", answer.text);
             self.broken.lost_revocations += 1;
         }
+        Ok(())
+    }
+
+    /// The stranger's interface is another one, and bob's session is over.
+    fn remake_interface(&mut self) -> Result<()> {
+        let world = &self.gate.world;
+        world.gateway.ip(&["link del guard1"])?;
+        world.remake_guard1()?;
+        world.client2.ip(&[format!("address add {STRANGER}/24 dev eth0")])?;
+        self.bob = None;
         Ok(())
     }
 

@@ -146,6 +146,20 @@ impl World {
         link::route(&self.client, "default", &at::GUARD0_6.to_string())
     }
 
+    /// The same with `guard1`.
+    pub fn remake_guard1(&self) -> Result<()> {
+        self.connect_client2()?;
+        link::route(&self.client2, "default", &at::GUARD1.to_string())?;
+        link::route(&self.client2, "default", &at::GUARD1_6.to_string())
+    }
+
+    fn connect_client2(&self) -> Result<()> {
+        link::connect(
+            self.inside("guard1", at::GUARD1_MAC, &["10.78.0.1/24", "fd78::1/64", "fe80::1/64"]),
+            outside(&self.client2, at::CLIENT2_MAC, &["10.78.0.2/24", "fd78::2/64", "fe80::2/64"]),
+        )
+    }
+
     fn connect_client(&self) -> Result<()> {
         link::connect(
             self.inside("guard0", at::GUARD0_MAC, &["10.77.0.1/24", "fd77::1/64", "fe80::1/64"]),
@@ -155,10 +169,7 @@ impl World {
 
     fn connect(&self) -> Result<()> {
         self.connect_client()?;
-        link::connect(
-            self.inside("guard1", at::GUARD1_MAC, &["10.78.0.1/24", "fd78::1/64", "fe80::1/64"]),
-            outside(&self.client2, at::CLIENT2_MAC, &["10.78.0.2/24", "fd78::2/64", "fe80::2/64"]),
-        )?;
+        self.connect_client2()?;
         let apps = ["10.20.0.10/24", "10.20.0.11/24", "fd20::10/64", "fd20::11/64", "fe80::2/64"];
         link::connect(
             self.inside("apps0", "02:20:00:00:00:01", &["10.20.0.1/24", "fd20::1/64", "fe80::1/64"]),

@@ -10,7 +10,7 @@ use aya::programs::tc::{SchedClassifierLink, TcAttachType};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
 use gateway_common::abi::{Interface, Vlan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// An interface that the programs are to guard.
@@ -103,6 +103,9 @@ pub struct Attached {
     pub adopted: bool,
 }
 
+/// Links by their pins. Held, so that a pin that somebody removes takes nothing off, and can be made again.
+pub(super) type Held = BTreeMap<PathBuf, FdLink>;
+
 /// Attaches the programs to each interface, or replaces those behind the links that are there; that of the replies to the
 /// interfaces that face apps.
 /// Afterwards removes the links of interfaces that are no longer guarded, and maps of older layouts.
@@ -112,6 +115,7 @@ pub(super) fn attach(
     pins: &Path,
     interfaces: &[GuardedInterface],
     apps: &[AppInterface],
+    held: &mut Held,
 ) -> Result<Vec<Attached>, DataPlaneError> {
     let links = folder.join("links");
     let mut kept = BTreeSet::new();
@@ -119,19 +123,20 @@ pub(super) fn attach(
     for guarded in interfaces {
         let [egress_pin, stripped_pin] = ["tc", "tags"].map(|hook| pin(&links, &guarded.name, guarded.index, hook));
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
-        attach_classifier(ebpf, EGRESS, TcAttachType::Egress, guarded, &egress_pin)?;
+        attach_classifier(ebpf, EGRESS, TcAttachType::Egress, guarded, &egress_pin, held)?;
         if guarded.has_link_layer {
-            attach_classifier(ebpf, STRIPPED, TcAttachType::Ingress, guarded, &stripped_pin)?;
+            attach_classifier(ebpf, STRIPPED, TcAttachType::Ingress, guarded, &stripped_pin, held)?;
         }
         let place = Place { name: &guarded.name, index: guarded.index, mode: guarded.mode };
-        attached.push(attach_xdp(xdp(ebpf, INGRESS)?, place, &links)?);
+        attached.push(attach_xdp(xdp(ebpf, INGRESS)?, place, &links, held)?);
         kept.extend([egress_pin, stripped_pin].into_iter().chain(place.paths(&links)));
     }
     for AppInterface { name, index, mode } in apps {
         let place = Place { name, index: *index, mode: *mode };
-        attach_xdp(xdp(ebpf, REPLIES)?, place, &links)?;
+        attach_xdp(xdp(ebpf, REPLIES)?, place, &links, held)?;
         kept.extend(place.paths(&links));
     }
+    held.retain(|path, _| kept.contains(path));
     remove_others(&links, |path| kept.contains(path))?;
     remove_others(folder, |path| path == links || path == pins)?;
     Ok(attached)
@@ -182,20 +187,22 @@ impl Place<'_> {
     }
 }
 
-fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path) -> Result<Attached, DataPlaneError> {
+fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path, held: &mut Held) -> Result<Attached, DataPlaneError> {
     let refused = |source| DataPlaneError::Attach { interface: place.name.to_owned(), source: Box::new(source) };
     let interface = place.name.to_owned();
     let pin = &place.pin(links);
-    if let Some(link) = existing(pin)? {
+    if let Some(link) = existing(pin, held)? {
         let mode = if place.mode_path(links, "generic").exists() { "generic" } else { "native" };
         if place.mode.accepts(mode) {
             let link = XdpLink::try_from(link).map_err(|error| broken(pin, &error))?;
             match program.attach_to_link(link) {
-                // The pin holds it.
-                Ok(link) => drop(program.take_link(link).map_err(refused)?),
+                Ok(link) => {
+                    let link = program.take_link(link).map_err(refused)?;
+                    held.insert(pin.clone(), FdLink::try_from(link).map_err(|error| broken(pin, &error))?);
+                }
                 Err(error) if is_detached(&error) => {
                     remove(pin)?;
-                    return attach_xdp(program, place, links);
+                    return attach_xdp(program, place, links, held);
                 }
                 Err(error) => return Err(refused(error)),
             }
@@ -212,7 +219,7 @@ fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path) -> Result<Attac
         },
     };
     let link = program.take_link(link.map_err(refused)?).map_err(refused)?;
-    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)?;
+    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin, held)?;
     for other in ["native", "generic"] {
         let path = place.mode_path(links, other);
         let made = if other == mode { std::fs::create_dir_all(&path) } else { Ok(()) };
@@ -237,26 +244,34 @@ fn attach_classifier(
     hook: TcAttachType,
     guarded: &GuardedInterface,
     pin: &Path,
+    held: &mut Held,
 ) -> Result<(), DataPlaneError> {
     let refused = |source| DataPlaneError::Attach { interface: guarded.name.clone(), source: Box::new(source) };
     let program = classifier(ebpf, name)?;
-    if let Some(link) = existing(pin)? {
+    if let Some(link) = existing(pin, held)? {
         let link = SchedClassifierLink::try_from(link).map_err(|error| broken(pin, &error))?;
         match program.attach_to_link(link) {
-            Ok(link) => return program.take_link(link).map(drop).map_err(refused),
+            Ok(link) => {
+                let link = program.take_link(link).map_err(refused)?;
+                held.insert(pin.to_owned(), FdLink::try_from(link).map_err(|error| broken(pin, &error))?);
+                return Ok(());
+            }
             Err(error) if is_detached(&error) => remove(pin)?,
             Err(error) => return Err(refused(error)),
         }
     }
     let link = program.attach(&guarded.name, hook).map_err(refused)?;
     let link = program.take_link(link).map_err(refused)?;
-    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin)
+    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin, held)
 }
 
-/// The link behind a pin; a pin that cannot be opened is in the way and is removed.
-fn existing(pin: &Path) -> Result<Option<FdLink>, DataPlaneError> {
+/// The link behind a pin; a pin that cannot be opened is in the way and is removed, and one that is gone is made again if its
+/// link is held.
+fn existing(pin: &Path, held: &mut Held) -> Result<Option<FdLink>, DataPlaneError> {
+    let held = held.remove(pin);
     if !pin.exists() {
-        return Ok(None);
+        let pinned = held.map(|link| link.pin(pin)).transpose();
+        return pinned.map(|link| link.map(FdLink::from)).map_err(|error| broken(pin, &error));
     }
     match PinnedLink::from_pin(pin) {
         Ok(link) => Ok(Some(link.into())),
@@ -284,8 +299,10 @@ pub(super) fn are_pinned(folder: &Path, guarded: &GuardedInterface) -> bool {
     hooks.iter().all(|hook| pin(&links, &guarded.name, guarded.index, hook).exists())
 }
 
-fn keep(link: FdLink, pin: &Path) -> Result<(), DataPlaneError> {
-    link.pin(pin).map(drop).map_err(|error| broken(pin, &error))
+fn keep(link: FdLink, pin: &Path, held: &mut Held) -> Result<(), DataPlaneError> {
+    let link = link.pin(pin).map_err(|error| broken(pin, &error))?;
+    held.insert(pin.to_owned(), link.into());
+    Ok(())
 }
 
 fn broken(pin: &Path, error: &dyn std::error::Error) -> DataPlaneError {

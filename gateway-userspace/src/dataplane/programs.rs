@@ -1,6 +1,6 @@
 //! The loaded programs, and the interfaces that they guard.
 
-use super::attach::{Attached, GuardedInterface, are_pinned};
+use super::attach::{Attached, GuardedInterface, Held, are_pinned};
 use super::barrier::Barrier;
 use super::device::xdp_program;
 use super::netlink::Links;
@@ -26,6 +26,7 @@ pub struct Programs {
     app_side: AppSide,
     apps: Vec<AppInterface>,
     barrier: Option<Barrier>,
+    held: Held,
     folder: PathBuf,
     pins: PathBuf,
 }
@@ -49,7 +50,7 @@ impl Programs {
         pins: PathBuf,
     ) -> Self {
         let (app_side, apps) = (AppSide::default(), Vec::new());
-        Self { ebpf, interfaces, vlans, ports, app_side, apps, barrier: None, folder, pins }
+        Self { ebpf, interfaces, vlans, ports, app_side, apps, barrier: None, held: Held::new(), folder, pins }
     }
 
     /// The loaded object, for its logger.
@@ -64,7 +65,8 @@ impl Programs {
     pub fn guard(&mut self, interfaces: &[GuardedInterface]) -> Result<Vec<Attached>, DataPlaneError> {
         self.configure(interfaces)?;
         self.apps = self.app_side.present();
-        let attached = super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps)?;
+        let attached =
+            super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps, &mut self.held)?;
         self.renew_ports(interfaces)?;
         self.let_through(&interfaces.iter().map(|guarded| guarded.index).collect::<Vec<_>>())?;
         Ok(attached)

@@ -1,4 +1,4 @@
-//! Whether the tables are as they should be: looked at all the time, a little with each tick, and put right.
+//! Whether the tables are as they should be: looked at all the time, a little at a time, and put right.
 //!
 //! Nobody but the daemon should write to them, and every write should take effect. What is found otherwise is repaired at
 //! once, counted, and said; flows that may have been judged by it are judged anew. Sessions and grants lie in memory and are

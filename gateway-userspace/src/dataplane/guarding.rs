@@ -74,9 +74,13 @@ impl Guarding {
         let present: Vec<u32> = wanted.iter().filter_map(|wanted| interfaces::number(&wanted.name)).collect();
         let missing = if numbers == present { programs.missing(&self.interfaces())? } else { Vec::new() };
         if !missing.is_empty() {
-            tracing::error!(interfaces = ?missing, "somebody has taken programs off guarded interfaces; putting them back");
-            // Behind the barrier, as far as there is one.
-            programs.let_through(&numbers.iter().copied().filter(|it| !missing.contains(it)).collect::<Vec<_>>())?;
+            tracing::error!(
+                ?missing,
+                "somebody has taken programs off guarded interfaces, or removed their pins; putting them back"
+            );
+            // Behind the barrier, as far as there is one, where packets would pass unjudged.
+            let is_open = |number: &u32| missing.iter().any(|missing| missing.is_open && missing.index == *number);
+            programs.let_through(&numbers.iter().copied().filter(|it| !is_open(it)).collect::<Vec<_>>())?;
             self.set(programs, self.interfaces())?;
             return Ok(Look::PutBack(missing.len()));
         }

@@ -40,6 +40,15 @@ pub enum Program {
     Egress,
 }
 
+/// An interface that has lost something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// Its number.
+    pub index: u32,
+    /// A program, and not only the pin of its link.
+    pub is_open: bool,
+}
+
 impl Programs {
     pub(super) fn new(
         ebpf: Ebpf,
@@ -72,11 +81,11 @@ impl Programs {
         Ok(attached)
     }
 
-    /// Which of these interfaces do not carry the programs any more, or carry them by links that nobody keeps.
+    /// Which of these interfaces do not carry the programs any more, or carry them by links whose pins are gone.
     ///
     /// # Errors
     /// If the kernel does not tell.
-    pub fn missing(&self, interfaces: &[GuardedInterface]) -> Result<Vec<u32>, DataPlaneError> {
+    pub fn missing(&self, interfaces: &[GuardedInterface]) -> Result<Vec<Missing>, DataPlaneError> {
         let [ingress, egress, stripped] = [load::INGRESS, load::EGRESS, load::STRIPPED].map(|name| self.number(name));
         let links = Links::open().map_err(DataPlaneError::Devices)?;
         let mut missing = Vec::new();
@@ -92,13 +101,12 @@ impl Programs {
                 let programs = SchedClassifier::query_tcx(&guarded.name, hook).map(|(_, programs)| programs);
                 programs.is_ok_and(|programs| programs.iter().any(|program| Some(program.id()) == number))
             };
-            let is_there = xdp.is_some()
+            let is_guarded = xdp.is_some()
                 && xdp == ingress
                 && is_on(TcAttachType::Egress, egress)
-                && (!guarded.has_link_layer || is_on(TcAttachType::Ingress, stripped))
-                && are_pinned(&self.folder, guarded);
-            if !is_there {
-                missing.push(guarded.index);
+                && (!guarded.has_link_layer || is_on(TcAttachType::Ingress, stripped));
+            if !is_guarded || !are_pinned(&self.folder, guarded) {
+                missing.push(Missing { index: guarded.index, is_open: !is_guarded });
             }
         }
         Ok(missing)

@@ -99,7 +99,8 @@ pub struct Settings {
     pub quarantine: u64,
 }
 
-/// What holds for all packets: what is remembered of them counts in one epoch only, and the daemon lives. Alone in its cache line, because every packet reads it.
+/// What holds for all packets: what is remembered of them counts in one epoch only, and the daemon lives. Alone in its cache
+/// line, because every packet reads it.
 #[derive(Default, Debug)]
 #[repr(C, align(64))]
 pub struct Epoch {

@@ -174,14 +174,26 @@ pub fn lock(config: &Config) -> Result<Lock, DaemonError> {
     }
     let settings = PlaneSettings { lease: 0, ..told(config) };
     let (plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, settings)?;
-    let mut services = Services::open(plane.pins())?;
-    services.manage_from(&config.api.management)?;
-    serve(&mut services, &offers(config))?;
-    programs.face_apps(config.app_side.clone());
-    programs.stand_behind(barrier);
+    surround(config, &plane, &mut programs, barrier)?;
     programs.guard(&interfaces)?;
     drop(held);
     Ok(Lock::Of { guarded, missing, has_barrier })
+}
+
+/// Tells the programs everything but whom they judge: the gateway's own services, the other side, the barrier.
+fn surround(
+    config: &Config,
+    plane: &KernelDataPlane,
+    programs: &mut Programs,
+    barrier: Option<Barrier>,
+) -> Result<(Services, Vec<Offer>), DaemonError> {
+    let mut services = Services::open(plane.pins())?;
+    services.manage_from(&config.api.management)?;
+    let offers = offers(config);
+    serve(&mut services, &offers)?;
+    programs.face_apps(config.app_side.clone());
+    programs.stand_behind(barrier);
+    Ok((services, offers))
 }
 
 fn barrier(config: &Config) -> Result<Option<Barrier>, DataPlaneError> {
@@ -284,12 +296,7 @@ fn enforce(
     let guarding = Guarding::default();
     metrics.watch(&recorder, guarding.clone())?;
 
-    let mut services = Services::open(plane.pins())?;
-    services.manage_from(&config.api.management)?;
-    let offers = offers(config);
-    serve(&mut services, &offers)?;
-    programs.face_apps(config.app_side.clone());
-    programs.stand_behind(barrier(config)?);
+    let (services, offers) = surround(config, &plane, &mut programs, barrier(config)?)?;
     guarding.set(&mut programs, guarded)?;
     announce(&guarding);
 

@@ -5,8 +5,9 @@
 //! by. Where there is no free slot within reach, the flow that was silent longest gives way.
 //!
 //! A reader compares the key, reads what it needs, and compares the key again ([`Flow::has_key`]), or reads the state
-//! before and after all that: a slot that changed hands meanwhile says so. Two CPUs that open the same flow at the same moment may take two slots; both then look at the
-//! whole reach, and the later slot is given up by whoever sees it first, its traffic added to that of the other.
+//! before and after all that: a slot that changed hands meanwhile says so. Two CPUs that open the same flow at the same
+//! moment may take two slots; both then look at the whole reach, and the later slot is given up by whoever sees it first, its
+//! traffic added to that of the other.
 //!
 //! What a flow remembers of its judgement is written by whoever holds its stamp ([`Flow::HELD`]), and a slot whose stamp is
 //! held is not taken.

@@ -198,7 +198,7 @@ fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path, held: &mut Held
             match program.attach_to_link(link) {
                 Ok(link) => {
                     let link = program.take_link(link).map_err(refused)?;
-                    held.insert(pin.clone(), FdLink::try_from(link).map_err(|error| broken(pin, &error))?);
+                    held.insert(pin.clone(), descriptor(link, pin)?);
                 }
                 Err(error) if is_detached(&error) => {
                     remove(pin)?;
@@ -219,7 +219,7 @@ fn attach_xdp(program: &mut Xdp, place: Place<'_>, links: &Path, held: &mut Held
         },
     };
     let link = program.take_link(link.map_err(refused)?).map_err(refused)?;
-    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin, held)?;
+    keep(descriptor(link, pin)?, pin, held)?;
     for other in ["native", "generic"] {
         let path = place.mode_path(links, other);
         let made = if other == mode { std::fs::create_dir_all(&path) } else { Ok(()) };
@@ -253,7 +253,7 @@ fn attach_classifier(
         match program.attach_to_link(link) {
             Ok(link) => {
                 let link = program.take_link(link).map_err(refused)?;
-                held.insert(pin.to_owned(), FdLink::try_from(link).map_err(|error| broken(pin, &error))?);
+                held.insert(pin.to_owned(), descriptor(link, pin)?);
                 return Ok(());
             }
             Err(error) if is_detached(&error) => remove(pin)?,
@@ -262,7 +262,7 @@ fn attach_classifier(
     }
     let link = program.attach(&guarded.name, hook).map_err(refused)?;
     let link = program.take_link(link).map_err(refused)?;
-    keep(FdLink::try_from(link).map_err(|error| broken(pin, &error))?, pin, held)
+    keep(descriptor(link, pin)?, pin, held)
 }
 
 /// The link behind a pin; a pin that cannot be opened is in the way and is removed, and one that is gone is made again if its
@@ -297,6 +297,14 @@ pub(super) fn are_pinned(folder: &Path, guarded: &GuardedInterface) -> bool {
     let links = folder.join("links");
     let hooks: &[&str] = if guarded.has_link_layer { &["xdp", "tc", "tags"] } else { &["xdp", "tc"] };
     hooks.iter().all(|hook| pin(&links, &guarded.name, guarded.index, hook).exists())
+}
+
+/// A link of whatever hook, as the descriptor that it is.
+fn descriptor<L>(link: L, pin: &Path) -> Result<FdLink, DataPlaneError>
+where
+    FdLink: TryFrom<L, Error: std::error::Error>,
+{
+    FdLink::try_from(link).map_err(|error| broken(pin, &error))
 }
 
 fn keep(link: FdLink, pin: &Path, held: &mut Held) -> Result<(), DataPlaneError> {

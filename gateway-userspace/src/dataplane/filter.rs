@@ -40,7 +40,7 @@ impl Filter {
     /// Looks at where a key is, or would be.
     pub fn anticipate(&self, hash: Hash) {
         let bit = filter::bit(hash, self.words.count());
-        black_box((self.keys.get(bit as usize).copied(), filter::may_hold(&self.words, hash)));
+        black_box((self.keys.get(bit as usize).copied(), self.may_hold(hash)));
     }
 
     fn count_key(&mut self, hash: Hash) -> u32 {

@@ -4,8 +4,8 @@ use super::index::Index;
 use super::mapped::Mapped;
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Grant, GrantKey, GrantSlot};
+use gateway_common::table::Secrets;
 use gateway_common::table::index::Full;
-use gateway_common::table::{Lines as _, Secrets};
 use std::collections::VecDeque;
 
 /// How long a slot rests at least before it is reused: no run of a program lasts that long.
@@ -100,11 +100,11 @@ impl GrantTable {
     /// The grants that packets find in so many slots from this one on, whoever has written them, and the slot to go on with.
     #[must_use]
     pub fn from(&self, from: u32, most: usize) -> (Vec<GrantKey>, Option<u32>) {
-        let end = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(self.slots.count());
-        let used = (from..end).filter_map(|number| Some((number, self.slots.get(number)?)));
+        let (part, next) = self.slots.part(from, most);
+        let used = part.filter_map(|number| Some((number, self.slots.get(number)?)));
         let used = used.filter(|(_, slot)| slot.key.load() != 0).map(|(number, slot)| (number, slot.read_key()));
         let found = used.filter(|(number, key)| self.slot_of(key) == Some(*number)).map(|(_, key)| key);
-        (found.collect(), Some(end).filter(|end| *end < self.slots.count()))
+        (found.collect(), next)
     }
 
     /// All grants.

@@ -6,6 +6,7 @@ use gateway_common::table::Lines;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
@@ -71,6 +72,13 @@ impl<T: MadeOfWords> Mapped<T> {
         // SAFETY: within the mapping (checked above), which lives as long as `self`; aligned, because a mapping begins at a
         // page and the size is a multiple of the alignment; any bit pattern is a value, and each access is a word's.
         Some(unsafe { self.base.add(number as usize).as_ref() })
+    }
+
+    /// The numbers of at most so many from this one on, and the number to go on with, if there are more.
+    #[must_use]
+    pub fn part(&self, from: u32, most: usize) -> (Range<u32>, Option<u32>) {
+        let end = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(self.count);
+        (from..end, Some(end).filter(|end| *end < self.count))
     }
 
     /// All of them, with their numbers.

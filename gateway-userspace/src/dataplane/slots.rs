@@ -263,13 +263,12 @@ impl SessionSlots {
 
     /// Ends whoever is live in so many slots from this one on and was not opened here.
     pub fn expel_strangers(&mut self, from: u32, most: usize, clock: impl Fn() -> KernelNanos) -> (usize, Option<u32>) {
-        let count = self.places.slots.count();
-        let end = from.saturating_add(u32::try_from(most).unwrap_or(u32::MAX)).min(count);
+        let (part, next) = self.places.slots.part(from, most);
         let is_strange = |number: &u32| {
             let session = self.places.slots.get(*number).filter(|session| session.state.load() == Session::LIVE);
             session.is_some_and(|session| self.live.get(&SessionToken(session.token())) != Some(number))
         };
-        let strangers: Vec<u32> = (from..end).filter(is_strange).collect();
+        let strangers: Vec<u32> = part.filter(is_strange).collect();
         for number in &strangers {
             // A slot that is not used gets no other use by this, and one that ended has ended.
             let is_idle = *number >= self.fresh || self.free.contains(number);
@@ -286,7 +285,7 @@ impl SessionSlots {
         if !strangers.is_empty() {
             self.begin_epoch();
         }
-        (strangers.len(), Some(end).filter(|end| *end < count))
+        (strangers.len(), next)
     }
 
     /// Looks at where a session is, or will be if it has to be opened.

@@ -1,11 +1,12 @@
 //! What the kernel charges for each session, flow and grant of the capacity: the difference between two capacities, over
 //! all maps, whichever they are.
 
+use crate::measure::plane::SETTINGS;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result};
 use gateway_tests::scratch::Scratch;
 use gateway_tests::tools;
-use gateway_userspace::dataplane::{KernelDataPlane, PlaneSettings};
+use gateway_userspace::dataplane::KernelDataPlane;
 use gateway_userspace::policy::Capacities;
 use serde_json::Value;
 use std::path::Path;
@@ -32,14 +33,7 @@ pub fn measure() -> Result<Vec<Row>> {
 /// Bytes of all maps together.
 fn charged(capacities: Capacities) -> Result<f64> {
     let scratch = Scratch::new()?;
-    let settings = PlaneSettings {
-        events_per_window: 0,
-        answers_per_window: 0,
-        service_interval: 0,
-        quarantine: 0,
-        lease: u64::MAX,
-    };
-    let (kernel, _programs) = KernelDataPlane::open(&scratch.bpffs().join("portcullis"), capacities, settings)?;
+    let (kernel, _programs) = KernelDataPlane::open(&scratch.bpffs().join("portcullis"), capacities, SETTINGS)?;
     let pins = std::fs::read_dir(kernel.pins())?;
     pins.map(|pin| of_map(&pin?.path())).sum()
 }

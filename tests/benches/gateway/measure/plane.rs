@@ -19,6 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+/// No event is emitted: at these rates nearly none is anyway, and each opening and denial is counted as lost.
+pub const SETTINGS: PlaneSettings =
+    PlaneSettings { events_per_window: 0, answers_per_window: 0, service_interval: 0, quarantine: 0, lease: u64::MAX };
+
 /// The zone of the guarded interface.
 pub const ZONE: u32 = 1;
 /// The app's server.
@@ -109,16 +113,8 @@ impl Plane {
     pub fn on(interface: u32, name: &str, sessions: usize, flows: usize) -> Result<Self> {
         let scratch = Scratch::new()?;
         let capacities = Capacities { sessions, flows, grants: sessions.max(1_024), ..Capacities::default() };
-        // No event is emitted: at these rates nearly none is anyway, and each opening and denial is counted as lost.
-        let settings = PlaneSettings {
-            events_per_window: 0,
-            answers_per_window: 0,
-            service_interval: 0,
-            quarantine: 0,
-            lease: u64::MAX,
-        };
         let folder = scratch.bpffs().join("portcullis");
-        let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
+        let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, SETTINGS)?;
         programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;
         let monitor = Monitor::open(kernel.pins())?;
         Ok(Self { kernel, programs, monitor, interface, watching: None, _scratch: scratch })

@@ -10,6 +10,7 @@ mod fuzz;
 mod kernel;
 mod lint;
 mod mutants;
+mod repeat;
 mod setup;
 mod test;
 mod toolchain;

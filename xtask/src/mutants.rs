@@ -1,10 +1,11 @@
 //! Mistakes planted in the law, one after the other, and whether its tests notice.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    repeat::Repeat,
     setup::{self, Need},
     toolchain::cargo,
 };
@@ -15,12 +16,8 @@ pub struct Args {
     /// Only the mistake of this name, with what each suite notices
     #[arg(long)]
     only: Option<String>,
-    /// Begin with the world of this seed
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Also write the sum to FILE
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    repeat: Repeat,
 }
 
 /// Builds the law with its mistakes and tries them.
@@ -30,12 +27,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(name) = &args.only {
         command.args(["--only", name]);
     }
-    if let Some(seed) = args.seed {
-        command.args(["--seed", &seed.to_string()]);
-    }
-    if let Some(path) = &args.json {
-        command.arg("--json").arg(std::path::absolute(path)?);
-    }
+    args.repeat.pass_to(&mut command)?;
     let status = command.status().context("cannot start cargo test")?;
     ensure!(status.success(), "a mistake survives, or the run failed");
     Ok(())

@@ -37,7 +37,8 @@ fn main() -> Result<()> {
         // SAFETY: a build script's main has started no thread that could read the environment.
         unsafe { env::set_var(name, value) };
     }
-    let package = Package { name: "gateway-ebpf", root_dir: "../gateway-ebpf", ..Package::default() };
+    let features = if env::var_os("CARGO_FEATURE_NEXT_ABI").is_some() { &["next-abi"][..] } else { &[] };
+    let package = Package { name: "gateway-ebpf", root_dir: "../gateway-ebpf", features, ..Package::default() };
     aya_build::build_ebpf([package], toolchain).with_context(|| format!("the eBPF programs do not build; {REMEDY}?"))
 }
 

@@ -82,8 +82,19 @@ impl Daemon {
         if self.is_running()? {
             self.stop()?;
         }
-        self.process = spawn(&self.gateway, &self.launch, &self.log)?;
+        self.launch()?;
         self.wait_ready()
+    }
+
+    /// Starts it and does not wait; the one before has ended.
+    pub fn launch(&mut self) -> Result<()> {
+        self.process = spawn(&self.gateway, &self.launch, &self.log)?;
+        Ok(())
+    }
+
+    /// Names another binary for the next start.
+    pub fn becomes(&mut self, binary: PathBuf) {
+        self.launch.binary = binary;
     }
 
     /// Ends it in order (SIGTERM); its exit code.

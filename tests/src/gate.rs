@@ -202,14 +202,22 @@ pub fn run_to_end(world: &World, wrapper: &[&str], config: &str, args: &[&str]) 
 /// The path of one of the gateway's binaries, as it is when built from the present source: cargo is asked once.
 pub fn binary(name: &str) -> Result<PathBuf> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let folder = FOLDER.get_or_init(|| build(&["--bins"]).map_err(|error| format!("{error:#}")));
     let path = folder.as_ref().map_err(|error| anyhow!("{error}"))?.join(name);
     ensure!(path.is_file(), "`{}` was not built", path.display());
     Ok(path)
 }
 
+/// The path of a daemon that numbers its tables as another version, built if it has not been.
+pub fn next_daemon() -> Result<PathBuf> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let what = ["--example", "portcullisd-next", "--features", "next-abi"];
+    let folder = FOLDER.get_or_init(|| build(&what).map_err(|error| format!("{error:#}")));
+    Ok(folder.as_ref().map_err(|error| anyhow!("{error}"))?.join("examples/portcullisd-next"))
+}
+
 /// Builds beside the program that is running: `<target>/<profile>/deps/<test>` or `<target>/<profile>/<program>`.
-fn build() -> Result<PathBuf> {
+fn build(what: &[&str]) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("no target directory")?;
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -220,7 +228,7 @@ fn build() -> Result<PathBuf> {
     let target = folder.parent().context("no target directory")?;
     let mut cargo = tools::command("cargo")?;
     cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?);
-    cargo.args(["build", "--quiet", "--package", "gateway-userspace", "--bins", "--profile", profile]);
+    cargo.args(["build", "--quiet", "--package", "gateway-userspace", "--profile", profile]).args(what);
     checked(cargo.arg("--target-dir").arg(target))?;
     Ok(folder.to_owned())
 }

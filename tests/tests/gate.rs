@@ -52,3 +52,5 @@ mod taken;
 mod transfer;
 #[path = "gate/truth.rs"]
 mod truth;
+#[path = "gate/upgrade.rs"]
+mod upgrade;

@@ -44,7 +44,8 @@ enum Command {
     },
 }
 
-fn main() -> ExitCode {
+/// What it does, and how it has ended.
+pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Command::Completions { shell }) = arguments.command {
         clap_complete::generate(shell, &mut Arguments::command(), "portcullisd", &mut std::io::stdout());

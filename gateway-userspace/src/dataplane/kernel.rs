@@ -62,7 +62,11 @@ impl KernelDataPlane {
     /// Sessions that an earlier daemon ended, perhaps without being able to store it.
     #[must_use]
     pub fn ended_tokens(&self) -> Vec<SessionToken> {
-        self.loaded.sessions.ended_tokens()
+        let mut ended = self.loaded.sessions.ended_tokens();
+        if let Some(folder) = self.loaded.pins.parent() {
+            ended.extend(load::ended_elsewhere(folder, &self.loaded.pins));
+        }
+        ended
     }
 
     /// A view of what programs count. It shares the mappings of flows and sessions.

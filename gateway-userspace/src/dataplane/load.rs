@@ -1,6 +1,6 @@
 //! Loading the object and opening its maps, pinned, so that they outlive the daemon.
 //!
-//! Pins lie under `<folder>/abi<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
+//! Pins lie under `<folder>/abi<version>-flows<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
 use super::flows::FlowTable;
@@ -13,13 +13,16 @@ use super::rows::Rows;
 use super::slots::{self, SessionPlaces, SessionSlots, SessionTables};
 use super::ways::Ways;
 use super::{DataPlaneError, clock, table};
-use crate::policy::Capacities;
+use crate::policy::{Capacities, SessionToken};
 use aya::maps::{Array, DevMap, HashMap, LpmTrie, Map, MapData};
-use aya::programs::ProgramError;
+use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use gateway_common::abi::{ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, InterfaceRow, Settings, map};
+use gateway_common::abi::{
+    ABI_VERSION, AppEntry, AppKey, AppPrefix, BudgetKey, FLOW_VERSION, InterfaceRow, Settings, map,
+};
 use gateway_common::table::{Layout, Secrets, filter, flows, index};
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 
 /// The programs and maps, compiled from `gateway-ebpf` by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis-ebpf"));
@@ -32,6 +35,9 @@ pub const EGRESS: &str = "pc_egress";
 pub const REPLIES: &str = "pc_replies";
 /// Name of the program that drops what came with a tag that was stripped.
 pub const STRIPPED: &str = "pc_stripped";
+
+/// All of them.
+const PROGRAMS: [&str; 4] = [INGRESS, EGRESS, REPLIES, STRIPPED];
 
 /// How often a program is given to the kernel that was interrupted while it looked at it.
 const ATTEMPTS: u32 = 5;
@@ -216,27 +222,37 @@ fn entries(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Copies the flows of maps of other capacities, which the links still use: replies to clients must find them when the
-/// links are moved. They hold no authority; the first packet of each is judged anew.
+/// Copies the flows of other maps, which the links still use: replies to clients must find them when the links are moved. They
+/// hold no authority; the first packet of each is judged anew.
 /// A flow that cannot be copied is opened again by its next packet from the client.
 pub fn carry_flows(folder: &Path, loaded: &Loaded) {
-    let same_abi = format!("abi{ABI_VERSION}-");
-    let is_other = |path: &PathBuf| {
-        *path != loaded.pins && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&same_abi))
-    };
-    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    for other in folders.filter(is_other).collect::<Vec<_>>() {
+    for other in others(folder, &loaded.pins, &format!("-flows{FLOW_VERSION}-")) {
         let Ok(old) = pinned_flows(&other) else { continue };
         let carried = old.iter().filter(|(key, flow)| loaded.flows.put(key, flow)).count();
-        tracing::info!(from = %other.display(), carried, "took over the flows of tables with other capacities");
+        tracing::info!(from = %other.display(), carried, "took over the flows of other tables");
     }
+}
+
+/// Sessions that were ended according to maps of other capacities, which the links still use: what ended them may not have
+/// been stored.
+pub fn ended_elsewhere(folder: &Path, pins: &Path) -> Vec<SessionToken> {
+    let of_this_abi = others(folder, pins, &format!("abi{ABI_VERSION}-"));
+    of_this_abi.iter().filter_map(|other| pinned_sessions(other).ok()).flat_map(|old| old.ended_tokens()).collect()
+}
+
+/// Folders with maps that are not ours, and have this in their names.
+fn others(folder: &Path, pins: &Path, version: &str) -> Vec<PathBuf> {
+    let is_other =
+        |path: &PathBuf| path != pins && path.file_name().is_some_and(|name| name.to_string_lossy().contains(version));
+    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.filter(is_other).collect()
 }
 
 /// Name of the folder for maps of this layout.
 fn pins_name(capacities: &Capacities) -> String {
     let Capacities { sessions, flows, app_prefixes, app_ports, grants, apps, budgets, fragments, sources } = capacities;
     format!(
-        "abi{ABI_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}-{budgets}-{fragments}-{sources}"
+        "abi{ABI_VERSION}-flows{FLOW_VERSION}-{sessions}-{flows}-{app_prefixes}-{app_ports}-{grants}-{apps}-{budgets}-{fragments}-{sources}"
     )
 }
 
@@ -277,11 +293,30 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
     loader.load(OBJECT).map_err(|error| DataPlaneError::Load(Box::new(error)))
 }
 
+/// Has the kernel look at all programs at the same time: it takes half a second over each, on one processor.
 fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
-    patiently(INGRESS, || xdp(ebpf, INGRESS)?.load().map_err(refused(INGRESS)))?;
-    patiently(REPLIES, || xdp(ebpf, REPLIES)?.load().map_err(refused(REPLIES)))?;
-    patiently(EGRESS, || classifier(ebpf, EGRESS)?.load().map_err(refused(EGRESS)))?;
-    patiently(STRIPPED, || classifier(ebpf, STRIPPED)?.load().map_err(refused(STRIPPED)))
+    for name in PROGRAMS {
+        ebpf.program(name).ok_or(DataPlaneError::Incomplete(name))?;
+    }
+    let named = |found: &str| PROGRAMS.into_iter().find(|name| *name == found);
+    std::thread::scope(|scope| {
+        let mut looking = Vec::new();
+        for (name, program) in ebpf.programs_mut().filter_map(|(name, program)| Some((named(name)?, program))) {
+            looking.push(scope.spawn(move || patiently(name, || load_one(name, program))));
+        }
+        // A thread that panicked has loaded nothing.
+        let outcome =
+            |found: ScopedJoinHandle<'_, _>| found.join().unwrap_or(Err(DataPlaneError::Incomplete("a program")));
+        looking.into_iter().try_for_each(outcome)
+    })
+}
+
+fn load_one(name: &'static str, program: &mut Program) -> Result<(), DataPlaneError> {
+    match program {
+        Program::Xdp(program) => program.load().map_err(refused(name)),
+        Program::SchedClassifier(program) => program.load().map_err(refused(name)),
+        _ => Err(DataPlaneError::Incomplete(name)),
+    }
 }
 
 fn refused(program: &'static str) -> impl FnOnce(ProgramError) -> DataPlaneError {

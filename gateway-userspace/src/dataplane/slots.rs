@@ -62,6 +62,16 @@ impl SessionPlaces {
         self.index.find(key.hash(&self.secrets), is_its)
     }
 
+    /// Sessions that were ended, by a daemon or by a program.
+    pub fn ended_tokens(&self) -> Vec<SessionToken> {
+        let ended = self
+            .slots
+            .iter()
+            .map(|(_, session)| session)
+            .filter(|session| session.state.load() == Session::REVOKED && session.token() != 0);
+        ended.map(|session| SessionToken(session.token())).collect()
+    }
+
     /// A flow is not looked at any more: its session is told when it last carried a packet, unless it knows of a later one,
     /// or its address is another's by now.
     pub fn note(&self, key: &FlowKey, flow: &FlowCopy) {

@@ -106,7 +106,7 @@ pub struct Receipt {
     pub cause: EndCause,
     /// Who asked.
     pub by: String,
-    /// When the core took up the request.
+    /// When the request had been read and was handed to the core.
     pub requested_at: OffsetDateTime,
     /// From then to the moment from which the kernel forwards nothing.
     pub enforced_after: Duration,

@@ -37,11 +37,22 @@ struct Asked<'a> {
     actor: &'a Actor,
     /// When the request was taken up.
     at: KernelNanos,
+    /// How long it had waited then.
+    waited: Duration,
     clock: WallClock,
 }
 
+impl Asked<'_> {
+    /// When the request was made.
+    fn since(&self) -> KernelNanos {
+        KernelNanos(self.at.0.saturating_sub(self.waited.as_nanos() as u64))
+    }
+}
+
 impl Keeper {
-    pub(super) fn handle(&mut self, actor: &Actor, request: Request) -> Result<Done, CoreError> {
+    /// Does what is requested; it has waited for so long.
+    pub(super) fn handle(&mut self, actor: &Actor, request: Request, waited: Duration) -> Result<Done, CoreError> {
+        let asked = &Asked { actor, at: self.plane.now(), waited, clock: WallClock::now() };
         match request {
             Request::PutApiToken(token) => {
                 self.save(vec![Write::PutApiToken(token.clone())])?;
@@ -63,50 +74,49 @@ impl Keeper {
                 self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
                 self.recorder.admin(actor, "password_set", user.as_str());
                 self.state.accounts.passwords.insert(user.clone(), password);
-                self.end_all_of(actor, user)
+                self.end_all_of(asked, user)
             }
             Request::PutUser { user, password } => {
                 let name = user.name.clone();
                 let mut also = Vec::new();
                 also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
-                let mut done = self.change(actor, Input::PutUser(user), also, None)?;
+                let mut done = self.change(asked, Input::PutUser(user), also, None)?;
                 if let Some(password) = password {
                     self.state.accounts.passwords.insert(name.clone(), password);
-                    done.receipts.extend(self.end_all_of(actor, name)?.receipts);
+                    done.receipts.extend(self.end_all_of(asked, name)?.receipts);
                 }
                 Ok(done)
             }
             Request::Login(login) => {
                 let Login { token, secret, user, source, factors, deadline } = login;
                 let input = Input::Login { token, user, source, factors, deadline };
-                let done = self.change(actor, input, Vec::new(), Some(&secret))?;
+                let done = self.change(asked, input, Vec::new(), Some(&secret))?;
                 self.state.accounts.session_secrets.insert(token, secret);
                 Ok(done)
             }
             Request::Policy(Input::RemoveUser(name)) => {
-                let done = self.change(actor, Input::RemoveUser(name.clone()), Vec::new(), None)?;
+                let done = self.change(asked, Input::RemoveUser(name.clone()), Vec::new(), None)?;
                 self.state.accounts.passwords.remove(&name);
                 Ok(done)
             }
-            Request::Policy(input) => self.change(actor, input, Vec::new(), None),
+            Request::Policy(input) => self.change(asked, input, Vec::new(), None),
         }
     }
 
     /// A new password ends what was begun with the old one.
-    fn end_all_of(&mut self, actor: &Actor, user: UserName) -> Result<Done, CoreError> {
+    fn end_all_of(&mut self, asked: &Asked<'_>, user: UserName) -> Result<Done, CoreError> {
         let input = Input::End { which: Selector::User(user), cause: EndCause::PasswordChanged };
-        self.change(actor, input, Vec::new(), None)
+        self.change(asked, input, Vec::new(), None)
     }
 
     /// Lets policy decide, and carries out what follows.
     fn change(
         &mut self,
-        actor: &Actor,
+        asked: &Asked<'_>,
         input: Input,
         also: Vec<Write>,
         secret: Option<&SecretHash>,
     ) -> Result<Done, CoreError> {
-        let asked = Asked { actor, clock: WallClock::now(), at: self.plane.now() };
         let drafted = self.state.gateway.draft(&input, asked.at)?;
         if gives_access(&input, &drafted) {
             let writes = self.writes(&input, &drafted, also, secret.map(|secret| (secret, asked.clock)));
@@ -115,7 +125,7 @@ impl Keeper {
             let applied = self.plane.apply(drafted.plan());
             let changed = self.state.gateway.adopt(drafted);
             let opened = changed.opened.as_ref().map(|session| session.token);
-            let done = match (self.settle(&asked, changed, applied), opened) {
+            let done = match (self.settle(asked, changed, applied), opened) {
                 (Err(error), Some(token)) => {
                     self.take_back(token);
                     self.save_what_is_in_force(vec![Write::RemoveSession(token)])?;
@@ -123,18 +133,18 @@ impl Keeper {
                 }
                 (outcome, _) => outcome?,
             };
-            self.recorder.changed(actor, &self.state.gateway, &input, &done);
+            self.recorder.changed(asked.actor, &self.state.gateway, &input, &done);
             return Ok(done);
         }
         // What takes access away is in force before anything else is thought about.
         let applied = self.plane.apply(drafted.plan());
         let writes = self.writes(&input, &drafted, also, None);
         let changed = self.state.gateway.adopt(drafted);
-        let done = self.settle(&asked, changed, applied);
+        let done = self.settle(asked, changed, applied);
         let saved = self.save_what_is_in_force(writes);
         let done = done?;
         // Stored or not, it is in force, so it is recorded.
-        self.recorder.changed(actor, &self.state.gateway, &input, &done);
+        self.recorder.changed(asked.actor, &self.state.gateway, &input, &done);
         saved.map(|()| done)
     }
 
@@ -197,7 +207,7 @@ impl Keeper {
 
     fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {
         let Ended { session, cause } = end;
-        let Asked { actor, at, clock } = asked;
+        let (since, Asked { actor, clock, .. }) = (asked.since(), asked);
         self.state.accounts.session_secrets.remove(&session.token);
         let found = found.unwrap_or_else(|| unseen(session.token, self.plane.now()));
         let cut = self.recorder.cut(session.token);
@@ -208,13 +218,13 @@ impl Keeper {
             session,
             cause,
             by: actor.name.clone(),
-            requested_at: clock.at(*at),
-            enforced_after: Duration::from_nanos(found.enforced_at.since(*at)),
+            requested_at: clock.at(since),
+            enforced_after: Duration::from_nanos(found.enforced_at.since(since)),
             last_packet_at: last.map(|at| clock.at(at)),
-            last_packet_after_request_nanos: last.map(|last| signed(last, *at)),
+            last_packet_after_request_nanos: last.map(|last| signed(last, since)),
             flows_cut: cut.open,
         };
-        self.recorder.metrics().revoked(receipt.enforced_after);
+        self.recorder.metrics().revoked(&receipt);
         receipt
     }
 

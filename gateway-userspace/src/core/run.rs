@@ -25,7 +25,8 @@ const RETRY: Duration = Duration::from_millis(500);
 type Question = Box<dyn FnOnce(&State) + Send>;
 
 enum Message {
-    Change(Actor, Box<Request>, oneshot::Sender<Result<Done, CoreError>>),
+    /// Since when it waits, too.
+    Change(Actor, Box<Request>, Instant, oneshot::Sender<Result<Done, CoreError>>),
     Read(Question),
 }
 
@@ -45,7 +46,7 @@ impl Core {
     pub async fn change(&self, actor: Actor, request: Request) -> Result<Done, CoreError> {
         let queue = if is_urgent(&request) { &self.urgent } else { &self.ordinary };
         let (answer, answered) = oneshot::channel();
-        put(queue, Message::Change(actor, Box::new(request), answer))?;
+        put(queue, Message::Change(actor, Box::new(request), Instant::now(), answer))?;
         answered.await.map_err(|_| CoreError::Stopped)?
     }
 
@@ -169,8 +170,8 @@ pub fn start(
 impl Keeper {
     fn serve(&mut self, message: Message) {
         match message {
-            Message::Change(actor, request, answer) => {
-                let outcome = self.handle(&actor, *request);
+            Message::Change(actor, request, since, answer) => {
+                let outcome = self.handle(&actor, *request, since.elapsed());
                 // Whoever asked may have given up meanwhile; the change stands.
                 let _ = answer.send(outcome);
             }
@@ -189,7 +190,7 @@ impl Keeper {
         // Here and nowhere else: this thread is the one that takes access away, and when it hangs, on a disk say, nobody does.
         self.plane.renew_lease();
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
-        if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick)) {
+        if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
         if self.looked.elapsed() >= self.looking {
@@ -219,7 +220,7 @@ impl Keeper {
             let Some(user) = self.state.gateway.session(token).map(|session| session.user.clone()) else { continue };
             tracing::warn!(session = %token, %user, "a session has touched a trip-wire and is over");
             let input = Input::End { which: Selector::Session(token), cause: EndCause::TripWire };
-            if let Err(error) = self.handle(&Actor::local(), Request::Policy(input)) {
+            if let Err(error) = self.handle(&Actor::local(), Request::Policy(input), Duration::ZERO) {
                 tracing::error!(%error, session = %token, "its end could not be stored; the kernel forwards nothing for it");
             }
         }

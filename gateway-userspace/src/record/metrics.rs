@@ -1,6 +1,7 @@
 //! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
 
 use super::Recorder;
+use crate::core::Receipt;
 use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
 use crate::policy::Gateway;
@@ -26,6 +27,8 @@ pub struct Metrics {
     entries: IntGaugeVec,
     capacity: IntGaugeVec,
     revocation: Histogram,
+    last_packet: Histogram,
+    flows_cut: IntCounter,
     logins: IntCounterVec,
     records_lost: IntCounter,
     store_failures: IntCounter,
@@ -45,10 +48,9 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help));
         let counter = |name: &str, help: &str| IntCounter::with_opts(Opts::new(name, help));
-        let revocation = HistogramOpts::new(
-            "portcullis_revocation_seconds",
-            "From taking up a revocation to the moment from which the kernel forwards nothing. Alert if it grows.",
-        );
+        let latency = |name: &str, help: &str| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(REVOCATION_BUCKETS.to_vec()))
+        };
         let metrics = Self {
             registry: Registry::new(),
             sessions: gauge("portcullis_sessions", "Sessions in force.")?,
@@ -67,7 +69,18 @@ impl Metrics {
                 ),
                 &["map"],
             )?,
-            revocation: Histogram::with_opts(revocation.buckets(REVOCATION_BUCKETS.to_vec()))?,
+            revocation: latency(
+                "portcullis_revocation_seconds",
+                "From a request to end a session to the moment from which the kernel forwards nothing. Alert if it grows.",
+            )?,
+            last_packet: latency(
+                "portcullis_revocation_last_packet_seconds",
+                "From a request to end a session to its last forwarded packet; 0 if that was before. Alert if it grows.",
+            )?,
+            flows_cut: counter(
+                "portcullis_revocation_flows_cut_total",
+                "Open flows of sessions that ended. Many at once are many people who were at work.",
+            )?,
             logins: IntCounterVec::new(
                 Opts::new("portcullis_logins_total", "Logins by result. Many refused ones are somebody guessing."),
                 &["result"],
@@ -114,6 +127,8 @@ impl Metrics {
             entries,
             capacity,
             revocation,
+            last_packet,
+            flows_cut,
             logins,
             records_lost,
             store_failures,
@@ -129,6 +144,8 @@ impl Metrics {
         registry.register(Box::new(entries.clone()))?;
         registry.register(Box::new(capacity.clone()))?;
         registry.register(Box::new(revocation.clone()))?;
+        registry.register(Box::new(last_packet.clone()))?;
+        registry.register(Box::new(flows_cut.clone()))?;
         registry.register(Box::new(logins.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
@@ -170,8 +187,12 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn revoked(&self, enforced_after: Duration) {
-        self.revocation.observe(enforced_after.as_secs_f64());
+    pub(crate) fn revoked(&self, receipt: &Receipt) {
+        self.revocation.observe(receipt.enforced_after.as_secs_f64());
+        if let Some(nanos) = receipt.last_packet_after_request_nanos {
+            self.last_packet.observe(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).as_secs_f64());
+        }
+        self.flows_cut.inc_by(receipt.flows_cut as u64);
     }
 
     pub(crate) fn logged_in(&self, result: &str) {

@@ -106,7 +106,7 @@ pub struct Receipt {
     pub cause: String,
     /// Who asked.
     pub by: String,
-    /// When the gateway took up the request.
+    /// When the gateway had read the request.
     #[serde(with = "time::serde::rfc3339")]
     pub requested_at: OffsetDateTime,
     /// From when on the kernel forwards nothing.

@@ -5,11 +5,15 @@
 //! hour.
 
 mod control;
+mod core;
+mod crowd;
+mod filled;
 #[path = "../../tests/kernel/frames.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod frames;
 mod measure;
 mod program;
+mod revocation;
 mod tcp;
 mod veth;
 
@@ -28,6 +32,8 @@ fn main() -> Result<()> {
             Suite::Veth => veth::measure(&options),
             Suite::Tcp => tcp::measure(&options),
             Suite::Control => control::measure(&options),
+            Suite::Revocation => revocation::measure(&options),
+            Suite::Core => core::measure(),
         };
         let measured = measured.with_context(|| format!("suite `{name}`"))?;
         row::print(name, &measured);

@@ -28,8 +28,8 @@ pub fn figure(value: f64) -> String {
     if value.abs() < 100.0 {
         return format!("{value:.1}");
     }
-    let digits = format!("{value:.0}");
-    let mut written = String::new();
+    let digits = format!("{:.0}", value.abs());
+    let mut written = String::from(if value < 0.0 { "-" } else { "" });
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
             written.push(',');
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn figures_have_as_many_digits_as_mean_something() {
-        let written = [0.04, 12.34, 99.96, 100.4, 1_000.0, 1_234_567.8].map(figure);
-        assert_eq!(written, ["0.0", "12.3", "100.0", "100", "1,000", "1,234,568"]);
+        let written = [0.04, 12.34, 99.96, 100.4, 1_000.0, 1_234_567.8, -192.0, -4_498.0].map(figure);
+        assert_eq!(written, ["0.0", "12.3", "100.0", "100", "1,000", "1,234,568", "-192", "-4,498"]);
     }
 }

@@ -1,13 +1,15 @@
 //! The start of a daemon that knows many sessions: into empty tables, and into those that an earlier one has left.
 
-use super::filled::{Filled, SESSIONS, resident};
-use crate::measure::row::{Row, grouped};
-use anyhow::{Result, ensure};
-use std::time::Instant;
+use crate::crowd::Crowd;
+use crate::filled::{Filled, memory};
+use crate::measure::row::Row;
+use anyhow::Result;
+
+const SESSIONS: u32 = 100_000;
 
 /// Times of both, and memory.
-pub fn measure(filled: &mut Filled, rounds: usize) -> Result<Vec<Row>> {
-    let case = format!("daemon, {} sessions", grouped(SESSIONS as usize));
+pub fn measure(rounds: usize) -> Result<Vec<Row>> {
+    let mut filled = Filled::new(Crowd::of(SESSIONS))?;
     let pins = filled.gate.world.bpffs().join("portcullis");
     let (mut fresh, mut adopting) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -15,25 +17,16 @@ pub fn measure(filled: &mut Filled, rounds: usize) -> Result<Vec<Row>> {
             filled.gate.daemon.stop()?;
         }
         std::fs::remove_dir_all(&pins)?;
-        fresh.push(start(filled)?);
+        fresh.push(filled.start()?);
         filled.gate.daemon.stop()?;
-        adopting.push(start(filled)?);
+        adopting.push(filled.start()?);
     }
-    let memory = vec![resident(filled.gate.daemon.pid())?];
+    let resident = vec![memory(filled.gate.daemon.pid(), "VmRSS:")?];
+    let row = |metric, unit, values| Row::new("daemon", metric, unit, values).size(SESSIONS as usize);
     Ok(vec![
         Row::new("daemon, idle", "resident memory", "kB", vec![filled.idle]),
-        Row::new(&case, "resident memory", "kB", memory).against("idle", &[filled.idle]),
-        Row::new(&case, "start into empty tables", "ms", fresh),
-        Row::new(&case, "start into tables of an earlier one", "ms", adopting),
+        row("resident memory", "kB", resident).against("idle", &[filled.idle]),
+        row("start into empty tables", "ms", fresh),
+        row("start into tables of an earlier one", "ms", adopting),
     ])
-}
-
-/// Milliseconds until it is ready, and has taken up all sessions.
-fn start(filled: &mut Filled) -> Result<f64> {
-    let began = Instant::now();
-    filled.gate.daemon.restart()?;
-    let took = began.elapsed().as_secs_f64() * 1e3;
-    let sessions = filled.gate.api.get("/v1/status")?.ok()?["sessions"].clone();
-    ensure!(sessions == SESSIONS, "only {sessions} of {SESSIONS} sessions were taken up");
-    Ok(took)
 }

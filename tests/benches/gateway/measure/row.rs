@@ -74,6 +74,7 @@ impl Row {
             "ratio": first.map(|(_, values)| self.ratio(values)), "reference": first.map(|(name, _)| name),
             "ratios": ratios, "runs": values.len(),
             "p10": at(&sorted, 0.1), "p90": at(&sorted, 0.9), "p99": at(&sorted, 0.99),
+            "max": at(&sorted, 1.0),
         })
     }
 

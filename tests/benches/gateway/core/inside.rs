@@ -1,7 +1,7 @@
 //! The policy core alone, in this process: no table is written here, and nothing is stored.
 
-use crate::fill;
-use crate::row::Row;
+use crate::crowd::{self, Crowd};
+use crate::measure::row::Row;
 use anyhow::{Context as _, Result, ensure};
 use gateway_common::KernelNanos;
 use gateway_userspace::policy::{
@@ -19,11 +19,11 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
     let now = KernelNanos(1);
     let capacities = Capacities { sessions: count as usize, ..Capacities::default() };
     let stored = Restored {
-        users: fill::users()?,
-        groups: BTreeSet::from([fill::group()?]),
+        users: Crowd::of(count).users()?,
+        groups: BTreeSet::from([crowd::group()?]),
         apps: vec![app("crm", "10.20.0.10/32")?, app("vault", "10.20.0.11/32")?],
-        policy: fill::policies(false),
-        sessions: fill::sessions(count, 1, now)?,
+        policy: crowd::policies(false),
+        sessions: Crowd::of(count).sessions(1, now)?,
         ..Restored::default()
     };
     let began = Instant::now();
@@ -33,7 +33,7 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
 
     let (mut decided, mut adopted) = (Vec::new(), Vec::new());
     for round in 1..=GENERATIONS {
-        let input = Input::PutPolicy { text: fill::policies(round % 2 == 1), if_match: None };
+        let input = Input::PutPolicy { text: crowd::policies(round % 2 == 1), if_match: None };
         let began = Instant::now();
         let drafted = gateway.draft(&input, now)?;
         decided.push(millis(began.elapsed()));
@@ -52,7 +52,7 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
 
     let (mut planned, mut forgotten) = (Vec::new(), Vec::new());
     for number in 0..REVOCATIONS {
-        let which = Selector::Session(fill::token(number * (count / REVOCATIONS)));
+        let which = Selector::Session(crowd::token(number * (count / REVOCATIONS)));
         let input = Input::End { which, cause: EndCause::Revoked };
         let began = Instant::now();
         let drafted = gateway.draft(&input, now)?;
@@ -62,15 +62,15 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
         drop(gateway.adopt(drafted));
         forgotten.push(micros(began.elapsed()));
     }
-    let row = |metric, unit, values| Row::new(count, metric, unit, values);
+    let row = |metric, unit, values| Row::new("policy core", metric, unit, values).size(count as usize);
     Ok(vec![
-        row("core: taken up from what was stored", "ms", vec![millis(restored)]),
-        row("core: generation for all, decided and planned", "ms", decided),
-        row("core: generation for all, adopted", "ms", adopted),
-        row("core: tables listed", "ms", vec![listed]),
-        row("core: equal tables compared", "ms", vec![compared]),
-        row("core: revocation, decided and planned", "µs", planned),
-        row("core: revocation, adopted", "µs", forgotten),
+        row("taken up from what was stored", "ms", vec![millis(restored)]),
+        row("generation for all, decided and planned", "ms", decided),
+        row("generation for all, adopted", "ms", adopted),
+        row("tables listed", "ms", vec![listed]),
+        row("equal tables compared", "ms", vec![compared]),
+        row("revocation, decided and planned", "µs", planned),
+        row("revocation, adopted", "µs", forgotten),
     ])
 }
 

@@ -1,0 +1,57 @@
+//! The real daemon, and a crowd that is in its store.
+
+use crate::crowd::Crowd;
+use anyhow::{Context as _, Result, ensure};
+use gateway_tests::daemon::Launch;
+use gateway_tests::gate::{self, Gate, READY};
+use std::time::{Duration, Instant};
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Beyond the sessions that are there.
+const ROOM: u32 = 1_000;
+/// Small enough to be made at once, large enough for what is measured.
+const FLOWS: u32 = 262_144;
+
+/// The gateway, and what its daemon needed before it had any sessions.
+pub struct Filled {
+    /// The gateway.
+    pub gate: Gate,
+    /// Memory of the idle daemon, in kB.
+    pub idle: f64,
+    sessions: u32,
+}
+
+impl Filled {
+    /// With the sessions in the store; the daemon has stopped.
+    pub fn new(crowd: Crowd) -> Result<Self> {
+        let capacity = format!("\n[capacity]\nsessions = {}\nflows = {FLOWS}\n", crowd.sessions + ROOM);
+        let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + &capacity;
+        let launch = Launch { patience: PATIENCE, ..Launch::new(gate::binary("portcullisd")?, READY) };
+        let mut gate = Gate::launch(launch, |_| config.clone())?;
+        // The first start makes users and certificates, and takes memory for it that an idle daemon does not have.
+        gate.daemon.restart()?;
+        let idle = memory(gate.daemon.pid(), "VmRSS:")?;
+        let index = gate.world.gateway.enter(|| nix::net::if_::if_nametoindex("guard0"))??;
+        gate.daemon.stop()?;
+        crowd.store(&gate.world.scratch().join("state/state.redb"), index)?;
+        Ok(Self { gate, idle, sessions: crowd.sessions })
+    }
+
+    /// Starts the daemon: milliseconds until it is ready, and has taken up all sessions.
+    pub fn start(&mut self) -> Result<f64> {
+        let began = Instant::now();
+        self.gate.daemon.restart()?;
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        let sessions = self.gate.api.get("/v1/status")?.ok()?["sessions"].clone();
+        ensure!(sessions == self.sessions, "only {sessions} of {} sessions were taken up", self.sessions);
+        Ok(took)
+    }
+}
+
+/// Memory of a process, in kB, by its name in `/proc/<pid>/status`.
+pub fn memory(pid: u32, which: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).with_context(|| format!("no {which}"))?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}

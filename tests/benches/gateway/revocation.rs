@@ -1,0 +1,215 @@
+//! From the end of access to the last packet: by the API, by disabling a user, and by a policy that removes an app from
+//! everybody; with one session, a thousand and a hundred thousand, with nothing else to do and under a flood.
+
+mod caller;
+mod markers;
+
+use crate::crowd::{self, Crowd};
+use crate::filled::Filled;
+use crate::measure::options::Options;
+use crate::measure::progress::Progress;
+use crate::measure::row::{Row, grouped};
+use anyhow::{Context as _, Result};
+use caller::{Answered, Caller};
+use gateway_tests::flood::{Flood, Target};
+use gateway_tests::gate::{Gate, PASSWORD, POLICIES};
+use gateway_tests::{wait_until, world::at};
+use markers::Markers;
+use reqwest::Method;
+use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+const SIZES: [u32; 2] = [1_000, 100_000];
+/// Of each way in which one session's access ends.
+const SAMPLES: u32 = 1_000;
+/// Policies that take an app from everybody.
+const GENERATIONS: u32 = 100;
+/// What everybody is permitted, and sends to.
+const BEACON: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 20, 0, 10), 9_999);
+/// Packets a second, none of which is permitted.
+const FLOOD: u32 = 1_000_000;
+/// Of whom nobody knows.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 66);
+const GUARD1_MAC: [u8; 6] = [2, 0x78, 0, 0, 0, 1];
+/// How long what was on its way may take to arrive.
+const ON_ITS_WAY: Duration = Duration::from_millis(5);
+/// People who take turns where there is one session at a time: guessing is limited by user.
+const PEOPLE: u32 = 200;
+const SOON: Duration = Duration::from_secs(20);
+
+/// All of it.
+pub fn measure(options: &Options) -> Result<Vec<Row>> {
+    let progress = Progress::new();
+    let mut rows = Vec::new();
+    let samples = options.samples.unwrap_or(SAMPLES);
+    for is_flooded in [false, true] {
+        let load = if is_flooded { "flood" } else { "idle" };
+        progress.say(&format!("revocation: 1 session, {load}"));
+        rows.extend(one_at_a_time(samples, is_flooded)?);
+        for size in SIZES {
+            progress.say(&format!("revocation: {} sessions, {load}", grouped(size as usize)));
+            rows.extend(of_many(size, samples, is_flooded)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// A gateway with people whose packets arrive.
+struct Scene {
+    administrator: Caller,
+    markers: Markers,
+    flood: Option<Flood>,
+}
+
+impl Scene {
+    fn new(gate: &Gate, is_flooded: bool) -> Result<Self> {
+        let administrator = Caller::administrator(gate)?;
+        let beacon = json!({ "prefixes": [BEACON.ip()], "services": [format!("{}/udp", BEACON.port())] });
+        put(&administrator, "/v1/apps/beacon", &beacon)?;
+        put_policy(&administrator, true)?;
+        let world = &gate.world;
+        // All of these addresses are the client's own, and the gateway finds them there.
+        world.client.ip(&["route add local 100.64.0.0/10 dev lo"])?;
+        world.gateway.ip(&[format!("route add 100.64.0.0/10 via {} dev guard0", at::CLIENT)])?;
+        let markers = Markers::new(&world.client, &world.app, BEACON)?;
+        let IpAddr::V4(destination) = at::OTHER_APP else { anyhow::bail!("an IPv4 address was wanted") };
+        let target = Target { mac: GUARD1_MAC, source: STRANGER, destination };
+        let flood = is_flooded.then(|| Flood::start(&world.client2, "eth0", target, FLOOD)).transpose()?;
+        Ok(Self { administrator, markers, flood })
+    }
+}
+
+/// What was measured of one way.
+#[derive(Default)]
+struct Latencies {
+    in_force: Vec<f64>,
+    last_packet: Vec<f64>,
+    seen: Vec<f64>,
+    floor: Vec<f64>,
+    apart: Vec<f64>,
+}
+
+impl Latencies {
+    /// Of what the caller has been answered, and when the last packet of each source arrived.
+    fn add(&mut self, administrator: &Caller, answered: &Answered, last: &[i128]) -> Result<()> {
+        self.seen.push(micros(answered.took));
+        let latest = last.iter().max().context("nobody sent")?;
+        self.last_packet.push(micros(latest - answered.sent));
+        self.apart.push(micros(latest - last.iter().min().context("nobody sent")?));
+        let receipt = if answered.body["receipts"].is_array() { &answered.body["receipts"][0] } else { &answered.body };
+        self.in_force.extend(receipt["enforced_after_us"].as_f64());
+        // The same connection, and nothing to do.
+        self.floor.push(micros(administrator.call(&Method::GET, "/healthz", None)?.took));
+        Ok(())
+    }
+
+    fn rows(self, case: &str, size: u32, scene: &Scene) -> Vec<Row> {
+        let pattern = if scene.flood.is_some() { "under a flood" } else { "idle" };
+        let row = |metric, values| Row::new(case, metric, "µs", values).size(size as usize).pattern(pattern);
+        let mut rows = vec![
+            row("sent → last packet", self.last_packet),
+            row("seen by the caller", self.seen).against("a request that does nothing", &self.floor),
+        ];
+        if !self.in_force.is_empty() {
+            rows.insert(0, row("request read → in force", self.in_force));
+        } else {
+            rows.push(row("between the last packets of two people", self.apart));
+        }
+        rows
+    }
+}
+
+fn of_many(size: u32, samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
+    let crowd = Crowd { sessions: size + 2 * samples, leavers: samples };
+    let mut filled = Filled::new(crowd)?;
+    filled.start()?;
+    let mut scene = Scene::new(&filled.gate, is_flooded)?;
+    let (mut disabled, mut revoked, mut removed) = <(Latencies, Latencies, Latencies)>::default();
+    for number in 0..samples {
+        let path = format!("/v1/users/{}/disable", crowd::leaver(number));
+        end(&mut scene, crowd::address(number), &Method::POST, &path, &mut disabled)?;
+        // Those after the leavers.
+        let number = number + samples;
+        let path = format!("/v1/sessions/{}", crowd::token(number));
+        end(&mut scene, crowd::address(number), &Method::DELETE, &path, &mut revoked)?;
+    }
+    let two = [crowd::address(2 * samples), crowd::address(2 * samples + 1)];
+    for _ in 0..GENERATIONS.min(samples) {
+        let numbers = scene.markers.of(&two)?;
+        let answered = put_policy(&scene.administrator, false)?;
+        std::thread::sleep(ON_ITS_WAY);
+        let last: Vec<i128> = numbers.iter().filter_map(|number| scene.markers.last(*number)).collect();
+        removed.add(&scene.administrator, &answered, &last)?;
+        put_policy(&scene.administrator, true)?;
+    }
+    let mut rows = revoked.rows("one session revoked", size, &scene);
+    rows.extend(disabled.rows("a user disabled", size, &scene));
+    rows.extend(removed.rows("an app removed from all", size, &scene));
+    rows.extend(flooded(&filled.gate, scene, size)?);
+    Ok(rows)
+}
+
+/// Access ends, of somebody in the middle of sending.
+fn end(scene: &mut Scene, source: Ipv4Addr, method: &Method, path: &str, latencies: &mut Latencies) -> Result<()> {
+    let numbers = scene.markers.of(&[source])?;
+    let answered = scene.administrator.call(method, path, None)?;
+    std::thread::sleep(ON_ITS_WAY);
+    let last: Vec<i128> = numbers.iter().filter_map(|number| scene.markers.last(*number)).collect();
+    latencies.add(&scene.administrator, &answered, &last)
+}
+
+/// The only session there is, each time of somebody else.
+fn one_at_a_time(samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
+    let gate = Gate::open()?;
+    for number in 0..PEOPLE.min(samples) {
+        gate.introduce(&crowd::leaver(number), "finance")?;
+    }
+    let mut scene = Scene::new(&gate, is_flooded)?;
+    let (mut disabled, mut revoked) = <(Latencies, Latencies)>::default();
+    for number in 0..2 * samples {
+        let (user, source) = (crowd::leaver(number % PEOPLE.min(samples)), crowd::address(number));
+        let client = Caller::client(&gate, at::GUARD0, source.into())?;
+        let body = json!({ "username": user, "password": PASSWORD }).to_string();
+        let login = client.call(&Method::POST, "/v1/login", Some(("application/json", body)))?;
+        if number % 2 == 0 {
+            let token = login.body["session"]["token"].as_str().context("no token")?.to_owned();
+            end(&mut scene, source, &Method::DELETE, &format!("/v1/sessions/{token}"), &mut revoked)?;
+        } else {
+            end(&mut scene, source, &Method::POST, &format!("/v1/users/{user}/disable"), &mut disabled)?;
+            scene.administrator.call(&Method::POST, &format!("/v1/users/{user}/enable"), None)?;
+        }
+    }
+    let mut rows = revoked.rows("one session revoked", 1, &scene);
+    rows.extend(disabled.rows("a user disabled", 1, &scene));
+    rows.extend(flooded(&gate, scene, 1)?);
+    Ok(rows)
+}
+
+/// How many packets a second the gateway had to deny meanwhile.
+fn flooded(gate: &Gate, scene: Scene, size: u32) -> Result<Option<Row>> {
+    let Some(flood) = scene.flood else { return Ok(None) };
+    let denied = || -> Result<u64> { Ok(gate.drops()?.values().sum()) };
+    let (before, began) = (denied()?, std::time::Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    let rate = (denied()? - before) as f64 / began.elapsed().as_secs_f64();
+    flood.end()?;
+    wait_until("the gateway to rest", SOON, || gate.api.get("/healthz").ok())?;
+    let row = Row::new("denied meanwhile", "packets", "/s", vec![rate]);
+    Ok(Some(row.size(size as usize).pattern("under a flood")))
+}
+
+fn put(administrator: &Caller, path: &str, body: &serde_json::Value) -> Result<Answered> {
+    administrator.call(&Method::PUT, path, Some(("application/json", body.to_string())))
+}
+
+/// With the beacon for everybody, or without.
+fn put_policy(administrator: &Caller, with_beacon: bool) -> Result<Answered> {
+    let beacon = r#"@id("beacon") permit (principal in Group::"finance", action, resource == App::"beacon");"#;
+    let text = format!("{POLICIES}\n{}", if with_beacon { beacon } else { "" });
+    administrator.call(&Method::PUT, "/v1/policy", Some(("text/plain", text)))
+}
+
+fn micros(nanos: i128) -> f64 {
+    nanos as f64 / 1e3
+}

@@ -1,0 +1,137 @@
+//! Packets that nobody may send, as many as wanted. The kernel itself makes them, in batches as a card would, so that they
+//! cost the machine little but what the gateway does about them.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use nix::net::if_::if_nametoindex;
+
+use crate::{
+    bpf::{Assembly, Condition, Helper, Kind, Map, Operation, Program, Register, Size},
+    netns::Namespace,
+};
+
+use Register::{R0, R1, R2, R3, R6, R7};
+
+/// Packets that are made at a time, as a card's driver takes them up.
+const BATCH: u32 = 64;
+/// Between two turns.
+const TURN: Duration = Duration::from_millis(1);
+/// A flood that has fallen behind makes up for so many turns at most.
+const TURNS: u32 = 20;
+/// Of the Ethernet, IPv4 and UDP headers, and of the smallest frame.
+const HEADERS: i32 = 42;
+const SMALLEST: usize = 60;
+/// In the frame.
+const SOURCE_PORT: i16 = 34;
+const DESTINATION_PORT: i16 = 36;
+
+/// Where the packets go.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The gateway's hardware address.
+    pub mac: [u8; 6],
+    /// The sender, who needs not exist.
+    pub source: Ipv4Addr,
+    /// The receiver; its ports are all tried.
+    pub destination: Ipv4Addr,
+}
+
+/// A flood of UDP packets, each to another port and from another one. Dropping ends it.
+#[derive(Debug)]
+pub struct Flood {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Flood {
+    /// From an interface of a host, so many packets a second, or as many as the machine makes.
+    pub fn start(host: &Namespace, link: &str, target: Target, per_second: u32) -> Result<Self> {
+        let frame = frame(target);
+        let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?) })??;
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, count, host) = (Arc::clone(&stop), Arc::clone(&sent), host.clone());
+        let flow = move || host.enter(|| flow(&program, &frame, per_second, &stopped, &count))?;
+        Ok(Self { stop, sent, thread: Some(thread::spawn(flow)) })
+    }
+
+    /// Packets so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Ends it. Whether it could be made all the time.
+    pub fn end(mut self) -> Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().context("it has ended")?.join();
+        ended.ok().context("the flood has panicked")??;
+        Ok(self.sent())
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // How it ended is told by `end`.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn flow(program: &Program, frame: &[u8], per_second: u32, stop: &AtomicBool, sent: &AtomicU64) -> Result<()> {
+    let began = Instant::now();
+    let at_most = (per_second / 1_000).max(1) * TURNS;
+    while !stop.load(Ordering::Relaxed) {
+        let due = (began.elapsed().as_secs_f64() * f64::from(per_second)) as u64;
+        let behind = due.saturating_sub(sent.load(Ordering::Relaxed));
+        let now = u32::try_from(behind).unwrap_or(u32::MAX).min(at_most);
+        if now > 0 {
+            program.send(frame, now, BATCH)?;
+            sent.fetch_add(now.into(), Ordering::Relaxed);
+        }
+        thread::sleep(TURN);
+    }
+    Ok(())
+}
+
+/// Gives the packet other ports, by a counter, and sends it out of the interface of this number.
+fn program(interface: u32) -> Result<Program> {
+    let cursor = Map::array(8, 1)?;
+    let mut code = Assembly::new();
+    code.with(Operation::Set, R6, R1).map_value(R7, &cursor)?;
+    code.load(Size::Double, R3, R7, 0).number(Operation::Add, R3, 1).store(Size::Double, R7, 0, R3);
+    code.load(Size::Word, R1, R6, 0).load(Size::Word, R2, R6, 4);
+    code.with(Operation::Set, R0, R1).number(Operation::Add, R0, HEADERS);
+    code.jump_if_both(Condition::Greater, R0, R2, "out");
+    code.store(Size::Half, R1, DESTINATION_PORT, R3).number(Operation::ShiftRight, R3, 16);
+    code.number(Operation::Or, R3, 1 << 15).store(Size::Half, R1, SOURCE_PORT, R3);
+    code.number(Operation::Set, R1, i32::try_from(interface)?).number(Operation::Set, R2, 0);
+    code.call(Helper::Redirect).exit();
+    code.label("out").exit_with(0);
+    Program::assembled(Kind::Xdp, &code)
+}
+
+/// An Ethernet frame with an empty UDP datagram over IPv4, which needs no checksum of its own (RFC 768).
+fn frame(Target { mac, source, destination }: Target) -> Vec<u8> {
+    let mut frame = [&mac[..], &[2, 0, 0, 0, 0, 0xf1], &[0x08, 0x00]].concat();
+    let mut header = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0].to_vec();
+    header.extend(source.octets());
+    header.extend(destination.octets());
+    // RFC 791: the one's complement of the sum of all words.
+    let sum: u32 = header.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !(folded as u16 + (folded >> 16) as u16);
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    frame.extend(header);
+    frame.extend([0, 0, 0, 0, 0, 8, 0, 0]);
+    frame.resize(SMALLEST, 0);
+    frame
+}

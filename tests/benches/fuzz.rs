@@ -9,6 +9,7 @@ mod ground;
 mod oracle;
 
 use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
 use oracle::kernel::{KernelLife, Outcome};
 use oracle::life::{Life, Tally, Trouble, lacks};
 use serde_json::json;
@@ -23,33 +24,34 @@ const PACKETS_IN_A_KERNEL_WORLD: u64 = 3_000;
 const MOST_PRINTED: u64 = 20;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
+/// Compares the law with the oracle.
+#[derive(clap::Parser)]
 struct Options {
+    /// Judge so many
+    #[arg(long, default_value_t = 10_000_000)]
     packets: u64,
+    /// Draw the same lots as the run that printed this
+    #[arg(long, default_value_t = rand::random())]
     seed: u64,
+    /// Also write the figures to FILE
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// For so many packets one is judged in the kernel; 0 for none.
+    /// Of so many packets judge one in the kernel; 0 for none
+    #[arg(long, default_value_t = 1_000)]
     kernel_share: u64,
+    /// As cargo says it
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 impl Options {
-    fn read() -> Result<Self> {
-        let mut options = Self { packets: 10_000_000, seed: rand::random(), json: None, kernel_share: 1_000 };
-        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        while let Some(argument) = arguments.next() {
-            let value = arguments.next().with_context(|| format!("{argument} needs a value"))?;
-            match &*argument {
-                "--packets" => options.packets = value.parse()?,
-                "--seed" => options.seed = value.parse()?,
-                "--json" => options.json = Some(value.into()),
-                "--kernel-share" => options.kernel_share = value.parse()?,
-                _ => bail!("unknown option {argument}"),
-            }
-        }
+    fn read() -> Self {
+        let mut options = Self::parse();
         if options.kernel_share > 0 && !nix::unistd::geteuid().is_root() {
             eprintln!("not root: nothing is judged in the kernel");
             options.kernel_share = 0;
         }
-        Ok(options)
+        options
     }
 
     fn packets_in_kernel(&self) -> u64 {
@@ -141,7 +143,7 @@ impl Sum {
 }
 
 fn main() -> Result<()> {
-    let options = Options::read()?;
+    let options = Options::read();
     let (sum, started) = (Sum::default(), Instant::now());
     eprintln!("seed {}", options.seed);
     let threads = std::thread::available_parallelism()?.get();

@@ -29,8 +29,9 @@ mod twin;
 #[path = "../tests/law/ways.rs"]
 mod ways;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cast::Cast;
+use clap::Parser as _;
 use gateway_common::mutant::{Mutant, plant};
 use oracle::life::Life;
 use read::{Case, Turn, corpus};
@@ -49,31 +50,27 @@ const FRAMES_IN_A_WORLD: u64 = 4_000;
 const FRAMES_TO_A_COMPARISON: u64 = 500;
 const SUITES: [&str; 3] = ["checks", "corpus", "oracle"];
 
+/// Plants mistakes in the law.
+#[derive(clap::Parser)]
 struct Options {
+    /// Plant this one alone
+    #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Draw the same lots as the run that printed this
+    #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many worlds the oracle looks at before it gives up.
+    /// How many worlds the oracle looks at before it gives up
+    #[arg(long, default_value_t = 50)]
     worlds: u64,
+    /// Also write the figures to FILE
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// As cargo says it
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 impl Options {
-    fn read() -> Result<Self> {
-        let mut options = Self { only: None, seed: 1, worlds: 50, json: None };
-        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        while let Some(argument) = arguments.next() {
-            let value = arguments.next().with_context(|| format!("{argument} needs a value"))?;
-            match &*argument {
-                "--only" => options.only = Some(value),
-                "--seed" => options.seed = value.parse()?,
-                "--worlds" => options.worlds = value.parse()?,
-                "--json" => options.json = Some(value.into()),
-                _ => bail!("unknown option {argument}"),
-            }
-        }
-        Ok(options)
-    }
-
     fn mutants(&self) -> Result<Vec<Mutant>> {
         let is_meant = |mutant: &&Mutant| self.only.as_ref().is_none_or(|only| mutant.name() == only);
         let mutants: Vec<Mutant> = Mutant::ALL.iter().filter(is_meant).copied().collect();
@@ -202,7 +199,7 @@ fn print(mutant: Mutant, notices: &[Option<Notice>; 3], is_detailed: bool) {
 }
 
 fn main() -> Result<()> {
-    let (options, started) = (Options::read()?, Instant::now());
+    let (options, started) = (Options::parse(), Instant::now());
     let mutants = options.mutants()?;
     let suites = Suites { cases: corpus(), seed: options.seed, worlds: options.worlds };
     for (suite, notice) in SUITES.iter().zip(suites.look()) {

@@ -23,7 +23,7 @@ use measure::row;
 use std::fs;
 
 fn main() -> Result<()> {
-    let options = Options::read()?;
+    let options = Options::read();
     let mut rows = Vec::new();
     for suite in &options.suites {
         let name = suite.name();

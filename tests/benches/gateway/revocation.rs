@@ -21,8 +21,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 const SIZES: [u32; 2] = [1_000, 100_000];
-/// Of each way in which one session's access ends.
-const SAMPLES: u32 = 1_000;
 /// Policies that take an app from everybody.
 const GENERATIONS: u32 = 100;
 /// What everybody is permitted, and sends to.
@@ -42,7 +40,7 @@ const SOON: Duration = Duration::from_secs(20);
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let progress = Progress::new();
     let mut rows = Vec::new();
-    let samples = options.samples.unwrap_or(SAMPLES);
+    let samples = options.samples;
     for is_flooded in [false, true] {
         let load = if is_flooded { "flood" } else { "idle" };
         progress.say(&format!("revocation: 1 session, {load}"));

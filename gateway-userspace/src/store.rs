@@ -28,8 +28,9 @@ pub trait Store: Send {
     /// Writes a batch, all of it or none. It is durable when this returns.
     ///
     /// # Errors
-    /// If it could not be written. Then the batch may be missing or complete, never in part; write it again, or undo it
-    /// by another.
+    /// If it could not be written. Then the batch may be missing or complete, never in part, until the next commit
+    /// succeeds, were it of nothing: that one undoes first what the failed ones have put. What they have removed is to be
+    /// removed again.
     fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError>;
 
     /// Reads everything.

@@ -23,6 +23,8 @@ pub(super) struct Keeper {
     pub(super) boot_id: ArcStr,
     /// What is in force but could not be stored yet.
     pub(super) unsaved: Vec<Write>,
+    /// Whether the last write failed: until one succeeds, what it should have given may be on the disk.
+    pub(super) in_doubt: bool,
     /// When that was last tried again.
     pub(super) tried: Instant,
     /// When the slots were last looked at, and how long not to look at them again.
@@ -254,23 +256,33 @@ impl Keeper {
         let outcome = self.save_what_is_in_force(writes);
         if outcome.is_err() {
             self.unsaved.truncate(kept);
+            self.recorder.metrics().unsaved(kept);
         }
         outcome
+    }
+
+    /// Whether the disk has what is in force, and nothing else.
+    pub(super) fn is_saved(&self) -> bool {
+        self.unsaved.is_empty() && !self.in_doubt
     }
 
     /// Stores a batch that is in force already. If that fails it is tried again until it succeeds: nothing that was
     /// taken away comes back with a restart.
     fn save_what_is_in_force(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
         self.unsaved.extend(writes);
-        if self.unsaved.is_empty() {
+        if self.is_saved() {
             return Ok(());
         }
-        if let Err(error) = self.store.commit(&self.unsaved) {
+        let outcome = self.store.commit(&self.unsaved);
+        self.in_doubt = outcome.is_err();
+        if let Err(error) = outcome {
             tracing::error!(%error, unsaved = self.unsaved.len(), "the store failed");
             self.recorder.metrics().store_failed();
+            self.recorder.metrics().unsaved(self.unsaved.len());
             return Err(error.into());
         }
         self.unsaved.clear();
+        self.recorder.metrics().unsaved(0);
         Ok(())
     }
 }

@@ -124,6 +124,7 @@ pub fn start(
         recorder,
         boot_id,
         unsaved: Vec::new(),
+        in_doubt: false,
         tried: now,
         looked: now,
         looking: Duration::ZERO,
@@ -189,6 +190,7 @@ impl Keeper {
     fn tick(&mut self) {
         // Here and nowhere else: this thread is the one that takes access away, and when it hangs, on a disk say, nobody does.
         self.plane.renew_lease();
+        self.recorder.metrics().alive(self.plane.now());
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
@@ -199,7 +201,8 @@ impl Keeper {
         if self.unsaved.is_empty() {
             // Until then the slots of ended sessions are what tells a restarted daemon that they have ended.
             self.plane.sweep();
-        } else if self.tried.elapsed() >= RETRY {
+        }
+        if !self.is_saved() && self.tried.elapsed() >= RETRY {
             self.tried = Instant::now();
             if self.save(Vec::new()).is_ok() {
                 tracing::info!("the store works again; everything is saved");

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Default)]
 struct Disk {
     is_full: Arc<AtomicBool>,
+    /// Since the last commit that succeeded, one has failed.
+    is_in_doubt: Arc<AtomicBool>,
     written: Arc<Mutex<Vec<Write>>>,
 }
 
@@ -35,7 +37,9 @@ impl Disk {
 
 impl Store for Disk {
     fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
-        if self.is_full.load(Ordering::Relaxed) {
+        let is_full = self.is_full.load(Ordering::Relaxed);
+        self.is_in_doubt.store(is_full, Ordering::Relaxed);
+        if is_full {
             return Err(StoreError::DiskFull(PathBuf::from("state")));
         }
         self.written.lock().unwrap().extend_from_slice(batch);
@@ -199,6 +203,22 @@ async fn login_is_refused_and_leaves_nothing_while_the_disk_is_full() {
     ask(&core, login(2)).await.unwrap();
     assert_eq!(sessions(&core).await, 1);
     assert!(!disk.holds(|write| matches!(write, Write::PutSession(stored) if stored.session.token.0 == 1)));
+}
+
+#[tokio::test]
+async fn what_a_refused_login_may_have_left_is_undone_although_nobody_asks_for_anything_more() {
+    let disk = Disk::default();
+    let core = with_alice(&disk).await;
+    disk.fill(true);
+    ask(&core, login(1)).await.unwrap_err();
+    assert!(disk.is_in_doubt.load(Ordering::Relaxed));
+    disk.fill(false);
+    let undone = async {
+        while disk.is_in_doubt.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), undone).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What has to be looked at again and again: addresses, interfaces, messages of the kernel programs.
+//! What has to be looked at again and again: addresses, interfaces, the core, messages of the kernel programs.
 
 use super::{announce, serve};
 use crate::core::{Actor, Core, Request};
@@ -21,6 +21,9 @@ const PORTS: usize = 50;
 const NEXT_HOPS: usize = 250;
 /// How often messages of the kernel programs are read.
 const KERNEL_LOG: Duration = Duration::from_millis(250);
+/// How often the core is looked at, and after what silence it is told that it does not get on: ten times what is usual.
+const CORE: Duration = Duration::from_millis(250);
+const SILENT: Duration = Duration::from_secs(1);
 
 /// What the programs themselves say, into the daemon's log.
 pub(super) fn kernel_log(programs: &mut Programs) -> tokio::task::JoinHandle<()> {
@@ -36,6 +39,24 @@ pub(super) fn kernel_log(programs: &mut Programs) -> tokio::task::JoinHandle<()>
             logger.flush();
         }
     })
+}
+
+/// Says when the core stands still. It cannot do so itself, and as long as it does nobody is revoked or let in.
+pub(super) async fn core(metrics: Metrics) {
+    let mut interval = tokio::time::interval(CORE);
+    let mut was_silent = false;
+    loop {
+        interval.tick().await;
+        let is_silent = metrics.silent() >= SILENT;
+        match (was_silent, is_silent) {
+            (false, true) => tracing::error!(
+                "the core stands still, and access ends with its lease; does the disk of the state folder answer?"
+            ),
+            (true, false) => tracing::info!("the core gets on again"),
+            _ => {}
+        }
+        was_silent = is_silent;
+    }
 }
 
 /// Follows the addresses of the host, which come and go.

@@ -2,9 +2,10 @@
 
 use super::Recorder;
 use crate::core::Receipt;
-use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
+use crate::dataplane::{Guarding, clock};
 use crate::policy::Gateway;
+use gateway_common::KernelNanos;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -32,12 +33,15 @@ pub struct Metrics {
     logins: IntCounterVec,
     records_lost: IntCounter,
     store_failures: IntCounter,
+    unsaved: IntGauge,
     data_plane_failures: IntCounter,
     drift: IntGauge,
     repaired: IntCounter,
     round: Gauge,
     put_back: IntCounter,
     reported: Arc<[AtomicU64; 2]>,
+    /// When the core was last alive, on the boot clock; 0 before it begins.
+    alive: Arc<AtomicU64>,
 }
 
 impl Metrics {
@@ -93,6 +97,10 @@ impl Metrics {
                 "portcullis_store_failures_total",
                 "Writes of the state that failed. Look at the disk of the state folder.",
             )?,
+            unsaved: gauge(
+                "portcullis_store_unsaved",
+                "Changes that are in force and not on the disk. Make the disk of the state folder work; stop nothing before.",
+            )?,
             data_plane_failures: counter(
                 "portcullis_data_plane_failures_total",
                 "Plans that could be neither applied nor repaired. Look at the log, then restart the daemon.",
@@ -114,6 +122,7 @@ impl Metrics {
                 "Guarded interfaces that somebody had taken the programs off. Find out who.",
             )?,
             reported: Arc::default(),
+            alive: Arc::default(),
         };
         metrics.register()?;
         Ok(metrics)
@@ -132,12 +141,14 @@ impl Metrics {
             logins,
             records_lost,
             store_failures,
+            unsaved,
             data_plane_failures,
             drift,
             repaired,
             round,
             put_back,
             reported: _,
+            alive: _,
         } = self;
         registry.register(Box::new(sessions.clone()))?;
         registry.register(Box::new(generation.clone()))?;
@@ -149,6 +160,7 @@ impl Metrics {
         registry.register(Box::new(logins.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
+        registry.register(Box::new(unsaved.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
         registry.register(Box::new(drift.clone()))?;
         registry.register(Box::new(repaired.clone()))?;
@@ -205,6 +217,24 @@ impl Metrics {
 
     pub(crate) fn store_failed(&self) {
         self.store_failures.inc();
+    }
+
+    /// The core is alive.
+    pub(crate) fn alive(&self, now: KernelNanos) {
+        self.alive.store(now.0, Ordering::Relaxed);
+    }
+
+    /// For how long it has not been.
+    pub(crate) fn silent(&self) -> Duration {
+        match self.alive.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            alive => Duration::from_nanos(clock::boot().since(KernelNanos(alive))),
+        }
+    }
+
+    /// How much is in force and not on the disk.
+    pub(crate) fn unsaved(&self, changes: usize) {
+        self.unsaved.set(signed(changes));
     }
 
     pub(crate) fn data_plane_failed(&self) {
@@ -271,6 +301,7 @@ struct KernelFamilies {
     app_bytes: IntCounterVec,
     events_lost: IntCounter,
     flows: IntGauge,
+    silent: Gauge,
 }
 
 impl KernelFamilies {
@@ -299,12 +330,16 @@ impl KernelFamilies {
                 "Kernel events over budget, or without room in the ring buffer. Packets are counted all the same.",
             )?,
             flows: IntGauge::new("portcullis_flows", "Flows that are open.")?,
+            silent: Gauge::new(
+                "portcullis_core_silent_seconds",
+                "Since when what takes access away has not got on; access ends with the lease. Look whether the disk answers.",
+            )?,
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 7] {
-        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows } = self;
-        [packets, drops, observed, app_packets, app_bytes, events_lost, flows]
+    fn collectors(&self) -> [&dyn Collector; 8] {
+        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent } = self;
+        [packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent]
     }
 }
 
@@ -316,6 +351,7 @@ impl KernelCollector {
     }
 
     fn fill(&self, families: &KernelFamilies) -> Result<(), crate::dataplane::DataPlaneError> {
+        families.silent.set(self.recorder.metrics().silent().as_secs_f64());
         families.flows.set(signed(self.recorder.flows_mut(|flows| flows.count())));
         let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
         for GuardedInterface { name, index, .. } in self.guarding.interfaces() {

@@ -2,9 +2,11 @@
 
 use super::record::{self, META, POLICIES, Row, SCHEMA_KEY, TABLES};
 use super::{FIRST_SCHEMA, SCHEMA, Store, StoreError, Stored, Write};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _};
 use redb::{TableDefinition, WriteTransaction};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -26,7 +28,12 @@ pub struct FileStore {
     path: PathBuf,
     // None after a failed commit: redb then refuses further ones until the file is opened anew.
     database: Option<Database>,
+    /// What was there before writes that failed: they may be on the disk for all that.
+    doubtful: Before,
 }
+
+/// What rows were before they were written, by table and key; `None` where there was none.
+type Before = BTreeMap<(record::Table, String), Option<Vec<u8>>>;
 
 impl FileStore {
     /// Opens the state file, or makes an empty one, readable by nobody else.
@@ -35,7 +42,10 @@ impl FileStore {
     /// If it is in use, damaged, or of a newer version, or if the system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         unless_damaged(path, || {
-            let store = Self { path: path.to_owned(), database: Some(open(path)?) };
+            if !path.exists() {
+                make(path)?;
+            }
+            let store = Self { path: path.to_owned(), database: Some(open(path)?), doubtful: Before::new() };
             store.check_schema()?;
             Ok(store)
         })
@@ -55,7 +65,7 @@ impl FileStore {
             Some(_) | None => {}
         }
         let row = Row { table: META, key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
-        let put = || write(&mut transaction.open_table(definition(META))?, &row);
+        let put = || write(&mut transaction.open_table(definition(META))?, &row, &mut Before::new());
         put().map_err(failed)?;
         transaction.commit().map_err(|e| failed(e.into()))
     }
@@ -144,13 +154,20 @@ impl Store for FileStore {
         let rows = rows.map_err(|error| StoreError::Io { path: self.path.clone(), source: error.into() })?;
         let path = self.path.clone();
         let written = unless_damaged(&path, || {
-            if self.database.is_none() {
-                self.database = Some(open(&path)?);
-            }
-            commit(self.database()?, rows.into_iter().flatten()).map_err(|error| failure(&path, error))
+            let database = match &mut self.database {
+                Some(database) => database,
+                // Never made here: a folder without the file is one whose disk is not mounted.
+                none => none.insert(open(&path)?),
+            };
+            let undone = self.doubtful.clone().into_iter().map(|((table, key), value)| Row { table, key, value });
+            let rows = undone.chain(rows.into_iter().flatten());
+            commit(database, rows, &mut self.doubtful).map_err(|error| failure(&path, error))?;
+            self.doubtful.clear();
+            Ok(())
         });
         if written.is_err() {
             self.close();
+            forget_what_is_cached(&path);
         }
         written
     }
@@ -188,16 +205,26 @@ const fn definition(table: record::Table) -> TableDefinition<'static, &'static s
     TableDefinition::new(table.0)
 }
 
-fn commit(database: &Database, rows: impl Iterator<Item = Row>) -> Result<(), redb::Error> {
+/// What the kernel could not bring to the disk it keeps in memory as if it were there, and a file that is opened anew would
+/// be read from that.
+fn forget_what_is_cached(path: &Path) {
+    // Whatever fails here fails with the next commit, too, and is told then.
+    let Ok(file) = fs::File::open(path) else { return };
+    let _ = file.sync_data();
+    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+}
+
+/// Notes in `before` what its rows have been, but for those that are noted there already.
+fn commit(database: &Database, rows: impl Iterator<Item = Row>, before: &mut Before) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut rows = rows.peekable();
     while let Some(row) = rows.next() {
         let mut table = transaction.open_table(definition(row.table))?;
-        write(&mut table, &row)?;
+        write(&mut table, &row, before)?;
         // Very many sessions may end at once, and opening a table takes longer than removing a row.
         while let Some(row) = rows.next_if(|next| next.table == row.table) {
-            write(&mut table, &row)?;
+            write(&mut table, &row, before)?;
         }
         drop(table);
         if row.table == POLICIES {
@@ -207,11 +234,18 @@ fn commit(database: &Database, rows: impl Iterator<Item = Row>) -> Result<(), re
     Ok(transaction.commit()?)
 }
 
-fn write(table: &mut redb::Table<'_, &'static str, &'static [u8]>, row: &Row) -> Result<(), redb::Error> {
-    match &row.value {
-        Some(value) => table.insert(row.key.as_str(), value.as_slice())?.map(drop),
-        None => table.remove(row.key.as_str())?.map(drop),
+fn write(
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    row: &Row,
+    before: &mut Before,
+) -> Result<(), redb::Error> {
+    let Some(value) = &row.value else {
+        // What is removed need not come back: whoever failed to remove it tries again, or takes access away.
+        table.remove(row.key.as_str())?;
+        return Ok(());
     };
+    let former = table.insert(row.key.as_str(), value.as_slice())?.map(|former| former.value().to_vec());
+    before.entry((row.table, row.key.clone())).or_insert(former);
     Ok(())
 }
 
@@ -224,15 +258,37 @@ fn forget_old_policies(transaction: &WriteTransaction) -> Result<(), redb::Error
     Ok(())
 }
 
-fn open(path: &Path) -> Result<Database, StoreError> {
+/// Makes an empty state, under another name until all of it is on the disk: a file of this name that is empty, or half
+/// made, has lost what was in it.
+fn make(path: &Path) -> Result<(), StoreError> {
     let io = |source| StoreError::Io { path: path.to_owned(), source };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     }
-    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(io)?;
+    let unfinished = path.with_extension("new");
+    let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    drop(database(path, file.map_err(io)?)?);
+    let rename = || {
+        fs::File::open(&unfinished)?.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    rename().map_err(io)
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
     // Whatever the mode was before: it holds password hashes.
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
+    if file.metadata().map_err(io)?.len() == 0 {
+        return Err(StoreError::Damaged { path: path.to_owned(), problem: "it is empty".into() });
+    }
+    database(path, file)
+}
+
+fn database(path: &Path, file: fs::File) -> Result<Database, StoreError> {
     let backend = FileBackend::new(file).map_err(|error| failure(path, error.into()))?;
     Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
@@ -260,7 +316,7 @@ fn failure(path: &Path, error: redb::Error) -> StoreError {
 pub(super) fn overwrite(path: &Path, table: &'static str, key: &str, value: &str) {
     let database = open(path).unwrap();
     let row = Row { table: record::Table(table), key: key.to_owned(), value: Some(value.as_bytes().to_vec()) };
-    commit(&database, std::iter::once(row)).unwrap();
+    commit(&database, std::iter::once(row), &mut Before::new()).unwrap();
 }
 
 #[cfg(test)]
@@ -270,6 +326,6 @@ pub(super) fn overwrite_schema(path: &Path, value: &str) {
 
 #[cfg(test)]
 pub(super) fn schema(path: &Path) -> Option<u32> {
-    let store = FileStore { path: path.to_owned(), database: Some(open(path).unwrap()) };
+    let store = FileStore { path: path.to_owned(), database: Some(open(path).unwrap()), doubtful: Before::new() };
     store.schema_of(&store.database().unwrap().begin_write().unwrap()).unwrap()
 }

@@ -5,14 +5,15 @@
 //! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
 //! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. [`bpf`] is for small programs on
-//! the way of a packet. Everything ends, and is
-//! cleaned up, when it is dropped.
+//! the way of a packet, [`disk`] for a state folder on a disk that fails. Everything ends, and is cleaned up, when it is
+//! dropped.
 
 pub mod api;
 pub mod bpf;
 pub mod cli;
 pub mod client;
 pub mod daemon;
+pub mod disk;
 pub mod echo;
 pub mod flood;
 pub mod gate;
@@ -32,6 +33,7 @@ pub use api::{Answer, Api};
 pub use cli::Cli;
 pub use client::{Outcome, http_get, tcp_connect, tcp_open, udp_exchange};
 pub use daemon::{Daemon, Launch};
+pub use disk::{Disk, Medium};
 pub use echo::{TcpEcho, UdpEcho};
 pub use flood::Flood;
 pub use gate::{Gate, Login};

@@ -1,5 +1,5 @@
 //! The files of one world: a private directory with a BPF file system of its own, so that worlds
-//! that run at the same time cannot meet each other's pins.
+//! that run at the same time cannot meet each other's pins. Whatever else is mounted in it goes with it.
 
 use std::{
     env,
@@ -16,7 +16,10 @@ use nix::{
     unistd::geteuid,
 };
 
-use crate::netns::{is_dead, maker};
+use crate::{
+    netns::{checked, is_dead, maker},
+    tools,
+};
 
 const PREFIX: &str = "portcullis-";
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -80,8 +83,31 @@ fn create() -> Result<PathBuf> {
 }
 
 fn remove(path: &Path) {
-    // Detached, because a process that is being killed may still hold it; and it may never have
-    // been mounted.
-    let _ = umount2(&path.join("bpf"), MntFlags::MNT_DETACH);
+    // The last one first: it may lie on another.
+    for point in mounted_below(path).iter().rev() {
+        unmount(point);
+    }
     let _ = fs::remove_dir_all(path);
+}
+
+/// Takes a file system off. Detached, because a process that is being killed may still hold it; a loop device below it
+/// goes with the last one.
+pub(crate) fn unmount(point: &Path) {
+    // One that is frozen would stay so for ever, with whoever waits for it.
+    thaw(point);
+    // It may never have been mounted.
+    let _ = umount2(point, MntFlags::MNT_DETACH);
+}
+
+/// Lets a file system go on that was frozen.
+pub(crate) fn thaw(point: &Path) {
+    // Most are not frozen.
+    let _ = tools::command("fsfreeze").and_then(|mut thaw| checked(thaw.arg("--unfreeze").arg(point)));
+}
+
+/// What is mounted in a directory, in the order in which it was.
+fn mounted_below(path: &Path) -> Vec<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    points.filter(|point| point.starts_with(path)).collect()
 }

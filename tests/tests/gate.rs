@@ -10,6 +10,8 @@ mod beyond;
 mod cli;
 #[path = "gate/crafted.rs"]
 mod crafted;
+#[path = "gate/disk.rs"]
+mod disk;
 #[path = "gate/forward.rs"]
 mod forward;
 #[path = "gate/fragments.rs"]

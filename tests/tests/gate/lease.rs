@@ -11,7 +11,7 @@ use crate::forward::{in_xdp, mapped};
 use crate::limits::change;
 use crate::scene::{Apps, SOON, V4, falls_silent, goes_on, is_kept_out, reaches, stream};
 
-const LEASE: &str = "\n[limits]\nlease = \"1s\"\n";
+pub const LEASE: &str = "\n[limits]\nlease = \"1s\"\n";
 
 #[test]
 fn a_daemon_that_stands_still_holds_nothing_open_beyond_its_lease() -> Result<()> {
@@ -60,7 +60,7 @@ fn lasts_as_long_as_the_lease(gate: &Gate) -> Result<()> {
     Ok(())
 }
 
-fn until_it_is_over(gate: &Gate) -> Result<()> {
+pub fn until_it_is_over(gate: &Gate) -> Result<()> {
     let epoch = mapped::<Epoch>(gate, map::EPOCH)?;
     wait_until("the lease to be over", SOON, || {
         let until = epoch.get(0)?.lease_until.load();

@@ -19,15 +19,21 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 13] = [
+const TOOLS: [(&str, &str); 19] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
+    ("fsck.ext4", "e2fsprogs"),
+    ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
     ("ipset", "ipset"),
     ("iptables", "iptables"),
+    ("losetup", "mount"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
     ("nft", "nftables"),
     ("nmap", "nmap"),
     ("nsenter", "util-linux"),

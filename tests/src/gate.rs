@@ -92,6 +92,11 @@ impl Gate {
         Self::start(World::new()?, launch, tweak)
     }
 
+    /// The same in a world that is there already.
+    pub fn launch_inside(world: World, launch: Launch, tweak: impl FnOnce(String) -> String) -> Result<Self> {
+        Self::start(world, launch, tweak)
+    }
+
     fn start(world: World, launch: Launch, tweak: impl FnOnce(String) -> String) -> Result<Self> {
         prepare(&world)?;
         let daemon = Daemon::start(&world, launch, &tweak(config()))?;

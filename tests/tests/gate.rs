@@ -8,6 +8,8 @@ mod access;
 mod beyond;
 #[path = "gate/cli.rs"]
 mod cli;
+#[path = "gate/clock.rs"]
+mod clock;
 #[path = "gate/crafted.rs"]
 mod crafted;
 #[path = "gate/disk.rs"]

@@ -4,7 +4,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -12,10 +13,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 /// The longest that browsers accept.
 const DAYS: i64 = 825;
+
+/// There was no gateway before. A clock that says otherwise has not been set yet, and a certificate of its time would be
+/// worth nothing as soon as it is.
+const FIRST: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
 
 /// A certificate with its key.
 pub struct Certificate {
@@ -87,7 +94,7 @@ impl Certificate {
         if chain.exists() || key.exists() {
             return Self::load(chain, key);
         }
-        let (certificate, secret) = make(names, OffsetDateTime::now_utc())?;
+        let (certificate, secret) = make(names, OffsetDateTime::now_utc().max(FIRST))?;
         // The key first: a certificate without its key would be taken for a given one.
         write(key, &secret, 0o600)?;
         write(chain, &certificate, 0o644)?;
@@ -109,7 +116,8 @@ impl Certificate {
     /// If the key does not belong to the certificate.
     pub fn into_config(self) -> Result<Arc<ServerConfig>, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
+        let builder = ServerConfig::builder_with_details(provider, Arc::new(WallClock));
+        let builder = builder.with_protocol_versions(&[&TLS13, &TLS12])?;
         let mut config = builder.with_no_client_auth().with_single_cert(self.chain, self.key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
@@ -119,6 +127,17 @@ impl Certificate {
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
+/// The wall clock for TLS, which knows no time before 1970: rustls' own panics then, in each handshake.
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
     }
 }
 

@@ -19,11 +19,12 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 19] = [
+const TOOLS: [(&str, &str); 20] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
+    ("faketime", "faketime"),
     ("fsck.ext4", "e2fsprogs"),
     ("fsfreeze", "util-linux"),
     ("ip", "iproute2"),

@@ -10,6 +10,7 @@ mod truth;
 mod writes;
 
 pub use run::{Core, start};
+pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::counters;
 
 use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};

@@ -226,7 +226,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let tasks = [
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
-        tokio::spawn(watch::addresses(services, offers)),
+        tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
             config.interfaces.clone(),

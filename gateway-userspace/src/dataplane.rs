@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod barrier;
 pub mod clock;
+mod constants;
 mod device;
 mod filter;
 mod flows;
@@ -104,8 +105,9 @@ pub trait DataPlane: Send {
     /// Removes all flows: whatever they remember is judged anew.
     fn forget_all_flows(&mut self);
 
-    /// The daemon lives, and its word counts for another while: see [`gateway_common::abi::Epoch::lease_until`].
-    fn renew_lease(&mut self);
+    /// The daemon lives, and its word counts for another while: see [`gateway_common::abi::Epoch::lease_until`]. How many
+    /// words of the epoch somebody else had written meanwhile; they are put right.
+    fn renew_lease(&mut self) -> usize;
 
     /// Sessions that should be live and that a program has revoked by itself: they touched a trip-wire.
     fn revoked_in_kernel(&self) -> Vec<SessionToken>;

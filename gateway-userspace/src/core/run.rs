@@ -1,7 +1,7 @@
 //! The core's thread: one request at a time, those that take access away first.
 
 use super::decide::{Keeper, takes_access_away};
-use super::truth::Truth;
+use super::truth::{self, Truth};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
 use crate::policy::{EndCause, Input, Selector};
@@ -189,7 +189,8 @@ impl Keeper {
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
     fn tick(&mut self) {
         // Here and nowhere else: this thread is the one that takes access away, and when it hangs, on a disk say, nobody does.
-        self.plane.renew_lease();
+        let found = self.plane.renew_lease();
+        truth::note(self.recorder.metrics(), Ok(found));
         self.recorder.metrics().alive(self.plane.now());
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {

@@ -102,8 +102,8 @@ impl DataPlane for Narrow {
         self.plane.sweep();
     }
 
-    fn renew_lease(&mut self) {
-        self.plane.renew_lease();
+    fn renew_lease(&mut self) -> usize {
+        self.plane.renew_lease()
     }
 
     fn session(&self, token: SessionToken) -> Seen {

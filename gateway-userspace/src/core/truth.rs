@@ -3,11 +3,13 @@
 //! Nobody but the daemon should write to them, and every write should take effect. What is found otherwise is repaired at
 //! once, counted, and said; flows that may have been judged by it are judged anew. Sessions and grants lie in memory and are
 //! looked at in slices that a revocation hardly waits for; the apps' tables have to be asked for entry by entry, and are
-//! compared as a whole, as often as their size allows.
+//! compared as a whole, as often as their size allows. What policy does not decide is looked at by whoever writes it: the
+//! gateway's own addresses and services, the guarded interfaces, the settings (`daemon/watch.rs`).
 
 use super::decide::Keeper;
 use crate::dataplane::{DataPlaneError, Seen};
 use crate::policy::{Plan, SessionToken, Step, TableSet};
+use crate::record::Metrics;
 use gateway_common::abi::GrantKey;
 use std::time::{Duration, Instant};
 
@@ -67,7 +69,7 @@ impl Keeper {
         if now >= self.truth.rules {
             let began = Instant::now();
             let found = self.look_at_rules();
-            self.note(found);
+            note(self.recorder.metrics(), found);
             let took = began.elapsed();
             self.truth.rules = Instant::now() + ROUND.max(took * RULES_SHARE);
         }
@@ -81,7 +83,7 @@ impl Keeper {
                 Place::Grants(after) => self.look_at_grants(after),
                 Place::GrantSlots(from) => self.look_at_grant_slots(from),
             };
-            self.note(found);
+            note(self.recorder.metrics(), found);
             self.truth.at = next;
             if matches!(next, Place::Sessions(None)) {
                 self.recorder.metrics().looked(self.truth.began.elapsed());
@@ -150,21 +152,22 @@ impl Keeper {
         }
         Ok(count)
     }
+}
 
-    fn note(&self, found: Result<usize, DataPlaneError>) {
-        match found {
-            Ok(0) => {}
-            Ok(entries) => {
-                tracing::error!(
-                    entries,
-                    "the kernel's tables were not as they should be, and have been put right; somebody else writes to them"
-                );
-                self.recorder.metrics().repaired(entries);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the kernel's tables are not as they should be, and could not be put right");
-                self.recorder.metrics().data_plane_failed();
-            }
+/// Says and counts what was found to be otherwise than it should be.
+pub(crate) fn note(metrics: &Metrics, found: Result<usize, DataPlaneError>) {
+    match found {
+        Ok(0) => {}
+        Ok(entries) => {
+            tracing::error!(
+                entries,
+                "the kernel's tables were not as they should be, and have been put right; somebody else writes to them"
+            );
+            metrics.repaired(entries);
+        }
+        Err(error) => {
+            tracing::error!(%error, "the kernel's tables are not as they should be, and could not be put right");
+            metrics.data_plane_failed();
         }
     }
 }

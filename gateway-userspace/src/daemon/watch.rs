@@ -1,7 +1,7 @@
 //! What has to be looked at again and again: addresses, interfaces, the core, messages of the kernel programs.
 
 use super::{announce, serve};
-use crate::core::{Actor, Core, Request};
+use crate::core::{Actor, Core, Request, note_repairs};
 use crate::dataplane::guarding::Look;
 use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::services::{Offer, Services};
@@ -11,11 +11,13 @@ use crate::record::Metrics;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How often the gateway's own addresses are looked at.
-const OWN_ADDRESSES: Duration = Duration::from_secs(1);
+/// How often the gateway's own addresses are looked at, and what the tables say of them.
+const OWN_ADDRESSES: Duration = Duration::from_millis(500);
 /// How often the guarded interfaces are looked at: how long one that is made anew may be open.
 const INTERFACES: Duration = Duration::from_millis(20);
-/// How many of these looks go by until what the drivers are able to do is looked at: a second.
+/// How many of these looks go by until all is looked at that the tables say of them: half a second.
+const TABLES: usize = 25;
+/// How many until what the drivers are able to do is looked at: a second.
 const PORTS: usize = 50;
 /// How many until the next hops that are redirected to are asked whether they are still there: five seconds.
 const NEXT_HOPS: usize = 250;
@@ -60,10 +62,11 @@ pub(super) async fn core(metrics: Metrics) {
 }
 
 /// Follows the addresses of the host, which come and go.
-pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>) {
+pub(super) async fn addresses(mut services: Services, offers: Vec<Offer>, metrics: Metrics) {
     let mut interval = tokio::time::interval(OWN_ADDRESSES);
     loop {
         interval.tick().await;
+        note_repairs(&metrics, services.put_right());
         match serve(&mut services, &offers) {
             Ok(true) => tracing::info!("the gateway's own addresses have changed"),
             Ok(false) => {}
@@ -83,6 +86,10 @@ pub(super) async fn interfaces(
     let mut interval = tokio::time::interval(INTERFACES);
     for look in 1_usize.. {
         interval.tick().await;
+        note_repairs(&metrics, programs.put_rows_right());
+        if look.is_multiple_of(TABLES) {
+            note_repairs(&metrics, programs.put_right());
+        }
         if look.is_multiple_of(PORTS)
             && let Err(error) = guarding.look_at_ports(&mut programs)
         {

@@ -246,8 +246,10 @@ impl DataPlane for KernelDataPlane {
         self.loaded.flows.remove_all();
     }
 
-    fn renew_lease(&mut self) {
+    fn renew_lease(&mut self) -> usize {
+        let found = self.loaded.sessions.look_at_epoch();
         self.lease_until(clock::boot().after(self.lease));
+        found
     }
 
     fn revoked_in_kernel(&self) -> Vec<SessionToken> {

@@ -3,6 +3,7 @@
 //! Pins lie under `<folder>/abi<version>-flows<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
+use super::constants::{Constant, Constants};
 use super::flows::FlowTable;
 use super::grants::{self, GrantTable};
 use super::index::Index;
@@ -124,11 +125,12 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     prepare(folder, &pins)?;
     let layout = layout(&pins, capacities);
     let mut ebpf = object(&pins, capacities, &layout)?;
-    let mut settings: Array<_, Settings> = take(&mut ebpf, map::SETTINGS)?;
     let reset_mark = rand::random::<u32>() | 1;
-    settings.set(0, Settings { reset_mark, ..told.into() }, 0).map_err(table(map::SETTINGS))?;
-    let mut secrets: Array<_, Secrets> = take(&mut ebpf, map::SECRETS)?;
-    secrets.set(0, layout.secrets, 0).map_err(table(map::SECRETS))?;
+    let settings = Settings { reset_mark, ..told.into() };
+    let constants = Constants {
+        settings: Constant::new(take(&mut ebpf, map::SETTINGS)?, map::SETTINGS, settings)?,
+        secrets: Constant::new(take(&mut ebpf, map::SECRETS)?, map::SECRETS, layout.secrets)?,
+    };
     programs(&mut ebpf)?;
     let now = clock::boot();
     let sessions = SessionTables {
@@ -156,7 +158,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let vlans = take(&mut ebpf, map::VLANS)?;
     let targets: DevMap<_> = take(&mut ebpf, map::TARGETS)?;
     let ports = Ports::new(Rows(own(&mut ebpf, map::PORTS, InterfaceRow::ROWS)?), targets, Ways::open(&pins)?);
-    Ok((loaded, Programs::new(ebpf, interfaces, vlans, ports, folder.to_owned(), pins)))
+    Ok((loaded, Programs::new(ebpf, interfaces, vlans, constants, ports, folder.to_owned(), pins)))
 }
 
 /// An array map that is not pinned, because it is of these programs alone, in memory.

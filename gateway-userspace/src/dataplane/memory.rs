@@ -203,8 +203,9 @@ impl DataPlane for MemoryDataPlane {
         self.flows.borrow_mut().clear();
     }
 
-    fn renew_lease(&mut self) {
+    fn renew_lease(&mut self) -> usize {
         self.lease_until = self.clock.after(self.lease);
+        0
     }
 
     fn revoked_in_kernel(&self) -> Vec<SessionToken> {

@@ -2,6 +2,7 @@
 
 use super::attach::{Attached, GuardedInterface, Held, are_pinned};
 use super::barrier::Barrier;
+use super::constants::Constants;
 use super::device::xdp_program;
 use super::netlink::Links;
 use super::ports::{AppInterface, AppSide, Ports};
@@ -22,6 +23,9 @@ pub struct Programs {
     ebpf: Ebpf,
     interfaces: Rows,
     vlans: HashMap<MapData, VlanKey, Interface>,
+    /// What the tables of interfaces should say; nothing until it was written as a whole.
+    told: Option<Told>,
+    constants: Constants,
     ports: Ports,
     app_side: AppSide,
     apps: Vec<AppInterface>,
@@ -29,6 +33,13 @@ pub struct Programs {
     held: Held,
     folder: PathBuf,
     pins: PathBuf,
+}
+
+/// Rows of interfaces and VLANs.
+#[derive(Default)]
+struct Told {
+    interfaces: BTreeMap<u32, Interface>,
+    vlans: BTreeMap<VlanKey, Interface>,
 }
 
 /// A program, for running it on a frame.
@@ -54,12 +65,13 @@ impl Programs {
         ebpf: Ebpf,
         interfaces: Rows,
         vlans: HashMap<MapData, VlanKey, Interface>,
+        constants: Constants,
         ports: Ports,
         folder: PathBuf,
         pins: PathBuf,
     ) -> Self {
-        let (app_side, apps) = (AppSide::default(), Vec::new());
-        Self { ebpf, interfaces, vlans, ports, app_side, apps, barrier: None, held: Held::new(), folder, pins }
+        let (told, app_side, apps, barrier, held) = (None, AppSide::default(), Vec::new(), None, Held::new());
+        Self { ebpf, interfaces, vlans, told, constants, ports, app_side, apps, barrier, held, folder, pins }
     }
 
     /// The loaded object, for its logger.
@@ -160,32 +172,65 @@ impl Programs {
     /// # Errors
     /// If there are too many, or the table cannot be written.
     pub fn configure(&mut self, interfaces: &[GuardedInterface]) -> Result<(), DataPlaneError> {
-        let known: BTreeMap<u32, Interface> = self.interfaces.guarded().collect();
-        let mut free: Vec<u32> = (0..Interface::LIMIT - 1).rev().collect();
-        free.retain(|slot| !known.iter().any(|(index, row)| row.slot == *slot && guards(interfaces, *index)));
-        for guarded in interfaces {
-            let slot = match known.get(&guarded.index) {
-                Some(row) => row.slot,
-                None => free.pop().ok_or(DataPlaneError::TooManyInterfaces(interfaces.len()))?,
-            };
-            let link_layer = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
-            let flags = link_layer | guarded.settings.flags();
-            let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
-            let too_many = || DataPlaneError::TooManyInterfaces(interfaces.len());
-            self.interfaces.row(guarded.index).ok_or_else(too_many)?.1.write_guarded(guarded.index, &row);
-            for vlan in &guarded.vlans {
-                let key = VlanKey { interface: guarded.index, vlan: vlan.vlan };
-                let row = Interface { zone: vlan.zone, ..row };
-                self.vlans.insert(key, row, 0).map_err(table(map::VLANS))?;
+        // What an earlier daemon has written, if nothing else is known: a counter goes on where it was.
+        let known = self.told.take().map_or_else(|| self.interfaces.guarded().collect(), |told| told.interfaces);
+        let told = tell(interfaces, &known)?;
+        self.write(&told)?;
+        self.told = Some(told);
+        Ok(())
+    }
+
+    /// Writes once more what somebody else has changed in the table of interfaces; how many rows that were.
+    ///
+    /// # Errors
+    /// If there is no room.
+    pub fn put_rows_right(&self) -> Result<usize, DataPlaneError> {
+        self.told.as_ref().map_or(Ok(0), |told| self.write_interfaces(&told.interfaces))
+    }
+
+    /// The same for VLANs and for what holds for all interfaces, which have to be asked for by system calls.
+    ///
+    /// # Errors
+    /// If a table cannot be read or written.
+    pub fn put_right(&mut self) -> Result<usize, DataPlaneError> {
+        let told = self.told.take();
+        let vlans = told.as_ref().map_or(Ok(0), |told| self.write_vlans(&told.vlans));
+        self.told = told;
+        Ok(vlans? + self.constants.put_right()?)
+    }
+
+    fn write(&mut self, told: &Told) -> Result<(), DataPlaneError> {
+        // Whose VLANs are unknown is guarded all the same: what comes with another tag is dropped.
+        self.write_interfaces(&told.interfaces)?;
+        self.write_vlans(&told.vlans).map(drop)
+    }
+
+    fn write_interfaces(&self, wanted: &BTreeMap<u32, Interface>) -> Result<usize, DataPlaneError> {
+        // First, because a row that is in the way hides another one, or takes its place.
+        let mut count = self.interfaces.remove_others(wanted);
+        for (index, interface) in wanted {
+            let too_many = || DataPlaneError::TooManyInterfaces(wanted.len());
+            let (_, row) = self.interfaces.row(*index).ok_or_else(too_many)?;
+            if row.guarded(*index) != Some(*interface) {
+                row.write_guarded(*index, interface);
+                count += 1;
             }
         }
-        for key in self.vlans.keys().flatten().filter(|key| !carries(interfaces, key)).collect::<Vec<_>>() {
-            ignore_missing(self.vlans.remove(&key)).map_err(table(map::VLANS))?;
+        Ok(count)
+    }
+
+    fn write_vlans(&mut self, wanted: &BTreeMap<VlanKey, Interface>) -> Result<usize, DataPlaneError> {
+        let known: BTreeMap<VlanKey, Interface> = self.vlans.iter().flatten().collect();
+        let mut count = 0;
+        for key in known.keys().filter(|key| !wanted.contains_key(key)) {
+            ignore_missing(self.vlans.remove(key)).map_err(table(map::VLANS))?;
+            count += 1;
         }
-        for index in known.keys().filter(|index| !guards(interfaces, **index)) {
-            self.interfaces.remove(*index);
+        for (key, row) in wanted.iter().filter(|(key, row)| known.get(key) != Some(row)) {
+            self.vlans.insert(key, row, 0).map_err(table(map::VLANS))?;
+            count += 1;
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Runs a program on one frame by `BPF_PROG_TEST_RUN`. Returns its code; every effect on the tables is real.
@@ -240,11 +285,27 @@ pub struct Ran {
     pub length: usize,
 }
 
-fn carries(interfaces: &[GuardedInterface], key: &VlanKey) -> bool {
-    let mut guarded = interfaces.iter().filter(|guarded| guarded.index == key.interface);
-    guarded.any(|guarded| guarded.vlans.iter().any(|vlan| vlan.vlan == key.vlan))
-}
-
-fn guards(interfaces: &[GuardedInterface], index: u32) -> bool {
-    interfaces.iter().any(|guarded| guarded.index == index)
+/// What the tables are to say about these interfaces. Whoever is `known` keeps the row of its counters.
+fn tell(interfaces: &[GuardedInterface], known: &BTreeMap<u32, Interface>) -> Result<Told, DataPlaneError> {
+    let mut free: Vec<u32> = (0..Interface::LIMIT - 1).rev().collect();
+    let mut slots = BTreeMap::new();
+    for guarded in interfaces {
+        // No two have the same, whatever was found.
+        let kept = known.get(&guarded.index).and_then(|row| free.iter().position(|slot| *slot == row.slot));
+        slots.extend(kept.map(|at| (guarded.index, free.remove(at))));
+    }
+    let mut told = Told::default();
+    for guarded in interfaces {
+        let too_many = || DataPlaneError::TooManyInterfaces(interfaces.len());
+        let slot = slots.remove(&guarded.index).or_else(|| free.pop()).ok_or_else(too_many)?;
+        let link_layer = if guarded.has_link_layer { Interface::LINK_LAYER } else { 0 };
+        let flags = link_layer | guarded.settings.flags();
+        let row = Interface { zone: guarded.zone, slot, flags, reserved: 0 };
+        told.interfaces.insert(guarded.index, row);
+        for vlan in &guarded.vlans {
+            let key = VlanKey { interface: guarded.index, vlan: vlan.vlan };
+            told.vlans.insert(key, Interface { zone: vlan.zone, ..row });
+        }
+    }
+    Ok(told)
 }

@@ -2,6 +2,7 @@
 
 use super::mapped::Mapped;
 use gateway_common::abi::{Interface, InterfaceRow};
+use std::collections::BTreeMap;
 
 /// The rows of such a table.
 #[derive(Debug)]
@@ -25,6 +26,15 @@ impl Rows {
         let (number, row) = self.places(index).find(|(_, row)| row.index() == index)?;
         row.who.store(0);
         Some(number)
+    }
+
+    /// Frees every row but the one of each of these interfaces; how many those were.
+    pub fn remove_others<V>(&self, wanted: &BTreeMap<u32, V>) -> usize {
+        let is_other = |(number, row): &(u32, &InterfaceRow)| {
+            let index = row.index();
+            index != 0 && !(wanted.contains_key(&index) && self.row(index).is_some_and(|(its, _)| its == *number))
+        };
+        self.0.iter().filter(is_other).map(|(_, row)| row.who.store(0)).count()
     }
 
     /// The guarded interfaces in these rows, by their index.

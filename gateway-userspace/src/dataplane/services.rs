@@ -12,13 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-/// The maps about the gateway itself.
+/// The maps about the gateway itself, and what was last written to them.
 pub struct Services {
     services: HashMap<MapData, ServiceKey, u32>,
     filter: Mapped<Word>,
     secrets: Secrets,
     management: LpmTrie<MapData, [u8; 16], u32>,
+    /// What the programs should know; `None` until that was written as a whole.
+    served: Option<BTreeMap<ServiceKey, u32>>,
+    managing: Option<BTreeSet<Prefix>>,
 }
+
+/// A prefix in the 128-bit form: its length and its first address.
+type Prefix = (u32, [u8; 16]);
+/// What the trie says of a management prefix.
+const MANAGES: u32 = 1;
 
 /// What the gateway offers on guarded interfaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,14 +82,53 @@ impl Services {
             filter: load::mapped(pins, map::OWN_FILTER, ServiceKey::FILTER_WORDS)?,
             secrets: load::drawn(pins).ok_or(DataPlaneError::Incomplete(map::SECRETS))?,
             management: LpmTrie::try_from(Map::LpmTrie(pinned(map::MANAGEMENT)?)).map_err(table(map::MANAGEMENT))?,
+            served: None,
+            managing: None,
         })
     }
 
-    /// Makes the programs know exactly these addresses and services. Returns whether anything changed.
+    /// Makes the programs know exactly these addresses and services. Returns whether they are others than before.
     ///
     /// # Errors
     /// If the table cannot be written.
     pub fn serve(&mut self, wanted: &BTreeMap<ServiceKey, u32>) -> Result<bool, DataPlaneError> {
+        if self.served.as_ref() == Some(wanted) {
+            return Ok(false);
+        }
+        // Half written, it is neither what was wanted before nor what is now.
+        self.served = None;
+        self.write_services(wanted)?;
+        self.served = Some(wanted.clone());
+        Ok(true)
+    }
+
+    /// Makes the programs let exactly these prefixes reach the management services.
+    ///
+    /// # Errors
+    /// If the table cannot be written.
+    pub fn manage_from(&mut self, prefixes: &[IpNet]) -> Result<(), DataPlaneError> {
+        let keys = prefixes.iter().map(translate::management);
+        let wanted = keys.map(|key| (key.prefix_len(), key.data())).collect();
+        self.managing = None;
+        self.write_management(&wanted)?;
+        self.managing = Some(wanted);
+        Ok(())
+    }
+
+    /// Writes once more what somebody else has changed; how many entries that were.
+    ///
+    /// # Errors
+    /// If a table cannot be written.
+    pub fn put_right(&mut self) -> Result<usize, DataPlaneError> {
+        let (served, managing) = (self.served.take(), self.managing.take());
+        let services = served.as_ref().map_or(Ok(0), |wanted| self.write_services(wanted));
+        let management = managing.as_ref().map_or(Ok(0), |wanted| self.write_management(wanted));
+        (self.served, self.managing) = (served, managing);
+        Ok(services? + management?)
+    }
+
+    /// What differs between the tables and these services; how many entries that were.
+    fn write_services(&mut self, wanted: &BTreeMap<ServiceKey, u32>) -> Result<usize, DataPlaneError> {
         let known: BTreeMap<ServiceKey, u32> = self.services.iter().flatten().collect();
         let mut bits = vec![0_u64; ServiceKey::FILTER_WORDS as usize];
         for key in wanted.keys() {
@@ -90,39 +137,39 @@ impl Services {
                 *word |= 1 << (bit % 64);
             }
         }
+        let mut count = self.filter.iter().zip(&bits).filter(|((_, word), bits)| word.load() != **bits).count();
         // Set before there is something to find, cleared after there is nothing any more.
         for ((_, word), bits) in self.filter.iter().zip(&bits) {
             word.store(word.load() | bits);
         }
         for key in known.keys().filter(|key| !wanted.contains_key(key)) {
             ignore_missing(self.services.remove(key)).map_err(table(map::SERVICES))?;
+            count += 1;
         }
         for (key, flags) in wanted.iter().filter(|(key, flags)| known.get(key) != Some(flags)) {
             self.services.insert(key, flags, 0).map_err(table(map::SERVICES))?;
+            count += 1;
         }
         for ((_, word), bits) in self.filter.iter().zip(bits) {
             word.store(bits);
         }
-        Ok(known != *wanted)
+        Ok(count)
     }
 
-    /// Makes the programs let exactly these prefixes reach the management services.
-    ///
-    /// # Errors
-    /// If the table cannot be written.
-    pub fn manage_from(&mut self, prefixes: &[IpNet]) -> Result<(), DataPlaneError> {
-        let wanted: Vec<Key<[u8; 16]>> = prefixes.iter().map(translate::management).collect();
-        let is_wanted = |key: &Key<[u8; 16]>| {
-            wanted.iter().any(|other| other.prefix_len() == key.prefix_len() && other.data() == key.data())
-        };
-        let known: Vec<_> = self.management.keys().flatten().collect();
-        for key in known.iter().filter(|key| !is_wanted(key)) {
-            ignore_missing(self.management.remove(key)).map_err(table(map::MANAGEMENT))?;
+    /// What differs between the table and these prefixes; how many entries that were.
+    fn write_management(&mut self, wanted: &BTreeSet<Prefix>) -> Result<usize, DataPlaneError> {
+        let found = self.management.iter().flatten();
+        let known: BTreeMap<Prefix, u32> = found.map(|(key, value)| ((key.prefix_len(), key.data()), value)).collect();
+        let mut count = 0;
+        for (length, data) in known.keys().filter(|prefix| !wanted.contains(prefix)) {
+            ignore_missing(self.management.remove(&Key::new(*length, *data))).map_err(table(map::MANAGEMENT))?;
+            count += 1;
         }
-        for key in &wanted {
-            self.management.insert(key, 1, 0).map_err(table(map::MANAGEMENT))?;
+        for (length, data) in wanted.iter().filter(|prefix| known.get(prefix) != Some(&MANAGES)) {
+            self.management.insert(&Key::new(*length, *data), MANAGES, 0).map_err(table(map::MANAGEMENT))?;
+            count += 1;
         }
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -90,6 +90,8 @@ pub struct SessionSlots {
     places: SessionPlaces,
     filter: Filter,
     epoch: Mapped<Epoch>,
+    /// Its number and its lease, as they were last seen or written.
+    seen: Cell<[u64; 2]>,
     /// How many times access was taken away here.
     begun: Cell<u64>,
     /// All other times, when they were last looked at.
@@ -123,6 +125,7 @@ impl SessionSlots {
             places,
             filter,
             epoch,
+            seen: Cell::default(),
             begun: Cell::new(0),
             // Not a number of epochs that there can be: the first time, all slots are looked at.
             begun_by_programs: Cell::new(u64::MAX),
@@ -135,6 +138,7 @@ impl SessionSlots {
         slots.take_over(now);
         // Whatever was remembered under an earlier daemon is judged again. 0 is no epoch.
         slots.begin_epoch();
+        slots.seen.set(slots.epoch.get(0).map_or([0; 2], |epoch| [epoch.number.load(), epoch.lease_until.load()]));
         slots
     }
 
@@ -176,7 +180,24 @@ impl SessionSlots {
     pub fn lease_until(&self, then: KernelNanos) {
         if let Some(epoch) = self.epoch.get(0) {
             epoch.lease_until.store(then.0);
+            self.seen.set([self.seen.get()[0], then.0]);
         }
+    }
+
+    /// Makes good what somebody else has written: the lease, which is to be renewed now, and a number of the epoch that was
+    /// there before, in which flows may have been judged that nobody may use any more. How many words that were.
+    pub fn look_at_epoch(&self) -> usize {
+        let Some(epoch) = self.epoch.get(0) else { return 0 };
+        let [highest, lease] = self.seen.get();
+        let number = epoch.number.load();
+        // Programs, and whoever watches the routes, add to it meanwhile.
+        let has_fallen = number < highest;
+        if has_fallen {
+            epoch.number.add(highest.wrapping_sub(number));
+            self.begin_epoch();
+        }
+        self.seen.set([epoch.number.load(), lease]);
+        usize::from(has_fallen) + usize::from(epoch.lease_until.load() != lease)
     }
 
     /// Whether a program has begun an epoch since this was last asked: it has taken access away.

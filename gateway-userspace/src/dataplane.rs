@@ -74,6 +74,9 @@ pub trait DataPlane: Send {
     /// Tells both ends of these connections that they are over. Best effort.
     fn reset_flows(&mut self, flows: &[(FlowKey, FlowCopy)]);
 
+    /// Waits until the place of what was removed can be used again.
+    fn rest(&mut self);
+
     /// Cleans slots of sessions that ended a while ago, and what was counted for sessions that are no more.
     fn sweep(&mut self);
 
@@ -115,11 +118,21 @@ pub trait DataPlane: Send {
 
 /// Brings the tables from whatever is in them to what should be, by difference.
 ///
+/// There is room for both at once, unless this was broken off before: then there may be what was there before that, too.
+/// In this case the sessions reach nothing until it is done.
+///
 /// # Errors
 /// If the tables cannot be read, or a step fails.
 pub fn reconcile(plane: &mut dyn DataPlane, wanted: &TableSet) -> Result<(), DataPlaneError> {
-    let plan = Plan::between(&plane.actual()?, wanted);
-    plane.apply(&plan).map(drop)
+    let found = plane.actual()?;
+    let Err(error) = plane.apply(&Plan::between(&found, wanted)) else { return Ok(()) };
+    let DataPlaneError::Full { .. } = error else { return Err(error) };
+    tracing::warn!(%error, "there is no room for what is there and what should be; sessions reach nothing meanwhile");
+    let found = plane.actual()?;
+    let emptied = found.without_rules();
+    plane.apply(&Plan::between(&found, &emptied))?;
+    plane.rest();
+    plane.apply(&Plan::between(&emptied, wanted)).map(drop)
 }
 
 /// What stands for a session.

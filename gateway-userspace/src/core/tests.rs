@@ -98,6 +98,10 @@ impl DataPlane for Narrow {
         std::mem::take(&mut self.tripped.lock().unwrap())
     }
 
+    fn rest(&mut self) {
+        self.plane.rest();
+    }
+
     fn sweep(&mut self) {
         self.plane.sweep();
     }

@@ -9,7 +9,7 @@ use gateway_common::table::index::Full;
 use std::collections::VecDeque;
 
 /// How long a slot rests at least before it is reused: no run of a program lasts that long.
-const REST: u64 = 1_000_000_000;
+pub(super) const REST: u64 = 1_000_000_000;
 
 /// The table of grants.
 #[derive(Debug)]

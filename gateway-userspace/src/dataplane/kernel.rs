@@ -3,14 +3,15 @@
 use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
-use super::slots;
-use super::{DataPlane, DataPlaneError, EndedSession, Monitor, Seen, clock, ignore_missing, table, translate};
+use super::{DataPlane, DataPlaneError, EndedSession, Monitor, Seen};
+use super::{clock, grants, ignore_missing, slots, table, translate};
 use crate::policy::table::SessionEntry;
 use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
 use aya::maps::MapError;
 use gateway_common::KernelNanos;
 use gateway_common::abi::{BudgetKey, FlowCopy, FlowKey, Grant, GrantKey, Session, SessionKey, map};
 use std::path::Path;
+use std::time::Duration;
 
 /// For how many steps memory is asked at once: more requests than a processor keeps open are not faster.
 const AT_ONCE: usize = 16;
@@ -199,6 +200,10 @@ impl DataPlane for KernelDataPlane {
                 resets.send(key, flow);
             }
         }
+    }
+
+    fn rest(&mut self) {
+        std::thread::sleep(Duration::from_nanos(grants::REST));
     }
 
     fn sweep(&mut self) {

@@ -281,8 +281,9 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
         .map_max_entries(map::SESSION_FILTER, layout.filter_words)
         .map_max_entries(map::SESSIONS, slots::slots_for(capacities.sessions))
         .map_max_entries(map::FLOWS, layout.flow_slots)
-        .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes))
-        .map_max_entries(map::APPS, entries(capacities.app_ports))
+        // Twice, as of grants: a new daemon gives out new ids, and what it finds is there until all is written.
+        .map_max_entries(map::APP_PREFIXES, entries(capacities.app_prefixes).saturating_mul(2))
+        .map_max_entries(map::APPS, entries(capacities.app_ports).saturating_mul(2))
         .map_max_entries(map::GRANT_INDEX, layout.grant_buckets)
         .map_max_entries(map::GRANTS, grants::slots_for(entries(capacities.grants)))
         .map_max_entries(map::BUDGETS, entries(capacities.budgets))

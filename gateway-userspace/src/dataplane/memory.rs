@@ -162,6 +162,8 @@ impl DataPlane for MemoryDataPlane {
 
     fn reset_flows(&mut self, _: &[(FlowKey, FlowCopy)]) {}
 
+    fn rest(&mut self) {}
+
     fn sweep(&mut self) {}
 
     fn session(&self, token: SessionToken) -> Seen {

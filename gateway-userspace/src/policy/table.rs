@@ -85,6 +85,18 @@ impl TableSet {
         plan.steps.iter().filter(is_rule).for_each(|step| self.apply(step));
     }
 
+    /// The same sessions, of which none reaches anything, and nothing else.
+    #[must_use]
+    pub fn without_rules(&self) -> Self {
+        let nothing = |entry: &SessionEntry| SessionEntry {
+            app_set: AppSetId::default(),
+            allow_list: AllowListId::default(),
+            ..entry.clone()
+        };
+        let sessions = self.sessions.iter().map(|(token, entry)| (*token, nothing(entry)));
+        Self { sessions: sessions.collect(), ..Self::default() }
+    }
+
     /// The grants of an allow-list.
     pub fn grants_of(&self, list: AllowListId) -> impl Iterator<Item = (&GrantKey, &Grant)> {
         let key = |app| GrantKey { allow_list: list.0, app };

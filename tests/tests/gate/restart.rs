@@ -1,6 +1,6 @@
 //! The daemon ends, in order or not, and comes back: nothing changes for packets.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use gateway_tests::{Gate, World};
 use serde_json::{Value, json};
 
@@ -44,6 +44,26 @@ fn a_restart_with_larger_tables_keeps_sessions_and_open_streams() -> Result<()> 
     gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
     falls_silent(&going)?;
     is_kept_out(&client, V4.crm());
+    Ok(())
+}
+
+#[test]
+fn a_restart_needs_no_larger_tables_and_keeps_open_streams_when_apps_fill_more_than_half_of_them() -> Result<()> {
+    let mut gate = Gate::with(|config| config.replace("app_prefixes = 64", "app_prefixes = 16"))?;
+    let client = gate.world.client.clone();
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let going = stream(&client, V4.crm())?;
+    // Beside the four of the demonstration: each change needs room for what was and what will be, the last one for 7 and 9.
+    let spare = [vec!["10.30.0.0/24", "10.30.1.0/24", "10.30.2.0/24"], vec!["10.30.3.0/24", "10.30.4.0/24"]];
+    for (at, prefixes) in spare.iter().enumerate() {
+        let app = json!({ "prefixes": prefixes, "services": ["443/tcp"] });
+        gate.api.put(&format!("/v1/apps/spare{at}"), &app)?.ok()?;
+    }
+    gate.daemon.restart()?;
+    goes_on(&going)?;
+    reaches(&client, V4.crm());
+    ensure!(!gate.daemon.log().contains("there is no room"), "{}", gate.daemon.log());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::{Actor, CoreError, Done, Login, Receipt, Request, State, writes};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
 use crate::identity::SecretHash;
-use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Selector, SessionToken, UserName};
+use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Selector, SessionToken, UserName};
 use crate::record::{Cut, Recorder};
 use crate::store::{Store, StoredSession, Write};
 use arcstr::ArcStr;
@@ -13,6 +13,9 @@ use gateway_common::KernelNanos;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often what failed is tried again: to store what is in force, and to bring the tables to what should be there.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// Everything that the core's thread works with.
 pub(super) struct Keeper {
@@ -27,11 +30,22 @@ pub(super) struct Keeper {
     pub(super) in_doubt: bool,
     /// When that was last tried again.
     pub(super) tried: Instant,
+    /// Set while the tables are neither as they were nor as they should be, because a plan failed and bringing them there
+    /// did, too: when that is tried again. Until then plans only end sessions, because they start from what should be there.
+    pub(super) torn: Option<Instant>,
     /// When the slots were last looked at, and how long not to look at them again.
     pub(super) looked: Instant,
     pub(super) looking: Duration,
     /// How far the tables have been looked at.
     pub(super) truth: Truth,
+}
+
+/// What has become of a plan.
+struct Applied {
+    /// The sessions that are known to have ended by it.
+    ended: Vec<EndedSession>,
+    /// Otherwise the tables have to be brought to what should be there.
+    is_whole: bool,
 }
 
 /// Who asks, and since when.
@@ -124,7 +138,7 @@ impl Keeper {
             let writes = self.writes(&input, &drafted, also, secret.map(|secret| (secret, asked.clock)));
             // Nothing has changed yet, and if this fails nothing does.
             self.save(writes)?;
-            let applied = self.plane.apply(drafted.plan());
+            let applied = self.apply(drafted.plan());
             let changed = self.state.gateway.adopt(drafted);
             let opened = changed.opened.as_ref().map(|session| session.token);
             let done = match (self.settle(asked, changed, applied), opened) {
@@ -139,7 +153,7 @@ impl Keeper {
             return Ok(done);
         }
         // What takes access away is in force before anything else is thought about.
-        let applied = self.plane.apply(drafted.plan());
+        let applied = self.apply(drafted.plan());
         let writes = self.writes(&input, &drafted, also, None);
         let changed = self.state.gateway.adopt(drafted);
         let done = self.settle(asked, changed, applied);
@@ -175,21 +189,22 @@ impl Keeper {
         writes
     }
 
+    /// Applies a plan; of one that starts from other tables than there are what ends sessions, which is right wherever it
+    /// starts from.
+    fn apply(&mut self, plan: &Plan) -> Applied {
+        let is_torn = self.torn.is_some();
+        let applied = if is_torn { self.plane.apply(&plan.ends()) } else { self.plane.apply(plan) };
+        let failed = |error: &DataPlaneError| tracing::error!(%error, "a plan could not be applied; reconciling");
+        let applied = applied.inspect_err(failed);
+        Applied { is_whole: !is_torn && applied.is_ok(), ended: applied.unwrap_or_default() }
+    }
+
     /// After a plan was applied, or was not: makes the receipts, and ends the flows that nobody may use any more.
-    fn settle(
-        &mut self,
-        asked: &Asked<'_>,
-        changed: Changed,
-        applied: Result<Vec<EndedSession>, DataPlaneError>,
-    ) -> Result<Done, CoreError> {
-        let ended = match applied {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(%error, "a plan could not be applied; reconciling");
-                self.reconcile().inspect_err(|_| self.recorder.metrics().data_plane_failed())?;
-                Vec::new()
-            }
-        };
+    fn settle(&mut self, asked: &Asked<'_>, changed: Changed, applied: Applied) -> Result<Done, CoreError> {
+        let Applied { ended, is_whole } = applied;
+        if !is_whole {
+            self.reconcile()?;
+        }
         let ended: HashMap<SessionToken, EndedSession> = ended.into_iter().map(|end| (end.token, end)).collect();
         let receipts = changed.ended.into_iter().map(|end| {
             let found = ended.get(&end.session.token).copied();
@@ -235,8 +250,12 @@ impl Keeper {
         self.plane.forget_flows(&cut.keys);
     }
 
-    fn reconcile(&mut self) -> Result<(), CoreError> {
-        Ok(reconcile(self.plane.as_mut(), &self.state.gateway.tables())?)
+    /// Brings the tables to what should be there, whatever is. If that fails, it is tried again until it does not.
+    pub(super) fn reconcile(&mut self) -> Result<(), CoreError> {
+        let began = Instant::now();
+        let reconciled = reconcile(self.plane.as_mut(), &self.state.gateway.tables());
+        self.torn = reconciled.is_err().then(|| Instant::now() + RETRY.max(began.elapsed()));
+        Ok(reconciled.inspect_err(|_| self.recorder.metrics().data_plane_failed())?)
     }
 
     /// Ends a session that was stored and could not be opened. Whatever else the login had ended is over.

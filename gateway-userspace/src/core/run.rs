@@ -1,6 +1,6 @@
 //! The core's thread: one request at a time, those that take access away first.
 
-use super::decide::{Keeper, takes_access_away};
+use super::decide::{Keeper, RETRY, takes_access_away};
 use super::truth::{self, Truth};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
@@ -18,9 +18,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// The slots are looked at as often, for sessions that have touched a trip-wire and have no receipt yet; but for no more
 /// than this part of the time, because that takes the longer the more sessions there are.
 const LOOKING_SHARE: u32 = 50;
-
-/// How often what could not be stored is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 
 type Question = Box<dyn FnOnce(&State) + Send>;
 
@@ -116,20 +113,7 @@ pub fn start(
 ) -> std::io::Result<(Core, std::thread::JoinHandle<()>)> {
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);
-    let now = Instant::now();
-    let mut keeper = Keeper {
-        state,
-        store,
-        plane,
-        recorder,
-        boot_id,
-        unsaved: Vec::new(),
-        in_doubt: false,
-        tried: now,
-        looked: now,
-        looking: Duration::ZERO,
-        truth: Truth::new(now),
-    };
+    let mut keeper = Keeper::new(state, store, plane, recorder, boot_id);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
         runtime.block_on(async {
@@ -169,6 +153,19 @@ pub fn start(
 }
 
 impl Keeper {
+    pub(super) fn new(
+        state: State,
+        store: Box<dyn Store>,
+        plane: Box<dyn DataPlane>,
+        recorder: Recorder,
+        boot_id: ArcStr,
+    ) -> Self {
+        let now = Instant::now();
+        let (unsaved, in_doubt, torn, truth) = (Vec::new(), false, None, Truth::new(now));
+        let (tried, looked, looking) = (now, now, Duration::ZERO);
+        Self { state, store, plane, recorder, boot_id, unsaved, in_doubt, tried, torn, looked, looking, truth }
+    }
+
     fn serve(&mut self, message: Message) {
         match message {
             Message::Change(actor, request, since, answer) => {
@@ -187,11 +184,17 @@ impl Keeper {
     }
 
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         // Here and nowhere else: this thread is the one that takes access away, and when it hangs, on a disk say, nobody does.
         let found = self.plane.renew_lease();
         truth::note(self.recorder.metrics(), Ok(found));
         self.recorder.metrics().alive(self.plane.now());
+        if self.torn.is_some_and(|again| Instant::now() >= again) {
+            match self.reconcile() {
+                Ok(()) => tracing::info!("the tables are as they should be again"),
+                Err(error) => tracing::error!(%error, "the tables are not as they should be, and it is tried again"),
+            }
+        }
         let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");

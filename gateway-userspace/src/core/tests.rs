@@ -1,5 +1,8 @@
 //! The core with a store that fails: what gives access waits for the disk, what takes it away does not.
 
+mod chaos;
+mod histories;
+
 use super::{Actor, Core, CoreError, Login, Request, State, start};
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane, Seen};
 use crate::identity::{Accounts, SecretHash};
@@ -47,7 +50,7 @@ impl Store for Disk {
     }
 
     fn load(&self) -> Result<Stored, StoreError> {
-        Ok(Stored::default())
+        Ok(histories::kept(&self.written.lock().unwrap()))
     }
 }
 

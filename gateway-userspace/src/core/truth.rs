@@ -62,6 +62,10 @@ impl Truth {
 impl Keeper {
     /// Looks at some more of the tables, if it is time.
     pub(super) fn look(&mut self) {
+        // Entry by entry, a session would name what is not there as a whole.
+        if self.torn.is_some() {
+            return;
+        }
         let now = Instant::now();
         if now >= self.truth.next {
             self.look_further(now);

@@ -55,6 +55,12 @@ impl Plan {
         diff::between(from, to)
     }
 
+    /// The steps that end sessions: they only take away, whatever is in the tables.
+    #[must_use]
+    pub fn ends(&self) -> Self {
+        Self { steps: self.steps.iter().filter(|step| matches!(step, Step::EndSession(_))).cloned().collect() }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,8 +6,8 @@ use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, Sess
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
 
-const HOUR: u64 = 3_600_000_000_000;
-const NOW: KernelNanos = KernelNanos(1_000);
+pub(crate) const HOUR: u64 = 3_600_000_000_000;
+pub(crate) const NOW: KernelNanos = KernelNanos(1_000);
 
 fn user_name(name: &str) -> UserName {
     UserName::new(name).unwrap()
@@ -26,7 +26,7 @@ fn user(name: &str, groups: &[&str]) -> User {
     User { name: user_name(name), display_name: name.to_owned(), groups, enabled: true }
 }
 
-fn app(name: &str, prefix: &str) -> App {
+pub(crate) fn app(name: &str, prefix: &str) -> App {
     App {
         name: app_name(name),
         description: String::new(),
@@ -52,19 +52,34 @@ fn source(host: u32) -> Source {
     }
 }
 
-fn login(token: u64, user: &str, host: u32) -> Input {
+pub(crate) fn login(token: u64, user: &str, host: u32) -> Input {
     let factors = [Factor::Password].into();
     let deadline = NOW.after(HOUR);
     Input::Login { token: SessionToken(token), user: user_name(user), source: source(host), factors, deadline }
 }
 
-fn policy(text: &str) -> Input {
+pub(crate) fn policy(text: &str) -> Input {
     Input::PutPolicy { text: text.to_owned(), if_match: None }
 }
 
 const BY_GROUP: &str = r#"permit (principal in Group::"finance", action, resource == App::"payroll");
 permit (principal in Group::"staff", action, resource == App::"wiki");
 permit (principal, action, resource == App::"mail");"#;
+
+/// Three people, three apps and who may reach them.
+pub(crate) fn beginning() -> [Input; 9] {
+    [
+        Input::PutGroup(group_name("finance")),
+        Input::PutGroup(group_name("staff")),
+        Input::PutUser(user("ada", &["finance", "staff"])),
+        Input::PutUser(user("bob", &["staff"])),
+        Input::PutUser(user("eve", &[])),
+        Input::PutApp(app("payroll", "10.1.0.0/16")),
+        Input::PutApp(app("wiki", "10.2.0.0/16")),
+        Input::PutApp(app("mail", "10.3.0.0/16")),
+        policy(BY_GROUP),
+    ]
+}
 
 /// A gateway that follows its own plans, as a kernel would.
 struct World {
@@ -75,17 +90,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self { gateway: Gateway::new(Capacities::default()), kernel: TableSet::default() };
-        for input in [
-            Input::PutGroup(group_name("finance")),
-            Input::PutGroup(group_name("staff")),
-            Input::PutUser(user("ada", &["finance", "staff"])),
-            Input::PutUser(user("bob", &["staff"])),
-            Input::PutUser(user("eve", &[])),
-            Input::PutApp(app("payroll", "10.1.0.0/16")),
-            Input::PutApp(app("wiki", "10.2.0.0/16")),
-            Input::PutApp(app("mail", "10.3.0.0/16")),
-            policy(BY_GROUP),
-        ] {
+        for input in beginning() {
             world.take(input);
         }
         world
@@ -448,11 +453,15 @@ const POLICIES: [&str; 6] = [
     r#"forbid (principal, action, resource == App::"mail") when { context.zone == "branch" && principal in Group::"staff" };"#,
 ];
 
+/// Some lie within others.
+const PREFIXES: [&str; 6] = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.0.0.0/8", "10.1.1.0/24"];
+
 fn text(chosen: &[bool]) -> String {
     POLICIES.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(policy, _)| *policy).collect()
 }
 
-fn inputs() -> impl Strategy<Value = Input> {
+/// What may happen to the gateway of [`beginning`].
+pub(crate) fn inputs() -> impl Strategy<Value = Input> {
     let name = prop::sample::select(vec!["ada", "bob", "eve"]);
     let apps = prop::sample::select(vec!["payroll", "wiki", "mail"]);
     let group = prop::sample::select(vec!["finance", "staff"]);
@@ -462,12 +471,12 @@ fn inputs() -> impl Strategy<Value = Input> {
         2 => (name.clone(), groups, prop::bool::weighted(0.8))
             .prop_map(|(name, groups, enabled)| Input::PutUser(User { enabled, ..user(name, &groups) })),
         1 => name.prop_map(|name| Input::RemoveUser(user_name(name))),
-        2 => (apps.clone(), 1..5_u8, any::<bool>(), 0..6_u64).prop_map(|(name, net, enabled, other)| Input::PutApp(App {
+        2 => (apps.clone(), prop::sample::select(&PREFIXES[..]), any::<bool>(), 0..6_u64).prop_map(|(name, net, enabled, other)| Input::PutApp(App {
             enabled,
             trip_wire: other == 0,
             outlasts_daemon: false,
             budget: (1..3).contains(&other).then_some(other),
-            ..app(name, &format!("10.{net}.0.0/16"))
+            ..app(name, net)
         })),
         1 => apps.clone().prop_map(|name| Input::RemoveApp(app_name(name))),
         1 => group.clone().prop_map(|name| Input::RemoveGroup(group_name(name))),

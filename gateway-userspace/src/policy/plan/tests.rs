@@ -114,6 +114,26 @@ proptest! {
     }
 
     #[test]
+    fn a_plan_that_is_taken_twice_or_taken_up_anew_leads_to_the_same((a, b) in states(), part in 0.0..1.0) {
+        let plan = Plan::between(&a, &b);
+        let mut state = a.clone();
+        state.apply_all(&plan);
+        state.apply_all(&plan);
+        prop_assert_eq!(&state, &b);
+        let (mut state, taken) = (a.clone(), (plan.steps.len() as f64 * part) as usize);
+        plan.steps.iter().take(taken).for_each(|step| state.apply(step));
+        state.apply_all(&Plan::between(&state, &b));
+        prop_assert_eq!(&state, &b);
+    }
+
+    #[test]
+    fn sessions_without_rules_reach_nothing_and_lose_no_slot(a in tables()) {
+        let emptied = a.without_rules();
+        prop_assert!(permitted(&emptied).is_empty());
+        prop_assert!(!Plan::between(&a, &emptied).steps.iter().any(|step| matches!(step, Step::EndSession(_))));
+    }
+
+    #[test]
     fn no_part_of_a_plan_permits_what_neither_state_permits((a, b) in states()) {
         let lawful: BTreeSet<_> = permitted(&a).union(&permitted(&b)).copied().collect();
         let mut state = a.clone();

@@ -27,6 +27,7 @@ pub mod scratch;
 pub mod service;
 pub mod stream;
 pub mod tools;
+pub mod wall;
 pub mod world;
 
 pub use api::{Answer, Api};

@@ -2,12 +2,10 @@
 //!
 //! The daemon asks libfaketime for the wall clock; its other clocks are the real ones.
 
-use std::fs;
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result, ensure};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Session, map};
+use gateway_tests::wall::{self, HONEST};
 use gateway_tests::{Gate, Launch, World, gate};
 use gateway_userspace::dataplane::clock;
 use gateway_userspace::dataplane::mapped::Mapped;
@@ -21,41 +19,17 @@ use crate::scene::{Apps, V4, falls_silent, goes_on, is_kept_out, reaches, stream
 
 /// As libfaketime writes them, and the year in which the daemon is then, after the present one.
 const JUMPS: [(&str, i32); 4] = [("+30y", 30), ("-30y", -30), ("-60y", -60), ("-120y", -120)];
-const HONEST: &str = "+0";
 
 /// A gateway whose wall clock says what is written, from its first start on.
 fn gate_at(first: &str) -> Result<Gate> {
     let world = World::new()?;
     let mut launch = Launch::new(gate::binary("portcullisd")?, gate::READY);
-    let settings = [
-        ("LD_PRELOAD", library()?.display().to_string()),
-        ("FAKETIME_TIMESTAMP_FILE", "{scratch}/wall".to_owned()),
-        ("FAKETIME_NO_CACHE", "1".to_owned()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ("NO_FAKE_STAT", "1".to_owned()),
-    ];
-    launch.env.extend(settings.map(|(name, value)| (name.to_owned(), value)));
-    fs::write(world.scratch().join("wall"), first)?;
+    launch.env.extend(wall::settings(&world)?);
+    wall::jump(&world, first)?;
     let gate = Gate::launch_inside(world, launch, |config| config)?;
     gate.introduce("alice", "finance")?;
     gate.introduce("bob", "ops")?;
     Ok(gate)
-}
-
-fn library() -> Result<PathBuf> {
-    let folders = fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path());
-    let paths =
-        folders.flat_map(|folder| ["faketime", "../faketime"].map(|name| folder.join(name).join("libfaketime.so.1")));
-    paths.into_iter().find(|path| path.is_file()).context("no libfaketime: run `cargo xtask setup`")
-}
-
-/// The wall clock says something else from now on.
-fn jump(gate: &Gate, to: &str) -> Result<()> {
-    // Renamed, because the daemon reads it all the time.
-    let path = gate.world.scratch().join("wall");
-    let next = path.with_extension("next");
-    fs::write(&next, to)?;
-    Ok(fs::rename(next, path)?)
 }
 
 /// When the sessions in the kernel end, on the boot clock.
@@ -106,7 +80,7 @@ fn a_wall_clock_that_jumps_neither_extends_nor_cuts_anybody_s_access() -> Result
     let alice = V4.alice(&gate)?;
     let (going, ends) = (stream(client, V4.crm())?, deadlines(&gate)?);
     for (to, off_by) in JUMPS.into_iter().chain([(HONEST, 0)]) {
-        jump(&gate, to)?;
+        wall::jump(&gate.world, to)?;
         is_of_use(&gate, off_by).with_context(|| to.to_owned())?;
         assert_eq!(deadlines(&gate)?, ends, "{to}");
         goes_on(&going)?;
@@ -125,7 +99,7 @@ fn a_daemon_that_is_started_in_another_year_takes_up_every_session_as_it_was() -
     let (going, ends) = (stream(&client, V4.crm())?, deadlines(&gate)?);
     for (to, off_by) in JUMPS.into_iter().chain([(HONEST, 0)]) {
         gate.daemon.stop()?;
-        jump(&gate, to)?;
+        wall::jump(&gate.world, to)?;
         gate.daemon.restart().with_context(|| to.to_owned())?;
         assert_eq!(deadlines(&gate)?, ends, "{to}");
         goes_on(&going)?;
@@ -143,7 +117,7 @@ fn a_gateway_that_was_first_started_before_its_clock_was_set_has_a_certificate_t
         let gate = gate_at(to).with_context(|| to.to_owned())?;
         let _apps = Apps::start(&gate.world, V4)?;
         is_of_use(&gate, off_by).with_context(|| to.to_owned())?;
-        jump(&gate, HONEST)?;
+        wall::jump(&gate.world, HONEST)?;
         is_of_use(&gate, 0)?;
     }
     Ok(())
@@ -157,10 +131,10 @@ fn an_api_token_that_expires_does_so_by_the_wall_clock_and_the_others_never() ->
     let made = gate.api.post_json("/v1/tokens", &asked)?.ok()?;
     let ci = gate.api.bearer(made["secret"].as_str().with_context(|| made.to_string())?);
     ci.get("/v1/status")?.ok()?;
-    jump(&gate, "+30y")?;
+    wall::jump(&gate.world, "+30y")?;
     ci.get("/v1/status")?.problem(401)?;
     gate.api.get("/v1/status")?.ok()?;
-    jump(&gate, "-60y")?;
+    wall::jump(&gate.world, "-60y")?;
     ci.get("/v1/status")?.ok()?;
     gate.api.get("/v1/status")?.ok().map(drop)
 }

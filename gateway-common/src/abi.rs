@@ -22,7 +22,7 @@ pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 6 } else { 5 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 7 } else { 6 };
 
 /// Changes with what only flows are made of: [`FlowKey`], [`Flow`], [`crate::table::flows`] and
 /// [`crate::table::Secrets`]. Where it is the same, flows are carried over to tables of another [`ABI_VERSION`].

@@ -24,6 +24,8 @@ mod parity;
 mod pieces;
 #[path = "kernel/reasons.rs"]
 mod reasons;
+#[path = "kernel/room.rs"]
+mod room;
 #[path = "kernel/scene.rs"]
 mod scene;
 #[path = "kernel/usual.rs"]

@@ -213,7 +213,7 @@ fn layout(pins: &Path, capacities: &Capacities) -> Layout {
     Layout {
         secrets: drawn(pins).unwrap_or_else(|| Secrets::new(rand::random())),
         session_buckets: index::buckets_for(slots::slots_for(capacities.sessions)),
-        grant_buckets: index::buckets_for(entries(capacities.grants)),
+        grant_buckets: index::buckets_for(grants::slots_for(entries(capacities.grants))),
         flow_slots: flows::slots_for(entries(capacities.flows)),
         filter_words: filter::words_for(slots::slots_for(capacities.sessions)),
         ..Layout::NONE

@@ -30,6 +30,8 @@ mod login;
 mod modes;
 #[path = "gate/nmap.rs"]
 mod nmap;
+#[path = "gate/overload.rs"]
+mod overload;
 #[path = "gate/passage.rs"]
 mod passage;
 #[path = "gate/policy.rs"]

@@ -50,11 +50,11 @@ impl LimitedAcceptor {
     fn admit(&self, peer: IpAddr) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = open.values().sum();
-        let own = open.entry(peer).or_default();
-        if total >= self.limits.total || *own >= self.limits.per_address {
+        let own = open.get(&peer).copied().unwrap_or_default();
+        if total >= self.limits.total || own >= self.limits.per_address {
             return None;
         }
-        *own += 1;
+        open.insert(peer, own + 1);
         Some(Place { peer, open: Arc::clone(&self.open) })
     }
 }
@@ -156,6 +156,16 @@ mod tests {
         assert!(acceptor.admit(two).is_none());
         drop(first);
         assert!(acceptor.admit(two).is_some());
+    }
+
+    #[test]
+    fn whoever_is_refused_leaves_nothing_behind() {
+        let acceptor = LimitedAcceptor::new(ConnectionLimits { total: 1, ..ConnectionLimits::default() });
+        let _first = acceptor.admit(IpAddr::from([192, 0, 2, 1])).unwrap();
+        for host in 2..=200 {
+            assert!(acceptor.admit(IpAddr::from([192, 0, 2, host])).is_none());
+        }
+        assert_eq!(acceptor.open.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

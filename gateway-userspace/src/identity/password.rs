@@ -3,8 +3,8 @@
 //! 19 MiB, two passes, one lane: about 40 ms of one core. Whoever calls this from async code does it through
 //! [`super::Verifier`].
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
 use std::sync::LazyLock;
@@ -18,6 +18,21 @@ const LONGEST: usize = 256;
 /// The hash of a password, as a PHC string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
+
+/// What Argon2 works in, for one hash after the other: given back and taken anew each time, the allocator would keep a
+/// multiple of it.
+#[derive(Default)]
+pub struct Memory(Vec<Block>);
+
+impl Memory {
+    /// Runs Argon2 in it.
+    fn run(&mut self, argon2: &Argon2<'_>, password: &[u8], salt: &[u8], length: usize) -> Option<Output> {
+        self.0.resize(argon2.params().block_count(), Block::default());
+        let mut output = vec![0; length];
+        argon2.hash_password_into_with_memory(password, salt, &mut output, &mut self.0).ok()?;
+        Output::new(&output).ok()
+    }
+}
 
 /// Why a password, or its hash, was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,19 +57,43 @@ impl PasswordHash {
     /// # Errors
     /// If it is too short or too long, or if hashing fails.
     pub fn hash(password: &SecretString) -> Result<Self, PasswordProblem> {
+        Self::hash_in(&mut Memory::default(), password)
+    }
+
+    /// The same in memory that is there.
+    ///
+    /// # Errors
+    /// As [`Self::hash`].
+    pub fn hash_in(memory: &mut Memory, password: &SecretString) -> Result<Self, PasswordProblem> {
         let password = password.expose_secret();
         match password.chars().count() {
             length if length < SHORTEST => Err(PasswordProblem::TooShort(length)),
             length if length > LONGEST => Err(PasswordProblem::TooLong(length)),
-            _ => Self::of(password.as_bytes()),
+            _ => Self::of(memory, password.as_bytes()),
         }
     }
 
     /// Whether this is the hash of a password. Takes as long for a wrong one as for the right one.
     #[must_use]
     pub fn verify(&self, password: &SecretString) -> bool {
-        let Ok(hash) = phc::PasswordHash::new(&self.0) else { return false };
-        Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok()
+        self.verify_in(&mut Memory::default(), password)
+    }
+
+    /// The same in memory that is there.
+    #[must_use]
+    pub fn verify_in(&self, memory: &mut Memory, password: &SecretString) -> bool {
+        self.matches(memory, password.expose_secret().as_bytes()).unwrap_or(false)
+    }
+
+    /// `None` if the hash is none of Argon2's.
+    fn matches(&self, memory: &mut Memory, password: &[u8]) -> Option<bool> {
+        let hash = phc::PasswordHash::new(&self.0).ok()?;
+        let version = hash.version.map(Version::try_from).transpose().ok()?.unwrap_or_default();
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash).ok()?);
+        let (salt, expected) = (hash.salt?, hash.hash?);
+        // In constant time: that is how outputs compare.
+        Some(memory.run(&argon2, password, &salt, expected.len())? == expected)
     }
 
     /// A hash that no password has, to spend the same time on a user who does not exist.
@@ -64,7 +103,7 @@ impl PasswordHash {
             let mut random = [0_u8; 32];
             rand::fill(&mut random);
             // Without memory for one hash, nobody can log in anyway.
-            PasswordHash::of(&random).unwrap_or(PasswordHash(String::new()))
+            PasswordHash::of(&mut Memory::default(), &random).unwrap_or(PasswordHash(String::new()))
         });
         &NOBODY
     }
@@ -84,10 +123,18 @@ impl PasswordHash {
         &self.0
     }
 
-    fn of(password: &[u8]) -> Result<Self, PasswordProblem> {
+    fn of(memory: &mut Memory, password: &[u8]) -> Result<Self, PasswordProblem> {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| PasswordProblem::Hashing)?;
+        let (salt, shown) = (Salt::generate(), ParamsString::try_from(&params).map_err(|_| PasswordProblem::Hashing)?);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let hash = argon2.hash_password(password).map_err(|_| PasswordProblem::Hashing)?;
+        let hash = memory.run(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN).ok_or(PasswordProblem::Hashing)?;
+        let hash = phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: shown,
+            salt: Some(salt),
+            hash: Some(hash),
+        };
         Ok(Self(hash.to_string()))
     }
 }
@@ -109,6 +156,17 @@ mod tests {
         assert!(!hash.verify(&"correct horse batterx".into()));
         assert!(hash.expose_phc().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert_eq!(PasswordHash::from_phc(hash.expose_phc()), Ok(hash));
+    }
+
+    #[test]
+    fn memory_that_has_been_used_changes_no_hash() {
+        let mut memory = Memory::default();
+        let hash = PasswordHash::hash_in(&mut memory, &"correct horse battery".into()).unwrap();
+        for _ in 0..2 {
+            assert!(hash.verify_in(&mut memory, &"correct horse battery".into()));
+            assert!(!hash.verify_in(&mut memory, &"correct horse batterx".into()));
+        }
+        assert!(hash.verify(&"correct horse battery".into()));
     }
 
     #[test]

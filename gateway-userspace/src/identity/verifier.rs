@@ -1,9 +1,14 @@
 //! Argon2 off the async threads: two at a time, a short queue, and then a refusal.
+//!
+//! On two threads that keep their memory: what is given back after each hash the allocator keeps, for every thread that
+//! had some, and a burst of logins left 400 MB behind.
 
-use super::password::{PasswordHash, PasswordProblem};
+use super::password::{Memory, PasswordHash, PasswordProblem};
 use secrecy::SecretString;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, oneshot};
 
 /// Each takes 19 MiB and a core for 40 ms.
 const AT_ONCE: usize = 2;
@@ -14,8 +19,10 @@ const QUEUE: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Verifier {
     places: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    work: Sender<Work>,
 }
+
+type Work = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// Why a password was neither checked nor hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +50,16 @@ impl Verifier {
     pub fn new(at_once: usize, queue: usize) -> Self {
         // Now, so that the first login of an unknown user does not take twice as long.
         let _ = PasswordHash::of_nobody();
-        Self { places: Arc::new(Semaphore::new(at_once + queue)), running: Arc::new(Semaphore::new(at_once)) }
+        let (work, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..at_once {
+            let waiting = Arc::clone(&waiting);
+            let started = std::thread::Builder::new().name("passwords".into()).spawn(move || serve(&waiting));
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread for passwords cannot be started; logins wait longer");
+            }
+        }
+        Self { places: Arc::new(Semaphore::new(at_once + queue)), work }
     }
 
     /// Whether a password is the one with this hash. Without a hash it takes the same time to say no.
@@ -51,9 +67,9 @@ impl Verifier {
     /// # Errors
     /// If too many are waiting.
     pub async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool, VerifierError> {
-        self.run(move || {
+        self.run(move |memory| {
             let known = hash.is_some();
-            let matches = hash.as_ref().unwrap_or(PasswordHash::of_nobody()).verify(&password);
+            let matches = hash.as_ref().unwrap_or(PasswordHash::of_nobody()).verify_in(memory, &password);
             matches && known
         })
         .await
@@ -64,23 +80,37 @@ impl Verifier {
     /// # Errors
     /// If it is not good enough, or too many are waiting.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, VerifierError> {
-        Ok(self.run(move || PasswordHash::hash(&password)).await??)
+        Ok(self.run(move |memory| PasswordHash::hash_in(memory, &password)).await??)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, VerifierError> {
-        let permits = self.admit().await?;
-        // The permits go with the work: a caller who hangs up frees no core that is still busy.
-        let task = tokio::task::spawn_blocking(move || {
-            let _permits = permits;
-            work()
-        });
-        task.await.map_err(|_| VerifierError::Stopped)
-    }
-
-    async fn admit(&self) -> Result<[OwnedSemaphorePermit; 2], VerifierError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, VerifierError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| VerifierError::Full)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| VerifierError::Stopped)?;
-        Ok([place, running])
+        let (answer, answered) = oneshot::channel();
+        // The place goes with the work: a caller who hangs up frees no core that is still busy.
+        let work = Box::new(move |memory: &mut Memory| {
+            let _place = place;
+            if !answer.is_closed() {
+                // Whoever asked may have given up meanwhile.
+                let _ = answer.send(work(memory));
+            }
+        });
+        self.work.send(work).map_err(|_| VerifierError::Stopped)?;
+        answered.await.map_err(|_| VerifierError::Stopped)
+    }
+}
+
+/// Works until every verifier is gone.
+fn serve(waiting: &Mutex<Receiver<Work>>) {
+    let mut memory = Memory::default();
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        if catch_unwind(AssertUnwindSafe(|| work(&mut memory))).is_err() {
+            tracing::error!("a password could not be checked");
+        }
     }
 }
 
@@ -100,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_recovers() {
         let verifier = Verifier::new(1, 0);
-        let held = verifier.admit().await.unwrap();
+        let held = Arc::clone(&verifier.places).try_acquire_owned().unwrap();
         assert_eq!(verifier.verify("x".into(), None).await, Err(VerifierError::Full));
         drop(held);
         assert_eq!(verifier.verify("x".into(), None).await, Ok(false));

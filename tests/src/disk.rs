@@ -73,24 +73,29 @@ impl Disk {
     /// Uses all that is free, to the last block.
     pub fn fill(&self) -> Result<()> {
         let mut ballast = File::create(self.ballast())?;
-        for block in [vec![1; 1 << 20], vec![1; 4096]] {
-            loop {
-                match ballast.write_all(&block).and_then(|()| ballast.sync_data()) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                    Err(error) => bail!("{}: {error}", self.ballast().display()),
+        loop {
+            let before = ballast.metadata()?.len();
+            for block in [vec![1; 1 << 20], vec![1; 4096]] {
+                loop {
+                    match ballast.write_all(&block).and_then(|()| ballast.sync_data()) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                        Err(error) => bail!("{}: {error}", self.ballast().display()),
+                    }
                 }
             }
+            // What has been overwritten a moment ago is free only now.
+            self.sync()?;
+            if ballast.metadata()?.len() == before {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Gives back what `fill` has used.
     pub fn free(&self) -> Result<()> {
         fs::remove_file(self.ballast())?;
-        // btrfs gives nothing back before that is on its disk.
-        let folder = self.ballast().with_file_name("");
-        checked(tools::command("sync")?.arg("--file-system").arg(folder)).map(drop)
+        self.sync()
     }
 
     /// The file system finds itself damaged, and is read-only from then on.
@@ -139,6 +144,12 @@ impl Disk {
         unmount(cut);
         fs::remove_dir(cut)?;
         Ok(fs::remove_file(self.below.join(cut.file_name().context("no name")?))?)
+    }
+
+    /// btrfs gives nothing back before that is on its disk.
+    fn sync(&self) -> Result<()> {
+        let folder = self.ballast().with_file_name("");
+        checked(tools::command("sync")?.arg("--file-system").arg(folder)).map(drop)
     }
 
     fn image(&self) -> PathBuf {

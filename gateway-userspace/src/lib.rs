@@ -14,4 +14,5 @@ pub mod identity;
 pub mod policy;
 pub mod record;
 pub mod store;
+pub mod urgency;
 pub mod wire;

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gateway_userspace::config::{Config, LogFormat};
-use gateway_userspace::daemon;
+use gateway_userspace::{daemon, urgency};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -130,6 +130,9 @@ fn run(config: Config) -> Result<()> {
     start_log(&config)?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         bail!("a provider of cryptography is installed already");
+    }
+    if let Err(error) = urgency::be_prompt() {
+        tracing::info!(%error, "the system does not let the daemon's threads have short turns; under a flood it answers later");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(daemon::run(config))?;

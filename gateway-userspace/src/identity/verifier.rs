@@ -4,6 +4,7 @@
 //! had some, and a burst of logins left 400 MB behind.
 
 use super::password::{Memory, PasswordHash, PasswordProblem};
+use crate::urgency;
 use secrecy::SecretString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -104,6 +105,9 @@ impl Verifier {
 
 /// Works until every verifier is gone.
 fn serve(waiting: &Mutex<Receiver<Work>>) {
+    if let Err(error) = urgency::be_patient() {
+        tracing::info!(%error, "the threads for passwords are as urgent as those that take access away");
+    }
     let mut memory = Memory::default();
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -27,7 +27,10 @@ impl Filled {
     pub fn new(crowd: Crowd) -> Result<Self> {
         let capacity = format!("\n[capacity]\nsessions = {}\nflows = {FLOWS}\n", crowd.sessions + ROOM);
         let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + &capacity;
-        let launch = Launch { patience: PATIENCE, ..Launch::new(gate::binary("portcullisd")?, READY) };
+        let binary = gate::binary("portcullisd")?.display().to_string();
+        // As urgent as by its systemd unit.
+        let args = ["-n", "-10", &binary, "--config", "{config}"].map(str::to_owned).to_vec();
+        let launch = Launch { args, patience: PATIENCE, ..Launch::new("nice", READY) };
         let mut gate = Gate::launch(launch, |_| config.clone())?;
         // The first start makes users and certificates, and takes memory for it that an idle daemon does not have.
         gate.daemon.restart()?;

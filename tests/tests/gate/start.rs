@@ -1,9 +1,10 @@
 //! Starting: what is wrong is said at once, with the documented exit code, before anything is touched. And the end.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
-use anyhow::Result;
-use gateway_tests::{Gate, Outcome, TcpEcho, World, gate, ping, tcp_connect};
+use anyhow::{Context as _, Result};
+use gateway_tests::gate::{READY, binary};
+use gateway_tests::{Gate, Launch, Outcome, TcpEcho, World, gate, ping, tcp_connect};
 
 use crate::scene::{Apps, SOON, V4, V6, falls_silent, is_kept_out, reaches, stream};
 
@@ -174,4 +175,21 @@ fn assert_untouched(world: &World) {
     let echo = TcpEcho::start(&world.app, SocketAddr::new(V4.vault, 9)).expect("the port is free");
     let outcome = tcp_connect(&world.client, echo.address().expect("it listens"), SOON).expect("the host exists");
     assert_eq!(outcome, Outcome::Connected);
+}
+
+#[test]
+fn what_takes_access_away_is_as_urgent_as_the_unit_says_and_passwords_are_not() -> Result<()> {
+    let args = ["-n", "-10", &binary("portcullisd")?.display().to_string(), "--config", "{config}"].map(str::to_owned);
+    let gate = Gate::launch(Launch { args: args.into(), ..Launch::new("nice", READY) }, |config| config)?;
+    let mut found = BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{}/task", gate.daemon.pid()))? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let (name, fields) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") ")).context("no name")?;
+        // proc_pid_stat(5): the 19th of all.
+        let niceness: i32 = fields.split(' ').nth(16).context("no niceness")?.parse()?;
+        found.insert(name.to_owned(), niceness);
+    }
+    assert_eq!((found.get("core"), found.get("passwords")), (Some(&-10), Some(&0)), "{found:?}");
+    assert_eq!(found.get("tokio-rt-worker"), Some(&-10), "{found:?}");
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use gateway_tests::{Gate, Namespace};
+use gateway_userspace::urgency::be_prompt;
 use reqwest::{Certificate, Client, Method};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -72,9 +73,11 @@ impl Caller {
         if let Some((kind, body)) = body {
             request = request.header("content-type", kind).body(body);
         }
-        // A connection that has to be opened is opened by this thread.
+        // A connection that has to be opened is opened by this thread. It stands for one on another machine, which has a CPU
+        // of its own.
         self.host
             .enter(|| {
+                be_prompt()?;
                 self.runtime.block_on(async {
                     let sent = OffsetDateTime::now_utc().unix_timestamp_nanos();
                     let answer = request.send().await?;

@@ -4,7 +4,7 @@ use crate::api::{FlowFilter, Later, ViewError, Views};
 use crate::config::vlan_id;
 use crate::core::Core;
 use crate::dataplane::Guarding;
-use crate::dataplane::attach::Attached;
+use crate::dataplane::attach::{Attached, GuardedInterface, GuardedVlan};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::interfaces::{Wanted, WantedVlan};
 use crate::policy::{AppName, UserName};
@@ -135,8 +135,10 @@ impl KernelViews {
         let (policy_generation, users, apps, sessions, tables) =
             counts.await.map_err(|_| ViewError("the state of the gateway"))?;
         let events_lost = self.recorder.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
-        let attached = self.guarding.attached();
-        let interfaces = self.wanted.iter().map(|wanted| interface(wanted, &attached)).collect();
+        let (guarded, attached) = (self.guarding.interfaces(), self.guarding.attached());
+        let renamed = guarded.into_iter().filter(|it| self.wanted.iter().all(|wanted| wanted.name != it.name));
+        let all = self.wanted.iter().cloned().chain(renamed.map(as_wanted));
+        let interfaces = all.map(|wanted| interface(&wanted, &attached)).collect();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: self.started_at,
@@ -165,6 +167,13 @@ fn state(flow: &TrackedFlow) -> FlowState {
         (0, _) => FlowState::Open,
         _ => FlowState::Closing,
     }
+}
+
+/// One that has another name than the configuration says, as if that were its name.
+fn as_wanted(guarded: GuardedInterface) -> Wanted {
+    let GuardedInterface { name, zone_name: zone, mode, settings, vlans, .. } = guarded;
+    let vlans = vlans.into_iter().map(|GuardedVlan { vlan, zone_name: zone, .. }| WantedVlan { vlan, zone }).collect();
+    Wanted { name, zone, mode, settings, vlans }
 }
 
 /// An interface that is not there is not attached.

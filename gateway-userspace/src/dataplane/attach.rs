@@ -121,7 +121,7 @@ pub(super) fn attach(
     let mut kept = BTreeSet::new();
     let mut attached = Vec::new();
     for guarded in interfaces {
-        let [egress_pin, stripped_pin] = ["tc", "tags"].map(|hook| pin(&links, &guarded.name, guarded.index, hook));
+        let [egress_pin, stripped_pin] = ["tc", "tags"].map(|hook| pin(&links, guarded.index, hook));
         // Egress first: while only one of the two is there, the client can ask but gets no answer.
         attach_classifier(ebpf, EGRESS, TcAttachType::Egress, guarded, &egress_pin, held)?;
         if guarded.has_link_layer {
@@ -157,9 +157,10 @@ pub fn unload(folder: &Path) -> Result<(), DataPlaneError> {
     }
 }
 
-/// The pin names the interface's number too: a re-created interface is another one, and its old link is dead.
-fn pin(links: &Path, name: &str, index: u32, hook: &str) -> PathBuf {
-    links.join(format!("{}-{index}-{hook}", name.replace('.', "_")))
+/// By the interface's number: one that is made anew is another one, and its old link is dead, but one that is renamed is the
+/// same.
+fn pin(links: &Path, index: u32, hook: &str) -> PathBuf {
+    links.join(format!("{index}-{hook}"))
 }
 
 /// Where an XDP program goes. Whichever it is, it has the same pin: an interface has one, and its link stays when
@@ -173,12 +174,12 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn pin(&self, links: &Path) -> PathBuf {
-        pin(links, self.name, self.index, "xdp")
+        pin(links, self.index, "xdp")
     }
 
     /// A folder that remembers in which mode the link was made: the kernel does not tell.
     fn mode_path(&self, links: &Path, mode: &str) -> PathBuf {
-        pin(links, self.name, self.index, mode)
+        pin(links, self.index, mode)
     }
 
     /// All that may be there of it.
@@ -296,7 +297,7 @@ fn remove(pin: &Path) -> Result<(), DataPlaneError> {
 pub(super) fn are_pinned(folder: &Path, guarded: &GuardedInterface) -> bool {
     let links = folder.join("links");
     let hooks: &[&str] = if guarded.has_link_layer { &["xdp", "tc", "tags"] } else { &["xdp", "tc"] };
-    hooks.iter().all(|hook| pin(&links, &guarded.name, guarded.index, hook).exists())
+    hooks.iter().all(|hook| pin(&links, guarded.index, hook).exists())
 }
 
 /// A link of whatever hook, as the descriptor that it is.

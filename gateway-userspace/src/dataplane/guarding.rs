@@ -65,35 +65,57 @@ impl Guarding {
     }
 
     /// Looks whether the interfaces are still the ones that are guarded, and carry the programs; if not, guards those that
-    /// are there.
+    /// are there. One that has another name now is guarded as before: whoever renames it opens nothing.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn look(&self, programs: &mut Programs, wanted: &[Wanted]) -> Result<Look, DataPlaneError> {
-        let numbers: Vec<u32> = self.interfaces().iter().map(|guarded| guarded.index).collect();
-        let present: Vec<u32> = wanted.iter().filter_map(|wanted| interfaces::number(&wanted.name)).collect();
-        let missing = if numbers == present { programs.missing(&self.interfaces())? } else { Vec::new() };
+        let guarded = self.interfaces();
+        let there: Vec<&Wanted> = wanted.iter().filter(|wanted| interfaces::number(&wanted.name).is_some()).collect();
+        let renamed = renamed(&guarded, &there);
+        let present = there.iter().filter_map(|wanted| Some((interfaces::number(&wanted.name)?, &wanted.name)));
+        let present = present.chain(renamed.iter().map(|renamed| (renamed.index, &renamed.name)));
+        if !present.eq(guarded.iter().map(|guarded| (guarded.index, &guarded.name))) {
+            let there: Vec<Wanted> = there.into_iter().cloned().collect();
+            for GuardedInterface { index, name, .. } in &renamed {
+                tracing::warn!(
+                    index,
+                    name,
+                    "a guarded interface has another name, and is guarded as before; name it so in the configuration"
+                );
+            }
+            self.set(programs, interfaces::find(&there)?.into_iter().chain(renamed).collect())?;
+            return Ok(Look::Changed);
+        }
+        let missing = programs.missing(&guarded)?;
         if !missing.is_empty() {
             tracing::error!(
                 ?missing,
                 "somebody has taken programs off guarded interfaces, or removed their pins; putting them back"
             );
             // Behind the barrier, as far as there is one, where packets would pass unjudged.
-            let is_open = |number: &u32| missing.iter().any(|missing| missing.is_open && missing.index == *number);
-            programs.let_through(&numbers.iter().copied().filter(|it| !is_open(it)).collect::<Vec<_>>())?;
-            self.set(programs, self.interfaces())?;
+            let is_open = |number: u32| missing.iter().any(|missing| missing.is_open && missing.index == number);
+            let through: Vec<u32> = guarded.iter().map(|guarded| guarded.index).filter(|it| !is_open(*it)).collect();
+            programs.let_through(&through)?;
+            self.set(programs, guarded)?;
             return Ok(Look::PutBack(missing.len()));
         }
-        if numbers == present {
-            if programs.app_side_has_moved() {
-                self.set(programs, self.interfaces())?;
-                tracing::warn!("interfaces that face apps have come or gone");
-            }
-            return Ok(Look::AsBefore);
+        if programs.app_side_has_moved() {
+            self.set(programs, guarded)?;
+            tracing::warn!("interfaces that face apps have come or gone");
         }
-        let there: Vec<Wanted> =
-            wanted.iter().filter(|wanted| interfaces::number(&wanted.name).is_some()).cloned().collect();
-        self.set(programs, interfaces::find(&there)?)?;
-        Ok(Look::Changed)
+        Ok(Look::AsBefore)
     }
+}
+
+/// Those that are guarded, and are there under names that nobody has asked for.
+fn renamed(guarded: &[GuardedInterface], there: &[&Wanted]) -> Vec<GuardedInterface> {
+    let is_wanted = |guarded: &&GuardedInterface| {
+        there.iter().any(|wanted| interfaces::number(&wanted.name) == Some(guarded.index))
+    };
+    let named = |guarded: &GuardedInterface| {
+        let name = interfaces::name(guarded.index)?;
+        Some(GuardedInterface { name, ..guarded.clone() })
+    };
+    guarded.iter().filter(|guarded| !is_wanted(guarded)).filter_map(named).collect()
 }

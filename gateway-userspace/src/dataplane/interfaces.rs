@@ -60,6 +60,14 @@ pub fn number(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
+/// The name of the interface with this number, if there is one and its name is text.
+#[must_use]
+pub fn name(number: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(number).ok()?.into_string().ok()?;
+    // One that is gone is told to have an empty one.
+    Some(name).filter(|name| !name.is_empty())
+}
+
 fn find_one(wanted: &Wanted) -> Result<GuardedInterface, DataPlaneError> {
     let Wanted { name, zone, mode, settings, vlans } = wanted;
     let index = number(name).ok_or_else(|| DataPlaneError::UnknownInterface(name.clone()))?;

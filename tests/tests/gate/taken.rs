@@ -9,10 +9,11 @@ use crate::scene::{Apps, SOON, V4, goes_on, is_kept_out, reaches, stream};
 
 /// The pins of the links of `guard0`: of XDP, of TC where packets leave, and of TC where they arrive.
 fn pins(gate: &Gate) -> Result<Vec<PathBuf>> {
+    let index = gate.world.gateway.enter(|| nix::net::if_::if_nametoindex("guard0"))??;
     let folder = gate.world.bpffs().join("portcullis/links");
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let names = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let is_link = |path: &PathBuf| names(path).starts_with("guard0-") && path.is_file();
+    let is_link = |path: &PathBuf| names(path).starts_with(&format!("{index}-")) && path.is_file();
     let mut pins: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_link).collect();
     pins.sort();
     ensure!(pins.len() == 3, "{pins:?}");

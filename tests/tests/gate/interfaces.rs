@@ -1,0 +1,70 @@
+//! Guarded interfaces are renamed, or leave for another namespace and return: nobody passes who did not pass before.
+
+use anyhow::Result;
+use gateway_tests::{Gate, Namespace, wait_until};
+
+use crate::restart::reconfigure;
+use crate::scene::{Apps, SOON, V4, goes_on, is_kept_out, reaches, stream};
+
+/// Until the daemon's log says so.
+fn says(gate: &Gate, what: &str) -> Result<()> {
+    wait_until(what, SOON, || gate.daemon.log().contains(what).then_some(()))
+}
+
+#[test]
+fn an_interface_that_is_renamed_is_guarded_as_before_also_after_a_restart() -> Result<()> {
+    let mut gate = Gate::open()?;
+    let (gateway, client2) = (gate.world.gateway.clone(), gate.world.client2.clone());
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    V4.bob(&gate)?;
+    let going = [stream(&gate.world.client, V4.crm())?, stream(&client2, V4.vault())?];
+    gateway.ip(&["link set guard1 name lan9"])?;
+    is_kept_out(&client2, V4.crm());
+    says(&gate, "has another name")?;
+    is_kept_out(&client2, V4.crm());
+    going.iter().try_for_each(goes_on)?;
+    reaches(&client2, V4.vault());
+    let drops = gate.drops()?;
+    is_kept_out(&client2, V4.crm());
+    assert_eq!(gate.reasons_since(&drops)?, ["lan9/no_grant"]);
+
+    // Whoever takes its name is guarded, too.
+    gateway.ip(&["link add guard1 type veth peer name other", "link set guard1 up"])?;
+    wait_until("the new one to be guarded", SOON, || {
+        let status = gate.api.get("/v1/status").ok()?.ok().ok()?;
+        let names = status["interfaces"].as_array()?.iter().filter_map(|it| it["name"].as_str().map(str::to_owned));
+        (names.collect::<Vec<_>>() == ["guard0", "guard1", "lan9"]).then_some(())
+    })?;
+    gateway.ip(&["link del guard1"])?;
+    is_kept_out(&client2, V4.crm());
+
+    reconfigure(&gate, |config| config.replace("name = \"guard1\"", "name = \"lan9\""))?;
+    gate.daemon.restart()?;
+    is_kept_out(&client2, V4.crm());
+    goes_on(&going[0])
+}
+
+#[test]
+fn an_interface_that_was_in_another_namespace_is_guarded_again_when_it_returns() -> Result<()> {
+    let gate = Gate::open()?;
+    let (gateway, client2) = (gate.world.gateway.clone(), gate.world.client2.clone());
+    let elsewhere = Namespace::new("elsewhere")?;
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    let going = stream(&gate.world.client, V4.crm())?;
+    for round in 1..=3 {
+        gateway.ip(&[format!("link set guard1 netns {}", elsewhere.name())])?;
+        if round == 2 {
+            says(&gate, "guarded interfaces have come or gone")?;
+        }
+        elsewhere.ip(&[format!("link set guard1 netns {}", gateway.name())])?;
+        gateway.ip(&["address add 10.78.0.1/24 dev guard1", "link set guard1 up"])?;
+        is_kept_out(&client2, V4.crm());
+        wait_until("it to be guarded", SOON, || V4.bob(&gate).ok())?;
+        reaches(&client2, V4.vault());
+        is_kept_out(&client2, V4.crm());
+        goes_on(&going)?;
+    }
+    Ok(())
+}

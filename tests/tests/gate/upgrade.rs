@@ -49,13 +49,15 @@ fn a_daemon_of_another_abi_takes_over_sessions_and_connections_and_so_does_the_f
 
 #[test]
 fn a_daemon_of_another_abi_that_dies_while_it_starts_leaves_the_former_tables_in_force() -> Result<()> {
+    // Before the other one is stopped: where it has to be built, that may take longer than the lease.
+    let other = next_daemon()?;
     let mut gate = Gate::open()?;
     let (client, client2) = (gate.world.client.clone(), gate.world.client2.clone());
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
     let going = stream(&client, V4.crm())?;
     gate.daemon.stop()?;
-    gate.daemon.becomes(next_daemon()?);
+    gate.daemon.becomes(other);
     gate.daemon.launch()?;
     let next = format!("abi{}", ABI_VERSION + 1);
     wait_until("the new tables to be made", SOON, || versions(&gate).ok()?.contains(&next).then_some(()))?;

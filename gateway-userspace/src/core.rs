@@ -11,7 +11,7 @@ mod writes;
 
 pub use run::{Core, start};
 pub(crate) use truth::note as note_repairs;
-pub(crate) use writes::counters;
+pub(crate) use writes::{counters, restored};
 
 use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};
 use crate::policy::Factors;

@@ -1,7 +1,24 @@
-//! What has to be stored of a change.
+//! What has to be stored of a change, and what a gateway is made of again.
 
-use crate::policy::{Drafted, Gateway, Input, NextIds};
-use crate::store::{Counters, StoredPolicy, Write};
+use crate::policy::{Drafted, Gateway, Input, NextIds, Restored, Session, TableSet};
+use crate::store::{Counters, Stored, StoredPolicy, Write};
+
+/// What a gateway is restored from: what was stored, and these of its sessions. No id is given out that is in the tables
+/// that were found.
+pub(crate) fn restored(stored: Stored, sessions: Vec<Session>, found: &TableSet) -> Restored {
+    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
+    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
+    Restored {
+        users: stored.users,
+        groups: stored.groups,
+        apps: stored.apps,
+        app_ids: stored.app_ids,
+        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
+        generation: stored.generation,
+        sessions,
+        next_ids: next_ids.above(found),
+    }
+}
 
 /// The numbers that are given out next, as they are stored.
 pub(crate) fn counters(gateway: &Gateway) -> Counters {

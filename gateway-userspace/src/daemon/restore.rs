@@ -6,10 +6,8 @@ use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, TokenId};
-use crate::policy::{
-    EndCause, Ended, Gateway, NextIds, Plan, Problem, Restored, Session, SessionLimits, SessionToken, Source,
-};
-use crate::store::{Counters, Stored, Write};
+use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Session, SessionLimits, SessionToken, Source};
+use crate::store::{Stored, Write};
 use std::collections::HashSet;
 
 /// Of how many sessions that cannot be taken up each is named in the daemon's log.
@@ -18,7 +16,7 @@ const TOLD: usize = 1_000;
 /// Takes up what was stored, as far as it still makes sense on this boot and with these interfaces. Returns what has to
 /// be removed from the store.
 pub(super) fn restore(
-    stored: Stored,
+    mut stored: Stored,
     plane: &KernelDataPlane,
     guarded: &[GuardedInterface],
     boot_id: &str,
@@ -29,7 +27,7 @@ pub(super) fn restore(
     let mut sessions = Vec::with_capacity(stored.sessions.len());
     let mut secrets = Vec::with_capacity(stored.sessions.len());
     let ended: HashSet<SessionToken> = plane.ended_tokens().into_iter().collect();
-    for found in stored.sessions {
+    for found in std::mem::take(&mut stored.sessions) {
         let token = found.session.token;
         let is_valid = found.boot_id == boot_id && is_guarded(&found.session, guarded) && !ended.contains(&token);
         if is_valid {
@@ -46,24 +44,12 @@ pub(super) fn restore(
         tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
     let accounts = Accounts {
-        passwords: stored.passwords,
-        tokens: by_id(stored.tokens),
+        passwords: std::mem::take(&mut stored.passwords),
+        tokens: by_id(std::mem::take(&mut stored.tokens)),
         // A tree that is made of what is in order is full, and little more than half as large as one that grows.
         session_secrets: secrets.into_iter().collect(),
     };
-    let Counters { next_app: _, next_app_set, next_allow_list, next_block } = stored.counters;
-    let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list };
-    let next_ids = next_ids.above(&plane.actual()?);
-    let restored = Restored {
-        users: stored.users,
-        groups: stored.groups,
-        apps: stored.apps,
-        app_ids: stored.app_ids,
-        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
-        generation: stored.generation,
-        sessions,
-        next_ids,
-    };
+    let restored = core::restored(stored, sessions, &plane.actual()?);
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
     work.done("the stored sessions have been decided anew");

@@ -71,12 +71,14 @@ impl Guarding {
     /// If the kernel refuses.
     pub fn look(&self, programs: &mut Programs, wanted: &[Wanted]) -> Result<Look, DataPlaneError> {
         let guarded = self.interfaces();
-        let there: Vec<&Wanted> = wanted.iter().filter(|wanted| interfaces::number(&wanted.name).is_some()).collect();
+        // Each name is asked for once: it takes three system calls.
+        let there = wanted.iter().filter_map(|wanted| Some((interfaces::number(&wanted.name)?, wanted)));
+        let there: Vec<(u32, &Wanted)> = there.collect();
         let renamed = renamed(&guarded, &there);
-        let present = there.iter().filter_map(|wanted| Some((interfaces::number(&wanted.name)?, &wanted.name)));
+        let present = there.iter().map(|(index, wanted)| (*index, &wanted.name));
         let present = present.chain(renamed.iter().map(|renamed| (renamed.index, &renamed.name)));
         if !present.eq(guarded.iter().map(|guarded| (guarded.index, &guarded.name))) {
-            let there: Vec<Wanted> = there.into_iter().cloned().collect();
+            let there: Vec<Wanted> = there.into_iter().map(|(_, wanted)| wanted.clone()).collect();
             for GuardedInterface { index, name, .. } in &renamed {
                 tracing::warn!(
                     index,
@@ -109,10 +111,8 @@ impl Guarding {
 }
 
 /// Those that are guarded, and are there under names that nobody has asked for.
-fn renamed(guarded: &[GuardedInterface], there: &[&Wanted]) -> Vec<GuardedInterface> {
-    let is_wanted = |guarded: &&GuardedInterface| {
-        there.iter().any(|wanted| interfaces::number(&wanted.name) == Some(guarded.index))
-    };
+fn renamed(guarded: &[GuardedInterface], there: &[(u32, &Wanted)]) -> Vec<GuardedInterface> {
+    let is_wanted = |guarded: &&GuardedInterface| there.iter().any(|(index, _)| *index == guarded.index);
     let named = |guarded: &GuardedInterface| {
         let name = interfaces::name(guarded.index)?;
         Some(GuardedInterface { name, ..guarded.clone() })

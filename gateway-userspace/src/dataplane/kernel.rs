@@ -36,7 +36,7 @@ impl KernelDataPlane {
         settings: PlaneSettings,
     ) -> Result<(Self, Programs), DataPlaneError> {
         let (loaded, programs) = load::load(folder, &capacities, settings)?;
-        load::carry_flows(folder, &loaded);
+        load::carry_flows(&loaded);
         let resets = Resets::open(loaded.reset_mark)
             .inspect_err(|error| {
                 tracing::warn!(%error, "connections that are cut are not reset: the daemon needs CAP_NET_RAW");
@@ -64,9 +64,7 @@ impl KernelDataPlane {
     #[must_use]
     pub fn ended_tokens(&self) -> Vec<SessionToken> {
         let mut ended = self.loaded.sessions.ended_tokens();
-        if let Some(folder) = self.loaded.pins.parent() {
-            ended.extend(load::ended_elsewhere(folder, &self.loaded.pins));
-        }
+        ended.extend(load::ended_elsewhere(&self.loaded.pins));
         ended
     }
 

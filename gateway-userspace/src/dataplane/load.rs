@@ -227,8 +227,8 @@ fn entries(count: usize) -> u32 {
 /// Copies the flows of other maps, which the links still use: replies to clients must find them when the links are moved. They
 /// hold no authority; the first packet of each is judged anew.
 /// A flow that cannot be copied is opened again by its next packet from the client.
-pub fn carry_flows(folder: &Path, loaded: &Loaded) {
-    for other in others(folder, &loaded.pins, &format!("-flows{FLOW_VERSION}-")) {
+pub fn carry_flows(loaded: &Loaded) {
+    for other in others(&loaded.pins, &format!("-flows{FLOW_VERSION}-")) {
         let Ok(old) = pinned_flows(&other) else { continue };
         let carried = old.iter().filter(|(key, flow)| loaded.flows.put(key, flow)).count();
         tracing::info!(from = %other.display(), carried, "took over the flows of other tables");
@@ -237,16 +237,22 @@ pub fn carry_flows(folder: &Path, loaded: &Loaded) {
 
 /// Sessions that were ended according to maps of other capacities, which the links still use: what ended them may not have
 /// been stored.
-pub fn ended_elsewhere(folder: &Path, pins: &Path) -> Vec<SessionToken> {
-    let of_this_abi = others(folder, pins, &format!("abi{ABI_VERSION}-"));
+pub fn ended_elsewhere(pins: &Path) -> Vec<SessionToken> {
+    let of_this_abi = others(pins, &format!("abi{ABI_VERSION}-"));
     of_this_abi.iter().filter_map(|other| pinned_sessions(other).ok()).flat_map(|old| old.ended_tokens()).collect()
 }
 
-/// Folders with maps that are not ours, and have this in their names.
-fn others(folder: &Path, pins: &Path, version: &str) -> Vec<PathBuf> {
+/// The folders beside ours that have this in their names.
+fn others(pins: &Path, version: &str) -> Vec<PathBuf> {
     let is_other =
         |path: &PathBuf| path != pins && path.file_name().is_some_and(|name| name.to_string_lossy().contains(version));
-    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders = pins
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     folders.filter(is_other).collect()
 }
 

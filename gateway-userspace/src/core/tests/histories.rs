@@ -7,7 +7,7 @@ use crate::core::decide::Keeper;
 use crate::core::truth::Truth;
 use crate::dataplane::reconcile;
 use crate::policy::gateway::tests::{HOUR, NOW, app, beginning, inputs, login, policy};
-use crate::policy::{NextIds, Refusal, Restored, SessionLimits};
+use crate::policy::{Refusal, SessionLimits};
 use crate::store::record::{Reader, Table, rows};
 use gateway_common::abi::Session;
 use proptest::prelude::*;
@@ -165,26 +165,15 @@ impl World {
 
     fn starts(&mut self) -> bool {
         self.chaos.with(|inside| inside.is_dead = false);
-        let stored = self.disk.load().unwrap();
+        let mut stored = self.disk.load().unwrap();
         let Ok(found) = self.chaos.actual() else { return false };
         let has_ended = |token| {
             let is_over = |state| state != Session::LIVE;
             self.chaos.with(|inside| inside.plane.session_slot(token).is_some_and(|slot| is_over(slot.state.load())))
         };
-        let sessions = stored.sessions.into_iter().map(|stored| stored.session);
+        let sessions = std::mem::take(&mut stored.sessions).into_iter().map(|stored| stored.session);
         let (ended, sessions): (Vec<_>, Vec<_>) = sessions.partition(|session| has_ended(session.token));
-        let crate::store::Counters { next_app_set, next_allow_list, next_block, .. } = stored.counters;
-        let next_ids = NextIds { app_set: next_app_set, block: next_block, allow_list: next_allow_list }.above(&found);
-        let restored = Restored {
-            users: stored.users,
-            groups: stored.groups,
-            apps: stored.apps,
-            app_ids: stored.app_ids,
-            policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
-            generation: stored.generation,
-            sessions,
-            next_ids,
-        };
+        let restored = crate::core::restored(stored, sessions, &found);
         let (capacities, now) = (self.chaos.capacities(), self.chaos.now());
         let (gateway, _) = Gateway::restore(restored, capacities, SessionLimits::default(), now).unwrap();
         let gone = ended.iter().map(|session| Write::RemoveSession(session.token));

@@ -37,8 +37,8 @@ const DESTINATION_PORT: i16 = 36;
 /// Where the packets go.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The gateway's hardware address.
-    pub mac: [u8; 6],
+    /// The gateway's hardware address, as `ip` writes it.
+    pub mac: &'static str,
     /// The sender, who needs not exist.
     pub source: Ipv4Addr,
     /// The receiver; its ports are all tried.
@@ -53,14 +53,39 @@ pub struct Flood {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+/// Packets of a flood, as many as one asks for.
+#[derive(Debug)]
+pub struct Volley {
+    host: Namespace,
+    program: Program,
+    frame: Vec<u8>,
+}
+
+impl Volley {
+    /// From an interface of a host.
+    pub fn new(host: &Namespace, link: &str, target: Target) -> Result<Self> {
+        let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?) })??;
+        Ok(Self { host: host.clone(), program, frame: frame(target)? })
+    }
+
+    /// Makes so many, and returns when they have been taken up.
+    pub fn send(&self, packets: u32) -> Result<()> {
+        self.host.enter(|| self.make(packets))?
+    }
+
+    /// The same for a thread that is in the host's namespace.
+    fn make(&self, packets: u32) -> Result<()> {
+        self.program.send(&self.frame, packets, BATCH)
+    }
+}
+
 impl Flood {
     /// From an interface of a host, so many packets a second, or as many as the machine makes.
     pub fn start(host: &Namespace, link: &str, target: Target, per_second: u32) -> Result<Self> {
-        let frame = frame(target);
-        let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?) })??;
+        let volley = Volley::new(host, link, target)?;
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, count, host) = (Arc::clone(&stop), Arc::clone(&sent), host.clone());
-        let flow = move || host.enter(|| flow(&program, &frame, per_second, &stopped, &count))?;
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
+        let flow = move || volley.host.enter(|| flow(&volley, per_second, &stopped, &count))?;
         Ok(Self { stop, sent, thread: Some(thread::spawn(flow)) })
     }
 
@@ -86,7 +111,7 @@ impl Drop for Flood {
     }
 }
 
-fn flow(program: &Program, frame: &[u8], per_second: u32, stop: &AtomicBool, sent: &AtomicU64) -> Result<()> {
+fn flow(volley: &Volley, per_second: u32, stop: &AtomicBool, sent: &AtomicU64) -> Result<()> {
     let began = Instant::now();
     let at_most = (per_second / 1_000).max(1) * TURNS;
     while !stop.load(Ordering::Relaxed) {
@@ -94,7 +119,7 @@ fn flow(program: &Program, frame: &[u8], per_second: u32, stop: &AtomicBool, sen
         let behind = due.saturating_sub(sent.load(Ordering::Relaxed));
         let now = u32::try_from(behind).unwrap_or(u32::MAX).min(at_most);
         if now > 0 {
-            program.send(frame, now, BATCH)?;
+            volley.make(now)?;
             sent.fetch_add(now.into(), Ordering::Relaxed);
         }
         thread::sleep(TURN);
@@ -120,8 +145,9 @@ fn program(interface: u32) -> Result<Program> {
 }
 
 /// An Ethernet frame with an empty UDP datagram over IPv4, which needs no checksum of its own (RFC 768).
-fn frame(Target { mac, source, destination }: Target) -> Vec<u8> {
-    let mut frame = [&mac[..], &[2, 0, 0, 0, 0, 0xf1], &[0x08, 0x00]].concat();
+fn frame(Target { mac, source, destination }: Target) -> Result<Vec<u8>> {
+    let octets = mac.split(':').map(|octet| u8::from_str_radix(octet, 16)).collect::<Result<Vec<_>, _>>()?;
+    let mut frame = [&octets[..], &[2, 0, 0, 0, 0, 0xf1], &[0x08, 0x00]].concat();
     let mut header = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0].to_vec();
     header.extend(source.octets());
     header.extend(destination.octets());
@@ -133,5 +159,5 @@ fn frame(Target { mac, source, destination }: Target) -> Vec<u8> {
     frame.extend(header);
     frame.extend([0, 0, 0, 0, 0, 8, 0, 0]);
     frame.resize(SMALLEST, 0);
-    frame
+    Ok(frame)
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::OnceLock,
@@ -20,7 +20,7 @@ use crate::{
     api::{Answer, Api},
     daemon::{Daemon, Launch},
     netns::{Namespace, checked},
-    process::Process,
+    process::{Process, wait_until},
     tools,
     world::World,
 };
@@ -29,6 +29,11 @@ const CONFIG: &str = include_str!("../../configs/demo/portcullis.toml");
 const APPS: &str = include_str!("../../configs/demo/apps.toml");
 /// The policies of the demonstration.
 pub const POLICIES: &str = include_str!("../../configs/demo/policies.cedar");
+/// Where the beacon hears datagrams: an app that benches add to those of the demonstration.
+pub const BEACON: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 20, 0, 10), 9_999);
+/// It is for everybody in `finance`.
+pub const BEACON_POLICY: &str =
+    r#"@id("beacon") permit (principal in Group::"finance", action, resource == App::"beacon");"#;
 /// The password of every user.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// Small tables, which are made sooner than those of the defaults.
@@ -41,6 +46,8 @@ app_ports = 256
 grants = 64
 apps = 64
 ";
+/// For what happens by itself.
+const SOON: Duration = Duration::from_secs(10);
 const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Packets dropped, by interface and reason.
@@ -160,6 +167,11 @@ impl Gate {
         Ok(grown.map(|((interface, reason), _)| format!("{interface}/{reason}")).collect())
     }
 
+    /// Waits until the daemon's log has this.
+    pub fn says(&self, text: &str) -> Result<()> {
+        wait_until(text, SOON, || self.daemon.log().contains(text).then_some(()))
+    }
+
     /// The records of the access log so far; each line has to be a JSON object.
     pub fn records(&self) -> Result<Vec<Value>> {
         let text = fs::read_to_string(self.world.scratch().join("access.jsonl"))?;
@@ -171,6 +183,18 @@ impl Gate {
 
 /// What says that the daemon is ready.
 pub const READY: &str = "https://127.0.0.1:8443/readyz";
+
+/// The beacon, as the API takes it.
+pub fn beacon() -> Value {
+    json!({ "prefixes": [BEACON.ip()], "services": [format!("{}/udp", BEACON.port())] })
+}
+
+/// The daemon as urgent as its systemd unit makes it.
+pub fn urgent() -> Result<Launch> {
+    let binary = binary("portcullisd")?.display().to_string();
+    let args = ["-n", "-10", &binary, "--config", "{config}"].map(str::to_owned).to_vec();
+    Ok(Launch { args, ..Launch::new("nice", READY) })
+}
 
 /// The configuration of the demonstration, with small tables.
 pub fn config() -> String {

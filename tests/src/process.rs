@@ -83,6 +83,14 @@ impl Drop for Process {
     }
 }
 
+/// Memory of a process in kilobytes, by its name in `/proc/<pid>/status`: `VmRSS`, `VmHWM`.
+pub fn memory(pid: u32, name: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.with_context(|| format!("no {name}"))?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
 /// Looks until `condition` gives a value; an error names `what` was awaited in vain.
 pub fn wait_until<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
     let start = Instant::now();

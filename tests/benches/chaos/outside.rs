@@ -2,14 +2,13 @@
 
 use anyhow::Result;
 use gateway_tests::Namespace;
+use gateway_tests::gate::BEACON;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Where markers go: an app of which people have a grant.
-pub const BEACON: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 20, 0, 10), 9_999);
 /// Who is permitted.
 const ALICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 /// Who was never permitted anything, on the second client.

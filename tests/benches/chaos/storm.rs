@@ -5,11 +5,11 @@ use crate::report::Tally;
 use crate::scene::{self, FAMILIES, SOON, V4, goes_on, reaches, stream};
 use anyhow::{Context as _, Result, ensure};
 use gateway_tests::flood::{Flood, Target};
-use gateway_tests::gate::{self, Gate, POLICIES};
+use gateway_tests::gate::{self, BEACON_POLICY, Gate, POLICIES};
 use gateway_tests::{Disk, Launch, Medium, Stream, World, wait_until, wall, world::at};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,7 +21,6 @@ const ON_ITS_WAY: Duration = Duration::from_millis(100);
 const NOTHING: Duration = Duration::from_millis(200);
 /// Packets a second, none of which is permitted.
 const FLOOD: u32 = 300_000;
-const GUARD1_MAC: [u8; 6] = [2, 0x78, 0, 0, 0, 1];
 /// What the wall clock says, in years from now; before 1970, too.
 const JUMPS: [&str; 5] = ["+30y", "-30y", "-60y", "-120y", wall::HONEST];
 
@@ -126,9 +125,7 @@ impl Storm {
         let gate = Gate::launch_inside(world, launch, |config| config)?;
         gate.introduce("alice", "finance")?;
         gate.introduce("bob", "ops")?;
-        let beacon = crate::outside::BEACON;
-        let beacon = json!({ "prefixes": [beacon.ip()], "services": [format!("{}/udp", beacon.port())] });
-        gate.api.put("/v1/apps/beacon", &beacon)?.ok()?;
+        gate.api.put("/v1/apps/beacon", &gate::beacon())?.ok()?;
         gate.put_policy(&policies(false))?.ok()?;
         gate.world.client2.ip(&[format!("address add {STRANGER}/24 dev eth0")])?;
         let mut storm = Self {
@@ -227,7 +224,7 @@ impl Storm {
 
     fn flood(&mut self) -> Result<()> {
         let IpAddr::V4(destination) = at::APP else { anyhow::bail!("an IPv4 address was wanted") };
-        let target = Target { mac: GUARD1_MAC, source: STRANGER, destination };
+        let target = Target { mac: at::GUARD1_MAC, source: STRANGER, destination };
         self.flood = Some(Flood::start(&self.gate.world.client2, "eth0", target, FLOOD)?);
         Ok(())
     }
@@ -369,7 +366,6 @@ impl Storm {
 
 /// alice is permitted the beacon by both.
 fn policies(is_other: bool) -> String {
-    let beacon = r#"@id("beacon") permit (principal in Group::"finance", action, resource == App::"beacon");"#;
     let other = r#"@id("other") permit (principal in Group::"ops", action, resource == App::"beacon");"#;
-    format!("{POLICIES}\n{beacon}\n{}", if is_other { other } else { "" })
+    format!("{POLICIES}\n{BEACON_POLICY}\n{}", if is_other { other } else { "" })
 }

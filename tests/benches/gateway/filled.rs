@@ -1,9 +1,10 @@
 //! The real daemon, and a crowd that is in its store.
 
 use crate::crowd::Crowd;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use gateway_tests::daemon::Launch;
-use gateway_tests::gate::{self, Gate, READY};
+use gateway_tests::gate::{self, Gate};
+use gateway_tests::process::memory;
 use std::time::{Duration, Instant};
 
 /// How long a start may take.
@@ -27,14 +28,11 @@ impl Filled {
     pub fn new(crowd: Crowd) -> Result<Self> {
         let capacity = format!("\n[capacity]\nsessions = {}\nflows = {FLOWS}\n", crowd.sessions + ROOM);
         let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + &capacity;
-        let binary = gate::binary("portcullisd")?.display().to_string();
-        // As urgent as by its systemd unit.
-        let args = ["-n", "-10", &binary, "--config", "{config}"].map(str::to_owned).to_vec();
-        let launch = Launch { args, patience: PATIENCE, ..Launch::new("nice", READY) };
+        let launch = Launch { patience: PATIENCE, ..gate::urgent()? };
         let mut gate = Gate::launch(launch, |_| config.clone())?;
         // The first start makes users and certificates, and takes memory for it that an idle daemon does not have.
         gate.daemon.restart()?;
-        let idle = memory(gate.daemon.pid(), "VmRSS:")?;
+        let idle = memory(gate.daemon.pid(), "VmRSS")? as f64;
         let index = gate.world.gateway.enter(|| nix::net::if_::if_nametoindex("guard0"))??;
         gate.daemon.stop()?;
         crowd.store(&gate.world.scratch().join("state/state.redb"), index)?;
@@ -50,11 +48,4 @@ impl Filled {
         ensure!(sessions == self.sessions, "only {sessions} of {} sessions were taken up", self.sessions);
         Ok(took)
     }
-}
-
-/// Memory of a process, in kB, by its name in `/proc/<pid>/status`.
-pub fn memory(pid: u32, which: &str) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(which)).with_context(|| format!("no {which}"))?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -12,24 +12,21 @@ use crate::measure::row::{Row, grouped};
 use anyhow::{Context as _, Result};
 use caller::{Answered, Caller};
 use gateway_tests::flood::{Flood, Target};
-use gateway_tests::gate::{Gate, PASSWORD, POLICIES};
+use gateway_tests::gate::{self, BEACON, BEACON_POLICY, Gate, PASSWORD, POLICIES};
 use gateway_tests::{wait_until, world::at};
 use markers::Markers;
 use reqwest::Method;
 use serde_json::json;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 const SIZES: [u32; 2] = [1_000, 100_000];
 /// Policies that take an app from everybody.
 const GENERATIONS: u32 = 100;
-/// What everybody is permitted, and sends to.
-const BEACON: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 20, 0, 10), 9_999);
 /// Packets a second, none of which is permitted.
 const FLOOD: u32 = 1_000_000;
 /// Of whom nobody knows.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 66);
-const GUARD1_MAC: [u8; 6] = [2, 0x78, 0, 0, 0, 1];
 /// How long what was on its way may take to arrive.
 const ON_ITS_WAY: Duration = Duration::from_millis(5);
 /// People who take turns where there is one session at a time: guessing is limited by user.
@@ -63,8 +60,8 @@ struct Scene {
 impl Scene {
     fn new(gate: &Gate, is_flooded: bool) -> Result<Self> {
         let administrator = Caller::administrator(gate)?;
-        let beacon = json!({ "prefixes": [BEACON.ip()], "services": [format!("{}/udp", BEACON.port())] });
-        put(&administrator, "/v1/apps/beacon", &beacon)?;
+        let beacon = Some(("application/json", gate::beacon().to_string()));
+        administrator.call(&Method::PUT, "/v1/apps/beacon", beacon)?;
         put_policy(&administrator, true)?;
         let world = &gate.world;
         // All of these addresses are the client's own, and the gateway finds them there.
@@ -72,7 +69,7 @@ impl Scene {
         world.gateway.ip(&[format!("route add 100.64.0.0/10 via {} dev guard0", at::CLIENT)])?;
         let markers = Markers::new(&world.client, &world.app, BEACON)?;
         let IpAddr::V4(destination) = at::OTHER_APP else { anyhow::bail!("an IPv4 address was wanted") };
-        let target = Target { mac: GUARD1_MAC, source: STRANGER, destination };
+        let target = Target { mac: at::GUARD1_MAC, source: STRANGER, destination };
         let flood = is_flooded.then(|| Flood::start(&world.client2, "eth0", target, FLOOD)).transpose()?;
         Ok(Self { administrator, markers, flood })
     }
@@ -197,14 +194,9 @@ fn flooded(gate: &Gate, scene: Scene, size: u32) -> Result<Option<Row>> {
     Ok(Some(row.size(size as usize).pattern("under a flood")))
 }
 
-fn put(administrator: &Caller, path: &str, body: &serde_json::Value) -> Result<Answered> {
-    administrator.call(&Method::PUT, path, Some(("application/json", body.to_string())))
-}
-
 /// With the beacon for everybody, or without.
 fn put_policy(administrator: &Caller, with_beacon: bool) -> Result<Answered> {
-    let beacon = r#"@id("beacon") permit (principal in Group::"finance", action, resource == App::"beacon");"#;
-    let text = format!("{POLICIES}\n{}", if with_beacon { beacon } else { "" });
+    let text = format!("{POLICIES}\n{}", if with_beacon { BEACON_POLICY } else { "" });
     administrator.call(&Method::PUT, "/v1/policy", Some(("text/plain", text)))
 }
 

@@ -71,7 +71,6 @@ pub enum Condition {
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Helper {
     MapLookup = 1,
-    Random = 7,
     TailCall = 12,
     Redirect = 23,
     FibLookup = 69,

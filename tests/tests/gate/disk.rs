@@ -172,11 +172,11 @@ fn a_disk_that_answers_nothing_delays_no_revocation_and_ends_access_with_the_lea
     until_it_is_over(&gate)?;
     falls_silent(&going)?;
     is_kept_out(&client, V4.crm());
-    says(&gate, "the core stands still")?;
+    gate.says("the core stands still")?;
     drop(frozen);
     let revoked = revoking.join().ok().context("the revocation")??.ok()?;
     assert_eq!(revoked["receipts"][0]["user"], "bob", "{revoked}");
-    says(&gate, "the core gets on again")?;
+    gate.says("the core gets on again")?;
     goes_on(&going)?;
     reaches(&client, V4.crm());
     is_kept_out(&client2, V4.vault());
@@ -212,10 +212,6 @@ fn what_was_revoked_stays_so_when_the_daemon_dies_while_its_disk_answers_nothing
 fn revoke_bob(gate: &Gate) -> thread::JoinHandle<Result<Answer>> {
     let api = gate.api.clone();
     thread::spawn(move || api.post_json("/v1/revocations", &json!({ "user": "bob" })))
-}
-
-fn says(gate: &Gate, text: &str) -> Result<()> {
-    wait_until(text, SOON, || gate.daemon.log().contains(text).then_some(()))
 }
 
 /// How far a user's life has come. It only goes on.

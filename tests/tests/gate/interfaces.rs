@@ -6,11 +6,6 @@ use gateway_tests::{Gate, Namespace, wait_until};
 use crate::restart::reconfigure;
 use crate::scene::{Apps, SOON, V4, goes_on, is_kept_out, reaches, stream};
 
-/// Until the daemon's log says so.
-fn says(gate: &Gate, what: &str) -> Result<()> {
-    wait_until(what, SOON, || gate.daemon.log().contains(what).then_some(()))
-}
-
 #[test]
 fn an_interface_that_is_renamed_is_guarded_as_before_also_after_a_restart() -> Result<()> {
     let mut gate = Gate::open()?;
@@ -21,7 +16,7 @@ fn an_interface_that_is_renamed_is_guarded_as_before_also_after_a_restart() -> R
     let going = [stream(&gate.world.client, V4.crm())?, stream(&client2, V4.vault())?];
     gateway.ip(&["link set guard1 name lan9"])?;
     is_kept_out(&client2, V4.crm());
-    says(&gate, "has another name")?;
+    gate.says("has another name")?;
     is_kept_out(&client2, V4.crm());
     going.iter().try_for_each(goes_on)?;
     reaches(&client2, V4.vault());
@@ -56,7 +51,7 @@ fn an_interface_that_was_in_another_namespace_is_guarded_again_when_it_returns()
     for round in 1..=3 {
         gateway.ip(&[format!("link set guard1 netns {}", elsewhere.name())])?;
         if round == 2 {
-            says(&gate, "guarded interfaces have come or gone")?;
+            gate.says("guarded interfaces have come or gone")?;
         }
         elsewhere.ip(&[format!("link set guard1 netns {}", gateway.name())])?;
         gateway.ip(&["address add 10.78.0.1/24 dev guard1", "link set guard1 up"])?;

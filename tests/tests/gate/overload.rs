@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use etherparse::PacketBuilder;
-use gateway_tests::bpf::{Assembly, Condition, Helper, Kind, Operation, Program, Register, Size};
-use gateway_tests::{Gate, gate, http_get, wait_until};
-use nix::net::if_::if_nametoindex;
+use anyhow::{Context as _, Result, bail, ensure};
+use gateway_tests::flood::{Target, Volley};
+use gateway_tests::process::memory;
+use gateway_tests::{Gate, gate, http_get, wait_until, world::at};
 use serde_json::{Value, json};
 
 use crate::record::sum;
@@ -27,15 +27,10 @@ const ADDRESSES: u8 = 60;
 const FROM_EACH: usize = 20;
 /// Packets of a flood.
 const FLOOD: u32 = 3_000_000;
-const BATCH: u32 = 64;
-/// Bytes of the headers before the port to which a frame is sent.
-const PORT: i16 = 14 + 20 + 2;
 
 /// How much memory the daemon has had at most, in kilobytes.
 fn most_memory(gate: &Gate) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", gate.daemon.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    memory(gate.daemon.pid(), "VmHWM")
 }
 
 /// Does something with the API for as long as `until` goes on, and at least once; how long each took at most.
@@ -145,12 +140,12 @@ fn is_counted(gate: &Gate) -> Result<()> {
     V4.bob(gate)?;
     let going = stream(&gate.world.client2, V4.vault())?;
     let before = most_memory(gate)?;
-    let frame = frame();
-    let flood = client.enter(|| sender("eth0"))??;
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (at::CLIENT, at::OTHER_APP) else { bail!("not of IPv4") };
+    let flood = Volley::new(client, "eth0", Target { mac: at::GUARD0_MAC, source, destination })?;
     let (took, longest) = thread::scope(|scope| -> Result<_> {
         let flooding = scope.spawn(|| {
             let began = Instant::now();
-            client.enter(|| flood.send(&frame, FLOOD, BATCH))??;
+            flood.send(FLOOD)?;
             anyhow::Ok(began.elapsed())
         });
         let longest = usable_until(
@@ -195,31 +190,4 @@ fn is_counted(gate: &Gate) -> Result<()> {
 
 fn lost_in(record: &Value) -> Option<u64> {
     Some(record["kernel_events"].as_u64()? + record["records"].as_u64()?)
-}
-
-/// A datagram of nobody's to an app.
-fn frame() -> Vec<u8> {
-    let (from, to) = ([0x02, 0x77, 0, 0, 0, 2], [0x02, 0x77, 0, 0, 0, 1]);
-    let builder = PacketBuilder::ethernet2(from, to).ipv4([10, 77, 0, 2], [10, 20, 0, 11], 64).udp(40_000, 1);
-    let mut frame = Vec::new();
-    // Writing to a vector does not fail.
-    let _ = builder.write(&mut frame, &[0; 18]);
-    // No checksum, because each goes to another port.
-    frame[14 + 20 + 6..14 + 20 + 8].fill(0);
-    frame
-}
-
-/// What sends frames out of an interface of this namespace, each to a port by chance.
-fn sender(interface: &str) -> Result<Program> {
-    use Register::{R0, R1, R2, R3, R4, R6};
-    let index = i32::try_from(if_nametoindex(interface)?)?;
-    let mut program = Assembly::new();
-    program.with(Operation::Set, R6, R1).call(Helper::Random);
-    program.load(Size::Word, R2, R6, 0).load(Size::Word, R3, R6, 4);
-    program.with(Operation::Set, R4, R2).number(Operation::Add, R4, i32::from(PORT) + 2);
-    program.jump_if_both(Condition::Greater, R4, R3, "short");
-    program.store(Size::Half, R2, PORT, R0);
-    program.number(Operation::Set, R1, index).number(Operation::Set, R2, 0).call(Helper::Redirect).exit();
-    program.label("short").exit_with(1);
-    Program::assembled(Kind::Xdp, &program)
 }

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result};
-use gateway_tests::gate::{READY, binary};
-use gateway_tests::{Gate, Launch, Outcome, TcpEcho, World, gate, ping, tcp_connect};
+use gateway_tests::{Gate, Outcome, TcpEcho, World, gate, ping, tcp_connect};
 
 use crate::scene::{Apps, SOON, V4, V6, falls_silent, is_kept_out, reaches, stream};
 
@@ -179,8 +178,7 @@ fn assert_untouched(world: &World) {
 
 #[test]
 fn what_takes_access_away_is_as_urgent_as_the_unit_says_and_passwords_are_not() -> Result<()> {
-    let args = ["-n", "-10", &binary("portcullisd")?.display().to_string(), "--config", "{config}"].map(str::to_owned);
-    let gate = Gate::launch(Launch { args: args.into(), ..Launch::new("nice", READY) }, |config| config)?;
+    let gate = Gate::launch(gate::urgent()?, |config| config)?;
     let mut found = BTreeMap::new();
     for task in std::fs::read_dir(format!("/proc/{}/task", gate.daemon.pid()))? {
         let stat = std::fs::read_to_string(task?.path().join("stat"))?;

@@ -1,9 +1,10 @@
 //! The start of a daemon that knows many sessions: into empty tables, and into those that an earlier one has left.
 
 use crate::crowd::Crowd;
-use crate::filled::{Filled, memory};
+use crate::filled::Filled;
 use crate::measure::row::Row;
 use anyhow::Result;
+use gateway_tests::process::memory;
 
 const SESSIONS: u32 = 100_000;
 
@@ -21,7 +22,7 @@ pub fn measure(rounds: usize) -> Result<Vec<Row>> {
         filled.gate.daemon.stop()?;
         adopting.push(filled.start()?);
     }
-    let resident = vec![memory(filled.gate.daemon.pid(), "VmRSS:")?];
+    let resident = vec![memory(filled.gate.daemon.pid(), "VmRSS")? as f64];
     let row = |metric, unit, values| Row::new("daemon", metric, unit, values).size(SESSIONS as usize);
     Ok(vec![
         Row::new("daemon, idle", "resident memory", "kB", vec![filled.idle]),

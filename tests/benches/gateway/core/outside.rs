@@ -1,10 +1,11 @@
 //! The real daemon with its tables in the kernel.
 
 use crate::crowd::{self, Crowd};
-use crate::filled::{Filled, memory};
+use crate::filled::Filled;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result};
 use gateway_tests::api::Api;
+use gateway_tests::process::memory;
 use gateway_tests::{Gate, wait_until};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -22,14 +23,15 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
     let mut filled = Filled::new(Crowd::of(count))?;
     let ready = filled.start()?;
     let (idle, Gate { api, daemon, .. }) = (filled.idle, &filled.gate);
-    let (resident, peak) = (memory(daemon.pid(), "VmRSS:")?, memory(daemon.pid(), "VmHWM:")?);
+    let kilobytes = |name| anyhow::Ok(memory(daemon.pid(), name)? as f64);
+    let (resident, peak) = (kilobytes("VmRSS")?, kilobytes("VmHWM")?);
     let (enforced, seen) = revocations(api, count)?;
     let rested = busy(daemon.pid())?;
     let round = round(api)?;
     let replaced = generations(api)?;
     // The log's thread has a line to write for each session and generation.
     std::thread::sleep(SETTLING);
-    let after = memory(daemon.pid(), "VmRSS:")?;
+    let after = kilobytes("VmRSS")?;
     let per = |kilobytes: f64| vec![kilobytes * 1024.0 / f64::from(count)];
     let row = |metric, unit, values| Row::new("daemon", metric, unit, values).size(count as usize);
     Ok(vec![

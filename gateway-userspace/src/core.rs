@@ -4,6 +4,7 @@
 //! nothing is in force that is not known. What takes access away reaches the data plane first: a full disk never delays
 //! a revocation, and what could not be stored is tried again until it is.
 
+mod arrive;
 mod decide;
 mod run;
 mod truth;
@@ -13,8 +14,10 @@ pub use run::{Core, start};
 pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::{counters, restored};
 
-use crate::identity::{Accounts, ApiToken, PasswordHash, SecretHash, TokenId};
-use crate::policy::Factors;
+use crate::identity::{
+    Accounts, ApiToken, Arrival, ArrivalRefusal, PasswordHash, ProviderSession, SecretHash, TokenId,
+};
+use crate::policy::Proof;
 use crate::policy::{
     EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName,
 };
@@ -46,6 +49,8 @@ pub struct Actor {
 pub enum Request {
     /// Somebody has proved who they are.
     Login(Login),
+    /// A provider was asked about a session that goes on: what it says now.
+    Renewed(Renewed),
     /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.
@@ -76,13 +81,33 @@ pub struct Login {
     /// Hash of what the client will prove the session with.
     pub secret: SecretHash,
     /// Who.
-    pub user: UserName,
+    pub who: Who,
     /// Where their packets come from.
     pub source: Source,
-    /// How they proved it.
-    pub factors: Factors,
+    /// How they proved it, and when.
+    pub proof: Proof,
     /// When the session is to end, on the boot clock.
     pub deadline: KernelNanos,
+}
+
+/// Who has proved who they are.
+#[derive(Debug)]
+pub enum Who {
+    /// A user, at this gateway.
+    Known(UserName),
+    /// Somebody for whom a provider vouches.
+    Arrived(Arrival, ProviderSession),
+}
+
+/// A session that goes on, as its provider says.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Which.
+    pub token: SessionToken,
+    /// Who that is, as the provider says now.
+    pub arrival: Arrival,
+    /// What is kept of their session there.
+    pub session: ProviderSession,
 }
 
 /// What was done.
@@ -131,6 +156,9 @@ pub enum CoreError {
     /// The kernel refused a write. The data plane is being reconciled.
     #[error("the data plane failed: {0}")]
     DataPlane(#[from] crate::dataplane::DataPlaneError),
+    /// A provider vouches for somebody who does not come in.
+    #[error(transparent)]
+    Arrival(#[from] ArrivalRefusal),
     /// No API token with this id.
     #[error("API token `{0}` does not exist")]
     UnknownApiToken(TokenId),

@@ -1,9 +1,11 @@
-//! Who somebody is: passwords, API tokens, session secrets, and the limits on guessing them.
+//! Who somebody is: passwords, API tokens, session secrets and the limits on guessing them; identity providers, and who
+//! their people are here.
 //!
 //! Secrets arrive as [`secrecy::SecretString`], are kept only as hashes, and are types that cannot be printed. Time
 //! comes in as a value. What a person may reach is none of this module's business.
 
 mod account;
+mod arrival;
 mod password;
 mod scope;
 mod secret;
@@ -12,6 +14,7 @@ mod token;
 mod verifier;
 
 pub use account::Accounts;
+pub use arrival::{Arrival, ArrivalRefusal, Identities, LONGEST_SUBJECT, ProviderSession};
 pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
 pub use secret::{SecretHash, SessionSecret};

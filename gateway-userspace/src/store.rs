@@ -8,8 +8,8 @@ pub mod record;
 mod file;
 mod shape;
 
-use crate::identity::{ApiToken, PasswordHash, SecretHash, TokenId};
-use crate::policy::{App, AppId, AppName, Generation, GroupName, Session, SessionToken, User, UserName};
+use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, TokenId};
+use crate::policy::{App, AppId, AppName, Generation, GroupName, ProviderName, Session, SessionToken, User, UserName};
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,8 +18,9 @@ use time::OffsetDateTime;
 pub use file::FileStore;
 
 /// The version of the stored shapes that this program writes. Those of 1 know no `opens`, `trip_wire` and `budget` of
-/// apps, and no protocols but TCP, UDP and ICMP: a program that knows only them would take a trip-wire for an app.
-pub const SCHEMA: u32 = 2;
+/// apps, and no protocols but TCP, UDP and ICMP: a program that knows only them would take a trip-wire for an app. Those
+/// of 2 know no identity providers: a program that knows only them would let those in again who were suspended.
+pub const SCHEMA: u32 = 3;
 /// The first version, and the oldest that is read.
 const FIRST_SCHEMA: u32 = 1;
 
@@ -68,9 +69,15 @@ pub enum Write {
     SetGeneration(Generation),
     /// The next free numbers.
     SetCounters(Counters),
+    /// Bind a subject of a provider to a user.
+    PutIdentity(ProviderName, String, UserName),
+    /// End that.
+    RemoveIdentity(ProviderName, String),
+    /// Keep what a session has of its provider's.
+    PutProviderSession(SessionToken, ProviderSession),
     /// Create or replace a session.
     PutSession(StoredSession),
-    /// Remove a session.
+    /// Remove a session, with what it has of its provider's.
     RemoveSession(SessionToken),
     /// Create or replace an API token.
     PutApiToken(ApiToken),
@@ -101,6 +108,10 @@ pub struct Stored {
     pub sessions: Vec<StoredSession>,
     /// API tokens.
     pub tokens: Vec<ApiToken>,
+    /// Who the people of the providers are.
+    pub identities: Identities,
+    /// What sessions have of their provider's.
+    pub provider_sessions: BTreeMap<SessionToken, ProviderSession>,
 }
 
 /// Policies, and the generation that they began.

@@ -83,8 +83,10 @@ pub(super) async fn add_member(
     NamedPair(group, user): NamedPair<GroupName, UserName>,
 ) -> Result<axum::Json<Group>, ApiError> {
     let _edit = shared.edit().await;
-    let mut user = users::existing(&shared, user).await?;
+    let before = users::existing(&shared, user).await?;
+    let mut user = before.clone();
     user.groups.insert(group.clone());
+    users::unless_managed(&before, &user)?;
     shared.context.core.change(actor, Request::Policy(Input::PutUser(user))).await?;
     current(&shared, group).await.map(axum::Json)
 }
@@ -105,8 +107,10 @@ pub(super) async fn remove_member(
 ) -> Result<axum::Json<Group>, ApiError> {
     let _edit = shared.edit().await;
     current(&shared, group.clone()).await?;
-    let mut user = users::existing(&shared, user).await?;
+    let before = users::existing(&shared, user).await?;
+    let mut user = before.clone();
     if user.groups.remove(&group) {
+        users::unless_managed(&before, &user)?;
         shared.context.core.change(actor, Request::Policy(Input::PutUser(user))).await?;
     }
     current(&shared, group).await.map(axum::Json)

@@ -3,7 +3,7 @@
 use super::context::Shared;
 use super::extract::{Json, Peer, bearer};
 use super::problem::ApiError;
-use crate::core::{Actor, Login, Request};
+use crate::core::{Actor, Login, Request, Who};
 use crate::identity::{PasswordHash, SessionSecret};
 use crate::policy::{EndCause, Factor, Input, Selector, Session, SessionToken, Source, User, UserName};
 use crate::wire::{self, LoginRequest, LoginResponse, Problem, Receipt, Secret};
@@ -84,9 +84,9 @@ async fn begin(shared: &Shared, user: UserName, source: Source) -> Result<LoginR
     let login = Login {
         token,
         secret: hash,
-        user,
+        who: Who::Known(user),
         source,
-        factors: [Factor::Password].into(),
+        proof: [Factor::Password].into(),
         deadline: now.boot.after(lifetime),
     };
     let done = shared.context.core.change(actor, Request::Login(login)).await?;

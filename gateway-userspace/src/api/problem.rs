@@ -115,6 +115,7 @@ impl From<CoreError> for ApiError {
         match error {
             CoreError::Refused(refusal) => refusal.into(),
             CoreError::UnknownApiToken(_) => Self::missing(error),
+            CoreError::Arrival(_) => Self::forbidden("identity", error),
             CoreError::Busy | CoreError::Stopped => Self::unavailable(error),
             other => {
                 tracing::error!(error = %other, "a request failed");
@@ -131,7 +132,8 @@ impl From<Refusal> for ApiError {
             | Refusal::UnknownGroup(_)
             | Refusal::UnknownApp(_)
             | Refusal::UnknownSession(_) => Self::missing(refusal),
-            Refusal::UserDisabled(_) => Self::forbidden("user-disabled", refusal),
+            Refusal::UserDisabled(_) | Refusal::UserSuspended(_) => Self::forbidden("user-disabled", refusal),
+            Refusal::Managed(..) => Self::conflict("managed", refusal),
             Refusal::SourceTaken { .. } => Self::conflict("source-taken", refusal),
             Refusal::App { problem, .. } => {
                 let errors = vec![FieldError::at(field_of(problem), problem)];

@@ -56,8 +56,9 @@ pub(super) async fn put(
         None => None,
     };
     let _edit = shared.edit().await;
-    let enabled = found(&shared, &name).await?.is_none_or(|user| user.enabled);
-    let user = request.into_model(name.clone(), enabled)?;
+    let before = found(&shared, &name).await?.unwrap_or_else(|| User::new(name.clone()));
+    let user = request.into_model(before.clone())?;
+    unless_managed(&before, &user)?;
     let changed = shared.context.core.change(actor, Request::PutUser { user, password }).await;
     changed.map_err(|error| match error {
         crate::core::CoreError::Refused(refusal @ Refusal::UnknownGroup(_)) => {
@@ -141,6 +142,16 @@ async fn switch(
     let input = Input::PutUser(User { enabled, ..user });
     let done = shared.context.core.change(actor, Request::Policy(input)).await?;
     Ok(axum::Json(done.receipts.as_slice().into()))
+}
+
+/// Names and groups of whoever comes from a provider change there, and only there.
+pub(super) fn unless_managed(before: &User, after: &User) -> Result<(), ApiError> {
+    match &before.provider {
+        Some(provider) if (&before.groups, &before.display_name) != (&after.groups, &after.display_name) => {
+            Err(Refusal::Managed(before.name.clone(), provider.clone()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A user as they are, for a change.

@@ -1,11 +1,13 @@
 //! From a request to what must be stored, applied and recorded.
 
 use super::truth::Truth;
-use super::{Actor, CoreError, Done, Login, Receipt, Request, State, writes};
+use super::{Actor, CoreError, Done, Login, Receipt, Request, State, Who, writes};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
 use crate::identity::SecretHash;
-use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Selector, SessionToken, UserName};
+use crate::policy::{
+    Changed, Drafted, EndCause, Ended, Input, Plan, ProviderName, Refusal, Selector, SessionToken, UserName,
+};
 use crate::record::{Cut, Recorder};
 use crate::store::{Store, StoredSession, Write};
 use arcstr::ArcStr;
@@ -49,7 +51,7 @@ struct Applied {
 }
 
 /// Who asks, and since when.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     actor: &'a Actor,
     /// When the request was taken up.
     at: KernelNanos,
@@ -84,9 +86,7 @@ impl Keeper {
                 Ok(Done::default())
             }
             Request::SetPassword { user, password } => {
-                if self.state.gateway.user(&user).is_none() {
-                    return Err(crate::policy::Refusal::UnknownUser(user).into());
-                }
+                self.may_have_a_password(&user)?;
                 self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
                 self.recorder.admin(actor, "password_set", user.as_str());
                 self.state.accounts.passwords.insert(user.clone(), password);
@@ -94,6 +94,11 @@ impl Keeper {
             }
             Request::PutUser { user, password } => {
                 let name = user.name.clone();
+                if password.is_some()
+                    && let Some(provider) = &user.provider
+                {
+                    return Err(Refusal::Managed(name, provider.clone()).into());
+                }
                 let mut also = Vec::new();
                 also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
                 let mut done = self.change(asked, Input::PutUser(user), also, None)?;
@@ -104,19 +109,41 @@ impl Keeper {
                 Ok(done)
             }
             Request::Login(login) => {
-                let Login { token, secret, user, source, factors, deadline } = login;
-                let input = Input::Login { token, user, source, factors, deadline };
-                let done = self.change(asked, input, Vec::new(), Some(&secret))?;
+                let Login { token, secret, who, source, proof, deadline } = login;
+                let (user, kept, before) = match who {
+                    Who::Known(user) => (user, None, Done::default()),
+                    Who::Arrived(arrival, kept) => {
+                        let (user, done) = self.arrive(asked, arrival)?;
+                        (user, Some(kept), done)
+                    }
+                };
+                let input = Input::Login { token, user, source, proof, deadline };
+                let also = kept.clone().map(|kept| Write::PutProviderSession(token, kept)).into_iter().collect();
+                let mut done = self.change(asked, input, also, Some(&secret))?;
                 self.state.accounts.session_secrets.insert(token, secret);
+                self.state.accounts.provider_sessions.extend(kept.map(|kept| (token, kept)));
+                done.receipts.extend(before.receipts);
                 Ok(done)
             }
+            Request::Renewed(renewed) => self.renewed(asked, renewed),
             Request::Policy(Input::RemoveUser(name)) => {
-                let done = self.change(asked, Input::RemoveUser(name.clone()), Vec::new(), None)?;
+                let subject = self.state.accounts.identities.subject(&name);
+                let subject =
+                    subject.map(|(provider, subject)| Write::RemoveIdentity(provider.clone(), subject.into()));
+                let done = self.change(asked, Input::RemoveUser(name.clone()), subject.into_iter().collect(), None)?;
                 self.state.accounts.passwords.remove(&name);
+                self.state.accounts.identities.unbind(&name);
                 Ok(done)
             }
             Request::Policy(input) => self.change(asked, input, Vec::new(), None),
         }
+    }
+
+    /// Whoever comes from a provider proves there who they are.
+    fn may_have_a_password(&self, user: &UserName) -> Result<(), Refusal> {
+        let known = self.state.gateway.user(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
+        let managed = |provider: &ProviderName| Refusal::Managed(user.clone(), provider.clone());
+        known.provider.as_ref().map(managed).map_or(Ok(()), Err)
     }
 
     /// A new password ends what was begun with the old one.
@@ -126,7 +153,7 @@ impl Keeper {
     }
 
     /// Lets policy decide, and carries out what follows.
-    fn change(
+    pub(super) fn change(
         &mut self,
         asked: &Asked<'_>,
         input: Input,
@@ -226,6 +253,7 @@ impl Keeper {
         let Ended { session, cause } = end;
         let (since, Asked { actor, clock, .. }) = (asked.since(), asked);
         self.state.accounts.session_secrets.remove(&session.token);
+        self.state.accounts.provider_sessions.remove(&session.token);
         let found = found.unwrap_or_else(|| unseen(session.token, self.plane.now()));
         let cut = self.recorder.cut(session.token);
         self.forget(&cut);
@@ -327,8 +355,10 @@ fn gives_access(input: &Input, drafted: &Drafted) -> bool {
 pub(super) fn takes_access_away(input: &Input) -> bool {
     match input {
         Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_) => true,
-        Input::PutUser(user) => !user.enabled,
+        Input::PutUser(user) => !user.is_active(),
         Input::PutApp(app) => !app.enabled,
-        Input::Login { .. } | Input::PutGroup(_) | Input::PutPolicy { .. } | Input::Tick => false,
+        Input::Login { .. } | Input::PutGroup(_) | Input::SetMembers { .. } | Input::PutPolicy { .. } | Input::Tick => {
+            false
+        }
     }
 }

@@ -94,9 +94,9 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
 fn is_urgent(request: &Request) -> bool {
     match request {
         Request::RemoveApiToken(_) => true,
-        Request::PutUser { user, .. } => !user.enabled,
+        Request::PutUser { user, .. } => !user.is_active(),
         Request::Policy(input) => takes_access_away(input),
-        Request::Login(_) | Request::SetPassword { .. } | Request::PutApiToken(_) => false,
+        Request::Login(_) | Request::Renewed(_) | Request::SetPassword { .. } | Request::PutApiToken(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 mod chaos;
 mod histories;
 
-use super::{Actor, Core, CoreError, Login, Request, State, start};
+use super::{Actor, Core, CoreError, Login, Request, State, Who, start};
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane, Seen};
 use crate::identity::{Accounts, SecretHash};
 use crate::policy::table::SessionEntry;
@@ -155,7 +155,7 @@ fn core_on(disk: &Disk, plane: impl DataPlane + 'static) -> Core {
 fn alice(enabled: bool) -> Request {
     let groups = [GroupName::new("finance").unwrap()].into();
     let name = UserName::new("alice").unwrap();
-    Request::Policy(Input::PutUser(User { name, display_name: String::new(), groups, enabled }))
+    Request::Policy(Input::PutUser(User { groups, enabled, ..User::new(name) }))
 }
 
 fn login(token: u64) -> Request {
@@ -170,9 +170,9 @@ fn login(token: u64) -> Request {
     Request::Login(Login {
         token: SessionToken(token),
         secret: SecretHash::from_bytes([0; 32]),
-        user: UserName::new("alice").unwrap(),
+        who: Who::Known(UserName::new("alice").unwrap()),
         source,
-        factors: [Factor::Password].into(),
+        proof: [Factor::Password].into(),
         deadline: KernelNanos(u64::MAX),
     })
 }

@@ -43,11 +43,17 @@ pub(super) fn restore(
     if changes.len() > TOLD {
         tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
+    let mut provider_sessions = std::mem::take(&mut stored.provider_sessions);
     let accounts = Accounts {
         passwords: std::mem::take(&mut stored.passwords),
         tokens: by_id(std::mem::take(&mut stored.tokens)),
         // A tree that is made of what is in order is full, and little more than half as large as one that grows.
+        provider_sessions: secrets
+            .iter()
+            .filter_map(|(token, _)| Some((*token, provider_sessions.remove(token)?)))
+            .collect(),
         session_secrets: secrets.into_iter().collect(),
+        identities: std::mem::take(&mut stored.identities),
     };
     let restored = core::restored(stored, sessions, &plane.actual()?);
     let (gateway, problems) =

@@ -1,13 +1,14 @@
 //! The secrets that the gateway can check, all as hashes.
 
+use super::arrival::{Identities, ProviderSession};
 use super::password::PasswordHash;
 use super::secret::{SecretHash, SessionSecret};
 use super::token::{ApiToken, TokenId, TokenRefusal};
-use crate::policy::{SessionToken, UserName};
+use crate::policy::{ProviderName, SessionToken, UserName};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// Passwords, API tokens and session secrets.
+/// Passwords, API tokens, session secrets, and what is known from identity providers.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     /// Of the users who have one. Who has none cannot log in.
@@ -16,6 +17,10 @@ pub struct Accounts {
     pub tokens: BTreeMap<TokenId, ApiToken>,
     /// Of every session. An entry without its session proves nothing: whoever asks looks for the session too.
     pub session_secrets: BTreeMap<SessionToken, SecretHash>,
+    /// Who the people of the providers are here.
+    pub identities: Identities,
+    /// Of the sessions that began with a login at a provider.
+    pub provider_sessions: BTreeMap<SessionToken, ProviderSession>,
 }
 
 impl Accounts {
@@ -27,6 +32,21 @@ impl Accounts {
         let id = ApiToken::claimed(presented).ok_or(TokenRefusal::Malformed)?;
         let token = self.tokens.get(&id).ok_or(TokenRefusal::Unknown)?;
         token.check(presented, now).map(|()| token)
+    }
+
+    /// The sessions that began with one at a provider: of a subject, or those of one of its sessions, or both.
+    pub fn begun_at<'a>(
+        &'a self,
+        provider: &'a ProviderName,
+        subject: Option<&'a str>,
+        sid: Option<&'a str>,
+    ) -> impl Iterator<Item = SessionToken> + 'a {
+        let is_meant = move |kept: &ProviderSession| {
+            kept.provider == *provider
+                && subject.is_none_or(|subject| kept.subject == subject)
+                && sid.is_none_or(|sid| kept.sid.as_deref() == Some(sid))
+        };
+        self.provider_sessions.iter().filter(move |(_, kept)| is_meant(kept)).map(|(token, _)| *token)
     }
 
     /// The session that somebody proves to be theirs.

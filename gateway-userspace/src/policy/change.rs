@@ -2,11 +2,11 @@
 
 use super::cedar::Faults;
 use super::model::{
-    App, AppName, Factors, Generation, GroupName, InvalidName, Session, SessionToken, Source, User, UserName,
+    App, AppName, Generation, GroupName, InvalidName, Proof, Session, SessionToken, Source, User, UserName,
 };
 use super::{Plan, PolicyError};
 use gateway_common::KernelNanos;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Something that happened, or that somebody wants.
@@ -20,8 +20,8 @@ pub enum Input {
         user: UserName,
         /// Where their packets come from. A session of the same user there is replaced; of another user, refused.
         source: Source,
-        /// How they proved it.
-        factors: Factors,
+        /// How they proved it, and when.
+        proof: Proof,
         /// When the session is to end, on the boot clock.
         deadline: KernelNanos,
     },
@@ -38,6 +38,13 @@ pub enum Input {
     RemoveUser(UserName),
     /// Create a group. Nothing happens if it exists.
     PutGroup(GroupName),
+    /// Make these users, and nobody else, the members of a group. It is created if it is not there.
+    SetMembers {
+        /// The group.
+        group: GroupName,
+        /// Its members. Every one of them exists.
+        members: BTreeSet<UserName>,
+    },
     /// Remove a group, and everybody's membership in it.
     RemoveGroup(GroupName),
     /// Create an app, or replace its definition.
@@ -62,6 +69,10 @@ pub enum Selector {
     Session(SessionToken),
     /// All of a user.
     User(UserName),
+    /// Those of a user who proved who they are at this time, before it, or nobody knows when.
+    UserBefore(UserName, KernelNanos),
+    /// Those of these that there are.
+    Sessions(BTreeSet<SessionToken>),
     /// Every one that may reach an app.
     App(AppName),
     /// Every one that is bound to an interface, by the kernel's number of it.
@@ -79,6 +90,8 @@ pub enum EndCause {
     Revoked,
     /// The user was disabled.
     UserDisabled,
+    /// The user's provider says that they have no access.
+    UserSuspended,
     /// The user was removed.
     UserRemoved,
     /// Its deadline passed.
@@ -87,6 +100,18 @@ pub enum EndCause {
     Replaced,
     /// The user got another password.
     PasswordChanged,
+    /// The user's provider says that they have logged out there, or that their session there is over.
+    ProviderLogout,
+    /// The user's provider was asked whether the session may go on, and says no.
+    ProviderRefused,
+    /// The user's provider says that what they prove who they are with has changed, or is known to others.
+    CredentialChanged,
+    /// The user's provider says that it is less sure of them than it was.
+    AssuranceLowered,
+    /// The user's provider says that they are at risk.
+    RiskRaised,
+    /// What the gateway knows of a service has changed: its binding or its certificate.
+    ServiceChanged,
     /// It touched a trip-wire.
     TripWire,
     /// It could not be carried over when the daemon started: its interface is gone, or the host was restarted.
@@ -101,10 +126,17 @@ impl EndCause {
             Self::Logout => "logout",
             Self::Revoked => "revoked",
             Self::UserDisabled => "user_disabled",
+            Self::UserSuspended => "user_suspended",
             Self::UserRemoved => "user_removed",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
             Self::PasswordChanged => "password_changed",
+            Self::ProviderLogout => "provider_logout",
+            Self::ProviderRefused => "provider_refused",
+            Self::CredentialChanged => "credential_changed",
+            Self::AssuranceLowered => "assurance_lowered",
+            Self::RiskRaised => "risk_raised",
+            Self::ServiceChanged => "service_changed",
             Self::TripWire => "trip_wire",
             Self::Orphaned => "orphaned",
         }
@@ -171,6 +203,12 @@ pub enum Refusal {
     /// Disabled users cannot log in.
     #[error("user `{0}` is disabled")]
     UserDisabled(UserName),
+    /// Their provider says that they have no access.
+    #[error("user `{0}` has no access, says their identity provider")]
+    UserSuspended(UserName),
+    /// What is known of them comes from their provider.
+    #[error("user `{0}` is managed by identity provider `{1}`; change them there")]
+    Managed(UserName, super::model::ProviderName),
     /// One user per source.
     #[error("address `{address}` already belongs to a session of another user; they must log out first")]
     SourceTaken {

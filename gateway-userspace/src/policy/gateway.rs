@@ -7,6 +7,7 @@
 
 mod adopt;
 mod apps;
+mod assurances;
 mod book;
 mod draft;
 mod judge;
@@ -25,6 +26,7 @@ use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
 use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, User, UserName};
 use super::table::{SessionEntry, TableSet};
+use assurances::Assurances;
 use book::Book;
 use gateway_common::KernelNanos;
 use judge::Judge;
@@ -46,6 +48,7 @@ pub struct Gateway {
     app_names: BTreeMap<AppId, AppName>,
     policy: PolicySet,
     judge: Judge,
+    assurances: Assurances,
     sessions: Book,
     lists: Lists,
     app_set: AppSetId,
@@ -108,6 +111,7 @@ impl Gateway {
             app_names: BTreeMap::new(),
             policy: PolicySet::empty(),
             judge: Judge::default(),
+            assurances: Assurances::default(),
             sessions: Book::default(),
             lists: Lists::starting_at(next.allow_list),
             app_set: AppSetId(next.app_set),
@@ -133,15 +137,16 @@ impl Gateway {
     pub fn draft(&mut self, input: &Input, now: KernelNanos) -> Result<Drafted, Refusal> {
         let mut draft = self.begin(input, now);
         match input {
-            Input::Login { token, user, source, factors, deadline } => {
-                let (token, deadline, factors) = (*token, *deadline, *factors);
-                let login = sessions::Login { token, user: user.clone(), source: source.clone(), factors, deadline };
+            Input::Login { token, user, source, proof, deadline } => {
+                let (token, deadline, proof) = (*token, *deadline, proof.clone());
+                let login = sessions::Login { token, user: user.clone(), source: source.clone(), proof, deadline };
                 self.login(&mut draft, login, now)
             }
             Input::End { which, cause } => self.end(&mut draft, which, *cause),
             Input::PutUser(user) => self.put_user(&mut draft, user),
             Input::RemoveUser(name) => self.remove_user(&mut draft, name),
             Input::PutGroup(name) => self.put_group(&mut draft, name),
+            Input::SetMembers { group, members } => self.set_members(&mut draft, group, members),
             Input::RemoveGroup(name) => self.remove_group(&mut draft, name),
             Input::PutApp(app) => self.put_app(&mut draft, app),
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),

@@ -1,8 +1,12 @@
 //! The words of the gateway as types. Names are checked once, here; afterwards they are what they say.
 
+mod assurance;
 mod factors;
+mod user;
 
+pub use assurance::{Assurance, Proof};
 pub use factors::{Factor, Factors};
+pub use user::{Standing, User};
 
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
@@ -75,6 +79,8 @@ names! {
     GroupName,
     /// The name of an app.
     AppName,
+    /// The name of an identity provider, as the configuration says it.
+    ProviderName,
 }
 
 macro_rules! numbers {
@@ -108,19 +114,6 @@ impl fmt::Display for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
-}
-
-/// A person who can log in.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct User {
-    /// Unique among users.
-    pub name: UserName,
-    /// What people call them.
-    pub display_name: String,
-    /// The groups they belong to. Every one of them exists.
-    pub groups: BTreeSet<GroupName>,
-    /// A disabled user has no access and cannot log in.
-    pub enabled: bool,
 }
 
 /// A protocol that an app can be reached by.
@@ -328,7 +321,9 @@ pub struct Session {
     pub source: Source,
     /// How they logged in.
     pub factors: Factors,
-    /// When they logged in, on the boot clock.
+    /// What their provider vouches for. Shared by sessions of which it is the same.
+    pub assurance: Arc<Assurance>,
+    /// When they proved who they are, on the boot clock; [`Proof::UNDATED`] if nobody knows.
     pub authenticated_at: KernelNanos,
     /// When it ends, on the boot clock.
     pub deadline: KernelNanos,

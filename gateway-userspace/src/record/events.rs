@@ -217,7 +217,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Capacities, Gateway, Input, SessionToken, Source, User, UserName};
+    use crate::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
     use crate::record::{AccessLog, Metrics, Sink};
     use gateway_common::{Address, DropReason, KernelNanos};
     use serde_json::{Value, json};
@@ -249,7 +249,7 @@ mod tests {
     fn gateway() -> Gateway {
         let mut gateway = Gateway::new(Capacities::default());
         let user = UserName::new("ada").unwrap();
-        let ada = User { name: user.clone(), display_name: String::new(), groups: Default::default(), enabled: true };
+        let ada = User::new(user.clone());
         let source = Source {
             address: [10, 0, 0, 1].into(),
             zone: ZONE,
@@ -258,8 +258,8 @@ mod tests {
             interface_name: "lo".into(),
             mac: None,
         };
-        let (token, factors, deadline) = (SessionToken(7), Default::default(), KernelNanos::NEVER);
-        for input in [Input::PutUser(ada), Input::Login { token, user, source, factors, deadline }] {
+        let (token, proof, deadline) = (SessionToken(7), Factors::default().into(), KernelNanos::NEVER);
+        for input in [Input::PutUser(ada), Input::Login { token, user, source, proof, deadline }] {
             gateway.handle(input, KernelNanos(1)).unwrap();
         }
         gateway

@@ -251,10 +251,12 @@ impl Record {
 /// What an administrator's change is called, and what it was done to. Sessions have records of their own.
 pub(super) fn described(input: &Input) -> Option<(&'static str, String)> {
     Some(match input {
-        Input::PutUser(user) if user.enabled => ("user_put", user.name.to_string()),
+        Input::PutUser(user) if user.is_active() => ("user_put", user.name.to_string()),
+        Input::PutUser(user) if user.enabled => ("user_suspended", user.name.to_string()),
         Input::PutUser(user) => ("user_disabled", user.name.to_string()),
         Input::RemoveUser(name) => ("user_removed", name.to_string()),
         Input::PutGroup(name) => ("group_put", name.to_string()),
+        Input::SetMembers { group, .. } => ("group_members_set", group.to_string()),
         Input::RemoveGroup(name) => ("group_removed", name.to_string()),
         Input::PutApp(app) if app.enabled => ("app_put", app.name.to_string()),
         Input::PutApp(app) => ("app_disabled", app.name.to_string()),

@@ -150,6 +150,7 @@ mod tests {
             user: UserName::new(user).unwrap(),
             source,
             factors: Factors::default(),
+            assurance: Arc::default(),
             authenticated_at: KernelNanos(1),
             deadline: KernelNanos::NEVER,
             permitted: Arc::clone(permitted),

@@ -1,9 +1,11 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
-use super::shape::{AppShape, Common, CountersShape, PolicyShape, TokenShape, UserShape, written};
+use super::shape::{
+    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, TokenShape, UserShape, written,
+};
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
-use crate::policy::{AppId, AppName, Generation, GroupName, UserName};
+use crate::policy::{AppId, AppName, Generation, GroupName, ProviderName, SessionToken, UserName};
 use gateway_common::abi::AppEntry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,9 +24,12 @@ const APPS: Table = Table("apps");
 const APP_IDS: Table = Table("app_ids");
 const SESSIONS: Table = Table("sessions");
 const TOKENS: Table = Table("api_tokens");
+const IDENTITIES: Table = Table("identities");
+const PROVIDER_SESSIONS: Table = Table("provider_sessions");
 
 /// Every table.
-pub const TABLES: [Table; 9] = [META, USERS, PASSWORDS, GROUPS, APPS, APP_IDS, POLICIES, SESSIONS, TOKENS];
+pub const TABLES: [Table; 11] =
+    [META, USERS, PASSWORDS, GROUPS, APPS, APP_IDS, POLICIES, SESSIONS, TOKENS, IDENTITIES, PROVIDER_SESSIONS];
 
 pub(super) const SCHEMA_KEY: &str = "schema";
 const GENERATION_KEY: &str = "generation";
@@ -65,7 +70,16 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
         Write::PutSession(stored) => {
             vec![put(SESSIONS, &stored.session.token.to_string(), &written(stored))?]
         }
-        Write::RemoveSession(token) => vec![remove(SESSIONS, &token.to_string())],
+        Write::RemoveSession(token) => {
+            vec![remove(SESSIONS, &token.to_string()), remove(PROVIDER_SESSIONS, &token.to_string())]
+        }
+        Write::PutIdentity(provider, subject, user) => {
+            vec![put(IDENTITIES, &identity_key(provider, subject), user.as_str())?]
+        }
+        Write::RemoveIdentity(provider, subject) => vec![remove(IDENTITIES, &identity_key(provider, subject))],
+        Write::PutProviderSession(token, session) => {
+            vec![put(PROVIDER_SESSIONS, &token.to_string(), &ProviderSessionShape::from(session))?]
+        }
         Write::PutApiToken(token) => vec![put(TOKENS, token.id.as_str(), &TokenShape::from(token))?],
         Write::RemoveApiToken(id) => vec![remove(TOKENS, id.as_str())],
     })
@@ -128,6 +142,15 @@ fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<()
         stored.policy = Some(json::<PolicyShape>(value)?.into());
     } else if table == TOKENS {
         stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
+    } else if table == IDENTITIES {
+        // No provider has a slash in its name.
+        let (provider, subject) = key.split_once('/').ok_or("it does not say whose")?;
+        let (provider, user) = (ProviderName::new(provider).map_err(words)?, UserName::new(&json::<String>(value)?));
+        stored.identities.bind(provider, subject.to_owned(), user.map_err(words)?);
+    } else if table == PROVIDER_SESSIONS {
+        let token = u64::from_str_radix(key, 16).map_err(words)?;
+        let session = json::<ProviderSessionShape>(value)?.try_into()?;
+        stored.provider_sessions.insert(SessionToken(token), session);
     } else {
         take_meta(stored, key, value)?;
     }
@@ -161,6 +184,10 @@ fn put<T: Serialize + ?Sized>(table: Table, key: &str, value: &T) -> Result<Row,
 
 fn remove(table: Table, key: &str) -> Row {
     Row { table, key: key.to_owned(), value: None }
+}
+
+fn identity_key(provider: &ProviderName, subject: &str) -> String {
+    format!("{provider}/{subject}")
 }
 
 fn policy_key(generation: Generation) -> String {

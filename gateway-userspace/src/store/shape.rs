@@ -1,16 +1,18 @@
 //! What the rows look like. Unknown members are ignored, so that an older program reads what a newer one of the same
 //! schema wrote; a member that is missing is damage, unless it came with a later schema: then it has a default.
 
+mod provider;
 mod session;
 
 use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
-use crate::policy::{App, AppName, Generation, GroupName, Protocol, Service, User, UserName};
+use crate::policy::{App, AppName, Generation, GroupName, Protocol, ProviderName, Service, User, UserName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
+pub(super) use provider::ProviderSessionShape;
 pub(super) use session::{Common, written};
 
 #[derive(Serialize, Deserialize)]
@@ -19,16 +21,25 @@ pub(super) struct UserShape {
     display_name: String,
     groups: Vec<String>,
     enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(default)]
+    suspended: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    devices: BTreeMap<String, bool>,
 }
 
 impl From<&User> for UserShape {
     fn from(user: &User) -> Self {
-        let User { name, display_name, groups, enabled } = user;
+        let User { name, display_name, groups, enabled, provider, suspended, devices } = user;
         Self {
             name: name.to_string(),
             display_name: display_name.clone(),
             groups: groups.iter().map(ToString::to_string).collect(),
             enabled: *enabled,
+            provider: provider.as_ref().map(ToString::to_string),
+            suspended: *suspended,
+            devices: devices.clone(),
         }
     }
 }
@@ -37,9 +48,11 @@ impl TryFrom<UserShape> for User {
     type Error = String;
 
     fn try_from(shape: UserShape) -> Result<Self, String> {
-        let UserShape { name, display_name, groups, enabled } = shape;
+        let UserShape { name, display_name, groups, enabled, provider, suspended, devices } = shape;
         let groups = groups.iter().map(|group| GroupName::new(group)).collect::<Result<_, _>>().map_err(words)?;
-        Ok(Self { name: UserName::new(&name).map_err(words)?, display_name, groups, enabled })
+        let name = UserName::new(&name).map_err(words)?;
+        let provider = provider.map(|name| ProviderName::new(&name)).transpose().map_err(words)?;
+        Ok(Self { name, display_name, groups, enabled, provider, suspended, devices })
     }
 }
 

@@ -13,6 +13,9 @@ fn user(name: &str) -> User {
         name: UserName::new(name).unwrap(),
         display_name: "Ada Lovelace \"\u{1f600}\"".into(),
         groups: [GroupName::new("staff").unwrap()].into(),
+        provider: Some(ProviderName::new("corp").unwrap()),
+        suspended: true,
+        devices: [("laptop-7".to_owned(), false)].into(),
         enabled: true,
     }
 }
@@ -55,6 +58,7 @@ fn session() -> StoredSession {
                 mac: Some([2, 0, 0, 0, 0, 1]),
             },
             factors: [Factor::Password, Factor::Totp].into(),
+            assurance: Arc::default(),
             authenticated_at: KernelNanos(7),
             deadline: KernelNanos::NEVER,
             permitted: permitted.into(),

@@ -4,7 +4,7 @@ use super::Secret;
 use super::problem::{FieldError, Invalid, noted};
 use crate::policy::{self, GroupName, UserName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// A person who can log in.
@@ -18,12 +18,21 @@ pub struct User {
     pub groups: BTreeSet<String>,
     /// A disabled user has no access and cannot log in.
     pub enabled: bool,
+    /// The identity provider that they come from, and that alone changes their names and groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Whether that provider says that they have no access.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
+    /// Which of their devices are compliant, as far as anybody has said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub devices: BTreeMap<String, bool>,
     /// Whether they have a password here.
     pub has_password: bool,
 }
 
 /// What a user is to be.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPut {
     /// As in the path, or left out: what a GET has answered can be sent back.
@@ -32,6 +41,15 @@ pub struct UserPut {
     /// Not looked at, for the same reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_password: Option<bool>,
+    /// Not looked at either: who a user's provider is does not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Not looked at either: their provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
+    /// Not looked at either.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub devices: BTreeMap<String, bool>,
     /// What people call them.
     #[serde(default)]
     pub display_name: String,
@@ -69,25 +87,28 @@ impl User {
     /// The shape of a user.
     #[must_use]
     pub fn of(user: &policy::User, has_password: bool) -> Self {
-        let policy::User { name, display_name, groups, enabled } = user;
+        let policy::User { name, display_name, groups, enabled, provider, suspended, devices } = user;
         Self {
             name: name.to_string(),
             display_name: display_name.clone(),
             groups: groups.iter().map(ToString::to_string).collect(),
             enabled: *enabled,
+            provider: provider.as_ref().map(ToString::to_string),
+            suspended: *suspended,
+            devices: devices.clone(),
             has_password,
         }
     }
 }
 
 impl UserPut {
-    /// The user that is meant; the password is for the caller to take. `enabled` is what they are if the shape does
-    /// not say.
+    /// The user that is meant; the password is for the caller to take. What the shape does not say stays as it was.
     ///
     /// # Errors
     /// Everything that is wrong, each with its field.
-    pub fn into_model(self, name: UserName, enabled: bool) -> Result<policy::User, Invalid> {
-        let Self { name: given, has_password: _, display_name, groups, enabled: said, password: _ } = self;
+    pub fn into_model(self, before: policy::User) -> Result<policy::User, Invalid> {
+        let Self { name: given, has_password: _, display_name, groups, enabled, password: _, .. } = self;
+        let name = &before.name;
         let mut errors = Vec::new();
         if let Some(given) = given.filter(|given| *given != name.as_str()) {
             let message = format!("the user is named `{given}` and the path says `{name}`; make them equal");
@@ -97,7 +118,8 @@ impl UserPut {
         let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
         let groups = groups.collect();
         if errors.is_empty() {
-            Ok(policy::User { name, display_name, groups, enabled: said.unwrap_or(enabled) })
+            let enabled = enabled.unwrap_or(before.enabled);
+            Ok(policy::User { display_name, groups, enabled, ..before })
         } else {
             Err(Invalid(errors))
         }
@@ -121,7 +143,8 @@ mod tests {
         let put: UserPut = serde_json::from_str(r#"{"password":"canary-canary"}"#).unwrap();
         assert!(!format!("{put:?}").contains("canary"));
         assert!(put.password.is_some());
-        assert!(!put.into_model(UserName::new("ada").unwrap(), false).unwrap().enabled);
+        let before = policy::User { enabled: false, ..policy::User::new(UserName::new("ada").unwrap()) };
+        assert!(!put.into_model(before).unwrap().enabled);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::{Moment, Secret};
 use crate::core;
-use crate::policy::{self, Factor};
+use crate::policy::{self, Proof};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -46,9 +47,18 @@ pub struct Session {
     pub mac: Option<String>,
     /// How they logged in.
     pub factors: Vec<String>,
-    /// When they logged in.
-    #[serde(with = "time::serde::rfc3339")]
-    pub authenticated_at: OffsetDateTime,
+    /// The identity provider that vouches for them; left out if they logged in at the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The authentication context class that it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// The authentication methods that it says (RFC 8176).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub amr: BTreeSet<String>,
+    /// When they proved who they are; left out if their provider does not say.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub authenticated_at: Option<OffsetDateTime>,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     pub deadline: OffsetDateTime,
@@ -128,8 +138,18 @@ impl Session {
     /// The shape of a session, seen at a moment.
     #[must_use]
     pub fn of(session: &policy::Session, now: Moment) -> Self {
-        let policy::Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list: _ } =
-            session;
+        let policy::Session {
+            token,
+            user,
+            source,
+            factors,
+            assurance,
+            authenticated_at,
+            deadline,
+            permitted,
+            allow_list: _,
+        } = session;
+        let policy::Assurance { provider, acr, amr, mfa: _ } = &**assurance;
         let policy::Source { address, zone: _, zone_name, interface: _, interface_name, mac } = source;
         Self {
             token: token.to_string(),
@@ -138,8 +158,11 @@ impl Session {
             zone: zone_name.to_string(),
             interface: interface_name.to_string(),
             mac: mac.map(format_mac),
-            factors: factors.iter().map(|factor| factor_name(factor).to_owned()).collect(),
-            authenticated_at: now.wall_of(*authenticated_at),
+            factors: factors.iter().map(|factor| factor.label().to_owned()).collect(),
+            provider: provider.as_ref().map(ToString::to_string),
+            acr: Some(acr.clone()).filter(|acr| !acr.is_empty()),
+            amr: amr.clone(),
+            authenticated_at: Some(*authenticated_at).filter(|at| *at != Proof::UNDATED).map(|at| now.wall_of(at)),
             deadline: now.wall_of(*deadline),
             apps: permitted.iter().map(|(app, decision)| Grant::of(app, decision)).collect(),
         }
@@ -193,12 +216,4 @@ impl From<&[core::Receipt]> for Receipts {
 
 fn format_mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
-const fn factor_name(factor: Factor) -> &'static str {
-    match factor {
-        Factor::Password => "password",
-        Factor::Totp => "totp",
-        Factor::Passkey => "passkey",
-    }
 }

@@ -64,7 +64,7 @@ impl Crowd {
         let names = (0..self.leavers).map(leaver).chain((0..EMPLOYEES).map(employee));
         let user = |name: String| {
             let groups = BTreeSet::from([group()?]);
-            Ok(User { name: UserName::new(&name)?, display_name: String::new(), groups, enabled: true })
+            Ok(User { groups, ..User::new(UserName::new(&name)?) })
         };
         names.map(user).collect()
     }
@@ -91,6 +91,7 @@ impl Crowd {
                     mac: Some([2, 0x77, 0, 0, 0, 2]),
                 },
                 factors: [Factor::Password].into(),
+                assurance: Arc::default(),
                 authenticated_at: now,
                 deadline: now.after(HOUR + u64::from(number) * 1_000),
                 permitted: Arc::clone(&permitted),

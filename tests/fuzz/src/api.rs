@@ -202,6 +202,7 @@ fn accounts() -> Accounts {
         passwords: [(UserName::new("ada").unwrap(), HASH.clone())].into(),
         tokens: [(id, token)].into(),
         session_secrets: [(SessionToken(0xab), SecretHash::of(SECRET))].into(),
+        ..Accounts::default()
     }
 }
 
@@ -213,7 +214,7 @@ fn gateway() -> Gateway {
     put(Input::PutGroup(staff.clone()));
     for name in ["ada", "bob"] {
         let name = UserName::new(name).unwrap();
-        put(Input::PutUser(User { name, display_name: String::new(), groups: [staff.clone()].into(), enabled: true }));
+        put(Input::PutUser(User { groups: [staff.clone()].into(), ..User::new(name) }));
     }
     put(Input::PutApp(App {
         name: AppName::new("crm").unwrap(),
@@ -233,7 +234,7 @@ fn gateway() -> Gateway {
         token: SessionToken(0xab),
         user: UserName::new("ada").unwrap(),
         source: source(CLIENT.parse().unwrap()),
-        factors: Default::default(),
+        proof: gateway_userspace::policy::Factors::default().into(),
         deadline: KernelNanos::NEVER,
     });
     gateway

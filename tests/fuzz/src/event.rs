@@ -2,7 +2,9 @@
 
 use gateway_common::abi::Event;
 use gateway_common::{Address, KernelNanos};
-use gateway_userspace::policy::{AllowListId, Capacities, Gateway, Input, SessionToken, Source, User, UserName};
+use gateway_userspace::policy::{
+    AllowListId, Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName,
+};
 use gateway_userspace::record::{AccessLog, Metrics, Recorder, Sink, TrackedFlow};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -94,7 +96,7 @@ fn written(event: &Event) -> Vec<u8> {
 fn gateway() -> Gateway {
     let mut gateway = Gateway::new(Capacities::default());
     let user = UserName::new("ada").unwrap();
-    let ada = User { name: user.clone(), display_name: String::new(), groups: BTreeSet::new(), enabled: true };
+    let ada = User::new(user.clone());
     let source = Source {
         address: [10, 77, 0, 2].into(),
         zone: ZONE,
@@ -103,8 +105,8 @@ fn gateway() -> Gateway {
         interface_name: "lo".into(),
         mac: None,
     };
-    let (token, factors, deadline) = (SessionToken(KNOWN), Default::default(), KernelNanos::NEVER);
-    for input in [Input::PutUser(ada), Input::Login { token, user, source, factors, deadline }] {
+    let (token, proof, deadline) = (SessionToken(KNOWN), Factors::default().into(), KernelNanos::NEVER);
+    for input in [Input::PutUser(ada), Input::Login { token, user, source, proof, deadline }] {
         gateway.handle(input, KernelNanos(1)).unwrap();
     }
     assert_eq!(gateway.session(token).unwrap().allow_list, AllowListId(0));

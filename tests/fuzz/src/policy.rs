@@ -6,6 +6,7 @@ use cedar_policy::{Authorizer, Context, Entities, Entity, EntityUid, Request, Re
 use gateway_userspace::policy::cedar::Subject;
 use gateway_userspace::policy::{App, AppName, Factor, GroupName, PolicyError, PolicySet, UserName};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 pub fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -75,6 +76,9 @@ fn subjects() -> [Subject; 2] {
         user: UserName::new("ada").unwrap(),
         groups: ["staff", "ops"].map(|name| GroupName::new(name).unwrap()).into(),
         factors: [Factor::Password, Factor::Totp].into(),
+        assurance: Arc::default(),
+        dated: true,
+        compliant: false,
         source: [192, 0, 2, 7].into(),
         zone: "office".into(),
     };
@@ -82,6 +86,9 @@ fn subjects() -> [Subject; 2] {
         user: UserName::new("bob").unwrap(),
         groups: BTreeSet::new(),
         factors: [Factor::Password].into(),
+        assurance: Arc::default(),
+        dated: true,
+        compliant: false,
         source: "2001:db8::7".parse().unwrap(),
         zone: "branch".into(),
     };

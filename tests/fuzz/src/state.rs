@@ -13,10 +13,9 @@ static HONEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let path = folder.path().join("state");
     let mut store = FileStore::open(&path).unwrap();
     let user = |n: usize| User {
-        name: UserName::new(&format!("user{n}")).unwrap(),
         display_name: "x".repeat(n),
         groups: [GroupName::new("staff").unwrap()].into(),
-        enabled: true,
+        ..User::new(UserName::new(&format!("user{n}")).unwrap())
     };
     store.commit(&(0..40).map(|n| Write::PutUser(user(n))).collect::<Vec<_>>()).unwrap();
     for generation in 1..=3 {

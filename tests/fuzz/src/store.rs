@@ -33,7 +33,8 @@ pub fn run(input: &[u8]) {
 
 /// All rows of it. A later one takes the place of an earlier one with its key, so they are read in their order.
 fn write(stored: &Stored) -> Vec<(Table, String, String)> {
-    let Stored { users, passwords, groups, apps, app_ids, policy, generation, counters, sessions, tokens } = stored;
+    let Stored { users, passwords, groups, apps, app_ids, policy, generation, counters, sessions, tokens, .. } = stored;
+    let Stored { identities, provider_sessions, .. } = stored;
     let mut writes: Vec<Write> = users.iter().cloned().map(Write::PutUser).collect();
     writes.extend(passwords.iter().map(|(name, hash)| Write::PutPassword(name.clone(), hash.clone())));
     writes.extend(groups.iter().cloned().map(Write::PutGroup));
@@ -45,6 +46,12 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
     writes.extend([Write::SetGeneration(*generation), Write::SetCounters(*counters)]);
     writes.extend(sessions.iter().cloned().map(Write::PutSession));
     writes.extend(tokens.iter().cloned().map(Write::PutApiToken));
+    writes.extend(
+        identities
+            .iter()
+            .map(|(provider, subject, user)| Write::PutIdentity(provider.clone(), subject.to_owned(), user.clone())),
+    );
+    writes.extend(provider_sessions.iter().map(|(token, kept)| Write::PutProviderSession(*token, kept.clone())));
     let rows = writes.iter().flat_map(|write| rows(write).expect("what was read can be written"));
     // An app without a number has none to be written.
     let rows = rows.filter(|row| row.table.0 != "app_ids");
@@ -77,7 +84,7 @@ fn restored(stored: Stored) {
     for session in gateway.sessions() {
         assert!(session.token.0 != 0 && !session.deadline.has_passed(KernelNanos(1)), "{session:?}");
         let user = gateway.user(&session.user).expect("the session is somebody's");
-        assert!(user.enabled);
+        assert!(user.is_active());
         let entry = tables.sessions.get(&session.token).expect("the session is in the tables");
         for (GrantKey { app, .. }, _) in tables.grants_of(entry.allow_list) {
             let (_, app) = gateway.apps().find(|(id, _)| id.0 == *app).expect("a grant of an app that there is");

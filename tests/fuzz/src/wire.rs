@@ -1,6 +1,6 @@
 //! The shapes of the API, which the daemon reads from clients and the command line from the daemon.
 
-use gateway_userspace::policy::UserName;
+use gateway_userspace::policy::{User, UserName};
 use gateway_userspace::wire::{self, FieldError, Invalid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,7 +84,7 @@ fn app(text: &str) {
 fn user(text: &str) {
     again::<wire::UserPut>(text);
     let Ok(shape) = serde_json::from_str::<wire::UserPut>(text) else { return };
-    match shape.into_model(UserName::new("ada").unwrap(), true) {
+    match shape.into_model(User::new(UserName::new("ada").unwrap())) {
         Ok(model) => assert_eq!(wire::User::of(&model, true).groups.len(), model.groups.len()),
         Err(invalid) => named(&invalid),
     }

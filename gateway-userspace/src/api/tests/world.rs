@@ -154,7 +154,7 @@ fn gateway() -> Gateway {
     put(Input::PutGroup(staff.clone()));
     for name in ["ada", "bob", "eve"] {
         let name = UserName::new(name).unwrap();
-        put(Input::PutUser(User { name, display_name: String::new(), groups: [staff.clone()].into(), enabled: true }));
+        put(Input::PutUser(User { groups: [staff.clone()].into(), ..User::new(name) }));
     }
     gateway
 }

@@ -130,12 +130,8 @@ impl Add {
         }
         let password = if no_password { None } else { Some(password::ask(&user, password_stdin, true)?) };
         let groups = groups.into_iter().collect();
-        put(
-            context,
-            &user,
-            &UserPut { name: None, has_password: None, display_name, groups, enabled: Some(true), password },
-        )
-        .await
+        put(context, &user, &UserPut { display_name, groups, enabled: Some(true), password, ..UserPut::default() })
+            .await
     }
 }
 
@@ -149,12 +145,7 @@ impl Set {
             None => known.groups,
         };
         let display_name = display_name.unwrap_or(known.display_name);
-        put(
-            context,
-            &user,
-            &UserPut { name: None, has_password: None, display_name, groups, enabled: None, password: None },
-        )
-        .await
+        put(context, &user, &UserPut { display_name, groups, ..UserPut::default() }).await
     }
 }
 

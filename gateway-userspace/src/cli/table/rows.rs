@@ -15,12 +15,14 @@ fn switch(enabled: bool) -> Value {
 }
 
 impl Listed for User {
-    const HEADER: &'static [&'static str] = &["user", "name", "groups", "state", "password"];
+    const HEADER: &'static [&'static str] = &["user", "name", "groups", "state", "password", "provider"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, display_name, groups, enabled, has_password } = self;
+        let Self { name, display_name, groups, enabled, provider, suspended, devices: _, has_password } = self;
+        let state = if *enabled && *suspended { Value::Odd("suspended".to_owned()) } else { switch(*enabled) };
         let password = if *has_password { "set" } else { "none" };
-        vec![name.into(), display_name.into(), joined(groups).into(), switch(*enabled), password.into()]
+        let provider = provider.as_deref().unwrap_or("-");
+        vec![name.into(), display_name.into(), joined(groups).into(), state, password.into(), provider.into()]
     }
 }
 
@@ -74,8 +76,13 @@ impl Listed for Session {
 
 impl Shown for Session {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
-        let Self { token, user, address, zone, interface, mac, factors, authenticated_at, deadline, apps } = self;
-        let login = format!("{} by {}", moment(*authenticated_at), joined(factors));
+        let Self { token, user, address, zone, interface, mac, factors, provider, acr, amr, .. } = self;
+        let Self { authenticated_at, deadline, apps, .. } = self;
+        let at = authenticated_at.map_or_else(|| "at an unknown time".to_owned(), moment);
+        let vouches = [provider.as_deref(), acr.as_deref()].into_iter().flatten().chain(amr.iter().map(String::as_str));
+        let vouches: Vec<_> = vouches.collect();
+        let vouches = if vouches.is_empty() { String::new() } else { format!(" ({})", joined(vouches)) };
+        let login = format!("{at} by {}{vouches}", joined(factors));
         let mut fields = vec![
             ("session", token.into()),
             ("user", user.into()),

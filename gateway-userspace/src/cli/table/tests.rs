@@ -32,12 +32,15 @@ fn users_are_listed_without_what_a_terminal_would_obey() {
     check::<User>(
         json!([
             user("alice", "Alice A.", json!(["finance", "staff"]), true),
-            user("eve", "\u{1b}[2JEve", json!([]), false)
+            user("eve", "\u{1b}[2JEve", json!([]), false),
+            json!({ "name": "bob", "display_name": "", "groups": [], "enabled": true, "suspended": true,
+                "provider": "corp", "has_password": false }),
         ]),
         "
-USER   NAME      GROUPS          STATE     PASSWORD
-alice  Alice A.  finance, staff  enabled   set
-eve    \u{fffd}[2JEve   -               disabled  none",
+USER   NAME      GROUPS          STATE      PASSWORD  PROVIDER
+alice  Alice A.  finance, staff  enabled    set       -
+eve    \u{fffd}[2JEve   -               disabled   none      -
+bob              -               suspended  none      corp",
     );
 }
 

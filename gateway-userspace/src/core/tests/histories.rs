@@ -84,10 +84,10 @@ impl World {
     /// The same for sessions that are there: no token is used twice.
     fn named(&mut self, input: &Input) -> Input {
         match input.clone() {
-            Input::Login { user, source, factors, .. } => {
+            Input::Login { user, source, proof, .. } => {
                 self.tokens += 1;
                 let deadline = self.keeper.plane.now().after(HOUR);
-                Input::Login { token: SessionToken(self.tokens), user, source, factors, deadline }
+                Input::Login { token: SessionToken(self.tokens), user, source, proof, deadline }
             }
             Input::End { which: Selector::Session(token), cause } => {
                 let live = self.live();
@@ -235,9 +235,10 @@ fn keeper(state: State, disk: &Disk, chaos: &Chaos, recorder: &Recorder) -> Keep
 
 fn request(input: Input) -> Request {
     match input {
-        Input::Login { token, user, source, factors, deadline } => {
+        Input::Login { token, user, source, proof, deadline } => {
             let secret = SecretHash::from_bytes([0; 32]);
-            Request::Login(Login { token, secret, user, source, factors, deadline })
+            let who = Who::Known(user);
+            Request::Login(Login { token, secret, who, source, proof, deadline })
         }
         other => Request::Policy(other),
     }

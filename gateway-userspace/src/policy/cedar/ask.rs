@@ -2,7 +2,7 @@
 
 use super::sight::SeenSource;
 use super::{Kinds, PolicySet, Rule, Who, kinds};
-use crate::policy::model::{App, AppName, Decision, Factor, Factors, GroupName, UserName};
+use crate::policy::model::{App, AppName, Assurance, Decision, Factor, Factors, GroupName, UserName};
 use arcstr::ArcStr;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
@@ -10,6 +10,7 @@ use cedar_policy::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Policies that could not be evaluated, by name, and why. Whoever they concerned was denied.
 pub type Faults = BTreeMap<String, String>;
@@ -23,6 +24,12 @@ pub struct Subject {
     pub groups: BTreeSet<GroupName>,
     /// How they proved who they are.
     pub factors: Factors,
+    /// What their provider vouches for.
+    pub assurance: Arc<Assurance>,
+    /// Whether anybody knows when they did.
+    pub dated: bool,
+    /// Whether their devices are known to be compliant.
+    pub compliant: bool,
     /// Where they come from.
     pub source: IpAddr,
     /// Name of the zone they are in.
@@ -34,6 +41,9 @@ pub struct Subject {
 pub(in crate::policy) struct Facts {
     groups: BTreeSet<GroupName>,
     factors: Factors,
+    assurance: Arc<Assurance>,
+    dated: bool,
+    compliant: bool,
     user: Option<UserName>,
     source: Option<SeenSource>,
     zone: Option<ArcStr>,
@@ -56,15 +66,19 @@ impl Factor {
             Self::Password => "password",
             Self::Totp => "totp",
             Self::Passkey => "passkey",
+            Self::Provider => "provider",
+            Self::Certificate => "certificate",
+            Self::Binding => "binding",
         }
     }
 }
 
 impl Subject {
-    /// Whether they proved who they are in two ways. A passkey is two: the device, and what unlocks it.
+    /// Whether they proved who they are in two ways, or their provider says so. A passkey is two: the device, and what
+    /// unlocks it.
     #[must_use]
     pub fn has_mfa(&self) -> bool {
-        self.factors.contains(Factor::Passkey) || self.factors.count() >= 2
+        self.assurance.mfa || self.factors.contains(Factor::Passkey) || self.factors.count() >= 2
     }
 }
 
@@ -124,10 +138,18 @@ impl PolicySet {
         Facts {
             groups: subject.groups.clone(),
             factors: subject.factors,
+            assurance: Arc::clone(&subject.assurance),
+            dated: subject.dated,
+            compliant: subject.compliant,
             user: self.sight.sees(subject.user.as_str()).then(|| subject.user.clone()),
             source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
         }
+    }
+
+    /// Whether some policy names this group.
+    pub(in crate::policy) fn names_group(&self, group: &str) -> bool {
+        self.sight.names_group(group)
     }
 
     /// What the policies can see of an address.
@@ -226,6 +248,9 @@ impl<'q> Question<'q> {
         // Each permit stands for itself, so the most generous one counts; one without a limit has none.
         let ages: Option<Vec<u64>> = determining.iter().map(|rule| rule.reauthenticate).collect();
         let max_authentication_age = ages.and_then(|ages| ages.into_iter().max()).filter(|_| permit);
+        // The kernel counts from a time, and there is none.
+        let permit = permit && (self.subject.dated || max_authentication_age.is_none());
+        let max_authentication_age = max_authentication_age.filter(|_| permit);
         Judged { decision: Decision { permit, policies, max_authentication_age }, faults }
     }
 }
@@ -243,12 +268,20 @@ impl Asked {
 }
 
 fn context(subject: &Subject) -> Option<Context> {
-    let factors = subject.factors.iter().map(|factor| RestrictedExpression::new_string(factor.label().to_owned()));
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let factors = subject.factors.iter().map(|factor| text(factor.label()));
+    let Assurance { provider, acr, amr, mfa: _ } = &*subject.assurance;
+    let provider = provider.as_ref().map_or(Assurance::LOCAL, |provider| provider.as_str());
+    let device = [(String::from("compliant"), RestrictedExpression::new_bool(subject.compliant))];
     let pairs = [
         (String::from("mfa"), RestrictedExpression::new_bool(subject.has_mfa())),
         (String::from("factors"), RestrictedExpression::new_set(factors)),
         (String::from("source"), RestrictedExpression::new_ip(subject.source.to_string())),
-        (String::from("zone"), RestrictedExpression::new_string(subject.zone.to_string())),
+        (String::from("zone"), text(&subject.zone)),
+        (String::from("provider"), text(provider)),
+        (String::from("acr"), text(acr)),
+        (String::from("amr"), RestrictedExpression::new_set(amr.iter().map(|method| text(method)))),
+        (String::from("device"), RestrictedExpression::new_record(device).ok()?),
     ];
     Context::from_pairs(pairs).ok()
 }

@@ -13,6 +13,8 @@ pub(super) struct Sight {
     users: BTreeSet<String>,
     /// …the same, whatever their name is.
     every_user: bool,
+    /// …whether they are in one of these groups.
+    groups: BTreeSet<String>,
     /// …the address they come from.
     pub source: bool,
     /// …the zone they are in.
@@ -45,6 +47,11 @@ impl Sight {
         self.every_user || self.users.contains(user)
     }
 
+    /// Whether some policy names this group.
+    pub(super) fn names_group(&self, group: &str) -> bool {
+        self.groups.contains(group)
+    }
+
     pub(super) fn source(&self, address: IpAddr) -> Option<SeenSource> {
         if self.has_riddle {
             return Some(SeenSource::Exactly(address));
@@ -55,8 +62,14 @@ impl Sight {
     }
 
     fn look_at(&mut self, policy: &Policy) {
-        let users = policy.entity_literals().into_iter().filter(|uid| uid.type_name().to_string() == "User");
-        self.users.extend(users.map(|uid| uid.id().unescaped().to_owned()));
+        for uid in policy.entity_literals() {
+            let id = uid.id().unescaped().to_owned();
+            match uid.type_name().to_string().as_str() {
+                "User" => drop(self.users.insert(id)),
+                "Group" => drop(self.groups.insert(id)),
+                _ => {}
+            }
+        }
         match policy.to_json() {
             Ok(json) => self.look_into(&json),
             // In doubt a policy looks at everything: sharing is an economy, not a right.

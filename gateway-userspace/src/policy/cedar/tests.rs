@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::model::{App, AppName, Decision, Factor, GroupName, UserName};
+use crate::policy::model::{App, AppName, Assurance, Decision, Factor, GroupName, ProviderName, UserName};
 use cedar_policy::{Context, Request};
 use std::collections::BTreeSet;
 
@@ -8,6 +8,9 @@ fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
         user: UserName::new("ada").unwrap(),
         groups: groups.iter().map(|name| GroupName::new(name).unwrap()).collect(),
         factors: factors.iter().copied().collect(),
+        assurance: Arc::default(),
+        dated: true,
+        compliant: false,
         source: "10.9.0.7".parse().unwrap(),
         zone: "branch".into(),
     }
@@ -48,10 +51,47 @@ fn the_schema_parses_and_requests_fit_it() {
     let kinds = kinds().expect("the schema parses");
     let user = EntityUid::from_str(r#"User::"ada""#).unwrap();
     let app = EntityUid::from_str(r#"App::"payroll""#).unwrap();
-    let context =
-        r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}}}"#;
+    let context = r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}},
+            "provider": "corp", "acr": "", "amr": ["otp"], "device": {"compliant": true}}"#;
     let context = Context::from_json_str(context, Some((&kinds.schema, &kinds.connect))).unwrap();
     Request::new(user, kinds.connect.clone(), app, context, Some(&kinds.schema)).expect("fits");
+}
+
+#[test]
+fn what_a_provider_vouches_for_is_seen() {
+    let assurance = Assurance {
+        provider: Some(ProviderName::new("corp").unwrap()),
+        acr: "gold".into(),
+        amr: ["otp".to_owned()].into(),
+        mfa: true,
+    };
+    let vouched = Subject { assurance: assurance.into(), compliant: true, ..subject(&[], &[Factor::Provider]) };
+    let nobody = subject(&[], &[Factor::Provider]);
+    for condition in [
+        "context.mfa",
+        r#"context.provider == "corp""#,
+        r#"context.acr == "gold""#,
+        r#"context.amr.contains("otp")"#,
+        "context.device.compliant",
+    ] {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let policies = PolicySet::parse(&text).expect(condition);
+        assert!(policies.decide(&vouched, &app("crm", &[])).decision.permit, "{condition}");
+        assert!(!policies.decide(&nobody, &app("crm", &[])).decision.permit, "{condition}");
+    }
+    let policies = PolicySet::parse(r#"permit (principal, action, resource) when { context.provider == "local" };"#);
+    assert!(policies.unwrap().decide(&nobody, &app("crm", &[])).decision.permit);
+}
+
+#[test]
+fn an_authentication_of_an_unknown_time_is_never_recent() {
+    let text = r#"@reauthenticate("4h") permit (principal, action, resource);"#;
+    let policies = PolicySet::parse(text).unwrap();
+    let undated = Subject { dated: false, ..subject(&[], &[Factor::Provider]) };
+    let judged = policies.decide(&undated, &app("crm", &[])).decision;
+    assert_eq!((judged.permit, judged.policies, judged.max_authentication_age), (false, vec!["policy0".into()], None));
+    let other = PolicySet::parse("permit (principal, action, resource);").unwrap();
+    assert!(other.decide(&undated, &app("crm", &[])).decision.permit);
 }
 
 #[test]

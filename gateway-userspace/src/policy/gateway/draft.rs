@@ -8,11 +8,11 @@ use crate::policy::cedar::{Faults, PolicySet};
 use crate::policy::change::{EndCause, Input, Refusal, Regranted};
 use crate::policy::compile::Compiled;
 use crate::policy::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, User, UserName,
+    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, Standing, User, UserName,
 };
 use crate::policy::plan::Plan;
 use gateway_common::KernelNanos;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many sessions past their deadline end because time has passed, and how many along with another input: whoever
 /// wants to revoke a session does not wait for thousands. The kernel forwards nothing for them anyway.
@@ -124,10 +124,10 @@ impl Gateway {
         &mut self,
         draft: &mut Draft,
         session: Session,
-        groups: &BTreeSet<GroupName>,
+        user: Standing<'_>,
     ) -> Result<(), Refusal> {
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let entitlement = self.judge.entitle(world, &subject(&session, groups));
+        let entitlement = self.judge.entitle(world, &subject(&session, user));
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
         draft.note(&entitlement);
         draft.opened = Some(Session { permitted: entitlement.permitted, allow_list, ..session });

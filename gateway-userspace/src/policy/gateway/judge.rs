@@ -3,9 +3,9 @@
 use super::lists::Grants;
 use crate::policy::cedar::{Faults, PolicySet, Subject};
 use crate::policy::change::Permitted;
-use crate::policy::model::{App, AppId, AppName, Decision, GroupName, Session};
+use crate::policy::model::{App, AppId, AppName, Decision, Proof, Session, Standing};
 use gateway_common::abi::Grant;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,12 +63,15 @@ impl fmt::Debug for Judge {
     }
 }
 
-/// A session as policies may know it, with these groups of its user.
-pub(super) fn subject(session: &Session, groups: &BTreeSet<GroupName>) -> Subject {
+/// A session as policies may know it, with what is known of its user.
+pub(super) fn subject(session: &Session, user: Standing<'_>) -> Subject {
     Subject {
         user: session.user.clone(),
-        groups: groups.clone(),
+        groups: user.groups.clone(),
         factors: session.factors,
+        assurance: Arc::clone(&session.assurance),
+        dated: session.authenticated_at != Proof::UNDATED,
+        compliant: user.compliant,
         source: session.source.address,
         zone: session.source.zone_name.clone(),
     }

@@ -6,7 +6,7 @@ use super::judge::{Entitlement, Judge, World, subject};
 use super::{Gateway, lists};
 use crate::policy::cedar::SeenSource;
 use crate::policy::change::{Permitted, Refusal, Regranted};
-use crate::policy::model::{AllowListId, AppId, AppName, Factors, GroupName, Session};
+use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Factors, Proof, Session, Standing, User};
 use crate::policy::table::covers;
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,6 +36,8 @@ pub(super) struct Pass<'p> {
 struct Seen<'s> {
     user: &'s str,
     factors: Factors,
+    assurance: *const Assurance,
+    dated: bool,
     source: Option<SeenSource>,
     zone: Option<&'s str>,
 }
@@ -57,11 +59,13 @@ impl<'p> Pass<'p> {
         Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new() }
     }
 
-    fn entitle(&mut self, draft: &mut Draft, session: &'p Session, groups: &BTreeSet<GroupName>) -> usize {
+    fn entitle(&mut self, draft: &mut Draft, session: &'p Session, user: Standing<'_>) -> usize {
         let policy = self.world.policy;
         let seen = Seen {
             user: session.user.as_str(),
             factors: session.factors,
+            assurance: Arc::as_ptr(&session.assurance),
+            dated: session.authenticated_at != Proof::UNDATED,
             source: policy.seen_source(session.source.address),
             zone: policy.sees_zones().then(|| session.source.zone_name.as_str()),
         };
@@ -73,7 +77,7 @@ impl<'p> Pass<'p> {
             self.found.clear();
             self.shifts.clear();
         }
-        let entitlement = self.judge.entitle(self.world, &subject(session, groups));
+        let entitlement = self.judge.entitle(self.world, &subject(session, user));
         draft.note(&entitlement);
         let place = self.found.len();
         self.found.push(entitlement);
@@ -110,18 +114,18 @@ fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
 }
 
 impl Gateway {
-    /// Decides a session anew, with these groups of its user.
+    /// Decides a session anew, with what is known of its user.
     pub(super) fn draft_move<'p>(
         &self,
         draft: &mut Draft,
         pass: &mut Pass<'p>,
         (slot, session): (Slot, &'p Session),
-        groups: &BTreeSet<GroupName>,
+        user: Standing<'_>,
     ) -> Result<(), Refusal> {
         if draft.ends(session.token) {
             return Ok(());
         }
-        let to = pass.entitle(draft, session, groups);
+        let to = pass.entitle(draft, session, user);
         let Some(Shift { gained, lost, loses }) = pass.shift(&self.lists, session, to) else { return Ok(()) };
         let Some(entitlement) = pass.found.get(to) else { return Ok(()) };
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
@@ -142,8 +146,9 @@ impl Gateway {
         draft.moved.reserve_exact(self.sessions.len());
         draft.regranted.reserve_exact(self.sessions.len());
         for (slot, session) in self.sessions.as_stored() {
-            let groups = self.users.get(&session.user).map_or(&nothing, |user| &user.groups);
-            self.draft_move(draft, &mut pass, (slot, session), groups)?;
+            let unknown = Standing { groups: &nothing, compliant: false };
+            let user = self.users.get(&session.user).map_or(unknown, User::standing);
+            self.draft_move(draft, &mut pass, (slot, session), user)?;
         }
         Ok(())
     }

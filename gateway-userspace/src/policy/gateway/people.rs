@@ -6,6 +6,7 @@ use super::judge::World;
 use super::moves::Pass;
 use crate::policy::change::{EndCause, Refusal};
 use crate::policy::model::{GroupName, User, UserName};
+use std::collections::BTreeSet;
 
 impl Gateway {
     pub(super) fn put_user(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
@@ -15,8 +16,11 @@ impl Gateway {
         if !user.enabled {
             self.end_all_of(draft, &user.name, EndCause::UserDisabled);
         }
+        if user.suspended {
+            self.end_all_of(draft, &user.name, EndCause::UserSuspended);
+        }
         let before = self.users.get(&user.name);
-        if before.is_some_and(|before| before.groups != user.groups) {
+        if before.is_some_and(|before| before.groups != user.groups || before.devices != user.devices) {
             self.move_all_of(draft, user)?;
         }
         draft.facts.push(Fact::User(user.clone()));
@@ -40,6 +44,34 @@ impl Gateway {
         Ok(())
     }
 
+    /// Makes these users, and nobody else, the members of a group; a new group, if there is none.
+    pub(super) fn set_members(
+        &mut self,
+        draft: &mut Draft,
+        group: &GroupName,
+        members: &BTreeSet<UserName>,
+    ) -> Result<(), Refusal> {
+        if let Some(unknown) = members.iter().find(|name| !self.users.contains_key(*name)) {
+            return Err(Refusal::UnknownUser(unknown.clone()));
+        }
+        self.put_group(draft, group)?;
+        for mut user in self.members_that_change(group, members) {
+            if !user.groups.remove(group) {
+                user.groups.insert(group.clone());
+            }
+            self.move_all_of(draft, &user)?;
+            draft.facts.push(Fact::User(user));
+        }
+        Ok(())
+    }
+
+    /// The users whom these members of a group make join or leave it, as they are.
+    #[must_use]
+    pub fn members_that_change(&self, group: &GroupName, members: &BTreeSet<UserName>) -> Vec<User> {
+        let changes = |user: &&User| user.groups.contains(group) != members.contains(&user.name);
+        self.users.values().filter(changes).cloned().collect()
+    }
+
     pub(super) fn remove_group(&mut self, draft: &mut Draft, name: &GroupName) -> Result<(), Refusal> {
         if !self.groups.contains(name) {
             return Err(Refusal::UnknownGroup(name.clone()));
@@ -54,13 +86,13 @@ impl Gateway {
         Ok(())
     }
 
-    /// Decides the sessions of a user anew, with the groups given here.
+    /// Decides the sessions of a user anew, as they are to be.
     fn move_all_of(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
         let mut judge = std::mem::take(&mut self.judge);
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
         let mut pass = Pass::new(&mut judge, world);
         let mut sessions = self.sessions.of_user(&user.name);
-        let done = sessions.try_for_each(|session| self.draft_move(draft, &mut pass, session, &user.groups));
+        let done = sessions.try_for_each(|session| self.draft_move(draft, &mut pass, session, user.standing()));
         drop((pass, sessions));
         self.judge = judge;
         done

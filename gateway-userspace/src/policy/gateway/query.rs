@@ -4,12 +4,13 @@ use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
-    App, AppId, AppName, Decision, Factors, Generation, GroupName, Session, SessionToken, Source, User, UserName,
+    App, AppId, AppName, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User, UserName,
 };
 use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 impl Gateway {
     /// All users.
@@ -154,6 +155,12 @@ impl Gateway {
         Ok(PolicySet::parse(text)?.warnings(&self.groups, self.apps.keys()))
     }
 
+    /// Whether the policies in force name a group.
+    #[must_use]
+    pub fn policies_name(&self, group: &GroupName) -> bool {
+        self.policy.names_group(group.as_str())
+    }
+
     /// What would be decided if this user came from there.
     ///
     /// # Errors
@@ -161,19 +168,22 @@ impl Gateway {
     pub fn decide_for(
         &self,
         user: &UserName,
-        factors: Factors,
+        proof: &Proof,
         source: &Source,
         app: &AppName,
     ) -> Result<Decision, Refusal> {
         let user = self.users.get(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
         let app = self.apps.get(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
-        if !user.enabled {
+        if !user.is_active() {
             return Ok(Decision::deny(vec![String::from(Decision::USER_DISABLED)]));
         }
         let subject = Subject {
             user: user.name.clone(),
             groups: user.groups.clone(),
-            factors,
+            factors: proof.factors,
+            assurance: Arc::clone(&proof.assurance),
+            dated: proof.authenticated_at != Some(Proof::UNDATED),
+            compliant: user.standing().compliant,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
         };

@@ -163,6 +163,7 @@ impl Gateway {
             _ if session.deadline.has_passed(now) => return Err(Lost::Over(EndCause::Expired)),
             None => return Err(Lost::Over(EndCause::UserRemoved)),
             Some(user) if !user.enabled => return Err(Lost::Over(EndCause::UserDisabled)),
+            Some(user) if user.suspended => return Err(Lost::Over(EndCause::UserSuspended)),
             Some(user) => user,
         };
         let Source { address, zone, .. } = session.source;
@@ -174,8 +175,9 @@ impl Gateway {
         }
         // One name for all sessions of a user.
         session.user = user.name.clone();
+        session.assurance = self.assurances.share(&session.assurance);
         let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let entitlement = self.judge.entitle(world, &subject(session, &user.groups));
+        let entitlement = self.judge.entitle(world, &subject(session, user.standing()));
         let mut lists = self.lists.draft();
         session.allow_list = lists.take(&self.lists, &entitlement.grants)?;
         session.permitted = entitlement.permitted;

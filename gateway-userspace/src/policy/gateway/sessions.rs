@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::draft::Draft;
 use crate::policy::change::{EndCause, Refusal, Selector};
-use crate::policy::model::{AllowListId, Factors, Session, SessionToken, Source, UserName};
+use crate::policy::model::{AllowListId, Proof, Session, SessionToken, Source, UserName};
 use gateway_common::KernelNanos;
 use std::sync::Arc;
 
@@ -11,16 +11,19 @@ pub(super) struct Login {
     pub token: SessionToken,
     pub user: UserName,
     pub source: Source,
-    pub factors: Factors,
+    pub proof: Proof,
     pub deadline: KernelNanos,
 }
 
 impl Gateway {
     pub(super) fn login(&mut self, draft: &mut Draft, login: Login, now: KernelNanos) -> Result<(), Refusal> {
-        let Login { token, user, mut source, factors, deadline } = login;
+        let Login { token, user, mut source, proof, deadline } = login;
         let known = self.users.get(&user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
         if !known.enabled {
             return Err(Refusal::UserDisabled(user));
+        }
+        if known.suspended {
+            return Err(Refusal::UserSuspended(user));
         }
         if token == SessionToken(0) || self.sessions.contains(token) {
             return Err(Refusal::TokenTaken(token));
@@ -30,13 +33,17 @@ impl Gateway {
         }
         // One table holds both families, so an IPv4 address in IPv6 clothes is the same address.
         source.address = source.address.to_canonical();
-        let groups = known.groups.clone();
+        let known = known.clone();
         self.vacate(draft, &user, &source, now)?;
         let permitted = Arc::default();
         let allow_list = AllowListId(0);
-        let authenticated_at = now;
-        let session = Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list };
-        self.draft_open(draft, session, &groups)
+        let Proof { factors, assurance, authenticated_at } = proof;
+        let assurance = self.assurances.share(&assurance);
+        // Nobody has proved anything later than now.
+        let authenticated_at = authenticated_at.map_or(now, |at| at.min(now));
+        let session =
+            Session { token, user, source, factors, assurance, authenticated_at, deadline, permitted, allow_list };
+        self.draft_open(draft, session, known.standing())
     }
 
     /// Makes room at a source: one session at a time, and nobody takes that of another.
@@ -63,6 +70,19 @@ impl Gateway {
             }
             Selector::User(name) if !self.users.contains_key(name) => return Err(Refusal::UnknownUser(name.clone())),
             Selector::User(name) => self.end_all_of(draft, name, cause),
+            Selector::UserBefore(name, _) if !self.users.contains_key(name) => {
+                return Err(Refusal::UnknownUser(name.clone()));
+            }
+            Selector::UserBefore(name, before) => {
+                let older = self.sessions.of_user(name).filter(|(_, session)| session.authenticated_at <= *before);
+                older.for_each(|(_, session)| draft.end(session, cause));
+            }
+            Selector::Sessions(tokens) => {
+                tokens
+                    .iter()
+                    .filter_map(|token| self.sessions.get(*token))
+                    .for_each(|session| draft.end(session, cause));
+            }
             Selector::App(name) if !self.apps.contains_key(name) => return Err(Refusal::UnknownApp(name.clone())),
             Selector::App(name) => {
                 let reaching = self.sessions.iter().filter(|session| session.permitted.contains_key(name));

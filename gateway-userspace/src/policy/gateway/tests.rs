@@ -23,7 +23,7 @@ fn group_name(name: &str) -> GroupName {
 
 fn user(name: &str, groups: &[&str]) -> User {
     let groups = groups.iter().map(|group| group_name(group)).collect();
-    User { name: user_name(name), display_name: name.to_owned(), groups, enabled: true }
+    User { display_name: name.to_owned(), groups, ..User::new(user_name(name)) }
 }
 
 pub(crate) fn app(name: &str, prefix: &str) -> App {
@@ -53,9 +53,9 @@ fn source(host: u32) -> Source {
 }
 
 pub(crate) fn login(token: u64, user: &str, host: u32) -> Input {
-    let factors = [Factor::Password].into();
+    let proof = [Factor::Password].into();
     let deadline = NOW.after(HOUR);
-    Input::Login { token: SessionToken(token), user: user_name(user), source: source(host), factors, deadline }
+    Input::Login { token: SessionToken(token), user: user_name(user), source: source(host), proof, deadline }
 }
 
 pub(crate) fn policy(text: &str) -> Input {
@@ -299,9 +299,9 @@ fn very_many_sessions_past_their_deadline_end_some_at_a_time_and_hold_no_source(
         world.take(login(token, "bob", token as u32));
     }
     let deadline = later.after(HOUR);
-    let (token, factors) = (SessionToken(99), Factors::default());
+    let (token, proof) = (SessionToken(99), Factors::default().into());
     let (user, source) = (user_name("ada"), source(20));
-    let changed = world.take_at(Input::Login { token, user, source, factors, deadline }, later).unwrap();
+    let changed = world.take_at(Input::Login { token, user, source, proof, deadline }, later).unwrap();
     assert_eq!(changed.ended.len(), 17, "sixteen, and the one that had the source");
     assert!(changed.ended.iter().all(|ended| ended.cause == EndCause::Expired));
     assert_eq!(world.take_at(Input::Tick, later).unwrap().ended.len(), 3);
@@ -351,7 +351,7 @@ fn a_new_policy_moves_those_who_lose_first() {
     assert_eq!(
         world
             .gateway
-            .decide_for(&user_name("ada"), Factors::default(), &source(1), &app_name("wiki"))
+            .decide_for(&user_name("ada"), &Factors::default().into(), &source(1), &app_name("wiki"))
             .unwrap()
             .policies,
         ["policy0"]
@@ -394,7 +394,8 @@ fn labels_and_the_switch_of_an_app_leave_the_app_set_alone() {
     assert_eq!(changed.regranted.len(), 3);
     assert_eq!((world.reach(3), world.gateway.app_set), (vec![], set));
     assert!(world.kernel.app_prefixes.keys().any(|(_, net)| net.to_string() == "10.3.0.0/16"));
-    let decision = world.gateway.decide_for(&user_name("eve"), Factors::default(), &source(3), &app_name("mail"));
+    let decision =
+        world.gateway.decide_for(&user_name("eve"), &Factors::default().into(), &source(3), &app_name("mail"));
     assert_eq!(decision.unwrap().policies, ["app-disabled"]);
 }
 
@@ -513,7 +514,7 @@ proptest! {
         for session in world.gateway.sessions() {
             let groups = &world.gateway.users[&session.user].groups;
             for (_, app) in world.gateway.apps() {
-                let decision = world.gateway.decide_for(&session.user, session.factors, &session.source, &app.name).unwrap();
+                let decision = world.gateway.decide_for(&session.user, &session.factors.into(), &session.source, &app.name).unwrap();
                 prop_assert_eq!(decision.permit.then_some(&decision), session.permitted.get(&app.name), "{:?}", groups);
             }
         }

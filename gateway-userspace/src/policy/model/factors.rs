@@ -11,16 +11,26 @@ pub enum Factor {
     Totp,
     /// A passkey.
     Passkey,
+    /// An identity provider vouches for them.
+    Provider,
+    /// A client certificate.
+    Certificate,
+    /// Their address and hardware address, which an administrator has written down.
+    Binding,
 }
 
 impl Factor {
-    const ALL: [Self; 3] = [Self::Password, Self::Totp, Self::Passkey];
+    const ALL: [Self; 6] =
+        [Self::Password, Self::Totp, Self::Passkey, Self::Provider, Self::Certificate, Self::Binding];
 
     const fn bit(self) -> u8 {
         match self {
             Self::Password => 1,
             Self::Totp => 2,
             Self::Passkey => 4,
+            Self::Provider => 8,
+            Self::Certificate => 16,
+            Self::Binding => 32,
         }
     }
 }
@@ -36,10 +46,11 @@ impl Factors {
         self.0 & factor.bit() != 0
     }
 
-    /// How many were used.
+    /// How many were used that a person has proved to the gateway itself.
     #[must_use]
     pub const fn count(self) -> u32 {
-        self.0.count_ones()
+        let of_people = Factor::Password.bit() | Factor::Totp.bit() | Factor::Passkey.bit();
+        (self.0 & of_people).count_ones()
     }
 
     /// All that were used, in the order of [`Factor`].

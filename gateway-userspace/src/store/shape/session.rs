@@ -2,14 +2,16 @@
 
 use super::words;
 use crate::identity::SecretHash;
-use crate::policy::{AllowListId, AppName, Decision, Factor, Permitted, Session, SessionToken, Source, UserName};
+use crate::policy::{
+    AllowListId, AppName, Assurance, Decision, Factor, Permitted, ProviderName, Session, SessionToken, Source, UserName,
+};
 use crate::store::StoredSession;
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -25,6 +27,8 @@ pub(in crate::store) struct SessionShape<'s, P> {
     source: SourceShape<'s>,
     #[serde(borrow)]
     factors: Vec<Cow<'s, str>>,
+    #[serde(default, borrow)]
+    assurance: Option<AssuranceShape<'s>>,
     authenticated_at: u64,
     deadline: u64,
     permitted: P,
@@ -49,6 +53,16 @@ struct SourceShape<'s> {
     #[serde(borrow)]
     interface_name: Cow<'s, str>,
     mac: Option<[u8; 6]>,
+}
+
+/// What a provider vouches for; left out of sessions that began at the gateway itself.
+#[derive(Serialize, Deserialize)]
+struct AssuranceShape<'s> {
+    #[serde(borrow)]
+    provider: Cow<'s, str>,
+    acr: String,
+    amr: BTreeSet<String>,
+    mfa: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +95,7 @@ impl Common {
             user,
             source,
             factors,
+            assurance,
             authenticated_at,
             deadline,
             permitted,
@@ -96,6 +111,7 @@ impl Common {
             user: self.user(&user)?,
             source: Source { address, zone, zone_name, interface, interface_name, mac },
             factors: factors.iter().map(|name| factor(name)).collect::<Result<_, _>>()?,
+            assurance: assurance.map(Assurance::try_from).transpose()?.unwrap_or_default().into(),
             authenticated_at: KernelNanos(authenticated_at),
             deadline: KernelNanos(deadline),
             permitted: self.permitted(permitted.get())?,
@@ -150,7 +166,8 @@ fn make_room(used: usize, clear: impl FnOnce()) {
 impl<'s> From<&'s StoredSession> for Written<'s> {
     fn from(stored: &'s StoredSession) -> Self {
         let StoredSession { session, boot_id, secret, wall_deadline } = stored;
-        let Session { token, user, source, factors, authenticated_at, deadline, permitted, allow_list } = session;
+        let Session { token, user, source, factors, assurance, authenticated_at, deadline, permitted, allow_list } =
+            session;
         let Source { address, zone, zone_name, interface, interface_name, mac } = source;
         let (zone_name, interface_name) = (Cow::from(zone_name.as_str()), Cow::from(interface_name.as_str()));
         let source =
@@ -160,6 +177,7 @@ impl<'s> From<&'s StoredSession> for Written<'s> {
             user: user.as_str().into(),
             source,
             factors: factors.iter().map(|factor| factor_name(factor).into()).collect(),
+            assurance: AssuranceShape::of(assurance),
             authenticated_at: authenticated_at.0,
             deadline: deadline.0,
             permitted: permitted.iter().map(|(app, decision)| (app.as_str(), decision.into())).collect(),
@@ -174,6 +192,23 @@ impl<'s> From<&'s StoredSession> for Written<'s> {
 /// A session as it is written.
 pub(in crate::store) fn written(stored: &StoredSession) -> impl Serialize {
     Written::from(stored)
+}
+
+impl<'s> AssuranceShape<'s> {
+    fn of(assurance: &'s Assurance) -> Option<Self> {
+        let Assurance { provider, acr, amr, mfa } = assurance;
+        let provider = provider.as_ref()?.as_str().into();
+        Some(Self { provider, acr: acr.clone(), amr: amr.clone(), mfa: *mfa })
+    }
+}
+
+impl TryFrom<AssuranceShape<'_>> for Assurance {
+    type Error = String;
+
+    fn try_from(shape: AssuranceShape<'_>) -> Result<Self, String> {
+        let AssuranceShape { provider, acr, amr, mfa } = shape;
+        Ok(Self { provider: Some(ProviderName::new(&provider).map_err(words)?), acr, amr, mfa })
+    }
 }
 
 impl From<&Decision> for DecisionShape {
@@ -195,6 +230,9 @@ const fn factor_name(factor: Factor) -> &'static str {
         Factor::Password => "password",
         Factor::Totp => "totp",
         Factor::Passkey => "passkey",
+        Factor::Provider => "provider",
+        Factor::Certificate => "certificate",
+        Factor::Binding => "binding",
     }
 }
 
@@ -203,6 +241,9 @@ fn factor(name: &str) -> Result<Factor, String> {
         "password" => Ok(Factor::Password),
         "totp" => Ok(Factor::Totp),
         "passkey" => Ok(Factor::Passkey),
+        "provider" => Ok(Factor::Provider),
+        "certificate" => Ok(Factor::Certificate),
+        "binding" => Ok(Factor::Binding),
         other => Err(format!("factor `{other}` is not known")),
     }
 }

@@ -7,13 +7,17 @@
 mod access;
 mod apps;
 mod context;
+mod cookie;
 mod extract;
 mod groups;
 mod login;
 mod page;
+mod pages;
 mod policy;
+mod portal;
 mod probes;
 mod problem;
+mod providers;
 mod sessions;
 mod tokens;
 mod traffic;
@@ -25,6 +29,7 @@ pub mod server;
 
 pub use access::{Access, RULES};
 pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
+pub use providers::{ProviderEntry, Providers};
 
 use axum::Router;
 use axum::body::Body;
@@ -96,6 +101,7 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(login::login))
         .routes(routes!(login::logout))
         .routes(routes!(login::session))
+        .merge(page_routes())
         .routes(routes!(users::list))
         .routes(routes!(users::read, users::put, users::remove))
         .routes(routes!(users::set_password))
@@ -106,6 +112,14 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(groups::add_member, groups::remove_member))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
+}
+
+fn page_routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(portal::home))
+        .routes(routes!(portal::sign_in))
+        .routes(routes!(portal::sign_out))
+        .routes(routes!(portal::style))
 }
 
 fn gateway_routes() -> OpenApiRouter<Arc<Shared>> {
@@ -144,7 +158,8 @@ async fn with_security_headers(request: Request<Body>, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
     response
 }
 

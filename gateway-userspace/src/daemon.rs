@@ -345,6 +345,7 @@ impl Gate {
             management: config.api.management.clone(),
             session_lifetime: config.login.session,
             throttle: Default::default(),
+            providers: Default::default(),
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
         }

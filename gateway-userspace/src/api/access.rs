@@ -32,6 +32,10 @@ use Access::{Client, Metrics, Open, Token};
 
 /// The rule of every operation.
 pub const RULES: &[(&str, &str, Access)] = &[
+    ("GET", "/", Client),
+    ("GET", "/style.css", Open),
+    ("POST", "/sign-in", Client),
+    ("POST", "/sign-out", Client),
     ("POST", "/v1/login", Client),
     ("POST", "/v1/logout", Client),
     ("GET", "/v1/session", Client),
@@ -146,7 +150,8 @@ pub(super) fn describe(document: &mut OpenApi) {
 fn requirement(path: &str, access: Access) -> Option<SecurityRequirement> {
     match access {
         Open => None,
-        Client if path == "/v1/login" => None,
+        // Pages know the session by its cookie.
+        Client if path == "/v1/login" || !path.starts_with("/v1/") => None,
         Client => Some(SecurityRequirement::new("session", [] as [&str; 0])),
         Metrics => Some(SecurityRequirement::new("api_token", [Scope::MetricsRead.label()])),
         Token(scope) => Some(SecurityRequirement::new("api_token", [scope.label()])),

@@ -1,6 +1,7 @@
 //! What the interface needs from the rest of the gateway.
 
 use super::problem::ApiError;
+use super::providers::Providers;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, SessionToken, Source, UserName};
@@ -111,6 +112,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Identity providers.
+    pub providers: Providers,
     /// Where failed logins are recorded.
     pub recorder: Recorder,
 }

@@ -133,6 +133,7 @@ impl World {
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,
+            providers: Default::default(),
             open_metrics: false,
             management: vec!["192.0.2.0/24".parse().unwrap()],
             session_lifetime: Duration::from_secs(3_600),

@@ -167,6 +167,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         readiness,
         metrics: recorder.metrics().registry(),
         recorder,
+        providers: Default::default(),
         open_metrics: false,
         management: vec!["192.0.2.0/24".parse().unwrap()],
         session_lifetime: Duration::from_secs(3600),

@@ -4,6 +4,8 @@
 //! Secrets arrive as [`secrecy::SecretString`], are kept only as hashes, and are types that cannot be printed. Time
 //! comes in as a value. What a person may reach is none of this module's business.
 
+pub mod jose;
+
 mod account;
 mod arrival;
 mod password;

@@ -5,6 +5,7 @@
 //! comes in as a value. What a person may reach is none of this module's business.
 
 pub mod jose;
+pub mod oidc;
 
 mod account;
 mod arrival;

@@ -22,6 +22,7 @@ mod tests;
 
 pub use algorithm::{Algorithm, Algorithms, UnknownAlgorithm};
 pub use claims::Claims;
+pub(in crate::identity) use json::object;
 pub use key::{KeySet, KeySetError};
 pub use refusal::TokenRefusal;
 pub use store::{Fetched, Pace, Source, Store};

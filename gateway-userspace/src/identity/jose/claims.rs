@@ -22,6 +22,11 @@ impl Claims {
         })
     }
 
+    /// Takes an object that came over a channel that proves where it comes from.
+    pub(in crate::identity) const fn from_members(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
     /// A claim as it stands.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {

@@ -12,7 +12,7 @@ const DUPLICATE: &str = "duplicate member";
 
 /// Why a text is not an object that may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub(in crate::identity) enum Malformed {
     /// A member stands there twice.
     Duplicate,
     /// It is not JSON, not an object, or too deep.
@@ -20,7 +20,7 @@ pub(super) enum Malformed {
 }
 
 /// Reads an object.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, Malformed> {
+pub(in crate::identity) fn object(text: &[u8]) -> Result<Map<String, Value>, Malformed> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Strict(DEPTH).deserialize(&mut reader).map_err(|error| Malformed::of(&error))?;
     reader.end().map_err(|_| Malformed::Syntax)?;

@@ -16,7 +16,7 @@ const LONGEST_ID: usize = 256;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Why a key set is refused as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum KeySetError {
     /// More than 1 MiB.
     #[error("key set is longer than 1 MiB")]

@@ -16,6 +16,8 @@ mod throttle;
 mod token;
 mod verifier;
 
+pub mod scim;
+
 pub use account::Accounts;
 pub use arrival::{Arrival, ArrivalRefusal, Identities, LONGEST_SUBJECT, ProviderSession};
 pub use password::{PasswordHash, PasswordProblem};

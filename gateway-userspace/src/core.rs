@@ -6,14 +6,17 @@
 
 mod arrive;
 mod decide;
+mod provision;
 mod run;
 mod truth;
 mod writes;
 
+pub(crate) use provision::directory;
 pub use run::{Core, start};
 pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::{counters, restored};
 
+use crate::identity::scim::{Decided, Directory, Operation, ScimError};
 use crate::identity::{
     Accounts, ApiToken, Arrival, ArrivalRefusal, PasswordHash, ProviderSession, SecretHash, TokenId,
 };
@@ -33,6 +36,8 @@ pub struct State {
     pub gateway: Gateway,
     /// Passwords and API tokens.
     pub accounts: Accounts,
+    /// Users and groups as identity providers have pushed them.
+    pub directory: Directory,
 }
 
 /// Who asks for something, for the records.
@@ -51,6 +56,8 @@ pub enum Request {
     Login(Login),
     /// A provider was asked about a session that goes on: what it says now.
     Renewed(Renewed),
+    /// A provider pushes a user or a group.
+    Scim(Box<Operation>),
     /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.
@@ -121,6 +128,8 @@ pub struct Done {
     pub regranted: Arc<Vec<Regranted>>,
     /// The generation in force now, if it changed.
     pub generation: Option<Generation>,
+    /// What a provider's operation came to.
+    pub decided: Option<Decided>,
 }
 
 /// Proof of a revocation.
@@ -159,6 +168,9 @@ pub enum CoreError {
     /// A provider vouches for somebody who does not come in.
     #[error(transparent)]
     Arrival(#[from] ArrivalRefusal),
+    /// A provider's operation makes no sense. Nothing changed.
+    #[error("{}", .0.detail)]
+    Scim(ScimError),
     /// No API token with this id.
     #[error("API token `{0}` does not exist")]
     UnknownApiToken(TokenId),

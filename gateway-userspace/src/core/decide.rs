@@ -15,6 +15,7 @@ use gateway_common::KernelNanos;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// How often what failed is tried again: to store what is in force, and to bring the tables to what should be there.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
@@ -61,6 +62,11 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// When the request was taken up, on the wall clock.
+    pub(super) fn wall(&self) -> OffsetDateTime {
+        self.clock.at(self.at)
+    }
+
     /// When the request was made.
     fn since(&self) -> KernelNanos {
         KernelNanos(self.at.0.saturating_sub(self.waited.as_nanos() as u64))
@@ -126,17 +132,33 @@ impl Keeper {
                 Ok(done)
             }
             Request::Renewed(renewed) => self.renewed(asked, renewed),
-            Request::Policy(Input::RemoveUser(name)) => {
-                let subject = self.state.accounts.identities.subject(&name);
-                let subject =
-                    subject.map(|(provider, subject)| Write::RemoveIdentity(provider.clone(), subject.into()));
-                let done = self.change(asked, Input::RemoveUser(name.clone()), subject.into_iter().collect(), None)?;
-                self.state.accounts.passwords.remove(&name);
-                self.state.accounts.identities.unbind(&name);
-                Ok(done)
-            }
-            Request::Policy(input) => self.change(asked, input, Vec::new(), None),
+            Request::Scim(operation) => self.provision(asked, &operation),
+            Request::Policy(Input::RemoveUser(name)) => match self.provisioned(&Input::RemoveUser(name.clone())) {
+                Some(removal) => self.provision(asked, &removal),
+                None => self.remove_user(asked, &name, Vec::new()),
+            },
+            Request::Policy(input) => match self.provisioned(&input) {
+                Some(removal) => self.provision(asked, &removal),
+                None => self.change(asked, input, Vec::new(), None),
+            },
         }
+    }
+
+    /// Removes a user, with what they prove who they are by.
+    pub(super) fn remove_user(
+        &mut self,
+        asked: &Asked<'_>,
+        name: &UserName,
+        mut also: Vec<Write>,
+    ) -> Result<Done, CoreError> {
+        let subject = self.state.accounts.identities.subject(name);
+        also.extend(subject.map(|(provider, subject)| Write::RemoveIdentity(provider.clone(), subject.into())));
+        let done = self.change(asked, Input::RemoveUser(name.clone()), also, None);
+        if self.state.gateway.user(name).is_none() {
+            self.state.accounts.passwords.remove(name);
+            self.state.accounts.identities.unbind(name);
+        }
+        done
     }
 
     /// Whoever comes from a provider proves there who they are.
@@ -246,7 +268,7 @@ impl Keeper {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
         let (opened, generation) = (changed.opened, changed.generation);
-        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation })
+        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation, decided: None })
     }
 
     fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {
@@ -357,7 +379,7 @@ pub(super) fn takes_access_away(input: &Input) -> bool {
         Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_) => true,
         Input::PutUser(user) => !user.is_active(),
         Input::PutApp(app) => !app.enabled,
-        Input::Login { .. } | Input::PutGroup(_) | Input::SetMembers { .. } | Input::PutPolicy { .. } | Input::Tick => {
+        Input::Login { .. } | Input::PutGroup(_) | Input::Members { .. } | Input::PutPolicy { .. } | Input::Tick => {
             false
         }
     }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod histories;
+mod provision;
 
 use super::{Actor, Core, CoreError, Login, Request, State, Who, start};
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane, Seen};
@@ -147,7 +148,11 @@ fn core(disk: &Disk) -> Core {
 }
 
 fn core_on(disk: &Disk, plane: impl DataPlane + 'static) -> Core {
-    let state = State { gateway: Gateway::new(Capacities::default()), accounts: Accounts::default() };
+    let state = State {
+        gateway: Gateway::new(Capacities::default()),
+        accounts: Accounts::default(),
+        directory: Default::default(),
+    };
     let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
     start(state, Box::new(disk.clone()), Box::new(plane), recorder, "boot".into()).unwrap().0
 }

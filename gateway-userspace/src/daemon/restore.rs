@@ -55,6 +55,7 @@ pub(super) fn restore(
         session_secrets: secrets.into_iter().collect(),
         identities: std::mem::take(&mut stored.identities),
     };
+    let resources = std::mem::take(&mut stored.resources);
     let restored = core::restored(stored, sessions, &plane.actual()?);
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
@@ -75,7 +76,8 @@ pub(super) fn restore(
         }
     }
     changes.push(Write::SetCounters(core::counters(&gateway)));
-    Ok((State { gateway, accounts }, changes))
+    let directory = core::directory(resources, &gateway);
+    Ok((State { gateway, accounts, directory }, changes))
 }
 
 fn by_id<T>(tokens: Vec<ApiToken>) -> T

@@ -37,7 +37,7 @@ pub use patch::PatchOperation;
 pub use projection::Projection;
 pub use query::{Candidate, LARGEST_PAGE, Page, Parameters, Query};
 pub use read::object;
-pub use render::location;
+pub use render::{Shown, location};
 pub use resource::{Facts, Identity, InvalidResourceId, Resource, ResourceId, ResourceKind};
 
 /// Largest document, without members, in bytes.

@@ -5,7 +5,8 @@ use super::{
     Action, Decided, LARGEST_BODY, MOST_BULK_OPERATIONS, Operation, PatchOperation, Precondition, ResourceId,
     ResourceKind, ScimError, entity_tag, location,
 };
-use arcstr::ArcStr;
+
+use crate::policy::ProviderName;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ const REFERENCE: &str = "bulkId:";
 /// A bulk request, and how far it is done.
 #[derive(Debug)]
 pub struct Bulk {
-    provider: ArcStr,
+    provider: ProviderName,
     fail_on_errors: usize,
     errors: usize,
     items: Vec<Item>,
@@ -60,7 +61,7 @@ impl Bulk {
     /// # Errors
     /// If it is not one, or too many operations.
     pub fn read(
-        provider: ArcStr,
+        provider: ProviderName,
         body: &Map<String, Value>,
         mut draw: impl FnMut() -> ResourceId,
     ) -> Result<Self, ScimError> {
@@ -166,7 +167,7 @@ impl Item {
         member(&self.sent, "bulkId").and_then(Value::as_str).filter(|_| self.method() == "POST")
     }
 
-    fn operation(&self, provider: &ArcStr, created: &BTreeMap<String, Creation>) -> Result<Operation, ScimError> {
+    fn operation(&self, provider: &ProviderName, created: &BTreeMap<String, Creation>) -> Result<Operation, ScimError> {
         let resolved = |name: &str| resolved(member(&self.sent, name).unwrap_or(&Value::Null), created);
         let path = resolved("path")?;
         let path = path.as_str().ok_or_else(|| ScimError::syntax("`path` is missing, or no text"))?;

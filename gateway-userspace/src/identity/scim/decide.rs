@@ -7,8 +7,8 @@ use super::{
     Change, Directory, Facts, Identity, Member, PatchOperation, Precondition, Resource, ResourceId, ResourceKind,
     ScimError, ScimType,
 };
-use crate::policy::{GroupName, UserName};
-use arcstr::ArcStr;
+use crate::policy::{GroupName, ProviderName, UserName};
+
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug)]
 pub struct Operation {
     /// Who wants it.
-    pub provider: ArcStr,
+    pub provider: ProviderName,
     /// To what.
     pub kind: ResourceKind,
     /// To which: for a creation, the identifier that was drawn for it.

@@ -3,8 +3,8 @@
 
 use super::index::Index;
 use super::{Change, Facts, Hint, Member, Resource, ResourceId, ResourceKind, Term};
-use crate::policy::{GroupName, UserName};
-use arcstr::ArcStr;
+use crate::policy::{GroupName, ProviderName, UserName};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What all providers manage.
 #[derive(Debug, Default)]
 pub struct Directory {
-    realms: BTreeMap<ArcStr, Realm>,
+    realms: BTreeMap<ProviderName, Realm>,
 }
 
 /// What one provider manages.
@@ -54,7 +54,7 @@ impl Directory {
     }
 
     /// Puts back a member that was stored; after both resources.
-    pub fn restore_member(&mut self, provider: &str, group: ResourceId, user: ResourceId) {
+    pub fn restore_member(&mut self, provider: &ProviderName, group: ResourceId, user: ResourceId) {
         if let Some(realm) = self.realms.get_mut(provider) {
             realm.join(group, user);
         }
@@ -62,21 +62,29 @@ impl Directory {
 
     /// A resource of a provider.
     #[must_use]
-    pub fn resource(&self, provider: &str, kind: ResourceKind, id: ResourceId) -> Option<&Arc<Resource>> {
+    pub fn resource(&self, provider: &ProviderName, kind: ResourceKind, id: ResourceId) -> Option<&Arc<Resource>> {
         self.realm(provider)?.resource(kind, id)
     }
 
     /// The provider's user who logs in with a name.
     #[must_use]
-    pub fn user_named(&self, provider: &str, name: &UserName) -> Option<&Arc<Resource>> {
+    pub fn user_named(&self, provider: &ProviderName, name: &UserName) -> Option<&Arc<Resource>> {
         let realm = self.realm(provider)?;
         realm.resource(ResourceKind::User, realm.named_user(name)?)
+    }
+
+    /// The group of a name, and whose it is. No two providers have one of the same name.
+    #[must_use]
+    pub fn group_named(&self, name: &GroupName) -> Option<(&ProviderName, &Arc<Resource>)> {
+        self.realms.iter().find_map(|(provider, realm)| {
+            Some((provider, realm.resource(ResourceKind::Group, realm.named_group(name)?)?))
+        })
     }
 
     /// The provider's resources that it knows by an identifier of its own.
     pub fn known_as(
         &self,
-        provider: &str,
+        provider: &ProviderName,
         kind: ResourceKind,
         external_id: &str,
     ) -> impl Iterator<Item = &Arc<Resource>> {
@@ -88,14 +96,14 @@ impl Directory {
 
     /// How many resources of a kind a provider has.
     #[must_use]
-    pub fn count(&self, provider: &str, kind: ResourceKind) -> usize {
+    pub fn count(&self, provider: &ProviderName, kind: ResourceKind) -> usize {
         self.realm(provider).map_or(0, |realm| realm.of_kind(kind).len())
     }
 
     /// At most so many resources of a provider, in the order of their identifiers, after one of them.
     pub fn slice(
         &self,
-        provider: &str,
+        provider: &ProviderName,
         kind: ResourceKind,
         after: Option<ResourceId>,
         most: usize,
@@ -107,7 +115,7 @@ impl Directory {
 
     /// The resources at hints, each once, in the order of their identifiers.
     #[must_use]
-    pub fn at(&self, provider: &str, kind: ResourceKind, hints: &[Hint]) -> Vec<&Arc<Resource>> {
+    pub fn at(&self, provider: &ProviderName, kind: ResourceKind, hints: &[Hint]) -> Vec<&Arc<Resource>> {
         let Some(realm) = self.realm(provider) else { return Vec::new() };
         let mut found = BTreeMap::new();
         for hint in hints {
@@ -125,18 +133,18 @@ impl Directory {
     }
 
     /// The groups that a user is in.
-    pub fn groups_of(&self, provider: &str, user: ResourceId) -> impl Iterator<Item = &Arc<Resource>> {
+    pub fn groups_of(&self, provider: &ProviderName, user: ResourceId) -> impl Iterator<Item = &Arc<Resource>> {
         self.realm(provider).into_iter().flat_map(move |realm| realm.groups_of(user))
     }
 
     /// The members of a group.
-    pub fn members_of(&self, provider: &str, group: ResourceId) -> impl Iterator<Item = &Arc<Resource>> {
+    pub fn members_of(&self, provider: &ProviderName, group: ResourceId) -> impl Iterator<Item = &Arc<Resource>> {
         self.realm(provider)
             .into_iter()
             .flat_map(move |realm| realm.members_of(group).filter_map(|user| realm.resource(ResourceKind::User, user)))
     }
 
-    pub(super) fn realm(&self, provider: &str) -> Option<&Realm> {
+    pub(super) fn realm(&self, provider: &ProviderName) -> Option<&Realm> {
         self.realms.get(provider)
     }
 

@@ -7,13 +7,16 @@
 use super::filter::Subject;
 use super::path::{self, Named, Place};
 use super::schema::Type;
-use super::{Directory, Filter, Projection, Resource, ResourceId, ResourceKind, ScimError, filter, render};
+use super::{Directory, Filter, Projection, Resource, ResourceId, ResourceKind, ScimError, Shown, filter, render};
+use crate::policy::ProviderName;
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Most resources on a page.
 pub const LARGEST_PAGE: usize = 1000;
+/// Most members, or groups, that all on a page have.
+const BROADEST_PAGE: usize = 100_000;
 /// Resources on a page unless another number is asked for.
 const PAGE: usize = 100;
 
@@ -72,6 +75,14 @@ pub struct Page {
     pub ids: Vec<ResourceId>,
 }
 
+impl Candidate {
+    /// The identifier of the resource.
+    #[must_use]
+    pub fn id(&self) -> ResourceId {
+        self.resource.id
+    }
+}
+
 impl Parameters {
     /// Reads the body of a search by POST.
     ///
@@ -128,6 +139,13 @@ impl Query {
         })
     }
 
+    /// The same for what follows the page of another query: as many as are missing on it.
+    #[must_use]
+    pub fn after(self, page: &Page) -> Self {
+        let start = self.start.saturating_sub(page.total).max(1);
+        Self { start, count: self.count.saturating_sub(page.ids.len()), ..self }
+    }
+
     /// What kind of resources is looked for.
     #[must_use]
     pub const fn kind(&self) -> ResourceKind {
@@ -142,7 +160,7 @@ impl Query {
 
     /// The page of a plain query.
     #[must_use]
-    pub fn list(&self, directory: &Directory, provider: &str) -> Page {
+    pub fn list(&self, directory: &Directory, provider: &ProviderName) -> Page {
         let all = directory.slice(provider, self.kind, None, usize::MAX);
         let ids = all.skip(self.start - 1).take(self.count).map(|resource| resource.id).collect();
         Page { total: directory.count(provider, self.kind), start: self.start, ids }
@@ -150,7 +168,7 @@ impl Query {
 
     /// The candidates where the filter says to look, if it does.
     #[must_use]
-    pub fn hinted(&self, directory: &Directory, provider: &str) -> Option<Vec<Candidate>> {
+    pub fn hinted(&self, directory: &Directory, provider: &ProviderName) -> Option<Vec<Candidate>> {
         let hints = self.filter.as_ref()?.hints()?;
         let found = directory.at(provider, self.kind, &hints);
         Some(found.into_iter().map(|resource| self.candidate(directory, resource)).collect())
@@ -160,7 +178,7 @@ impl Query {
     pub fn slice(
         &self,
         directory: &Directory,
-        provider: &str,
+        provider: &ProviderName,
         after: Option<ResourceId>,
         most: usize,
     ) -> Vec<Candidate> {
@@ -208,11 +226,24 @@ impl Query {
         matches.then(|| (candidate.resource.id, self.sort.as_ref().and_then(|sort| sort.key(&document))))
     }
 
-    /// The answer with a page: whatever has been removed meanwhile is left out.
+    /// What is to be answered of a page. Whatever has been removed meanwhile is left out, and the page ends early where it
+    /// would name too many others: a client goes on after as many as it got.
     #[must_use]
-    pub fn answer(&self, directory: &Directory, provider: &str, page: &Page, base: &str) -> Value {
+    pub fn gather(&self, directory: &Directory, provider: &ProviderName, page: &Page) -> Vec<Shown> {
         let found = page.ids.iter().filter_map(|id| directory.resource(provider, self.kind, *id));
-        let resources: Vec<_> = found.map(|resource| self.projection.represent(directory, resource, base)).collect();
+        let mut breadth = 0_usize;
+        let within = |shown: &Shown| {
+            let is_first = breadth == 0;
+            breadth = breadth.saturating_add(shown.breadth());
+            is_first || breadth <= BROADEST_PAGE
+        };
+        found.map(|resource| directory.show(resource, &self.projection)).take_while(within).collect()
+    }
+
+    /// The answer with a page.
+    #[must_use]
+    pub fn answer(&self, page: &Page, shown: &[Shown], base: &str) -> Value {
+        let resources: Vec<_> = shown.iter().map(|shown| shown.document(&self.projection, base)).collect();
         json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
             "totalResults": page.total,
@@ -220,21 +251,6 @@ impl Query {
             "itemsPerPage": resources.len(),
             "Resources": resources,
         })
-    }
-}
-
-impl Projection {
-    /// The representation of a resource, with what is wanted of it.
-    #[must_use]
-    pub fn represent(&self, directory: &Directory, resource: &Resource, base: &str) -> Map<String, Value> {
-        let kind = resource.kind();
-        let others = match kind {
-            ResourceKind::User => "groups",
-            ResourceKind::Group => "members",
-        };
-        let is_basis = self.omits(kind, others);
-        let document = if is_basis { render::basis(resource, base) } else { directory.represent(resource, base) };
-        self.apply(kind, document)
     }
 }
 

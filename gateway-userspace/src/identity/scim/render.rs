@@ -1,7 +1,8 @@
 //! What is answered: a document with what is the server's.
 
-use super::{Directory, Facts, Resource, ResourceId, ResourceKind, entity_tag};
+use super::{Directory, Facts, Projection, Resource, ResourceId, ResourceKind, entity_tag};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
@@ -13,31 +14,56 @@ const MOMENT: &[BorrowedFormatItem<'_>] =
 /// Most groups that a user's document lists, so that a page of users is bounded, too.
 const MOST_GROUPS: usize = 1000;
 
+/// A resource with the others that its representation names. To gather them is quick; to write them is for another thread
+/// than the one that decides about access.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    resource: Arc<Resource>,
+    others: Vec<Arc<Resource>>,
+}
+
 impl Directory {
-    /// The representation of a resource as the directory has it, or as it is after a change that the directory has adopted.
-    /// `base` is where the interface is, without a slash at its end: `https://gateway.example.org/scim/v2`.
+    /// A resource as it is to be shown: as the directory has it, or as it is after a change that the directory has adopted.
     #[must_use]
-    pub fn represent(&self, resource: &Resource, base: &str) -> Map<String, Value> {
-        let mut document = basis(resource, base);
-        let provider = resource.provider.as_str();
-        match resource.kind() {
-            ResourceKind::User => {
-                let groups = self.groups_of(provider, resource.id).take(MOST_GROUPS);
-                let groups: Vec<_> = groups.map(|group| membership(group, base)).collect();
-                put_list(&mut document, "groups", groups);
-            }
-            ResourceKind::Group => {
-                let members: Vec<_> = self.members_of(provider, resource.id).map(|user| member(user, base)).collect();
-                put_list(&mut document, "members", members);
-            }
-        }
-        document
+    pub fn show(&self, resource: &Arc<Resource>, projection: &Projection) -> Shown {
+        let (provider, kind) = (&resource.provider, resource.kind());
+        let others = match kind {
+            ResourceKind::User if projection.omits(kind, "groups") => Vec::new(),
+            ResourceKind::User => self.groups_of(provider, resource.id).take(MOST_GROUPS).cloned().collect(),
+            ResourceKind::Group if projection.omits(kind, "members") => Vec::new(),
+            ResourceKind::Group => self.members_of(provider, resource.id).cloned().collect(),
+        };
+        Shown { resource: Arc::clone(resource), others }
     }
 }
 
-fn put_list(document: &mut Map<String, Value>, name: &str, items: Vec<Value>) {
-    if !items.is_empty() {
-        document.insert(name.to_owned(), items.into());
+impl Shown {
+    /// The resource itself.
+    #[must_use]
+    pub const fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// How many others are named.
+    #[must_use]
+    pub const fn breadth(&self) -> usize {
+        self.others.len()
+    }
+
+    /// The representation. `base` is where the interface is, without a slash at its end:
+    /// `https://gateway.example.org/scim/v2`.
+    #[must_use]
+    pub fn document(&self, projection: &Projection, base: &str) -> Map<String, Value> {
+        let kind = self.resource.kind();
+        let mut document = basis(&self.resource, base);
+        let (name, of): (_, fn(&Resource, &str) -> Value) = match kind {
+            ResourceKind::User => ("groups", membership),
+            ResourceKind::Group => ("members", member),
+        };
+        if !self.others.is_empty() {
+            document.insert(name.to_owned(), self.others.iter().map(|other| of(other, base)).collect());
+        }
+        projection.apply(kind, document)
     }
 }
 

@@ -5,8 +5,8 @@
 
 use super::document::{Document, Members};
 use super::{ScimError, facts};
-use crate::policy::{GroupName, UserName};
-use arcstr::ArcStr;
+use crate::policy::{GroupName, ProviderName, UserName};
+
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -125,7 +125,7 @@ pub struct Resource {
     /// Its identifier.
     pub id: ResourceId,
     /// Whose it is.
-    pub provider: ArcStr,
+    pub provider: ProviderName,
     /// What the gateway goes by.
     pub facts: Facts,
     /// What the provider has sent, in the attributes that are known and without what is the server's, as JSON.
@@ -144,7 +144,7 @@ pub struct Identity {
     /// Its identifier.
     pub id: ResourceId,
     /// Whose it is.
-    pub provider: ArcStr,
+    pub provider: ProviderName,
     /// From 1.
     pub version: u64,
     /// When it was created.

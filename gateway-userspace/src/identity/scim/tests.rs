@@ -7,7 +7,7 @@ mod properties;
 mod size;
 
 use super::*;
-use crate::policy::{GroupName, UserName};
+use crate::policy::{GroupName, ProviderName, UserName};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 /// A directory with a provider, and a clock that goes on by a second with each operation.
 pub(super) struct World {
     pub directory: Directory,
-    pub provider: &'static str,
+    pub provider: ProviderName,
     taken: Names,
     drawn: u128,
     now: OffsetDateTime,
@@ -38,7 +38,7 @@ impl Taken for Names {
 impl World {
     pub fn new() -> Self {
         let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
-        Self { directory: Directory::default(), provider: "entra", taken: Names::default(), drawn: 0, now }
+        Self { directory: Directory::default(), provider: named("entra"), taken: Names::default(), drawn: 0, now }
     }
 
     fn draw(&mut self) -> ResourceId {
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn act(&mut self, kind: ResourceKind, id: ResourceId, action: Action) -> Result<Decided, ScimError> {
-        let provider = self.provider.into();
+        let provider = self.provider.clone();
         self.operate(&Operation { provider, kind, id, action, precondition: Precondition::None })
     }
 
@@ -92,8 +92,8 @@ impl World {
     }
 
     pub fn shown(&self, kind: ResourceKind, id: ResourceId) -> Value {
-        let resource = self.directory.resource(self.provider, kind, id).unwrap();
-        self.directory.represent(resource, "https://gw/scim/v2").into()
+        let resource = self.directory.resource(&self.provider, kind, id).unwrap();
+        self.directory.show(resource, &Projection::Whole).document(&Projection::Whole, "https://gw/scim/v2").into()
     }
 
     pub fn is_active(&self, user: ResourceId) -> bool {
@@ -101,17 +101,17 @@ impl World {
     }
 
     pub fn members_of(&self, group: ResourceId) -> Vec<ResourceId> {
-        self.directory.members_of(self.provider, group).map(|user| user.id).collect()
+        self.directory.members_of(&self.provider, group).map(|user| user.id).collect()
     }
 
     pub fn search(&self, kind: ResourceKind, parameters: &Parameters) -> Result<Page, ScimError> {
         let query = Query::of(kind, parameters)?;
-        let all = query.select(&query.slice(&self.directory, self.provider, None, usize::MAX));
-        if let Some(hinted) = query.hinted(&self.directory, self.provider) {
+        let all = query.select(&query.slice(&self.directory, &self.provider, None, usize::MAX));
+        if let Some(hinted) = query.hinted(&self.directory, &self.provider) {
             assert_eq!(query.select(&hinted), all, "{parameters:?}");
         }
         if query.is_plain() {
-            assert_eq!(query.list(&self.directory, self.provider), all);
+            assert_eq!(query.list(&self.directory, &self.provider), all);
         }
         Ok(all)
     }
@@ -119,6 +119,10 @@ impl World {
     pub fn find(&self, kind: ResourceKind, filter: &str) -> Vec<ResourceId> {
         self.search(kind, &Parameters { filter: Some(filter.to_owned()), ..Parameters::default() }).unwrap().ids
     }
+}
+
+pub(super) fn named(provider: &str) -> ProviderName {
+    ProviderName::new(provider).unwrap()
 }
 
 fn members(body: Value) -> serde_json::Map<String, Value> {
@@ -211,7 +215,7 @@ fn names_belong_to_one_whatever_their_case_and_whoever_manages_them() {
     assert_eq!(world.patch(ResourceKind::User, eve, rename).unwrap_err().status, 409);
     world.replace(ResourceKind::User, ada, json!({"userName": "ada2"})).unwrap();
     world.replace(ResourceKind::User, eve, json!({"userName": "ada"})).unwrap();
-    assert_eq!(world.directory.user_named("entra", &UserName::new("ada").unwrap()).unwrap().id, eve);
+    assert_eq!(world.directory.user_named(&named("entra"), &UserName::new("ada").unwrap()).unwrap().id, eve);
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn a_provider_sees_and_changes_only_what_is_its_own() {
     let mut world = World::new();
     let ada = world.user("ada");
     let ops = world.group("ops", &[ada]);
-    world.provider = "okta";
+    world.provider = named("okta");
     assert_eq!(world.find(ResourceKind::User, "userName pr"), []);
     for (kind, id) in [(ResourceKind::User, ada), (ResourceKind::Group, ops)] {
         assert_eq!(world.remove(kind, id).unwrap_err().status, 404);
@@ -227,7 +231,7 @@ fn a_provider_sees_and_changes_only_what_is_its_own() {
     }
     let body = json!({"displayName": "theirs", "members": [{"value": ada.to_string()}]});
     assert!(world.create(ResourceKind::Group, body).unwrap_err().detail.contains("not a user of this provider"));
-    world.provider = "entra";
+    world.provider = named("entra");
     assert_eq!(world.members_of(ops), [ada]);
 }
 
@@ -236,7 +240,7 @@ fn a_stale_version_changes_nothing() {
     let mut world = World::new();
     let ada = world.user("ada");
     let operation = |tag: &str, action: Action| Operation {
-        provider: "entra".into(),
+        provider: named("entra"),
         kind: ResourceKind::User,
         id: ada,
         action,
@@ -256,7 +260,7 @@ fn what_was_stored_comes_back() {
     let ops = world.group("Ops", &[ada]);
     let mut restored = Directory::default();
     for kind in ResourceKind::ALL {
-        for resource in world.directory.slice("entra", kind, None, 10) {
+        for resource in world.directory.slice(&named("entra"), kind, None, 10) {
             let Resource { id, provider, version, created, last_modified, .. } = resource.as_ref().clone();
             let identity = Identity { id, provider, version, created, last_modified };
             let again = Resource::restore(kind, identity, resource.document()).unwrap();
@@ -264,11 +268,11 @@ fn what_was_stored_comes_back() {
             restored.restore(again);
         }
     }
-    restored.restore_member("entra", ops, ada);
+    restored.restore_member(&named("entra"), ops, ada);
     restored.check();
-    let resource = restored.resource("entra", ResourceKind::Group, ops).unwrap();
+    let resource = restored.resource(&named("entra"), ResourceKind::Group, ops).unwrap();
     assert_eq!(
-        Value::Object(restored.represent(resource, "https://gw/scim/v2")),
+        Value::Object(restored.show(resource, &Projection::Whole).document(&Projection::Whole, "https://gw/scim/v2")),
         world.shown(ResourceKind::Group, ops)
     );
 }
@@ -277,7 +281,8 @@ fn what_was_stored_comes_back() {
 fn a_user_is_known_by_the_providers_own_identifier() {
     let mut world = World::new();
     let ada = world.create(ResourceKind::User, json!({"userName": "ada", "externalId": "Oid-1"})).unwrap();
-    let known =
-        |id: &str| world.directory.known_as("entra", ResourceKind::User, id).map(|user| user.id).collect::<Vec<_>>();
+    let known = |id: &str| {
+        world.directory.known_as(&named("entra"), ResourceKind::User, id).map(|user| user.id).collect::<Vec<_>>()
+    };
     assert_eq!((known("Oid-1"), known("oid-1")), (vec![ada], vec![]));
 }

@@ -9,7 +9,7 @@ fn run(world: &mut World, body: Value) -> Value {
         drawn += 1;
         ResourceId::from_random(drawn)
     };
-    let mut bulk = Bulk::read("entra".into(), body.as_object().unwrap(), draw).unwrap();
+    let mut bulk = Bulk::read(world.provider.clone(), body.as_object().unwrap(), draw).unwrap();
     while let Some((place, operation)) = bulk.next_operation() {
         let result = world.operate(&operation);
         bulk.done(place, &operation, result);
@@ -82,8 +82,8 @@ fn what_fails_is_told_and_enough_of_it_ends_the_request() {
 
 #[test]
 fn a_request_that_is_none_or_too_large_is_refused() {
-    let draw = || ResourceId::from_random(1);
-    let status = |body: Value| Bulk::read("entra".into(), body.as_object().unwrap(), draw).unwrap_err().status;
+    let (world, draw) = (World::new(), || ResourceId::from_random(1));
+    let status = |body: Value| Bulk::read(world.provider.clone(), body.as_object().unwrap(), draw).unwrap_err().status;
     let one = json!({"method": "POST", "path": "/Users", "bulkId": "a", "data": {}});
     assert_eq!(status(json!({})), 400);
     assert_eq!(status(json!({"Operations": [1]})), 400);

@@ -53,10 +53,11 @@ fn a_page_is_answered_with_its_place_and_what_is_wanted_of_it() {
     let (mut world, [_, c, a]) = world();
     let body = json!({"startIndex": 2, "count": 2, "ATTRIBUTES": ["userName"], "filter": "userName pr"});
     let query = Query::of(ResourceKind::User, &Parameters::read(body.as_object().unwrap()).unwrap()).unwrap();
-    let page = query.select(&query.slice(&world.directory, "entra", None, 10));
+    let page = query.select(&query.slice(&world.directory, &world.provider, None, 10));
     assert_eq!(page.ids, [c, a]);
     world.remove(ResourceKind::User, a).unwrap();
-    let answer = query.answer(&world.directory, "entra", &page, "https://gw/scim/v2");
+    let shown = query.gather(&world.directory, &world.provider, &page);
+    let answer = query.answer(&page, &shown, "https://gw/scim/v2");
     assert_eq!(
         (&answer["totalResults"], &answer["startIndex"], &answer["itemsPerPage"]),
         (&3.into(), &2.into(), &1.into())

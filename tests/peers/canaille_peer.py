@@ -130,15 +130,15 @@ def rotate():
 
 def start():
     """Serves on a thread of its own; returns when the socket listens."""
-    hypercorn = Config.from_mapping(
-        bind=[config["authority"]], certfile=config["certificate"], keyfile=config["key"], errorlog="-", loglevel="WARNING"
-    )
+    files = {"certfile": config["certificate"], "keyfile": config["key"]}
+    hypercorn = Config.from_mapping(bind=[config["authority"]], errorlog="-", loglevel="WARNING", **files)
     sockets = hypercorn.create_sockets()
+    for socket in sockets.secure_sockets:
+        socket.listen()
     hypercorn.create_sockets = lambda: sockets
-    never = asyncio.Event
 
     def run():
-        asyncio.run(serve(WsgiToAsgi(app), hypercorn, shutdown_trigger=lambda: never().wait()))
+        asyncio.run(serve(WsgiToAsgi(app), hypercorn, shutdown_trigger=lambda: asyncio.Event().wait()))
 
     threading.Thread(target=run, daemon=True).start()
 

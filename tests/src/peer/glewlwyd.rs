@@ -71,6 +71,12 @@ impl Glewlwyd {
         format!("{address}{}g_continue", if address.contains('?') { '&' } else { '?' })
     }
 
+    /// Ends a session of the person in this browser, and tells its clients by back-channel logout.
+    pub fn end_session(&self, browser: &Browser, sid: &str) -> Result<()> {
+        let url = format!("{}/session/{}/", self.issuer(), web::encode(sid));
+        accepted(&browser.send("DELETE", &url, &[], &[])?)
+    }
+
     /// Signs with a new key from now on; the old one is not published any more.
     pub fn rotate(&self) -> Result<()> {
         let (key, public) = self.key_pair()?;

@@ -1,17 +1,25 @@
 //! The provider in C.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use gateway_tests::peer::{Glewlwyd, Page, glewlwyd::Settings, token};
+use gateway_tests::{
+    peer::{Glewlwyd, Page, ScimRecorder, glewlwyd::Settings, token},
+    wait_until,
+};
 use serde_json::{Value, json};
 
 use super::party::{CALLBACK, CLIENT, PASSWORD, Party, SECRET, endpoint, id_token, kid, local};
 
 const PORT: u16 = 9446;
+const SOON: Duration = Duration::from_secs(10);
 
 fn start() -> Result<(Party, Glewlwyd, Value)> {
     let party = Party::new()?;
     let settings = Settings {
-        clients: vec![json!({ "client_id": CLIENT, "client_secret": SECRET, "redirect_uri": [CALLBACK] })],
+        clients: vec![json!({ "client_id": CLIENT, "client_secret": SECRET, "redirect_uri": [CALLBACK],
+            "backchannel_logout_uri": format!("https://{}/logout", local(PORT + 1)),
+        })],
         users: vec![json!({
             "username": "alice", "password": PASSWORD, "name": "Alice", "email": "alice@example.com",
             "preferred_username": "alice", "groups": ["staff"],
@@ -55,11 +63,26 @@ fn a_device_is_logged_in_by_the_person_at_another_screen() -> Result<()> {
     let done = party.browser.visit(&enter, "")?.pop().context("no page")?;
     assert_eq!(done.status, 200, "{}", done.body);
     // It allows one question per second, and the first has been asked just now.
-    let tokens = gateway_tests::wait_until("the tokens", std::time::Duration::from_secs(10), || {
-        party.poll(&discovered, &device).ok().filter(|page| page.status == 200)
-    })?
-    .ok()?;
+    let tokens =
+        wait_until("the tokens", SOON, || party.poll(&discovered, &device).ok().filter(|page| page.status == 200))?
+            .ok()?;
     assert_eq!(token::claims(id_token(&tokens)?)?["preferred_username"], "alice");
+    Ok(())
+}
+
+#[test]
+fn an_ended_session_is_told_to_the_client() -> Result<()> {
+    let (party, provider, discovered) = start()?;
+    let recorder = ScimRecorder::start(&party.host, local(PORT + 1), &party.authority)?;
+    let tokens = party.redeem(&discovered, &log_in(&party, &provider, &discovered)?)?;
+    let sid = party.claims(&discovered, &tokens)?["sid"].clone();
+    provider.end_session(&party.browser, sid.as_str().context("no session")?)?;
+    // It tells them on a thread of its own, later.
+    let pushes = wait_until("the logout token", SOON, || recorder.pushes().ok().filter(|pushes| !pushes.is_empty()));
+    let pushes = pushes.with_context(|| provider.process().output())?;
+    let form = pushes.first().and_then(|push| push.body.as_str()).context("no logout token")?;
+    let logout = token::claims(form.strip_prefix("logout_token=").context("no logout token")?)?;
+    assert_eq!((&logout["sid"], &logout["aud"]), (&sid, &json!(CLIENT)), "{logout}");
     Ok(())
 }
 

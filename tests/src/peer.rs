@@ -97,7 +97,7 @@ fn command(host: &Namespace, environment: Environment, name: &str, authority: &A
         command.env_remove(name);
     }
     for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
-        command.env(name, authority.root());
+        command.env(name, authority.trusted());
     }
     // Nothing but lines of the scripts is wanted, and as soon as they are written.
     command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1").env_remove("SSL_CERT_DIR");

@@ -33,7 +33,7 @@ pub fn run() -> Result<()> {
     console::done("eBPF compiler", &format!("rustc {} (toolchain {})", found.release, found.toolchain()));
     console::done("eBPF linker", &linker::description(found.llvm));
     console::done("tools", &packages::tool_names());
-    console::done("identity peers", &peers::names());
+    console::done("identity peers", peers::names());
     console::done("lints", "rustfmt, clippy, clippy for the eBPF programs");
     println!("\nReady. Next: cargo xtask demo");
     Ok(())

@@ -2,13 +2,15 @@
 //! they keep their files.
 
 use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{netns::checked, scratch::Scratch, tools};
 
@@ -32,12 +34,25 @@ impl Authority {
         let mut request = request(&authority.file("ca.key"), &authority.root(), "/CN=Authority of the tests")?;
         extend(&mut request, &["basicConstraints=critical,CA:true", "keyUsage=critical,keyCertSign"]);
         checked(&mut request)?;
+        fs::copy(authority.root(), authority.trusted())?;
         Ok(authority)
     }
 
-    /// The file of its own certificate (PEM): what has to be trusted.
+    /// The file of its own certificate (PEM): what a gateway is to trust.
     pub fn root(&self) -> PathBuf {
         self.file("ca.pem")
+    }
+
+    /// The file of all certificates that browsers, testers and peers trust: its own, and those that were added.
+    pub fn trusted(&self) -> PathBuf {
+        self.file("trusted.pem")
+    }
+
+    /// Lets browsers, testers and the peers that are started from now on trust another certificate (PEM): that of the
+    /// gateway, which makes its own.
+    pub fn trust(&self, certificate: &Path) -> Result<()> {
+        let more = fs::read(certificate).with_context(|| certificate.display().to_string())?;
+        Ok(OpenOptions::new().append(true).open(self.trusted())?.write_all(&more)?)
     }
 
     /// The folder of the files.

@@ -110,7 +110,7 @@ impl Browser {
     fn curl(&self, method: &str, url: &str, headers: &[&str], more: &[&str]) -> Result<Page> {
         let mut curl = self.host.command("curl")?;
         curl.args(["--silent", "--show-error", "--include", "--http1.1", "--max-time", "20", "--noproxy", "*"]);
-        curl.arg("--cacert").arg(self.authority.root()).arg("--cookie").arg(&self.jar).arg("--cookie-jar");
+        curl.arg("--cacert").arg(self.authority.trusted()).arg("--cookie").arg(&self.jar).arg("--cookie-jar");
         curl.arg(&self.jar).args(["--request", method, "--header", "Expect:"]);
         curl.args(headers.iter().flat_map(|header| ["--header", header])).args(more);
         curl.args(["--write-out", "\n%{redirect_url}", "--url", url]);

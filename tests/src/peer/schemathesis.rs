@@ -44,7 +44,7 @@ impl Default for Options {
 pub fn schemathesis(host: &Namespace, document: &str, authority: &Authority, options: &Options) -> Result<Outcome> {
     let mut run = command(host, Environment::Testers, "schemathesis", authority)?;
     run.args(["run", document, "--no-color", "--continue-on-failure", "--generation-database", "none"]);
-    run.arg("--tls-verify").arg(authority.root()).args(["--checks", &options.checks.join(",")]);
+    run.arg("--tls-verify").arg(authority.trusted()).args(["--checks", &options.checks.join(",")]);
     if !options.excluded.is_empty() {
         run.args(["--exclude-checks", &options.excluded.join(",")]);
     }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Mutex, PoisonError},
@@ -38,7 +38,8 @@ impl Script {
     /// Starts it and waits until it is ready; what it complains about is appended to `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         let complaints = OpenOptions::new().create(true).append(true).open(log)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
+        // A process group of its own, so that Ctrl-C reaches only its owner, who ends it in order.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints).process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let requests = child.stdin.take().context("a script has no input")?;
         let answers = BufReader::new(child.stdout.take().context("a script has no output")?);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use gateway_tests::peer::{
-    Authority, OidcProvider, Page, ScimRecorder,
+    Authority, Browser, OidcProvider, Page, ScimRecorder,
     oidc_provider::{Settings, Trouble},
     token,
 };
@@ -210,8 +210,11 @@ fn its_troubles_are_those_that_were_asked_for() -> Result<()> {
 #[test]
 fn it_is_gone_when_dropped_and_its_certificate_is_only_of_its_own_authority() -> Result<()> {
     let (party, provider, _) = start()?;
-    let stranger = gateway_tests::peer::Browser::new(&party.host, &Authority::new()?);
+    let other = Authority::new()?;
+    let stranger = Browser::new(&party.host, &other);
     assert!(stranger.get(provider.issuer()).is_err());
+    other.trust(&party.authority.root())?;
+    assert!(stranger.get(provider.issuer()).is_ok());
     assert!(party.listens(PORT)?);
     drop(provider);
     assert!(!party.listens(PORT)?);

@@ -48,8 +48,8 @@ pub fn ensure() -> Result<()> {
 }
 
 /// The peers, for display.
-pub fn names() -> String {
-    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis".to_owned()
+pub fn names() -> &'static str {
+    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis"
 }
 
 /// Installs everything from PyPI and npm, from the start; the copies of the locks come last, and say that it is whole.

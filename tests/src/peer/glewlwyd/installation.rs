@@ -39,7 +39,7 @@ pub(super) fn prepare(host: &Namespace, address: SocketAddr, authority: &Authori
     let config = folder.join("glewlwyd.conf");
     fs::write(&config, text(address, authority, files, &folder, &database)?)?;
     let mut command = host.command("unshare")?;
-    command.args(["--mount", "--", "sh", "-c", TRUST]).arg(authority.root()).arg(TRUSTED).arg(program).arg(config);
+    command.args(["--mount", "--", "sh", "-c", TRUST]).arg(authority.trusted()).arg(TRUSTED).arg(program).arg(config);
     Ok(command)
 }
 

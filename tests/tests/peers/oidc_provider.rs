@@ -1,6 +1,6 @@
 //! The provider of npm.
 
-use std::net::SocketAddr;
+use std::fs;
 
 use anyhow::{Context as _, Result};
 use gateway_tests::peer::{
@@ -208,6 +208,22 @@ fn its_troubles_are_those_that_were_asked_for() -> Result<()> {
 }
 
 #[test]
+fn its_certificate_is_one_that_the_gateway_can_verify() -> Result<()> {
+    let (party, provider, _) = start()?;
+    let root = reqwest::Certificate::from_pem(&fs::read(party.authority.root())?)?;
+    let ask = async {
+        let client = reqwest::Client::builder().add_root_certificate(root).no_proxy().build()?;
+        client.get(format!("{}/jwks", provider.issuer())).send().await?.error_for_status()?.text().await
+    };
+    // The library of the gateway; another test may have been faster.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let keys: Value = serde_json::from_str(&party.host.enter(|| runtime.block_on(ask))??)?;
+    assert!(keys["keys"].as_array().is_some_and(|keys| keys.iter().all(|key| key["kid"].is_string())), "{keys}");
+    Ok(())
+}
+
+#[test]
 fn it_is_gone_when_dropped_and_its_certificate_is_only_of_its_own_authority() -> Result<()> {
     let (party, provider, _) = start()?;
     let other = Authority::new()?;
@@ -218,6 +234,5 @@ fn it_is_gone_when_dropped_and_its_certificate_is_only_of_its_own_authority() ->
     assert!(party.listens(PORT)?);
     drop(provider);
     assert!(!party.listens(PORT)?);
-    let address: SocketAddr = local(PORT);
-    OidcProvider::start(&party.host, address, &party.authority, &settings()).map(drop)
+    OidcProvider::start(&party.host, local(PORT), &party.authority, &settings()).map(drop)
 }

@@ -73,6 +73,8 @@ def client(client_id, scim_token=None, **values):
     values.setdefault("token_endpoint_auth_method", "client_secret_basic")
     values.setdefault("scope", ["openid", "profile", "email", "groups"])
     values.setdefault("client_name", client_id)
+    # Null: the strongest that its key can do, which is RS512.
+    values.setdefault("id_token_signed_response_alg", "RS256")
     # Its own site: canaille trusts those (below), shows no page of consent, and tells the client of all users.
     values.setdefault("client_uri", values["redirect_uris"][0])
     found = named(models.Client, client_id=client_id)

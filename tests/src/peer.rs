@@ -103,3 +103,33 @@ fn command(host: &Namespace, environment: Environment, name: &str, authority: &A
     command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1").env_remove("SSL_CERT_DIR");
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::LOCKS;
+
+    #[test]
+    fn every_package_has_a_hash_and_none_says_where_it_comes_from() -> anyhow::Result<()> {
+        for (name, text) in LOCKS {
+            let packages = text.lines().filter(|line| line.contains("==")).count();
+            match name {
+                "package.json" => {}
+                "package-lock.json" => {
+                    let lock: Value = serde_json::from_str(text)?;
+                    let mut packages = lock["packages"].as_object().into_iter().flatten().skip(1).peekable();
+                    assert!(packages.peek().is_some());
+                    for (package, entry) in packages {
+                        assert!(entry["integrity"].is_string() && entry["resolved"].is_null(), "{package}: {entry}");
+                    }
+                }
+                _ => {
+                    assert!(packages > 0 && text.matches("--hash=sha256:").count() >= packages, "{name}");
+                    assert!(!text.contains("://"), "{name}");
+                }
+            }
+        }
+        Ok(())
+    }
+}

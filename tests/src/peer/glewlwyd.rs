@@ -131,7 +131,7 @@ impl Glewlwyd {
         self.request("PUT", "mod/user/database", &users)?;
         self.request("PUT", "mod/reload/", &json!({}))?;
         for name in SCOPES {
-            let scope = json!({ "name": name, "display_name": name, "description": name, "password_required": false });
+            let scope = json!({ "name": name, "display_name": name, "description": name, "password_required": true, "password_max_age": 0 });
             self.request("POST", "scope/", &with(scope, "scheme", json!({})))?;
         }
         let (key, public) = self.key_pair()?;

@@ -52,6 +52,7 @@ fn a_person_logs_in_by_two_forms_and_new_keys_sign_at_once() -> Result<()> {
     assert_eq!((&claims["email"], &claims["amr"]), (&json!("alice@example.com"), &json!(["pwd"])), "{claims}");
     // With fractions of a second, which RFC 7519 allows in a date.
     assert!(claims["auth_time"].is_f64() && claims["auth_time"].as_f64() > Some(0.0), "{claims}");
+    assert_eq!(token::header(id_token(&tokens)?)?["alg"], "RS256");
     let before = kid(&tokens)?;
     let published = provider.rotate()?;
     party.browser.forget();

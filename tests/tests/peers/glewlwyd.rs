@@ -44,6 +44,7 @@ fn a_person_logs_in_and_the_id_token_tells_who() -> Result<()> {
     let tokens = party.redeem(&discovered, &log_in(&party, &provider, &discovered)?)?;
     let claims = party.claims(&discovered, &tokens)?;
     assert_eq!((&claims["preferred_username"], &claims["groups"]), (&json!("alice"), &json!(["staff"])), "{claims}");
+    assert_eq!(claims["amr"], json!(["password"]), "{claims}");
     assert!(claims["sub"].is_string() && claims["sid"].is_string() && claims["auth_time"].is_i64(), "{claims}");
     let token = tokens["refresh_token"].as_str().context("no refresh token")?;
     assert_eq!(party.grant(&discovered, "refresh_token", &[("refresh_token", token)])?.status, 200);

@@ -153,6 +153,16 @@ pub fn is_known(package: &str) -> bool {
     output(Command::new("apt-cache").args(["show", "--no-all-versions", package])).is_some_and(|text| !text.is_empty())
 }
 
+/// The libraries that a package is linked with, whatever this release calls them; nothing else that it depends on.
+pub fn libraries_of(package: &str) -> Vec<String> {
+    if lists_are_stale() {
+        update();
+    }
+    let depends = output(Command::new("apt-cache").env("LC_ALL", "C").args(["depends", package])).unwrap_or_default();
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.filter(|name| name.starts_with("lib") || name.starts_with("zlib")).map(str::to_owned).collect()
+}
+
 /// Reads the package lists. A mirror that is not needed may be away: installing tells.
 pub fn update() {
     console::doing("package lists", "apt-get update");

@@ -17,24 +17,6 @@ use crate::{console, toolchain::output};
 const PYTHON: &str = "/usr/bin/python3";
 /// What the system trusts; Node.js trusts only its own list otherwise.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// What glewlwyd itself, its modules and its libraries are linked with.
-const LIBRARIES: [&str; 15] = [
-    "libcbor0.8",
-    "libconfig9",
-    "libcrypt1",
-    "libgnutls30",
-    "libhoel1.4",
-    "libiddawc1.1",
-    "libjansson4",
-    "libldap-2.5-0",
-    "libnettle8",
-    "liboath0",
-    "liborcania2.3",
-    "librhonabwy1.1",
-    "libulfius2.7",
-    "libyder2.0",
-    "zlib1g",
-];
 
 /// Makes sure that they are there.
 pub fn ensure() -> Result<()> {
@@ -111,7 +93,8 @@ fn glewlwyd() -> Result<()> {
     if !packages::is_debian() {
         bail!("glewlwyd is missing: install it, or put its `glewlwyd` on the PATH");
     }
-    packages::install("glewlwyd", &LIBRARIES)?;
+    let libraries = packages::libraries_of("glewlwyd");
+    packages::install("glewlwyd", &libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
     if tools::find("glewlwyd").is_none() {
         packages::unpack("glewlwyd", &["glewlwyd", "glewlwyd-common"])?;
     }

@@ -21,6 +21,9 @@ mod roots;
 mod service;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use device::{DevicePending, DevicePoll, DeviceStart};
 pub use login::{Ask, Begun, Pending, Prompt};
 pub use logout::LogoutToken;

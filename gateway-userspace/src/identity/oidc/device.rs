@@ -1,12 +1,13 @@
 //! Device code (RFC 8628): for whoever has no browser at hand. Whoever polls keeps the time; nothing sleeps here.
 
+use super::http::{Asking, Http};
 use super::proven::{Demand, Evidence};
 use super::provider::{Tokens, check_type, meant, refused};
 use super::{Proven, Provider, Refusal};
 use crate::identity::jose::Kind;
 use oauth2::{
-    DeviceAuthorizationUrl, DeviceCodeErrorResponse, DeviceCodeErrorResponseType, HttpRequest, RequestTokenError,
-    Scope, StandardDeviceAuthorizationResponse, TokenResponse as _,
+    AsyncHttpClient, DeviceAuthorizationUrl, DeviceCodeErrorResponse, DeviceCodeErrorResponseType, HttpRequest,
+    RequestTokenError, Scope, StandardDeviceAuthorizationResponse, TokenResponse as _,
 };
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -81,6 +82,31 @@ enum Answer {
     Wait(Duration),
 }
 
+/// Keeps why asking failed, which the library takes for a reason to wait.
+struct Noting<'a> {
+    http: &'a Http,
+    failure: Mutex<Option<Refusal>>,
+}
+
+impl Noting<'_> {
+    fn failure(&self) -> Option<Refusal> {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Noting<'_> {
+    type Error = Refusal;
+    type Future = Asking<'c>;
+
+    fn call(&'c self, request: HttpRequest) -> Asking<'c> {
+        Box::pin(async move {
+            let answer = self.http.ask(request).await;
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_ref().err().copied();
+            answer
+        })
+    }
+}
+
 impl Provider {
     /// Begins a login by device code.
     ///
@@ -91,9 +117,8 @@ impl Provider {
         let url = metadata.device.clone().ok_or(Refusal::DeviceUnsupported)?;
         let client = self.client(&metadata).set_device_authorization_url(DeviceAuthorizationUrl::from_url(url));
         let request = client.exchange_device_code().add_scopes(self.settings.scopes.iter().cloned().map(Scope::new));
-        let http = |request| self.http.call(request);
         let details: StandardDeviceAuthorizationResponse =
-            request.request_async(&http).await.map_err(|error| refused(&error))?;
+            request.request_async(&self.http).await.map_err(|error| refused(&error))?;
         start(details, now)
     }
 
@@ -132,12 +157,7 @@ impl Provider {
     /// The library would sleep and ask again; it is left at its first sleep, which says what the answer was.
     async fn ask_once(&self, pending: &DevicePending) -> Result<Answer, Refusal> {
         let metadata = self.metadata(pending.asked).await?;
-        let failure = Mutex::new(None);
-        let http = async |request: HttpRequest| {
-            let answer = self.http.call(request).await;
-            *failure.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_ref().err().copied();
-            answer
-        };
+        let http = Noting { http: &self.http, failure: Mutex::new(None) };
         let (wants, mut wanted) = tokio::sync::mpsc::unbounded_channel();
         let sleep = |interval| {
             wants.send(interval).ok();
@@ -149,8 +169,7 @@ impl Provider {
             outcome = request.request_async(&http, sleep, None) => Answer::Ended(outcome),
             Some(interval) = wanted.recv() => Answer::Wait(interval),
         };
-        let failure = *failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(answer), Err)
+        http.failure().map_or(Ok(answer), Err)
     }
 
     /// There was no browser of ours, so there is no nonce; the code and the client's secret bind the answer.

@@ -3,9 +3,11 @@
 use super::{Refusal, Settings, SettingsError, roots};
 use crate::identity::jose::object;
 use oauth2::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use oauth2::{HttpRequest, HttpResponse};
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, Response, redirect};
 use serde_json::{Map, Value};
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 use url::Url;
 
@@ -73,7 +75,7 @@ impl Http {
     }
 
     /// Asks the token endpoint and its neighbours. Errors of OAuth come as answers.
-    pub(super) async fn call(&self, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+    pub(super) async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Refusal> {
         let request = reqwest::Request::try_from(request).map_err(|error| self.failed(&error))?;
         let response = self.client.execute(request).await.map_err(|error| self.failed(&error))?;
         let status = response.status();
@@ -113,6 +115,18 @@ impl Http {
         }
         tracing::warn!(provider = %self.provider, problem = %cause, "provider cannot be asked");
         if error.is_timeout() { Refusal::ProviderSlow } else { Refusal::ProviderUnreachable }
+    }
+}
+
+/// An answer on its way. Boxed, because the library names no future that may run on any thread.
+pub(super) type Asking<'c> = Pin<Box<dyn Future<Output = Result<HttpResponse, Refusal>> + Send + 'c>>;
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = Refusal;
+    type Future = Asking<'c>;
+
+    fn call(&'c self, request: HttpRequest) -> Asking<'c> {
+        Box::pin(self.ask(request))
     }
 }
 

@@ -135,10 +135,9 @@ impl Provider {
         }
         let metadata = self.metadata(now).await?;
         let code = self.code(&pending, parameters, &metadata)?;
-        let http = |request| self.http.call(request);
         let client = self.client(&metadata);
         let request = client.exchange_code(AuthorizationCode::new(code.to_owned())).set_pkce_verifier(pending.verifier);
-        let tokens = request.request_async(&http).await.map_err(|error| refused(&error))?;
+        let tokens = request.request_async(&self.http).await.map_err(|error| refused(&error))?;
         check_type(&tokens)?;
         let access_token = tokens.access_token().secret();
         let kind = Kind::IdToken { nonce: Some(&pending.nonce), access_token: Some(access_token), code: Some(code) };

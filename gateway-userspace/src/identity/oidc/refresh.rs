@@ -65,8 +65,8 @@ impl Provider {
         let metadata = self.metadata(now).await.map_err(RefreshError::Unreachable)?;
         let client = self.client(&metadata);
         let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-        let http = |request| self.http.call(request);
-        let tokens = client.exchange_refresh_token(&token).request_async(&http).await.map_err(|error| ended(&error))?;
+        let tokens =
+            client.exchange_refresh_token(&token).request_async(&self.http).await.map_err(|error| ended(&error))?;
         check_type(&tokens)?;
         let proven = self.still(subject, &tokens, now).await?;
         let rotated = tokens.refresh_token().map(|token| SecretString::from(token.secret().clone()));

@@ -39,6 +39,10 @@ pub enum KeySetError {
 }
 
 impl KeySetError {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::TooLong, Self::Malformed, Self::DuplicateMember, Self::TooMany, Self::DuplicateKey, Self::NoUsableKey];
+
     /// Its name in logs and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -74,6 +74,8 @@ impl<S: Source> Store<S> {
         let need = self.0.cache().need(now);
         match need {
             Need::Nothing => {}
+            // If one is under way it does for everybody.
+            Need::Soon if self.0.fetching.try_lock().is_err() => {}
             Need::Soon => drop(self.fetch(now, false)),
             Need::Now => self.wait(now, false).await,
         }

@@ -44,7 +44,7 @@ impl Http {
 
     /// Fetches a document.
     pub(super) async fn document(&self, url: &Url) -> Result<Document, Refusal> {
-        let response = self.client.get(url.clone()).send().await.map_err(|error| self.failed(&error))?;
+        let response = self.client.get(url.clone()).send().await.map_err(|error| self.failed(error))?;
         let max_age = max_age(&response);
         let body = self.successful(response).await?;
         Ok(Document { body, max_age })
@@ -53,7 +53,7 @@ impl Http {
     /// Asks for an object on behalf of somebody.
     pub(super) async fn claims(&self, url: &Url, bearer: &str) -> Result<Map<String, Value>, Refusal> {
         let request = self.client.get(url.clone()).bearer_auth(bearer);
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
         let is_json =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let body = self.successful(response).await?;
@@ -76,8 +76,8 @@ impl Http {
 
     /// Asks the token endpoint and its neighbours. Errors of OAuth come as answers.
     pub(super) async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Refusal> {
-        let request = reqwest::Request::try_from(request).map_err(|error| self.failed(&error))?;
-        let response = self.client.execute(request).await.map_err(|error| self.failed(&error))?;
+        let request = reqwest::Request::try_from(request).map_err(|error| self.failed(error))?;
+        let response = self.client.execute(request).await.map_err(|error| self.failed(error))?;
         let status = response.status();
         if status.is_redirection() {
             return Err(Refusal::Redirected);
@@ -98,7 +98,7 @@ impl Http {
             return Err(Refusal::AnswerTooLong);
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
             if body.len() + chunk.len() > LONGEST {
                 return Err(Refusal::AnswerTooLong);
             }
@@ -108,8 +108,9 @@ impl Http {
     }
 
     /// The address is left out of the log: that of a token endpoint could carry something.
-    fn failed(&self, error: &reqwest::Error) -> Refusal {
-        let mut cause: &dyn std::error::Error = error;
+    fn failed(&self, error: reqwest::Error) -> Refusal {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }

@@ -6,7 +6,7 @@ use crate::identity::jose::{Claims, TokenRefusal};
 use oauth2::TokenResponse as _;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -65,6 +65,7 @@ impl Provider {
     ) -> Result<Proven, Refusal> {
         let Evidence { claims, tokens } = evidence;
         let subject = claims.subject()?.ok_or(TokenRefusal::SubjectMissing)?.to_owned();
+        check_required(&claims, &self.settings.require)?;
         let acr = claims.text("acr")?.map(str::to_owned);
         let auth_time = self.authenticated(&claims, demand, now)?;
         check_acr(acr.as_deref(), demand)?;
@@ -127,6 +128,14 @@ impl Provider {
         // OpenID Connect Core 1.0 §5.3.4: the access token could have been another's.
         if claims.subject()? == Some(subject) { Ok(Some(claims)) } else { Err(Refusal::SubjectChanged) }
     }
+}
+
+fn check_required(claims: &Claims, required: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let has = |(name, text): (&String, &String)| match claims.get(name) {
+        Some(Value::Array(list)) => list.iter().any(|value| value == text.as_str()),
+        value => value.is_some_and(|value| value == text.as_str()),
+    };
+    if required.iter().all(has) { Ok(()) } else { Err(Refusal::ClaimRequired) }
 }
 
 fn check_acr(acr: Option<&str>, demand: &Demand) -> Result<(), Refusal> {

@@ -28,7 +28,7 @@ pub enum RefreshError {
     /// The provider cannot be asked, or does not talk to the gateway. It says nothing about the person.
     #[error(transparent)]
     Unreachable(Refusal),
-    /// What it says is not believed.
+    /// What it says is not believed, and so it says nothing about the person either. Nothing is extended.
     #[error(transparent)]
     Refused(Refusal),
 }

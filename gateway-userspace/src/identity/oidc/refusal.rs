@@ -110,6 +110,9 @@ pub enum Refusal {
     /// The person authenticated in another way than demanded.
     #[error("person authenticated in another way than what they do needs; authenticate again with more")]
     AcrInsufficient,
+    /// A claim that the settings require is missing or says something else.
+    #[error("person does not belong to those who may come in by this provider; see its `require`")]
+    ClaimRequired,
     /// It is about somebody else.
     #[error("provider speaks of another person than before")]
     SubjectChanged,
@@ -141,6 +144,54 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Those that are neither about a token nor about keys.
+    const OWN: [Self; 38] = [
+        Self::ProviderUnreachable,
+        Self::ProviderSlow,
+        Self::ProviderFails,
+        Self::Redirected,
+        Self::AnswerTooLong,
+        Self::AnswerMalformed,
+        Self::MetadataIssuerWrong,
+        Self::EndpointMissing,
+        Self::EndpointInsecure,
+        Self::EndpointForeign,
+        Self::PkceUnsupported,
+        Self::LoginExpired,
+        Self::StateMissing,
+        Self::StateWrong,
+        Self::ParameterTwice,
+        Self::ParameterTooLong,
+        Self::ResponseIssuerMissing,
+        Self::ResponseIssuerWrong,
+        Self::CodeMissing,
+        Self::AccessDenied,
+        Self::InteractionRequired,
+        Self::ProviderBusy,
+        Self::CodeRefused,
+        Self::ClientRefused,
+        Self::TokenTypeWrong,
+        Self::IdTokenMissing,
+        Self::AuthTimeMissing,
+        Self::AuthTimeTooOld,
+        Self::AuthTimeInFuture,
+        Self::AcrMissing,
+        Self::AcrInsufficient,
+        Self::ClaimRequired,
+        Self::SubjectChanged,
+        Self::UsernameMalformed,
+        Self::GroupsMalformed,
+        Self::DeviceUnsupported,
+        Self::ServicesOff,
+        Self::ScopeMissing,
+    ];
+
+    /// All of them, for metrics.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let tokens = TokenRefusal::ALL.into_iter().map(Self::Token);
+        tokens.chain(KeySetError::ALL.into_iter().map(Self::Keys)).chain(Self::OWN)
+    }
+
     /// Its name in logs and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -179,6 +230,7 @@ impl Refusal {
             Self::AuthTimeInFuture => "auth_time_in_future",
             Self::AcrMissing => "acr_missing",
             Self::AcrInsufficient => "acr_insufficient",
+            Self::ClaimRequired => "claim_required",
             Self::SubjectChanged => "subject_changed",
             Self::UsernameMissing => "username_missing",
             Self::UsernameMalformed => "username_malformed",
@@ -201,5 +253,20 @@ impl Refusal {
                 | Self::ProviderBusy
                 | Self::ClientRefused
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_reason_has_its_own_label_and_text() {
+        let (count, labels): (usize, BTreeSet<_>) =
+            (Refusal::all().count(), Refusal::all().map(Refusal::label).collect());
+        let texts: BTreeSet<_> = Refusal::all().map(|refusal| refusal.to_string()).collect();
+        assert_eq!((labels.len(), texts.len()), (count, count));
+        assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     }
 }

@@ -3,7 +3,7 @@
 use super::preset::Preset;
 use crate::identity::jose::Algorithms;
 use secrecy::SecretString;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -66,6 +66,9 @@ pub struct Settings {
     pub algorithms: Algorithms,
     /// Which claims say what.
     pub claims: ClaimNames,
+    /// Claims that an ID token must have with just this text, or a list with it: what tells the people of an
+    /// organization from everybody else who has an account there. Google needs `hd`.
+    pub require: BTreeMap<String, String>,
     /// Authentication contexts to ask for, best first. The provider may give another.
     pub acr_values: Vec<String>,
     /// Authentication contexts that mean more than one factor.
@@ -104,6 +107,9 @@ pub enum SettingsError {
     /// `openid` is missing, or one has a space.
     #[error("scopes `{0}` are not valid: they need `openid`, and none has a space")]
     Scopes(String),
+    /// Everybody with an account there would come in.
+    #[error("everybody with a Google account would come in: require the claim `hd` to be your domain")]
+    Everybody,
     /// Not a host.
     #[error("host `{0}` is not valid: use a name or an address, and `:port` if it is not 443")]
     Host(String),
@@ -151,6 +157,7 @@ impl Settings {
             hosts: preset.hosts().iter().map(|host| (*host).to_owned()).collect(),
             algorithms: Algorithms::default(),
             claims: preset.claims(),
+            require: BTreeMap::new(),
             acr_values: Vec::new(),
             mfa_acrs: BTreeSet::new(),
             max_age: None,
@@ -180,6 +187,9 @@ impl Settings {
         }
         if self.claims.username.is_empty() {
             return Err(SettingsError::Claims);
+        }
+        if self.preset == Preset::Google && !self.require.contains_key("hd") {
+            return Err(SettingsError::Everybody);
         }
         if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
             return Err(SettingsError::Host(host.clone()));
@@ -268,6 +278,14 @@ mod tests {
             assert!(matches!(settings.check(), Err(SettingsError::Host(_))), "{host}");
         }
         assert!(change(|s| s.hosts = ["a.example:8443".into()].into()).is_ok());
+    }
+
+    #[test]
+    fn google_lets_in_the_people_of_one_domain() {
+        let mut settings = settings(Preset::Google, "https://accounts.google.com");
+        assert!(matches!(settings.check(), Err(SettingsError::Everybody)));
+        settings.require.insert("hd".into(), "corp.example".into());
+        assert!(settings.check().is_ok());
     }
 
     #[test]

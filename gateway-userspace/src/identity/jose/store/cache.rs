@@ -104,9 +104,14 @@ impl<T> Cache<T> {
     }
 }
 
+/// Whoever waited for another's fetch looked at the clock before them.
+const WAITED: time::Duration = time::Duration::seconds(60);
+
 /// Whether less than `limit` lies between two times. A clock that was set back makes nothing young.
 fn younger(since: OffsetDateTime, now: OffsetDateTime, limit: Duration) -> bool {
-    Duration::try_from(now - since).is_ok_and(|age| age < limit)
+    let age = now - since;
+    let age = if age.is_negative() && age >= -WAITED { time::Duration::ZERO } else { age };
+    Duration::try_from(age).is_ok_and(|age| age < limit)
 }
 
 #[cfg(test)]
@@ -151,6 +156,15 @@ mod tests {
         assert!(cache.begin(START, true));
         assert!(!cache.begin(START + Duration::from_secs(29), true));
         assert!(cache.begin(START + Duration::from_secs(30), true));
+    }
+
+    #[test]
+    fn whoever_waited_for_anothers_fetch_is_served_by_it() {
+        let before = START - Duration::from_millis(700);
+        let mut cache = kept(None);
+        assert!(cache.current(before).is_some());
+        assert_eq!(cache.need(before), Need::Nothing);
+        assert!(cache.begin(START, true) && !cache.begin(before, true) && !cache.begin(before, false));
     }
 
     #[test]

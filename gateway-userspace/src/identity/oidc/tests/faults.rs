@@ -41,6 +41,7 @@ enum With {
     Acr,
     UserInfo,
     Email,
+    Domain,
     /// A provider that takes its time is waited for so long only.
     Impatience,
     UserInfoImpatience,
@@ -51,9 +52,12 @@ impl With {
         match self {
             Self::MaxAge => Ask { max_age: Some(Duration::from_secs(300)), ..Ask::default() },
             Self::Acr => Ask { acr: vec!["platinum".into(), "gold".into()], ..Ask::default() },
-            Self::Nothing | Self::UserInfo | Self::Email | Self::Impatience | Self::UserInfoImpatience => {
-                Ask::default()
-            }
+            Self::Nothing
+            | Self::UserInfo
+            | Self::Email
+            | Self::Domain
+            | Self::Impatience
+            | Self::UserInfoImpatience => Ask::default(),
         }
     }
 
@@ -61,6 +65,7 @@ impl With {
         let mut settings = liar.settings();
         match self {
             Self::UserInfo => settings.userinfo = true,
+            Self::Domain => drop(settings.require.insert("hd".into(), "corp.example".into())),
             Self::Email => {
                 settings.userinfo = true;
                 settings.claims.username = vec!["email".into()];

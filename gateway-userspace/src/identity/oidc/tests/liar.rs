@@ -146,6 +146,7 @@ impl Liar {
             "iss": self.issuer, "aud": CLIENT, "sub": "u-1", "iat": now, "exp": now + 300, "sid": "s-1",
             "preferred_username": "ada", "name": "Ada L.", "groups": ["staff", "ops", "staff"],
             "acr": "gold", "amr": ["pwd", "mfa"], "auth_time": now - 30,
+            "hd": "corp.example",
         })
     }
 

@@ -84,6 +84,19 @@ fn a_token_without_a_good_signature_is_nothing() {
 }
 
 #[test]
+fn no_character_of_a_token_can_be_changed_dropped_or_added() {
+    let keys = keys(&[&SIGNER]);
+    let good = SIGNER.sign(&id_claims(NOW));
+    for (place, character) in good.char_indices() {
+        let (before, after) = (&good[..place], &good[place + 1..]);
+        for other in ["", "A", "B", "-", "=", ".", "\n", &format!("{character}{character}")] {
+            let changed = format!("{before}{other}{after}");
+            assert!(changed == good || verify(&changed, &keys, &expect(), NOW).is_err(), "{changed}");
+        }
+    }
+}
+
+#[test]
 fn nothing_in_a_header_is_followed_but_alg_kid_and_typ() {
     let header = SIGNER.header();
     for (change, outcome) in [

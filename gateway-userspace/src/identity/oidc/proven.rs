@@ -168,7 +168,9 @@ impl Person<'_> {
     }
 
     fn display_name(&self) -> Result<Option<String>, Refusal> {
-        let Some(value) = self.get(&self.names.display_name) else { return Ok(None) };
+        let blank = |value: &&Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+        let value = self.get(&self.names.display_name).filter(|value| !blank(value));
+        let Some(value) = value else { return Ok(None) };
         name(value).map(Some).ok_or(Refusal::UsernameMalformed)
     }
 

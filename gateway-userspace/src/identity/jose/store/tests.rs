@@ -1,5 +1,6 @@
 use super::*;
 use crate::identity::jose::forge::{NOW, Signer, expect, id_claims};
+use futures_util::FutureExt as _;
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,6 +55,27 @@ async fn many_at_once_cost_one_fetch() {
     let asks = (0..20).map(|_| ask(&store, &signer, NOW));
     assert!(futures_util::future::join_all(asks).await.iter().all(Result::is_ok));
     assert_eq!(store.source().fetches(), 1);
+}
+
+#[tokio::test]
+async fn whoever_goes_away_does_not_stop_the_fetch_that_others_wait_for() {
+    let signer = Signer::es256("a");
+    let store = store(&[&signer]);
+    assert_eq!(ask(&store, &signer, NOW).now_or_never(), None, "it has to wait, and goes away");
+    assert_eq!(ask(&store, &signer, NOW).await, Ok(()));
+    assert_eq!(store.source().fetches(), 1);
+}
+
+#[tokio::test]
+async fn whoever_can_be_served_does_not_wait_for_a_renewal() {
+    let signer = Signer::es256("a");
+    let store = store(&[&signer]);
+    assert_eq!(ask(&store, &signer, NOW).await, Ok(()));
+    let old = NOW + Duration::from_secs(25 * 3600);
+    assert_eq!(ask(&store, &signer, old).now_or_never(), Some(Ok(())));
+    while store.source().fetches() < 2 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

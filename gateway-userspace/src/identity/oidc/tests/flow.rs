@@ -28,6 +28,31 @@ async fn a_person_is_known_by_what_the_provider_signed() {
 }
 
 #[tokio::test]
+async fn what_a_provider_does_not_say_of_a_person_is_not_made_up() {
+    let liar = Liar::start();
+    liar.lie(Some(Lie::Claims(|claims| {
+        let left_out = ["groups", "acr", "amr", "auth_time", "sid"];
+        claims.as_object_mut().unwrap().retain(|name, _| !left_out.contains(&name.as_str()));
+        claims["name"] = json!(" ");
+    })));
+    let proven = liar.login(&liar.provider(), &Ask::default()).await.unwrap();
+    assert_eq!(proven.display_name, "ada");
+    assert!(proven.groups.is_empty() && proven.amr.is_empty() && !proven.mfa);
+    assert_eq!((proven.acr, proven.auth_time, proven.sid), (None, None, None));
+}
+
+#[tokio::test]
+async fn a_context_of_the_settings_counts_as_more_than_one_factor() {
+    let liar = Liar::start();
+    liar.lie(Some(Lie::Claims(|claims| claims["amr"] = json!(["pwd"]))));
+    for (acr, mfa) in [("gold", true), ("silver", false)] {
+        let settings = Settings { mfa_acrs: [acr.to_owned()].into(), ..liar.settings() };
+        let proven = liar.login(&Provider::new(settings).unwrap(), &Ask::default()).await.unwrap();
+        assert_eq!(proven.mfa, mfa, "{acr}");
+    }
+}
+
+#[tokio::test]
 async fn every_way_of_signing_and_of_presenting_the_secret_works() {
     let liar = Liar::start();
     let post = |settings: &mut Settings| settings.auth = ClientAuth::Post;

@@ -19,6 +19,9 @@ mod probes;
 mod problem;
 mod providers;
 mod sessions;
+mod sign_in;
+mod sign_ins;
+mod sign_out;
 mod tokens;
 mod traffic;
 mod users;
@@ -29,7 +32,7 @@ pub mod server;
 
 pub use access::{Access, RULES};
 pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
-pub use providers::{ProviderEntry, Providers};
+pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
 
 use axum::Router;
 use axum::body::Body;
@@ -120,6 +123,12 @@ fn page_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(portal::sign_in))
         .routes(routes!(portal::sign_out))
         .routes(routes!(portal::style))
+        .routes(routes!(sign_in::start))
+        .routes(routes!(sign_in::callback))
+        .routes(routes!(sign_in::list))
+        .routes(routes!(sign_in::device))
+        .routes(routes!(sign_in::poll))
+        .routes(routes!(sign_out::back_channel))
 }
 
 fn gateway_routes() -> OpenApiRouter<Arc<Shared>> {

@@ -30,9 +30,7 @@ use std::time::Duration;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use interface::vlan_id;
 pub use limits::LimitsConfig;
-pub use provider::{
-    ClaimNames, Delivery, GroupSource, Link, ProviderConfig, ProviderKind, ScimConfig, SignalsConfig, UserSource,
-};
+pub use provider::{ClaimNames, Delivery, GroupSource, Link, ProviderConfig, ScimConfig, SignalsConfig, UserSource};
 pub use quantity::parse_duration;
 
 /// What the daemon is to do. Relative paths in the file are relative to the file, and absolute here if its own path is.

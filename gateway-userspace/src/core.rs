@@ -111,8 +111,8 @@ pub enum Who {
 pub struct Renewed {
     /// Which.
     pub token: SessionToken,
-    /// Who that is, as the provider says now.
-    pub arrival: Arrival,
+    /// Who that is, as the provider says now; `None` if it only says that the session goes on.
+    pub arrival: Option<Arrival>,
     /// What is kept of their session there.
     pub session: ProviderSession,
 }

@@ -19,9 +19,10 @@ mod verifier;
 pub mod scim;
 
 pub use account::Accounts;
-pub use arrival::{Arrival, ArrivalRefusal, Identities, LONGEST_SUBJECT, ProviderSession};
+pub use arrival::{Arrival, ArrivalRefusal, Identities, KnownAs, LONGEST_SUBJECT, ProviderSession};
 pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
+pub(crate) use secret::random_text;
 pub use secret::{SecretHash, SessionSecret};
 pub use throttle::{RetryAfter, Throttle, ThrottleLimits};
 pub use token::{ApiToken, InvalidTokenId, LastUsed, TokenId, TokenRefusal};

@@ -27,6 +27,9 @@ pub use problem::{FieldError, Invalid, Problem};
 pub use quantity::{Bytes, InvalidBytes, parse_bit_rate};
 pub use secret::Secret;
 pub use service::{InvalidService, parse_prefix, parse_service};
-pub use session::{Grant, LoginRequest, LoginResponse, Receipt, Receipts, Revocation, Session};
+pub use session::{
+    DeviceLogin, DevicePending, Grant, LoginRequest, LoginResponse, LogoutRequest, Provider, Receipt, Receipts,
+    Revocation, Session,
+};
 pub use status::{Interface, Status, TableUse, Vlan};
 pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};

@@ -22,20 +22,28 @@ pub enum Access {
     Open,
     /// To be a client. The handler checks the password, or the secret of the session.
     Client,
+    /// To be an identity provider. The handler checks what it shows, or the signature of what it says.
+    Provider,
     /// To come from the management prefixes, with an API token of this scope.
     Token(Scope),
     /// The same with `metrics:read`, but no token where the configuration opens the metrics.
     Metrics,
 }
 
-use Access::{Client, Metrics, Open, Token};
+use Access::{Client, Metrics, Open, Provider, Token};
 
 /// The rule of every operation.
 pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/", Client),
     ("GET", "/style.css", Open),
     ("POST", "/sign-in", Client),
+    ("GET", "/sign-in/{name}", Client),
+    ("GET", "/sign-in/{name}/callback", Client),
     ("POST", "/sign-out", Client),
+    ("GET", "/v1/providers", Client),
+    ("POST", "/v1/login/device/{name}", Client),
+    ("POST", "/v1/login/device", Client),
+    ("POST", "/oidc/{name}/logout", Provider),
     ("POST", "/v1/login", Client),
     ("POST", "/v1/logout", Client),
     ("GET", "/v1/session", Client),
@@ -93,7 +101,7 @@ pub(super) async fn guard(
     let peer = peer_of(request.extensions())?;
     let presented = bearer(request.headers());
     match rule(request.method(), &path) {
-        Some(Access::Open | Access::Client) => {}
+        Some(Access::Open | Access::Client | Access::Provider) => {}
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
         Some(Access::Metrics) => drop(caller(&shared, presented, peer, Scope::MetricsRead).await?),
         Some(Access::Token(scope)) => {
@@ -149,9 +157,9 @@ pub(super) fn describe(document: &mut OpenApi) {
 
 fn requirement(path: &str, access: Access) -> Option<SecurityRequirement> {
     match access {
-        Open => None,
+        Open | Provider => None,
         // Pages know the session by its cookie.
-        Client if path == "/v1/login" || !path.starts_with("/v1/") => None,
+        Client if path.starts_with("/v1/login") || path == "/v1/providers" || !path.starts_with("/v1/") => None,
         Client => Some(SecurityRequirement::new("session", [] as [&str; 0])),
         Metrics => Some(SecurityRequirement::new("api_token", [Scope::MetricsRead.label()])),
         Token(scope) => Some(SecurityRequirement::new("api_token", [scope.label()])),

@@ -2,7 +2,7 @@
 
 use super::problem::ApiError;
 use crate::identity::TokenId;
-use crate::policy::{AppName, GroupName, SessionToken, UserName};
+use crate::policy::{AppName, GroupName, ProviderName, SessionToken, UserName};
 use crate::wire::FieldError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -170,7 +170,7 @@ macro_rules! segments {
     };
 }
 
-segments!(UserName, GroupName, AppName, TokenId);
+segments!(UserName, GroupName, AppName, ProviderName, TokenId);
 
 impl Segment for SessionToken {
     fn read(text: &str) -> Result<Self, ApiError> {

@@ -6,8 +6,9 @@ use super::extract::{Form, Peer};
 use super::login::{self, Failure};
 use super::pages::{AppLine, ProviderLink, RefusedPage, STYLE, SignInPage, SignedInPage, SignedOutPage, page};
 use super::problem::ApiError;
+use super::providers::ProviderEntry;
 use crate::core::{Actor, Request, State as CoreState};
-use crate::policy::{Assurance, EndCause, Input, Selector, Session};
+use crate::policy::{Assurance, EndCause, Input, ProviderName, Selector, Session};
 use crate::wire::{LoginRequest, Moment};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -106,7 +107,10 @@ async fn end(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Optio
     let actor = Actor { name: session.user.to_string(), address: Some(peer) };
     let input = Input::End { which: Selector::Session(token), cause: EndCause::Logout };
     shared.context.core.change(actor, Request::Policy(input)).await?;
-    Ok(kept.and_then(|kept| shared.context.providers.sign_out_at(&kept)))
+    match kept {
+        Some(kept) => Ok(shared.context.providers.sign_out_at(&kept, shared.now().wall).await.map(Into::into)),
+        None => Ok(None),
+    }
 }
 
 /// The session of a browser, if it has one at its address.
@@ -136,8 +140,11 @@ fn elsewhere() -> ApiError {
 }
 
 fn sign_in_page(shared: &Shared, problem: Option<String>) -> SignInPage {
-    let link = |(name, title): (&str, &str)| ProviderLink { name: name.to_owned(), title: title.to_owned() };
-    SignInPage { providers: shared.context.providers.titles().map(link).collect(), problem }
+    let link = |(name, entry): (&ProviderName, &ProviderEntry)| ProviderLink {
+        name: name.to_string(),
+        title: entry.settings.title.clone(),
+    };
+    SignInPage { providers: shared.context.providers.iter().map(link).collect(), problem }
 }
 
 async fn reach(shared: &Shared, session: Session) -> Result<SignedInPage, ApiError> {

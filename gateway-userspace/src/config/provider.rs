@@ -2,6 +2,7 @@
 
 use super::section::Section;
 use super::value::Value;
+use crate::identity::oidc::Preset;
 use crate::policy::{Assurance, GroupName, ProviderName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub struct ProviderConfig {
     /// What people call it, on the page on which they sign in.
     pub title: String,
     /// Whose product it is, for what its products do in their own way.
-    pub kind: ProviderKind,
+    pub kind: Preset,
     /// Its issuer identifier, exactly as its tokens say it.
     pub issuer: String,
     /// How it knows this gateway.
@@ -36,6 +37,8 @@ pub struct ProviderConfig {
     pub scopes: Option<Vec<String>>,
     /// The claims that say who somebody is.
     pub claims: ClaimNames,
+    /// Claims that a person must have, with these values.
+    pub require: BTreeMap<String, String>,
     /// What is asked of the authentication (`acr_values`).
     pub acr_values: Vec<String>,
     /// The classes (`acr`) that stand for more than one factor.
@@ -56,22 +59,6 @@ pub struct ProviderConfig {
     pub scim: Option<ScimConfig>,
     /// Shared signals, if it sends events.
     pub signals: Option<SignalsConfig>,
-}
-
-/// Whose product a provider is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ProviderKind {
-    /// Anybody's that keeps to the standards.
-    #[default]
-    Generic,
-    /// Microsoft Entra ID.
-    Entra,
-    /// Okta.
-    Okta,
-    /// Google.
-    Google,
-    /// Keycloak.
-    Keycloak,
 }
 
 /// The claims that say who somebody is; `None` for what is usual with that kind of provider.
@@ -172,16 +159,10 @@ pub(super) fn providers(root: &mut Section<'_, '_>, folder: &Path, has_url: bool
 
 fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConfig> {
     let name = section.required("name", "name = \"corp\"").and_then(|value| provider_name(&value));
-    let kinds = [
-        ("generic", ProviderKind::Generic),
-        ("entra", ProviderKind::Entra),
-        ("okta", ProviderKind::Okta),
-        ("google", ProviderKind::Google),
-        ("keycloak", ProviderKind::Keycloak),
-    ];
+    let kinds = Preset::ALL.map(|preset| (preset.label(), preset));
     let kind = section.value("kind").and_then(|value| value.choice(&kinds)).unwrap_or_default();
     let issuer = match (section.value("issuer"), kind) {
-        (None, ProviderKind::Google) => Some("https://accounts.google.com".to_owned()),
+        (None, Preset::Google) => Some("https://accounts.google.com".to_owned()),
         (Some(value), _) => url(&value).map(str::to_owned),
         (None, _) => section.required("issuer", "issuer = \"https://id.example.org\"").and(None),
     };
@@ -200,6 +181,8 @@ fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConf
     let (scopes, acr_values) = (words(section, "scopes"), words(section, "acr_values").unwrap_or_default());
     let mfa_acr = words(section, "mfa_acr").unwrap_or_default().into_iter().collect();
     let claims = claims(&mut section.section("claims"));
+    let require = section.section("require").into_entries();
+    let require = require.into_iter().filter_map(|(claim, value)| Some((claim, value.label()?.to_owned()))).collect();
     let scim = section.has("scim").then(|| scim(&mut section.section("scim"), folder)).flatten();
     let signals = section.has("signals").then(|| signals(&mut section.section("signals"), folder)).flatten();
     if scim.is_none() && (users == UserSource::Scim || groups == GroupSource::Scim) {
@@ -222,6 +205,7 @@ fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConf
         algorithms,
         scopes,
         claims,
+        require,
         acr_values,
         mfa_acr,
         max_age,

@@ -303,7 +303,10 @@ fn a_provider_is_read_with_its_defaults_and_everything_that_it_may_say() {
     let config = parse(&format!("{LEAST}{PROVIDER}issuer = \"https://id.example.org\"")).unwrap();
     assert_eq!(config.login.url.as_deref(), Some("https://gate.example.org"));
     let [provider] = &config.providers[..] else { panic!("{:?}", config.providers) };
-    assert_eq!((provider.title.as_str(), provider.kind, provider.recheck), ("corp", ProviderKind::Generic, None));
+    assert_eq!(
+        (provider.title.as_str(), provider.kind, provider.recheck),
+        ("corp", crate::identity::oidc::Preset::Generic, None)
+    );
     assert_eq!((provider.users, provider.groups, &provider.scim), (UserSource::Login, GroupSource::Claims, &None));
     let google = parse(&format!("{LEAST}{PROVIDER}kind = \"google\"")).unwrap();
     assert_eq!(google.providers[0].issuer, "https://accounts.google.com");
@@ -420,6 +423,7 @@ fn the_example_shows_every_key() {
         "[provider.claims]",
         "username",
         "display_name",
+        "[provider.require]",
         "[provider.group_names]",
         "[provider.scim]",
         "token_file",

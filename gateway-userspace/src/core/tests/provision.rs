@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::{Renewed, Who};
 use crate::identity::scim::{Action, Operation, Precondition, ResourceId, ResourceKind, object};
-use crate::identity::{Arrival, ProviderSession};
+use crate::identity::{Arrival, KnownAs, ProviderSession};
 use crate::policy::{ProviderName, User};
 
 fn corp() -> ProviderName {
@@ -121,7 +121,7 @@ async fn suspension_removal_and_lost_membership_take_effect_in_the_same_request(
     ask(&core, group(9, "Finance Team", &[1])).await.unwrap();
     let finance = GroupName::new("finance-team").unwrap();
     assert!(user_of(&core, "ada").await.unwrap().groups.contains(&finance));
-    let known_as = || Arrival { known_as: Some(name("ada")), groups: None, ..arrival("1", "ada", &[]) };
+    let known_as = || Arrival { known_as: Some(KnownAs::Name), groups: None, ..arrival("1", "ada", &[]) };
     ask(&core, arrives(1, known_as())).await.unwrap();
 
     let done = ask(&core, scim(ResourceKind::User, 1, Action::Replace(person("ada", false)))).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_renamed_user_keeps_groups_and_identity_and_logs_in_again() {
     let core = core(&Disk::default());
     ask(&core, user(1, "ada", true)).await.unwrap();
     ask(&core, group(9, "books", &[1])).await.unwrap();
-    let ada = Arrival { known_as: Some(name("ada")), groups: None, ..arrival("1", "ada", &[]) };
+    let ada = Arrival { known_as: Some(KnownAs::Name), groups: None, ..arrival("1", "ada", &[]) };
     ask(&core, arrives(1, ada.clone())).await.unwrap();
     let done = ask(&core, scim(ResourceKind::User, 1, Action::Replace(person("countess", true)))).await.unwrap();
     assert_eq!(done.receipts.len(), 1);
@@ -179,7 +179,7 @@ async fn suspension_is_in_force_while_the_disk_is_full_and_the_document_follows(
     let disk = Disk::default();
     let core = core(&disk);
     ask(&core, user(1, "ada", true)).await.unwrap();
-    ask(&core, arrives(1, Arrival { known_as: Some(name("ada")), ..arrival("1", "ada", &[]) })).await.unwrap();
+    ask(&core, arrives(1, Arrival { known_as: Some(KnownAs::Name), ..arrival("1", "ada", &[]) })).await.unwrap();
     disk.fill(true);
     let outcome = ask(&core, scim(ResourceKind::User, 1, Action::Replace(person("ada", false)))).await;
     assert!(matches!(outcome, Err(CoreError::Store(_))));
@@ -195,7 +195,7 @@ async fn a_session_that_goes_on_is_as_the_provider_says_now() {
     ask(&core, Request::Policy(Input::PutGroup(GroupName::new("finance").unwrap()))).await.unwrap();
     ask(&core, arrives(1, arrival("1", "ada", &["finance"]))).await.unwrap();
     let session = ProviderSession { refresh_token: Some("new".into()), ..kept("1") };
-    let renewed = Renewed { token: SessionToken(1), arrival: arrival("1", "ada", &[]), session };
+    let renewed = Renewed { token: SessionToken(1), arrival: Some(arrival("1", "ada", &[])), session };
     ask(&core, Request::Renewed(renewed)).await.unwrap();
     assert!(user_of(&core, "ada").await.unwrap().groups.is_empty());
     let begun = |state: &State| state.accounts.begun_at(&corp(), Some("1"), Some("s")).collect::<Vec<_>>();

@@ -26,6 +26,8 @@ pub struct Proven {
     pub display_name: String,
     /// Their groups, each once.
     pub groups: Vec<String>,
+    /// What [`super::Settings::link`] says.
+    pub link: Option<String>,
     /// In which context they authenticated.
     pub acr: Option<String>,
     /// By which methods (RFC 8176).
@@ -84,6 +86,7 @@ impl Provider {
             display_name: person.display_name()?.unwrap_or_else(|| username.clone()),
             username,
             groups: person.groups()?,
+            link: person.link(self.settings.link.as_deref()),
             acr,
             amr,
             mfa,
@@ -172,6 +175,10 @@ impl Person<'_> {
         let value = self.get(&self.names.display_name).filter(|value| !blank(value));
         let Some(value) = value else { return Ok(None) };
         name(value).map(Some).ok_or(Refusal::UsernameMalformed)
+    }
+
+    fn link(&self, claim: Option<&str>) -> Option<String> {
+        self.get(claim?).and_then(name)
     }
 
     /// Each once, in the order in which the provider sends them.

@@ -69,6 +69,8 @@ pub struct Settings {
     /// Claims that an ID token must have with just this text, or a list with it: what tells the people of an
     /// organization from everybody else who has an account there. Google needs `hd`.
     pub require: BTreeMap<String, String>,
+    /// The claim by which somebody is found among those whom the provider has pushed.
+    pub link: Option<String>,
     /// Authentication contexts to ask for, best first. The provider may give another.
     pub acr_values: Vec<String>,
     /// Authentication contexts that mean more than one factor.
@@ -158,6 +160,7 @@ impl Settings {
             algorithms: Algorithms::default(),
             claims: preset.claims(),
             require: BTreeMap::new(),
+            link: None,
             acr_values: Vec::new(),
             mfa_acrs: BTreeSet::new(),
             max_age: None,

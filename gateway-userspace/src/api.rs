@@ -28,6 +28,7 @@ mod users;
 
 pub mod certificate;
 pub mod limits;
+pub mod scim;
 pub mod server;
 
 pub use access::{Access, RULES};

@@ -11,6 +11,7 @@ mod people;
 mod policy;
 mod problem;
 mod quantity;
+mod scim;
 mod secret;
 mod service;
 mod session;
@@ -25,6 +26,7 @@ pub use people::{Group, PasswordChange, User, UserPut};
 pub use policy::{Policy, PolicyCheck, PolicyIssue, PolicyPut};
 pub use problem::{FieldError, Invalid, Problem};
 pub use quantity::{Bytes, InvalidBytes, parse_bit_rate};
+pub use scim::{ScimDocument, ScimProblem};
 pub use secret::Secret;
 pub use service::{InvalidService, parse_prefix, parse_service};
 pub use session::{

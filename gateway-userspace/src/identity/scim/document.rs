@@ -30,10 +30,6 @@ impl Document {
             }
             document.take(kind, name, value)?;
         }
-        if kind == ResourceKind::User {
-            // What is not said is said by default, so that filters and answers show what is in force.
-            document.attributes.entry("active").or_insert(Value::Bool(true));
-        }
         Ok(document)
     }
 

@@ -7,7 +7,9 @@
 use super::filter::Subject;
 use super::path::{self, Named, Place};
 use super::schema::Type;
-use super::{Directory, Filter, Projection, Resource, ResourceId, ResourceKind, ScimError, Shown, filter, render};
+use super::{
+    Directory, Facts, Filter, Projection, Resource, ResourceId, ResourceKind, ScimError, Shown, filter, render,
+};
 use crate::policy::ProviderName;
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
@@ -218,6 +220,10 @@ impl Query {
     /// A candidate that matches, and what it is ordered by.
     fn found(&self, candidate: &Candidate) -> Option<(ResourceId, Option<Value>)> {
         let mut document = render::basis(&candidate.resource, "");
+        if let Facts::User { active, .. } = candidate.resource.facts {
+            // Where nobody says it, it is found by what is in force.
+            document.entry("active").or_insert(Value::Bool(active));
+        }
         if !candidate.groups.is_empty() {
             document.insert("groups".to_owned(), candidate.groups.clone().into());
         }

@@ -1,6 +1,6 @@
 //! What is answered: a document with what is the server's.
 
-use super::{Directory, Facts, Projection, Resource, ResourceId, ResourceKind, entity_tag};
+use super::{Directory, Projection, Resource, ResourceId, ResourceKind, entity_tag};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use time::format_description::BorrowedFormatItem;
@@ -103,11 +103,8 @@ pub(super) fn membership(group: &Resource, base: &str) -> Value {
     json!({"value": group.id.to_string(), "$ref": place, "display": display, "type": "direct"})
 }
 
+/// A user, as a group's document lists them: without what they are called, so that what is answered is what was sent.
 fn member(user: &Resource, base: &str) -> Value {
     let place = location(ResourceKind::User, user.id, base);
-    let mut member = json!({"value": user.id.to_string(), "$ref": place, "type": "User"});
-    if let (Facts::User { display_name, .. }, Some(parts)) = (&user.facts, member.as_object_mut()) {
-        parts.insert("display".to_owned(), display_name.as_str().into());
-    }
-    member
+    json!({"value": user.id.to_string(), "$ref": place, "type": "User"})
 }

@@ -97,7 +97,8 @@ impl World {
     }
 
     pub fn is_active(&self, user: ResourceId) -> bool {
-        self.shown(ResourceKind::User, user)["active"].as_bool().unwrap()
+        let resource = self.directory.resource(&self.provider, ResourceKind::User, user).unwrap();
+        matches!(resource.facts, Facts::User { active: true, .. })
     }
 
     pub fn members_of(&self, group: ResourceId) -> Vec<ResourceId> {
@@ -143,7 +144,8 @@ fn a_resource_is_answered_with_what_is_the_servers() {
     let group = &shown["groups"][0];
     assert_eq!((&group["value"], &group["display"]), (&ops.to_string().into(), &"Ops".into()));
     let member = &world.shown(ResourceKind::Group, ops)["members"][0];
-    assert_eq!((&member["value"], &member["display"]), (&ada.to_string().into(), &"Ada".into()));
+    let place = format!("https://gw/scim/v2/Users/{ada}");
+    assert_eq!(member, &json!({"value": ada.to_string(), "$ref": place, "type": "User"}));
 }
 
 #[test]
@@ -285,4 +287,21 @@ fn a_user_is_known_by_the_providers_own_identifier() {
         world.directory.known_as(&named("entra"), ResourceKind::User, id).map(|user| user.id).collect::<Vec<_>>()
     };
     assert_eq!((known("Oid-1"), known("oid-1")), (vec![ada], vec![]));
+}
+
+#[test]
+fn who_is_not_said_to_be_disabled_has_access_and_is_found_so() {
+    let mut world = World::new();
+    let ada = world.user("ada");
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    for on in [json!([{"op": "remove", "path": "active"}]), json!([{"op": "add", "path": "active", "value": true}])] {
+        world.patch(ResourceKind::User, ada, off.clone()).unwrap();
+        assert!(!world.is_active(ada) && world.find(ResourceKind::User, "active eq true").is_empty());
+        world.patch(ResourceKind::User, ada, on).unwrap();
+        assert!(world.is_active(ada));
+        assert_eq!(world.find(ResourceKind::User, "active eq true"), [ada]);
+    }
+    world.patch(ResourceKind::User, ada, off).unwrap();
+    world.replace(ResourceKind::User, ada, json!({"userName": "ada"})).unwrap();
+    assert!(world.is_active(ada));
 }

@@ -20,5 +20,4 @@ const MEMBERS: &[Attribute] = &[
     Attribute::text("value", "The user's identifier.").exact().immutable(),
     Attribute::reference("$ref", &["User"], "Where the user is.").immutable(),
     Attribute::text("type", "What the member is.").suggesting(&["User"]).immutable(),
-    Attribute::text("display", "What the user is called.").read_only(),
 ];

@@ -138,6 +138,16 @@ fn without_a_name_the_one_key_that_fits_is_used() {
 }
 
 #[test]
+fn a_key_that_is_published_for_one_algorithm_verifies_no_other() {
+    let signer = Signer::rsa("r");
+    let only = json!({ "keys": [with(signer.jwk(), json!({ "alg": "RS256" }))] });
+    let keys = KeySet::parse(only.to_string().as_bytes()).unwrap();
+    assert!(verify(&signer.sign(&id_claims(NOW)), &keys, &expect(), NOW).is_ok());
+    let other = signer.with("PS256".parse().unwrap()).sign(&id_claims(NOW));
+    assert_eq!(verify(&other, &keys, &expect(), NOW).unwrap_err(), TokenRefusal::KeyMismatch);
+}
+
+#[test]
 fn a_member_that_stands_twice_is_refused_in_header_and_claims() {
     let (header, claims) = (SIGNER.header().to_string(), id_claims(NOW).to_string());
     let twice = |text: &str, member: &str| format!("{{{member},{}", &text[1..]);

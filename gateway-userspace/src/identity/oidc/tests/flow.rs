@@ -76,6 +76,7 @@ async fn what_a_login_asks_for_stands_in_its_url() {
     let plain = query(&provider.begin(&Ask::default(), NOW).await.unwrap().url);
     assert_eq!((plain["acr_values"].as_str(), plain["max_age"].as_str()), ("silver", "3600"));
     assert_eq!(plain["scope"], "openid profile email");
+    assert_eq!(plain["redirect_uri"], "https://gate.example/login/corp");
     assert!(!plain.contains_key("prompt") && !plain.contains_key("client_secret"));
     let ask = Ask {
         prompt: Some(Prompt::Login),

@@ -12,6 +12,7 @@ mod arrival;
 mod password;
 mod scope;
 mod secret;
+pub mod ssf;
 mod throttle;
 mod token;
 mod verifier;

@@ -6,13 +6,13 @@
 
 pub mod jose;
 pub mod oidc;
+pub mod ssf;
 
 mod account;
 mod arrival;
 mod password;
 mod scope;
 mod secret;
-pub mod ssf;
 mod throttle;
 mod token;
 mod verifier;

@@ -1,14 +1,14 @@
 //! A security event: the payload of a security event token (RFC 8417, profiled by the Shared Signals Framework 1.0)
-//! whose signature, type, issuer and audience have been verified before.
+//! whose signature and common claims (`typ`, `iss`, `aud`, `iat`, `jti`, no `exp`) have been verified before.
 
 use super::refusal::Refusal;
 use super::signal::{Signal, cut};
 use super::subject::{Subject, SubjectId};
+use crate::identity::jose::{Claims, TokenRefusal};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-const LONGEST_JTI: usize = 256;
 /// The year 2000. No event is older than the protocol by that much.
 const EARLIEST: i64 = 946_684_800;
 /// In seconds, the year 5138; in milliseconds, 1973. Drafts of CAEP had milliseconds in their examples.
@@ -78,28 +78,22 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
-    /// Reads a payload.
+    /// Reads the claims of a token that was verified.
     ///
     /// # Errors
     /// If it is not one event of one subject, of a time that is possible.
-    pub fn read(claims: &Map<String, Value>, window: Window, now: OffsetDateTime) -> Result<Self, Refusal> {
-        let jti = jti(claims)?;
-        let iat = issued_at(claims, window, now)?;
-        // `exp` is first: it is what marks a token that is meant for something else.
-        if claims.contains_key("exp") {
-            return Err(Refusal::Expires);
-        }
-        if claims.contains_key("sub") {
+    pub fn read(claims: &Claims, leeway: Duration, now: OffsetDateTime) -> Result<Self, Refusal> {
+        if claims.get("sub").is_some() {
             return Err(Refusal::HasSub);
         }
         let (uri, body) = the_event(claims)?;
         let signal = Signal::read(uri, body);
         Ok(Self {
-            jti,
-            iat,
+            jti: claims.identifier()?.to_owned(),
+            iat: claims.time("iat")?.ok_or(TokenRefusal::IssuedMissing)?,
             txn: txn(claims),
             subject: subject(claims, body, &signal)?,
-            event_timestamp: event_timestamp(body, window, now)?,
+            event_timestamp: event_timestamp(body, leeway, now)?,
             initiating_entity: initiator(body),
             reason: reason(body),
             signal,
@@ -113,25 +107,6 @@ impl SecurityEvent {
     }
 }
 
-fn jti(claims: &Map<String, Value>) -> Result<String, Refusal> {
-    match claims.get("jti") {
-        Some(Value::String(jti)) if !jti.is_empty() && jti.len() <= LONGEST_JTI => Ok(jti.clone()),
-        _ => Err(Refusal::NoJti),
-    }
-}
-
-fn issued_at(claims: &Map<String, Value>, window: Window, now: OffsetDateTime) -> Result<OffsetDateTime, Refusal> {
-    let iat = claims.get("iat").and_then(seconds).filter(|iat| (EARLIEST..MILLISECONDS_FROM).contains(iat));
-    let iat = iat.and_then(|iat| OffsetDateTime::from_unix_timestamp(iat).ok()).ok_or(Refusal::NoIat)?;
-    if iat - window.leeway > now {
-        return Err(Refusal::IssuedInFuture);
-    }
-    match window.oldest {
-        Some(oldest) if now - iat > oldest.saturating_add(window.leeway) => Err(Refusal::TooOld),
-        _ => Ok(iat),
-    }
-}
-
 /// A JSON number of seconds; a fraction is cut off.
 fn seconds(value: &Value) -> Option<i64> {
     let whole = value.as_i64();
@@ -139,18 +114,17 @@ fn seconds(value: &Value) -> Option<i64> {
     whole.or_else(|| value.as_f64().filter(|number| number.abs() < 1e15).map(|number| number as i64))
 }
 
-fn the_event(claims: &Map<String, Value>) -> Result<(&str, &Map<String, Value>), Refusal> {
-    let events = claims.get("events").and_then(Value::as_object).ok_or(Refusal::NoEvent)?;
-    let mut events = events.iter();
+fn the_event(claims: &Claims) -> Result<(&str, &Map<String, Value>), Refusal> {
+    let mut events = claims.events()?.iter();
     match (events.next(), events.next()) {
-        (None, _) => Err(Refusal::NoEvent),
-        (Some(_), Some(_)) => Err(Refusal::SeveralEvents),
-        (Some((uri, body)), None) => Ok((uri, body.as_object().ok_or(Refusal::EventNotAnObject)?)),
+        (Some((uri, Value::Object(body))), None) => Ok((uri, body)),
+        (_, Some(_)) => Err(Refusal::SeveralEvents),
+        _ => Err(TokenRefusal::EventsMissing.into()),
     }
 }
 
 /// SSF 1.0 has `sub_id` in the token; older transmitters have `subject` in the event.
-fn subject(claims: &Map<String, Value>, body: &Map<String, Value>, signal: &Signal) -> Result<Subject, Refusal> {
+fn subject(claims: &Claims, body: &Map<String, Value>, signal: &Signal) -> Result<Subject, Refusal> {
     // The stream is nobody, and what is unknown is only counted.
     if signal.is_of_the_stream() || matches!(signal, Signal::Unknown(_)) {
         return Ok(Subject::default());
@@ -166,7 +140,7 @@ fn subject(claims: &Map<String, Value>, body: &Map<String, Value>, signal: &Sign
 
 fn event_timestamp(
     body: &Map<String, Value>,
-    window: Window,
+    leeway: Duration,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, Refusal> {
     let Some(value) = body.get("event_timestamp") else { return Ok(None) };
@@ -176,11 +150,11 @@ fn event_timestamp(
         return Err(Refusal::EventTimeAbsurd);
     }
     let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Refusal::EventTimeAbsurd)?;
-    if time - window.leeway > now { Err(Refusal::EventInFuture) } else { Ok(Some(time)) }
+    if time - leeway > now { Err(Refusal::EventInFuture) } else { Ok(Some(time)) }
 }
 
 /// A text; in the first drafts a number.
-fn txn(claims: &Map<String, Value>) -> Option<String> {
+fn txn(claims: &Claims) -> Option<String> {
     match claims.get("txn")? {
         Value::String(text) => Some(cut(text)),
         Value::Number(number) => Some(number.to_string()),

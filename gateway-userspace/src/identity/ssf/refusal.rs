@@ -2,41 +2,24 @@
 //! too, and `invalid_state` of the Shared Signals Framework.
 
 use super::subject::Malformed;
+use crate::identity::jose::TokenRefusal;
 use serde::Serialize;
 
-/// Why the payload of a token is refused.
+/// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// No `jti`, or one that is no text of 1 to 256 bytes.
-    #[error("the token has no `jti` that can be used")]
-    NoJti,
+    /// It is not to be believed.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
     /// `jti` is not the one that the token was delivered under.
     #[error("the `jti` of the token is not the one that it was delivered under")]
     OtherJti,
-    /// No `iat`, or one that is no time.
-    #[error("the token has no `iat` that can be used")]
-    NoIat,
-    /// `iat` is later than now.
-    #[error("the token was issued in the future; set the clocks")]
-    IssuedInFuture,
-    /// `iat` is too long ago.
-    #[error("the token was issued too long ago")]
-    TooOld,
-    /// There is an `exp`. The framework forbids it, so that no other token passes for an event.
-    #[error("the token has an `exp`, which security event tokens must not have")]
-    Expires,
-    /// There is a `sub`, for the same reason.
+    /// There is a `sub`. The framework forbids it, so that no other token passes for an event.
     #[error("the token has a `sub`; name the subject in `sub_id`")]
     HasSub,
-    /// No `events`, or none in it.
-    #[error("the token has no event")]
-    NoEvent,
     /// More than one event.
     #[error("the token has more than one event; send one token for each")]
     SeveralEvents,
-    /// The event is not an object.
-    #[error("the event is not an object")]
-    EventNotAnObject,
     /// The event names nobody.
     #[error("the event has no subject")]
     NoSubject,
@@ -47,7 +30,7 @@ pub enum Refusal {
     #[error("`sub_id` and the event's `subject` are not the same")]
     SubjectsDisagree,
     /// `event_timestamp` is later than now.
-    #[error("the event is in the future; set the clocks")]
+    #[error("the event is in the future; compare the clocks")]
     EventInFuture,
     /// `event_timestamp` is no time of this century.
     #[error("`event_timestamp` is not a time in seconds")]
@@ -62,16 +45,10 @@ impl Refusal {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::NoJti => "no_jti",
+            Self::Token(refusal) => refusal.label(),
             Self::OtherJti => "other_jti",
-            Self::NoIat => "no_iat",
-            Self::IssuedInFuture => "issued_in_future",
-            Self::TooOld => "too_old",
-            Self::Expires => "expires",
             Self::HasSub => "has_sub",
-            Self::NoEvent => "no_event",
             Self::SeveralEvents => "several_events",
-            Self::EventNotAnObject => "event_not_an_object",
             Self::NoSubject => "no_subject",
             Self::SubjectMalformed => "subject_malformed",
             Self::SubjectsDisagree => "subjects_disagree",
@@ -81,10 +58,20 @@ impl Refusal {
         }
     }
 
-    /// What the transmitter is told.
+    /// What the transmitter is told: RFC 8935, section 2.4.
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
+            Self::Token(TokenRefusal::IssuerWrong) => ErrorCode::InvalidIssuer,
+            Self::Token(TokenRefusal::AudienceWrong) => ErrorCode::InvalidAudience,
+            Self::Token(
+                TokenRefusal::AlgorithmRefused
+                | TokenRefusal::ForeignKey
+                | TokenRefusal::KeyUnknown
+                | TokenRefusal::KeyAmbiguous
+                | TokenRefusal::KeyMismatch
+                | TokenRefusal::SignatureWrong,
+            ) => ErrorCode::InvalidKey,
             Self::UnexpectedState => ErrorCode::InvalidState,
             _ => ErrorCode::InvalidRequest,
         }

@@ -1,16 +1,18 @@
 use super::*;
+use crate::identity::jose::forge::{self, Signer};
+use crate::identity::jose::{Expect, KeySet, Kind as TokenKind, verify};
 use crate::identity::ssf::{Identifier, Kind, RiskLevel};
 use serde_json::json;
-use time::macros::datetime;
+use std::sync::LazyLock;
 
-const NOW: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
+const NOW: OffsetDateTime = forge::NOW;
 const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 
 /// A payload that is right, and what a test changes in it.
-fn payload(changes: &Value) -> Map<String, Value> {
+fn payload(changes: &Value) -> Claims {
     let mut payload = json!({
-        "iss": "https://idp.example",
-        "aud": "gateway",
+        "iss": forge::ISSUER,
+        "aud": forge::CLIENT,
         "jti": "e1",
         "iat": NOW.unix_timestamp(),
         "sub_id": {"format": "iss_sub", "iss": "https://idp.example", "sub": "u1"},
@@ -23,11 +25,24 @@ fn payload(changes: &Value) -> Map<String, Value> {
             payload[name] = value.clone();
         }
     }
-    payload.as_object().unwrap().clone()
+    signed(&payload)
+}
+
+/// Claims come only from a token that was verified.
+fn signed(payload: &Value) -> Claims {
+    static SIGNER: LazyLock<(Signer, KeySet)> = LazyLock::new(|| {
+        let signer = Signer::es256("k1");
+        let keys = KeySet::parse(json!({"keys": [signer.jwk()]}).to_string().as_bytes()).unwrap();
+        (signer, keys)
+    });
+    let (signer, keys) = &*SIGNER;
+    let token = signer.sign_as(&json!({"alg": "ES256", "kid": "k1", "typ": "secevent+jwt"}), payload);
+    let expect = Expect { kind: TokenKind::SecurityEvent, oldest: None, ..forge::expect() };
+    verify(&token, keys, &expect, NOW).unwrap()
 }
 
 fn read(changes: &Value) -> Result<SecurityEvent, Refusal> {
-    SecurityEvent::read(&payload(changes), Window::PUSH, NOW)
+    SecurityEvent::read(&payload(changes), Window::PUSH.leeway, NOW)
 }
 
 fn u1() -> Option<Identifier> {
@@ -67,24 +82,8 @@ fn each_fault_of_a_payload_is_refused_with_its_reason() {
     let other = json!({"format": "iss_sub", "iss": "https://idp.example", "sub": "u2"});
     let disabled = "https://schemas.openid.net/secevent/risc/event-type/account-disabled";
     let cases = [
-        (json!({"jti": null}), Refusal::NoJti),
-        (json!({"jti": ""}), Refusal::NoJti),
-        (json!({"jti": 7}), Refusal::NoJti),
-        (json!({"jti": "x".repeat(LONGEST_JTI + 1)}), Refusal::NoJti),
-        (json!({"iat": null}), Refusal::NoIat),
-        (json!({"iat": "now"}), Refusal::NoIat),
-        (json!({"iat": -1}), Refusal::NoIat),
-        (json!({"iat": now * 1000}), Refusal::NoIat),
-        (json!({"iat": 1e300}), Refusal::NoIat),
-        (json!({"iat": now + 61}), Refusal::IssuedInFuture),
-        (json!({"iat": now - 24 * 3600 - 61}), Refusal::TooOld),
-        (json!({"exp": now + 300}), Refusal::Expires),
         (json!({"sub": "u1"}), Refusal::HasSub),
-        (json!({"events": null}), Refusal::NoEvent),
-        (json!({"events": {}}), Refusal::NoEvent),
-        (json!({"events": [REVOKED]}), Refusal::NoEvent),
         (json!({"events": {REVOKED: {}, disabled: {}}}), Refusal::SeveralEvents),
-        (json!({"events": {REVOKED: "yes"}}), Refusal::EventNotAnObject),
         (json!({"sub_id": null}), Refusal::NoSubject),
         (json!({"sub_id": "u1"}), Refusal::SubjectMalformed),
         (json!({"sub_id": {"format": "iss_sub", "sub": "u1"}}), Refusal::SubjectMalformed),
@@ -103,15 +102,7 @@ fn each_fault_of_a_payload_is_refused_with_its_reason() {
 #[test]
 fn a_clock_that_differs_within_the_leeway_is_tolerated() {
     let now = NOW.unix_timestamp();
-    assert!(read(&json!({"iat": now + 60, "events": {REVOKED: {"event_timestamp": now + 60}}})).is_ok());
-    assert!(read(&json!({"iat": now - 24 * 3600 - 60})).is_ok());
-}
-
-#[test]
-fn what_waited_at_the_transmitter_during_an_outage_is_not_too_old_when_polled() {
-    let old = payload(&json!({"iat": NOW.unix_timestamp() - 90 * 24 * 3600}));
-    assert!(SecurityEvent::read(&old, Window::POLL, NOW).is_ok());
-    assert_eq!(SecurityEvent::read(&old, Window::PUSH, NOW), Err(Refusal::TooOld));
+    assert!(read(&json!({"events": {REVOKED: {"event_timestamp": now + 60}}})).is_ok());
 }
 
 #[test]

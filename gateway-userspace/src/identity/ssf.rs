@@ -15,6 +15,7 @@ mod push;
 mod refusal;
 mod seen;
 mod signal;
+mod stream;
 mod subject;
 
 pub use backoff::Backoff;
@@ -31,4 +32,8 @@ pub use push::{Answer, LARGEST, MEDIA_TYPE, PushRefusal, Pushed, admit};
 pub use refusal::{ErrorCode, Refusal, SetError};
 pub use seen::Seen;
 pub use signal::{CredentialChange, Direction, Kind, RiskLevel, Signal, StreamStatus};
+pub use stream::{Manager, Status, StreamDocument, TransmitterDocument, Wanted, configuration_url};
 pub use subject::{Complex, Identifier, Malformed, Role, Subject, SubjectId};
+
+#[cfg(test)]
+mod tests;

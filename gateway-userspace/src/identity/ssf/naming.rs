@@ -14,7 +14,7 @@ pub struct Naming {
     /// Whether an opaque identifier is that `sub`. Otherwise it is the name of a session, where one is expected.
     pub opaque_is_sub: bool,
     /// Whether the provider's users are called by their address of e-mail.
-    pub email_is_user_name: bool,
+    pub email_is_username: bool,
     /// The members of a complex subject without which, as the transmitter says, it is not understood.
     pub critical: BTreeSet<String>,
 }
@@ -98,7 +98,7 @@ impl Naming {
             Identifier::IssSub { .. } => Err(Nobody::ForeignIssuer),
             Identifier::Opaque(id) if self.opaque_is_sub => Ok(Some(Person::Sub(id.clone()))),
             Identifier::Email(_) if gives => Err(Nobody::NotToGive),
-            Identifier::Email(email) if self.email_is_user_name => Ok(Some(Person::UserName(email.clone()))),
+            Identifier::Email(email) if self.email_is_username => Ok(Some(Person::UserName(email.clone()))),
             Identifier::Aliases(several) => self.alias(several, gives),
             _ => Ok(None),
         }
@@ -163,7 +163,7 @@ mod tests {
     fn an_address_of_e_mail_takes_away_where_it_is_the_users_name_and_never_gives() {
         let email = user(Identifier::Email("ada@example.com".into()));
         assert_eq!(naming().target(&email, false), Err(Nobody::NoName));
-        let by_email = Naming { email_is_user_name: true, ..naming() };
+        let by_email = Naming { email_is_username: true, ..naming() };
         assert_eq!(by_email.target(&email, false), Ok(person(Person::UserName("ada@example.com".into()))));
         assert_eq!(by_email.target(&email, true), Err(Nobody::NotToGive));
         assert_eq!(naming().target(&email, true), Err(Nobody::NotToGive));

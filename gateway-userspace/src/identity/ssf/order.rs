@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn ruled(kind: Kind, subject: Subject) -> Result<(Effect, Target), Note> {
-        let naming = Naming { issuers: [ISSUER.into()].into(), email_is_user_name: true, ..Naming::default() };
+        let naming = Naming { issuers: [ISSUER.into()].into(), email_is_username: true, ..Naming::default() };
         match rule(event(kind, &json!({}), subject), &naming) {
             Ruling::Apply(order) => Ok((order.effect, order.target)),
             Ruling::Noted(note) => Err(note),

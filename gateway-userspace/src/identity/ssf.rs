@@ -28,11 +28,11 @@ pub use liveness::{Condition, Liveness, Rhythm};
 pub use naming::{Naming, Nobody, Person, Target};
 pub use order::{Apply, NotApplied, Note, Order, Ruling, rule};
 pub use poll::{Delivery, Poll, PollMessage, PollPace, PollRequest, Poller, Verdict};
-pub use push::{Answer, LARGEST, MEDIA_TYPE, PushRefusal, Pushed, admit};
+pub use push::{Answer, LARGEST, MEDIA_TYPE, Push, PushRefusal, Pushed, admit};
 pub use refusal::{ErrorCode, Refusal, SetError};
 pub use seen::Seen;
 pub use signal::{CredentialChange, Direction, Kind, RiskLevel, Signal, StreamStatus};
-pub use stream::{Manager, Status, StreamDocument, TransmitterDocument, Wanted, configuration_url};
+pub use stream::{Manager, Status, StreamDocument, TransmitterDocument, TransmitterKeys, Wanted, configuration_url};
 pub use subject::{Complex, Identifier, Malformed, Role, Subject, SubjectId};
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The way of a security event token through the gateway, the same for push and poll: verify, read, decide, put into
 //! force, and only then note that it was dealt with.
 
-use super::event::{SecurityEvent, Window};
+use super::effect::Effect;
+use super::event::{Initiator, SecurityEvent, Window};
 use super::liveness::{Condition, Liveness};
 use super::naming::Naming;
 use super::order::{Apply, NotApplied, Note, Ruling, rule};
@@ -66,8 +67,23 @@ impl IntakeError {
 pub struct Taken {
     /// The event.
     pub event: SecurityEvent,
-    /// Why nothing was done; `None` if its order is in force.
-    pub note: Option<Note>,
+    /// What is in force now, or why nothing was done.
+    pub done: Result<Effect, Note>,
+}
+
+impl Taken {
+    /// Without the subject: who it was about stands in the audit trail.
+    fn log(&self, issuer: &str) {
+        let Self { event: SecurityEvent { jti, txn, signal, initiating_entity, reason, .. }, done } = self;
+        let (event, kind, initiator) = (jti.as_str(), signal.label(), initiating_entity.map(Initiator::label));
+        match done {
+            Ok(effect) => {
+                let effect = effect.label();
+                tracing::info!(issuer, event, kind, effect, txn, initiator, reason, "security event in force");
+            }
+            Err(note) => tracing::info!(issuer, event, kind, note = note.label(), txn, "security event noted"),
+        }
+    }
 }
 
 /// Takes the tokens of one stream.
@@ -94,9 +110,26 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
 
     /// Takes a token. What it orders is in force when this returns. `delivered_as` is the `jti` that a poll named it by.
     ///
+    /// The same token twice at the same moment is put into force twice, which does no harm.
+    ///
     /// # Errors
     /// If it is refused, or right and not in force.
     pub async fn take(
+        &self,
+        token: &str,
+        delivered_as: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Taken, IntakeError> {
+        let taken = self.put_into_force(token, delivered_as, now).await;
+        let issuer = self.profile.issuer.as_str();
+        match &taken {
+            Ok(taken) => taken.log(issuer),
+            Err(error) => tracing::warn!(issuer, reason = error.label(), %error, "security event refused"),
+        }
+        taken
+    }
+
+    async fn put_into_force(
         &self,
         token: &str,
         delivered_as: Option<&str>,
@@ -108,14 +141,17 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
             return Err(Refusal::OtherJti.into());
         }
         if self.memory().seen.contains(&self.profile.issuer, &event.jti) {
-            return Ok(Taken { event, note: Some(Note::Replayed) });
+            return Ok(Taken { event, done: Err(Note::Replayed) });
         }
-        let note = match rule(event.clone(), &self.profile.naming) {
-            Ruling::Apply(order) => self.apply.apply(*order).await.map(|()| None)?,
-            Ruling::Noted(note) => Some(note),
+        let done = match rule(event.clone(), &self.profile.naming) {
+            Ruling::Apply(order) => {
+                let effect = order.effect;
+                self.apply.apply(*order).await.map(|()| Ok(effect))?
+            }
+            Ruling::Noted(note) => Err(note),
         };
         self.settle(&event, now)?;
-        Ok(Taken { event, note })
+        Ok(Taken { event, done })
     }
 
     /// The `state` to ask the transmitter with for a verification event, if it is time to.

@@ -1,9 +1,13 @@
-//! Push delivery (RFC 8935): what is accepted from a transmitter, and what it is answered. Pure: the route only hands
-//! over what came and sends back what this says.
+//! Push delivery (RFC 8935): what is accepted from a transmitter, and what it is answered. The route only hands over
+//! what came and sends back what this says.
 
-use super::intake::IntakeError;
+use super::intake::{Intake, IntakeError};
+use super::order::Apply;
 use super::refusal::{ErrorCode, SetError};
 use crate::identity::SecretHash;
+use crate::identity::jose::{KeySet, Source};
+use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// The media type of a security event token.
 pub const MEDIA_TYPE: &str = "application/secevent+jwt";
@@ -65,6 +69,44 @@ pub enum Answer {
     },
     /// 503: not the transmitter's fault. It sends the event again.
     TryAgain,
+}
+
+impl Answer {
+    /// The status to answer with.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Accepted => 202,
+            Self::Refused { status, .. } => *status,
+            Self::TryAgain => 503,
+        }
+    }
+}
+
+/// A stream that is pushed.
+#[derive(Debug)]
+pub struct Push<S: Source<Item = KeySet>, A> {
+    /// What takes the tokens.
+    pub intake: Arc<Intake<S, A>>,
+    /// The hash of the whole `Authorization` header that the transmitter was given; `None` if it was given none.
+    pub authorization: Option<SecretHash>,
+}
+
+impl<S: Source<Item = KeySet>, A: Apply> Push<S, A> {
+    /// Answers a request. What it orders is in force before it is accepted.
+    pub async fn answer(&self, pushed: Pushed<'_>, now: OffsetDateTime) -> Answer {
+        let token = match admit(pushed, self.authorization.as_ref()) {
+            Ok(token) => token,
+            Err(refusal) => {
+                tracing::warn!(reason = refusal.label(), %refusal, "pushed request refused");
+                return refusal.into();
+            }
+        };
+        match self.intake.take(token, None, now).await {
+            Ok(_) => Answer::Accepted,
+            Err(error) => error.into(),
+        }
+    }
 }
 
 /// The token of a request. `authorization` is the hash of the header that the stream was configured with.

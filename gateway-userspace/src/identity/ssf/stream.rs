@@ -2,9 +2,11 @@
 //! requests are in the child module [`manage`].
 
 mod document;
+mod keys;
 mod manage;
 
 pub use document::{Status, StreamDocument, TransmitterDocument};
+pub use keys::TransmitterKeys;
 pub use manage::Manager;
 
 use super::http::Failure;

@@ -2,7 +2,7 @@
 
 use super::super::credential::Credential;
 use super::super::http::{self, Failure};
-use super::super::intake::{Intake, IntakeError};
+use super::super::intake::Intake;
 use super::super::order::{Apply, Note};
 use super::{Delivery, PollMessage, PollRequest, Poller, Verdict};
 use crate::identity::jose::{KeySet, Source};
@@ -81,13 +81,9 @@ impl<S: Source<Item = KeySet>, A: Apply> Poll<S, A> {
 
     async fn take(&self, jti: &str, token: &str, now: OffsetDateTime) -> Verdict {
         match self.intake.take(token, Some(jti), now).await {
-            Ok(taken) if taken.note == Some(Note::Replayed) => Verdict::Repeated,
+            Ok(taken) if taken.done == Err(Note::Replayed) => Verdict::Repeated,
             Ok(_) => Verdict::Acknowledged,
-            Err(error) => {
-                let event = jti.escape_debug();
-                tracing::warn!(%event, reason = error.label(), %error, "security event refused");
-                IntakeError::answer(error).map_or(Verdict::Later, Verdict::Refused)
-            }
+            Err(error) => error.answer().map_or(Verdict::Later, Verdict::Refused),
         }
     }
 }

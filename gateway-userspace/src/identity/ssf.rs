@@ -7,6 +7,7 @@ mod effect;
 mod event;
 mod http;
 mod intake;
+mod latest;
 mod liveness;
 mod naming;
 mod order;

@@ -3,9 +3,10 @@
 
 use super::effect::Effect;
 use super::event::{Initiator, SecurityEvent, Window};
+use super::latest::Latest;
 use super::liveness::{Condition, Liveness};
 use super::naming::Naming;
-use super::order::{Apply, NotApplied, Note, Ruling, rule};
+use super::order::{Apply, NotApplied, Note, Order, Ruling, rule};
 use super::refusal::{Refusal, SetError};
 use super::seen::Seen;
 use super::signal::Signal;
@@ -93,6 +94,8 @@ pub struct Intake<S: Source<Item = KeySet>, A> {
     keys: Store<S>,
     apply: A,
     memory: Mutex<Memory>,
+    /// Held while an order is followed.
+    latest: tokio::sync::Mutex<Latest>,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,9 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
     /// One that has taken nothing yet.
     #[must_use]
     pub fn new(profile: Profile, keys: Store<S>, apply: A, liveness: Liveness) -> Self {
-        Self { profile, keys, apply, memory: Mutex::new(Memory { seen: Seen::new(REMEMBERED), liveness }) }
+        let memory = Mutex::new(Memory { seen: Seen::new(REMEMBERED), liveness });
+        let latest = tokio::sync::Mutex::new(Latest::new(REMEMBERED));
+        Self { profile, keys, apply, memory, latest }
     }
 
     /// Takes a token. What it orders is in force when this returns. `delivered_as` is the `jti` that a poll named it by.
@@ -144,14 +149,23 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
             return Ok(Taken { event, done: Err(Note::Replayed) });
         }
         let done = match rule(event.clone(), &self.profile.naming) {
-            Ruling::Apply(order) => {
-                let effect = order.effect;
-                self.apply.apply(*order).await.map(|()| Ok(effect))?
-            }
+            Ruling::Apply(order) => self.follow(*order).await?,
             Ruling::Noted(note) => Err(note),
         };
         self.settle(&event, now)?;
         Ok(Taken { event, done })
+    }
+
+    /// One at a time, so that two events about the same person cannot overtake each other.
+    async fn follow(&self, mut order: Order) -> Result<Result<Effect, Note>, NotApplied> {
+        let mut latest = self.latest.lock().await;
+        match latest.effect(&order) {
+            Err(note) => return Ok(Err(note)),
+            Ok(effect) => order.effect = effect,
+        }
+        self.apply.apply(order.clone()).await?;
+        latest.note(&order);
+        Ok(Ok(order.effect))
     }
 
     /// The `state` to ask the transmitter with for a verification event, if it is time to.

@@ -9,9 +9,8 @@ use time::OffsetDateTime;
 
 /// What the core is told to do.
 ///
-/// Events arrive late, twice and in any order. Whoever follows an order compares [`Self::as_of`]: `EndSessions` ends
-/// only sessions that were authenticated at or before it, and an order that gives ([`Effect::gives`]) does nothing if
-/// a later one took.
+/// Events arrive late and twice. Whoever follows an order compares [`Self::as_of`]: `EndSessions` ends only sessions that
+/// were authenticated at or before it. Orders that come in another order than their events are told apart before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// What is done.
@@ -37,6 +36,8 @@ pub enum Note {
     Stream,
     /// It names nobody here.
     Nobody(Nobody),
+    /// A later event was dealt with before.
+    Outdated,
 }
 
 impl Note {
@@ -49,6 +50,7 @@ impl Note {
             Self::Informational => "informational",
             Self::Stream => "stream",
             Self::Nobody(nobody) => nobody.label(),
+            Self::Outdated => "outdated",
         }
     }
 }

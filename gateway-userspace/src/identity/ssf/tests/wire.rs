@@ -103,6 +103,21 @@ async fn an_event_that_is_not_in_force_is_not_acknowledged_and_neither_is_one_of
 }
 
 #[tokio::test]
+async fn of_two_events_in_one_answer_the_later_counts_in_whichever_order_they_stand() {
+    for (disabled, enabled, expected) in
+        [("1", "2", vec![Effect::Suspend]), ("2", "1", vec![Effect::Resume, Effect::Suspend])]
+    {
+        let mut world = World::new();
+        let at = |second: i64| json!({"event_timestamp": NOW.unix_timestamp() - second});
+        world.transmitter.emit(disabled, &Kind::AccountDisabled.uri(), &at(10));
+        world.transmitter.emit(enabled, &Kind::AccountEnabled.uri(), &at(20));
+        world.step().await;
+        world.step().await;
+        assert_eq!((world.effects(), world.transmitter.shared().acknowledged.len()), (expected, 2));
+    }
+}
+
+#[tokio::test]
 async fn an_outage_of_the_transmitter_loses_nothing() {
     let mut world = World::new();
     world.transmitter.emit("1", &Kind::AccountPurged.uri(), &json!({}));

@@ -1,5 +1,9 @@
 //! The receiver of the OpenID Shared Signals Framework 1.0, with CAEP 1.0 and RISC 1.0: what a provider knows of its
 //! people and devices arrives as events, pushed (RFC 8935) or polled (RFC 8936).
+//!
+//! [`Intake`] takes a token all the way: verified, read, ruled upon, in force, and only then remembered. What each event
+//! does is in [`effect()`], and as a table in `docs/reference/signals.md`. Who follows an [`Order`] is behind
+//! [`Apply`]; listening, and what users and sessions are, is none of this module's business.
 
 mod backoff;
 mod credential;

@@ -1,5 +1,6 @@
 //! The receiver as a whole: honest transmitters, lying ones, and one that really listens.
 
+mod document;
 mod honest;
 mod lies;
 mod receiver;

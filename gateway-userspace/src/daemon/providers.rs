@@ -6,7 +6,7 @@ use crate::api::{Link, ProviderEntry, ProviderSettings, Providers};
 use crate::config::{self, ClaimNames, Config, GroupSource, ProviderConfig, ScimConfig, UserSource};
 use crate::core::{Actor, Core, Renewed, Request, State};
 use crate::identity::jose::{Algorithm, Algorithms};
-use crate::identity::oidc::{self, Preset, RefreshError, Refreshed, ServiceSettings, Settings};
+use crate::identity::oidc::{self, Preset, RefreshError, Refreshed, Refusal, ServiceSettings, Settings};
 use crate::identity::{Arrival, ProviderSession, SecretHash};
 use crate::policy::{EndCause, Input, ProviderName, Selector, SessionToken};
 use crate::record::Metrics;
@@ -174,11 +174,14 @@ async fn renewed(
             let (arrival, session) = goes_on(entry, &provider, kept, refreshed);
             Request::Renewed(Renewed { token, arrival, session })
         }
-        Err(RefreshError::Unreachable(refusal)) => {
+        // An answer that makes no sense says nothing about the person; one that is about somebody else does.
+        Err(RefreshError::Unreachable(refusal) | RefreshError::Refused(refusal))
+            if refusal != Refusal::SubjectChanged =>
+        {
             tracing::warn!(%provider, session = %token, reason = refusal.label(), "a provider could not be asked whether a session may go on");
             return RETRY;
         }
-        Err(error @ (RefreshError::Ended | RefreshError::Refused(_))) => {
+        Err(error) => {
             tracing::info!(%provider, session = %token, reason = error.label(), "a provider does not let a session go on");
             let which = Selector::Sessions([token].into());
             Request::Policy(Input::End { which, cause: EndCause::ProviderRefused })

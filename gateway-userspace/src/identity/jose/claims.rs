@@ -60,7 +60,10 @@ impl Claims {
     /// If it is something else.
     pub fn time(&self, name: &str) -> Result<Option<OffsetDateTime>, TokenRefusal> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
-        let seconds = value.as_i64().filter(|seconds| (0..=LATEST).contains(seconds));
+        // RFC 7519, section 2: a number of seconds need not be whole. Parts of a second count for nothing.
+        let whole =
+            value.as_f64().filter(|seconds| (0.0..=LATEST as f64).contains(seconds)).map(|seconds| seconds as i64);
+        let seconds = value.as_i64().or(whole).filter(|seconds| (0..=LATEST).contains(seconds));
         let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
         time.map(Some).ok_or(TokenRefusal::TimeMalformed)
     }

@@ -53,7 +53,7 @@ pub struct Actor {
 #[derive(Debug)]
 pub enum Request {
     /// Somebody has proved who they are.
-    Login(Login),
+    Login(Box<Login>),
     /// A provider was asked about a session that goes on: what it says now.
     Renewed(Renewed),
     /// A provider pushes a user or a group.
@@ -103,7 +103,7 @@ pub enum Who {
     /// A user, at this gateway.
     Known(UserName),
     /// Somebody for whom a provider vouches.
-    Arrived(Arrival, ProviderSession),
+    Arrived(Box<(Arrival, ProviderSession)>),
 }
 
 /// A session that goes on, as its provider says.

@@ -100,7 +100,7 @@ pub(super) async fn begin(
     let SessionSecret { secret, hash } = SessionSecret::draw(token);
     let actor = Actor { name: by, address: Some(source.address) };
     let login = Login { token, secret: hash, who, source, proof, deadline: now.boot.after(lifetime) };
-    let done = shared.context.core.change(actor, Request::Login(login)).await?;
+    let done = shared.context.core.change(actor, Request::Login(Box::new(login))).await?;
     let session = done.opened.ok_or_else(ApiError::internal)?;
     Ok(LoginResponse { session: wire::Session::of(&session, now), secret: Secret(secret) })
 }

@@ -219,7 +219,7 @@ async fn let_in(
     let invalid = |error| Failure("name_invalid", ApiError::forbidden("identity", error));
     let arrival = entry.arrival(name, &proven).map_err(invalid)?;
     let proof = entry.proof(name, &proven, shared.now());
-    let who = Who::Arrived(arrival, entry.kept(name, proven));
+    let who = Who::Arrived(Box::new((arrival, entry.kept(name, proven))));
     login::begin(shared, format!("provider {name}"), who, source, proof).await.map_err(Failure::because("failed"))
 }
 

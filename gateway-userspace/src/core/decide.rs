@@ -115,10 +115,11 @@ impl Keeper {
                 Ok(done)
             }
             Request::Login(login) => {
-                let Login { token, secret, who, source, proof, deadline } = login;
+                let Login { token, secret, who, source, proof, deadline } = *login;
                 let (user, kept, before) = match who {
                     Who::Known(user) => (user, None, Done::default()),
-                    Who::Arrived(arrival, kept) => {
+                    Who::Arrived(arrived) => {
+                        let (arrival, kept) = *arrived;
                         let (user, done) = self.arrive(asked, arrival)?;
                         (user, Some(kept), done)
                     }

@@ -172,14 +172,14 @@ fn login(token: u64) -> Request {
         interface_name: "lan0".into(),
         mac: None,
     };
-    Request::Login(Login {
+    Request::Login(Box::new(Login {
         token: SessionToken(token),
         secret: SecretHash::from_bytes([0; 32]),
         who: Who::Known(UserName::new("alice").unwrap()),
         source,
         proof: [Factor::Password].into(),
         deadline: KernelNanos(u64::MAX),
-    })
+    }))
 }
 
 fn end(token: u64) -> Request {

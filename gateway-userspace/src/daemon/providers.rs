@@ -132,28 +132,38 @@ pub(super) async fn renew(providers: Providers, core: Core, metrics: Metrics) {
             }
         }
     }
-    let mut due = HashMap::new();
+    let every = |kept: &ProviderSession| providers.get(&kept.provider).and_then(|entry| entry.settings.recheck);
+    if providers.iter().all(|(_, entry)| entry.settings.recheck.is_none()) {
+        return;
+    }
+    let mut due: HashMap<SessionToken, Instant> = HashMap::new();
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
-        let Ok(found) = core.read(|state| with_refresh_tokens(state)).await else { return };
+        let Ok(found) = core.read(tokens).await else { return };
+        due.retain(|token, _| found.contains(token));
         let now = Instant::now();
-        due.retain(|token, _| found.iter().any(|(known, _)| known == token));
-        let is_due = |token: &SessionToken, kept: &ProviderSession, due: &mut HashMap<SessionToken, Instant>| {
-            let every = providers.get(&kept.provider).and_then(|entry| entry.settings.recheck);
-            every.is_some_and(|every| *due.entry(*token).or_insert(now + every) <= now)
-        };
-        let asked: Vec<_> = found.into_iter().filter(|(token, kept)| is_due(token, kept, &mut due)).collect();
+        let is_due = |token: &SessionToken| due.get(token).is_none_or(|at| *at <= now);
+        let asked = found.iter().copied().filter(is_due).collect();
+        let Ok(asked) = core.read(move |state| kept(state, asked)).await else { return };
+        // Those of whom nothing is known yet have just begun, or the daemon has.
+        let (known, new): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(token, _)| due.contains_key(token));
+        due.extend(new.into_iter().filter_map(|(token, kept)| Some((token, now + every(&kept)?))));
         let ask = async |(token, kept)| (token, renewed(&providers, &core, &metrics, token, kept).await);
-        let answers = stream::iter(asked).map(ask);
-        let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
+        let answers: Vec<_> = stream::iter(known).map(ask).buffer_unordered(AT_ONCE).collect().await;
         due.extend(answers.into_iter().map(|(token, next)| (token, Instant::now() + next)));
     }
 }
 
-fn with_refresh_tokens(state: &State) -> Vec<(SessionToken, ProviderSession)> {
+/// The sessions that a provider can be asked about.
+fn tokens(state: &State) -> BTreeSet<SessionToken> {
     let sessions = state.accounts.provider_sessions.iter();
-    sessions.filter(|(_, kept)| kept.refresh_token.is_some()).map(|(token, kept)| (*token, kept.clone())).collect()
+    sessions.filter(|(_, kept)| kept.refresh_token.is_some()).map(|(token, _)| *token).collect()
+}
+
+fn kept(state: &State, tokens: Vec<SessionToken>) -> Vec<(SessionToken, ProviderSession)> {
+    let kept = |token| Some((token, state.accounts.provider_sessions.get(&token)?.clone()));
+    tokens.into_iter().filter_map(kept).collect()
 }
 
 /// Asks about one session. Returns after which time to ask again.

@@ -239,7 +239,7 @@ fn request(input: Input) -> Request {
         Input::Login { token, user, source, proof, deadline } => {
             let secret = SecretHash::from_bytes([0; 32]);
             let who = Who::Known(user);
-            Request::Login(Login { token, secret, who, source, proof, deadline })
+            Request::Login(Box::new(Login { token, secret, who, source, proof, deadline }))
         }
         other => Request::Policy(other),
     }

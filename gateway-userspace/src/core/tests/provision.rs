@@ -68,7 +68,7 @@ fn kept(subject: &str) -> ProviderSession {
 fn arrives(token: u64, arrival: Arrival) -> Request {
     let Request::Login(known) = login(token) else { unreachable!() };
     let kept = kept(&arrival.subject);
-    Request::Login(Login { who: Who::Arrived(arrival, kept), ..known })
+    Request::Login(Box::new(Login { who: Who::Arrived(Box::new((arrival, kept))), ..*known }))
 }
 
 async fn user_of(core: &Core, called: &str) -> Option<User> {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod bulk;
+mod core;
 mod describe;
 mod discovery;
 mod extract;

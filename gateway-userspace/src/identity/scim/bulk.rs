@@ -5,7 +5,6 @@ use super::{
     Action, Decided, LARGEST_BODY, MOST_BULK_OPERATIONS, Operation, PatchOperation, Precondition, ResourceId,
     ResourceKind, ScimError, entity_tag, location,
 };
-
 use crate::policy::ProviderName;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

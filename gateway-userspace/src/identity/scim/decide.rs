@@ -8,7 +8,6 @@ use super::{
     ScimError, ScimType,
 };
 use crate::policy::{GroupName, ProviderName, UserName};
-
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use time::OffsetDateTime;

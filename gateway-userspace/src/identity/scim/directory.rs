@@ -4,7 +4,6 @@
 use super::index::Index;
 use super::{Change, Facts, Hint, Member, Resource, ResourceId, ResourceKind, Term};
 use crate::policy::{GroupName, ProviderName, UserName};
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;

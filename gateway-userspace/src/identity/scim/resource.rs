@@ -6,7 +6,6 @@
 use super::document::{Document, Members};
 use super::{ScimError, facts};
 use crate::policy::{GroupName, ProviderName, UserName};
-
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;

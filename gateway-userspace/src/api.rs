@@ -1,8 +1,8 @@
 //! The HTTP interface: login for people behind guarded interfaces, everything else for programs with a token.
 //!
 //! Nothing is decided here: handlers read the core's state or send it requests. Every operation has a rule in
-//! [`access`]; what has none is refused. Every answer that is not a success is a problem document. No BPF map, no
-//! policy text and no file is touched from here.
+//! [`access`]; what has none is refused. Every answer that is not a success is a problem document, or below `/scim/v2`
+//! what SCIM has in its place. No BPF map, no policy text and no file is touched from here.
 
 mod access;
 mod apps;
@@ -68,6 +68,7 @@ struct Document;
 pub fn router(context: Context) -> Router {
     let (routes, mut document) = routes().split_for_parts();
     access::describe(&mut document);
+    scim::describe(&mut document);
     let shared = Shared::new(context, document);
     routes
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard))
@@ -75,6 +76,7 @@ pub fn router(context: Context) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(bounded))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(scim::errors))
         .layer(middleware::from_fn(with_security_headers))
         .with_state(shared)
 }
@@ -84,6 +86,7 @@ pub fn router(context: Context) -> Router {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
     access::describe(&mut document);
+    scim::describe(&mut document);
     document
 }
 
@@ -91,6 +94,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(identity_routes())
         .merge(gateway_routes())
+        .merge(scim::routes())
         .routes(routes!(traffic::flows))
         .routes(routes!(traffic::drops))
         .routes(routes!(traffic::status))

@@ -3,8 +3,9 @@
 use super::context::Shared;
 use super::extract::{Bearer, bearer, peer_of};
 use super::problem::ApiError;
+use super::scim::ScimClient;
 use crate::core::Actor;
-use crate::identity::Scope;
+use crate::identity::{Scope, SecretHash};
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
 use axum::http::{Method, Request};
@@ -24,13 +25,15 @@ pub enum Access {
     Client,
     /// To be an identity provider. The handler checks what it shows, or the signature of what it says.
     Provider,
+    /// To be an identity provider that pushes users and groups, with the token that it was given for that.
+    Scim,
     /// To come from the management prefixes, with an API token of this scope.
     Token(Scope),
     /// The same with `metrics:read`, but no token where the configuration opens the metrics.
     Metrics,
 }
 
-use Access::{Client, Metrics, Open, Provider, Token};
+use Access::{Client, Metrics, Open, Provider, Scim, Token};
 
 /// The rule of every operation.
 pub const RULES: &[(&str, &str, Access)] = &[
@@ -79,6 +82,27 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/v1/tokens", Token(Scope::Admin)),
     ("POST", "/v1/tokens", Token(Scope::Admin)),
     ("DELETE", "/v1/tokens/{id}", Token(Scope::Admin)),
+    ("GET", "/scim/v2/Users", Scim),
+    ("POST", "/scim/v2/Users", Scim),
+    ("GET", "/scim/v2/Users/{id}", Scim),
+    ("PUT", "/scim/v2/Users/{id}", Scim),
+    ("PATCH", "/scim/v2/Users/{id}", Scim),
+    ("DELETE", "/scim/v2/Users/{id}", Scim),
+    ("POST", "/scim/v2/Users/.search", Scim),
+    ("GET", "/scim/v2/Groups", Scim),
+    ("POST", "/scim/v2/Groups", Scim),
+    ("GET", "/scim/v2/Groups/{id}", Scim),
+    ("PUT", "/scim/v2/Groups/{id}", Scim),
+    ("PATCH", "/scim/v2/Groups/{id}", Scim),
+    ("DELETE", "/scim/v2/Groups/{id}", Scim),
+    ("POST", "/scim/v2/Groups/.search", Scim),
+    ("POST", "/scim/v2/.search", Scim),
+    ("POST", "/scim/v2/Bulk", Scim),
+    ("GET", "/scim/v2/ServiceProviderConfig", Scim),
+    ("GET", "/scim/v2/ResourceTypes", Scim),
+    ("GET", "/scim/v2/ResourceTypes/{id}", Scim),
+    ("GET", "/scim/v2/Schemas", Scim),
+    ("GET", "/scim/v2/Schemas/{id}", Scim),
     ("GET", "/v1/openapi.json", Open),
     ("GET", "/healthz", Open),
     ("GET", "/readyz", Open),
@@ -102,6 +126,10 @@ pub(super) async fn guard(
     let presented = bearer(request.headers());
     match rule(request.method(), &path) {
         Some(Access::Open | Access::Client | Access::Provider) => {}
+        Some(Access::Scim) => {
+            let client = scim_client(&shared, presented, peer)?;
+            request.extensions_mut().insert(client);
+        }
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
         Some(Access::Metrics) => drop(caller(&shared, presented, peer, Scope::MetricsRead).await?),
         Some(Access::Token(scope)) => {
@@ -138,11 +166,27 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
     Err(ApiError::forbidden("scope", format!("API token `{}` lacks the scope `{scope}`", token.id)))
 }
 
+/// The provider that a SCIM token was made for. Hashes are compared, so time tells nothing.
+fn scim_client(shared: &Shared, presented: Option<Bearer>, peer: IpAddr) -> Result<ScimClient, ApiError> {
+    let unknown = || ApiError::unauthorized("the provider's token is needed: `Authorization: Bearer …`");
+    let presented = SecretHash::of(&presented.ok_or_else(unknown)?);
+    let mut providers = shared.context.providers.iter();
+    let found = providers.find(|(_, entry)| entry.settings.scim_token.as_ref() == Some(&presented));
+    let (provider, _) = found.ok_or_else(|| {
+        tracing::info!(%peer, "a SCIM token was refused");
+        unknown()
+    })?;
+    Ok(ScimClient { provider: provider.clone(), address: peer })
+}
+
 /// Writes the rules into the OpenAPI document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, help) in [("api_token", "An API token, `pct_…`."), ("session", "The secret of a session, `pcs_…`.")]
-    {
+    for (name, help) in [
+        ("api_token", "An API token, `pct_…`."),
+        ("session", "The secret of a session, `pcs_…`."),
+        ("provider", "The token of an identity provider that pushes users and groups."),
+    ] {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description = Some(help.to_owned());
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
@@ -162,6 +206,7 @@ fn requirement(path: &str, access: Access) -> Option<SecurityRequirement> {
         Client if path.starts_with("/v1/login") || path == "/v1/providers" || !path.starts_with("/v1/") => None,
         Client => Some(SecurityRequirement::new("session", [] as [&str; 0])),
         Metrics => Some(SecurityRequirement::new("api_token", [Scope::MetricsRead.label()])),
+        Scim => Some(SecurityRequirement::new("provider", [] as [&str; 0])),
         Token(scope) => Some(SecurityRequirement::new("api_token", [scope.label()])),
     }
 }
@@ -171,6 +216,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
         "GET" => item.get.as_mut(),
         "PUT" => item.put.as_mut(),
         "POST" => item.post.as_mut(),
+        "PATCH" => item.patch.as_mut(),
         "DELETE" => item.delete.as_mut(),
         _ => None,
     }

@@ -46,7 +46,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("a token that never expires", "expiry_missing", Lie::Claims(|c| remove(c, "exp")), With::Nothing),
     fault("an expiry that is a text", "time_malformed", Lie::Claims(|c| c["exp"] = json!("9999999999")), With::Nothing),
     fault("an expiry of 1e300", "time_malformed", Lie::Claims(|c| c["exp"] = json!(1e300)), With::Nothing),
-    fault("an expiry of 1e300", "time_malformed", Lie::Claims(|c| c["exp"] = json!(u64::MAX)), With::Nothing),
+    fault("an expiry beyond all times", "time_malformed", Lie::Claims(|c| c["exp"] = json!(u64::MAX)), With::Nothing),
     fault(
         "a token of tomorrow",
         "issued_in_future",

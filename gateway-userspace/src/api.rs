@@ -22,6 +22,7 @@ mod sessions;
 mod sign_in;
 mod sign_ins;
 mod sign_out;
+mod ssf;
 mod tokens;
 mod traffic;
 mod users;
@@ -34,6 +35,7 @@ pub mod server;
 pub use access::{Access, RULES};
 pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
 pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
+pub use ssf::{SignalReceiver, Signals};
 
 use axum::Router;
 use axum::body::Body;
@@ -134,6 +136,7 @@ fn page_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(sign_in::device))
         .routes(routes!(sign_in::poll))
         .routes(routes!(sign_out::back_channel))
+        .routes(routes!(ssf::push))
 }
 
 fn gateway_routes() -> OpenApiRouter<Arc<Shared>> {

@@ -8,6 +8,7 @@ mod arrive;
 mod decide;
 mod provision;
 mod run;
+mod signal;
 mod truth;
 mod writes;
 
@@ -17,12 +18,13 @@ pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::{counters, restored};
 
 use crate::identity::scim::{Decided, Directory, Operation, ScimError};
+use crate::identity::ssf::Order;
 use crate::identity::{
     Accounts, ApiToken, Arrival, ArrivalRefusal, PasswordHash, ProviderSession, SecretHash, TokenId,
 };
 use crate::policy::Proof;
 use crate::policy::{
-    EndCause, Gateway, Generation, Input, Refusal, Regranted, Session, SessionToken, Source, UserName,
+    EndCause, Gateway, Generation, Input, ProviderName, Refusal, Regranted, Session, SessionToken, Source, UserName,
 };
 use gateway_common::KernelNanos;
 use std::net::IpAddr;
@@ -58,6 +60,8 @@ pub enum Request {
     Renewed(Renewed),
     /// A provider pushes a user or a group.
     Scim(Box<Operation>),
+    /// A provider's event orders something.
+    Signal(ProviderName, Box<Order>),
     /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.

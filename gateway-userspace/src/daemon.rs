@@ -8,6 +8,7 @@
 mod bootstrap;
 mod providers;
 mod restore;
+mod signals;
 mod views;
 mod watch;
 mod whereabouts;
@@ -15,7 +16,7 @@ mod work;
 
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
-use crate::api::{self, Context, Providers, Readiness};
+use crate::api::{self, Context, Providers, Readiness, Signals};
 use crate::config::{Access, Config, MetricsAccess, Transport};
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
@@ -233,7 +234,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     bootstrap::begin(&gate.core, &config, first).await?;
 
     let (ready, readiness) = channel(Readiness::Ready);
-    let router = api::router(gate.context(&config, readiness, started_at, providers.clone()));
+    let (signals, attended) = signals::signals(&config, &gate.core, &gate.metrics)?;
+    let router = api::router(gate.context(&config, readiness, started_at, providers.clone(), signals));
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
@@ -242,6 +244,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let tasks = [
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
+        tokio::spawn(attended),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
@@ -351,6 +354,7 @@ impl Gate {
         readiness: Receiver<Readiness>,
         started_at: OffsetDateTime,
         providers: Providers,
+        signals: Signals,
     ) -> Context {
         let Self { core, recorder, metrics, guarding, .. } = self;
         let views = views::KernelViews::new(
@@ -371,6 +375,7 @@ impl Gate {
             session_lifetime: config.login.session,
             throttle: Default::default(),
             providers,
+            signals,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
         }

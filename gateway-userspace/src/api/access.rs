@@ -47,6 +47,7 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/v1/login/device/{name}", Client),
     ("POST", "/v1/login/device", Client),
     ("POST", "/oidc/{name}/logout", Provider),
+    ("POST", "/ssf/{name}", Provider),
     ("POST", "/v1/login", Client),
     ("POST", "/v1/logout", Client),
     ("GET", "/v1/session", Client),

@@ -3,6 +3,7 @@
 use super::problem::ApiError;
 use super::providers::Providers;
 use super::sign_ins::{BrowserSignIns, DeviceSignIns};
+use super::ssf::Signals;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, SessionToken, Source, UserName};
@@ -115,6 +116,8 @@ pub struct Context {
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
     /// Identity providers.
     pub providers: Providers,
+    /// What takes security events.
+    pub signals: Signals,
     /// Where failed logins are recorded.
     pub recorder: Recorder,
 }

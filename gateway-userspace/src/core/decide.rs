@@ -55,7 +55,7 @@ struct Applied {
 pub(super) struct Asked<'a> {
     actor: &'a Actor,
     /// When the request was taken up.
-    at: KernelNanos,
+    pub(super) at: KernelNanos,
     /// How long it had waited then.
     waited: Duration,
     clock: WallClock,
@@ -133,6 +133,7 @@ impl Keeper {
                 Ok(done)
             }
             Request::Renewed(renewed) => self.renewed(asked, renewed),
+            Request::Signal(provider, order) => self.follow(asked, &provider, &order),
             Request::Scim(operation) => self.provision(asked, &operation),
             Request::Policy(Input::RemoveUser(name)) => match self.provisioned(&Input::RemoveUser(name.clone())) {
                 Some(removal) => self.provision(asked, &removal),

@@ -24,7 +24,9 @@ impl Keeper {
             Change::PutUser { resource, name, former, display_name, active } => {
                 let before = self.user_of(resource, former.as_ref().unwrap_or(name));
                 let (name, display_name) = (name.clone(), display_name.clone());
-                let user = User { name, display_name, suspended: !active, ..before };
+                let is_over = !active && !before.suspended;
+                let suspended_at = if is_over { asked.wall().unix_timestamp() } else { before.suspended_at };
+                let user = User { name, display_name, suspended: !active, suspended_at, ..before };
                 self.put_provisioned(asked, user, former.as_ref(), resource)
             }
             Change::RemoveUser { resource, name, groups } => {

@@ -94,7 +94,7 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
 
 fn is_urgent(request: &Request) -> bool {
     match request {
-        Request::RemoveApiToken(_) => true,
+        Request::RemoveApiToken(_) | Request::Signal(..) => true,
         // Most of what a provider does to somebody who is there already may take access away.
         Request::Scim(operation) => !matches!(operation.action, Action::Create(_)),
         Request::PutUser { user, .. } => !user.is_active(),

@@ -34,5 +34,6 @@ pub use provider::Provider;
 pub use refresh::{RefreshError, Refreshed};
 pub use refusal::Refusal;
 pub use replays::Replays;
+pub use roots::config as authorities;
 pub use service::ServiceToken;
 pub use settings::{ClaimNames, ClientAuth, ServiceSettings, Settings, SettingsError};

@@ -32,6 +32,8 @@ pub struct Metrics {
     flows_cut: IntCounter,
     logins: IntCounterVec,
     renewals: IntCounterVec,
+    signals: IntCounterVec,
+    streams: IntGaugeVec,
     records_lost: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
@@ -97,6 +99,20 @@ impl Metrics {
                 ),
                 &["result"],
             )?,
+            signals: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_signals_total",
+                    "Security events of identity providers that are in force, by effect. Many at once are an incident there.",
+                ),
+                &["effect"],
+            )?,
+            streams: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_signal_stream_alive",
+                    "Whether security events of an identity provider arrive. If 0, leavers are cut off by its other ways only.",
+                ),
+                &["provider"],
+            )?,
             records_lost: counter(
                 "portcullis_records_lost_total",
                 "Records that were not written because too many came at once. Look at the disk of the access log.",
@@ -148,6 +164,8 @@ impl Metrics {
             flows_cut,
             logins,
             renewals,
+            signals,
+            streams,
             records_lost,
             store_failures,
             unsaved,
@@ -168,6 +186,8 @@ impl Metrics {
         registry.register(Box::new(flows_cut.clone()))?;
         registry.register(Box::new(logins.clone()))?;
         registry.register(Box::new(renewals.clone()))?;
+        registry.register(Box::new(signals.clone()))?;
+        registry.register(Box::new(streams.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
@@ -215,6 +235,14 @@ impl Metrics {
             self.last_packet.observe(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).as_secs_f64());
         }
         self.flows_cut.inc_by(receipt.flows_cut as u64);
+    }
+
+    pub(crate) fn signalled(&self, effect: &str) {
+        self.signals.with_label_values(&[effect]).inc();
+    }
+
+    pub(crate) fn stream(&self, provider: &str, is_alive: bool) {
+        self.streams.with_label_values(&[provider]).set(is_alive.into());
     }
 
     pub(crate) fn renewed(&self, result: &str) {

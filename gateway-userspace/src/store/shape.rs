@@ -27,13 +27,15 @@ pub(super) struct UserShape {
     provider: Option<String>,
     #[serde(default)]
     suspended: bool,
+    #[serde(default)]
+    suspended_at: i64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     devices: BTreeMap<String, bool>,
 }
 
 impl From<&User> for UserShape {
     fn from(user: &User) -> Self {
-        let User { name, display_name, groups, enabled, provider, suspended, devices } = user;
+        let User { name, display_name, groups, enabled, provider, suspended, suspended_at, devices } = user;
         Self {
             name: name.to_string(),
             display_name: display_name.clone(),
@@ -41,6 +43,7 @@ impl From<&User> for UserShape {
             enabled: *enabled,
             provider: provider.as_ref().map(ToString::to_string),
             suspended: *suspended,
+            suspended_at: *suspended_at,
             devices: devices.clone(),
         }
     }
@@ -50,11 +53,11 @@ impl TryFrom<UserShape> for User {
     type Error = String;
 
     fn try_from(shape: UserShape) -> Result<Self, String> {
-        let UserShape { name, display_name, groups, enabled, provider, suspended, devices } = shape;
+        let UserShape { name, display_name, groups, enabled, provider, suspended, suspended_at, devices } = shape;
         let groups = groups.iter().map(|group| GroupName::new(group)).collect::<Result<_, _>>().map_err(words)?;
         let name = UserName::new(&name).map_err(words)?;
         let provider = provider.map(|name| ProviderName::new(&name)).transpose().map_err(words)?;
-        Ok(Self { name, display_name, groups, enabled, provider, suspended, devices })
+        Ok(Self { name, display_name, groups, enabled, provider, suspended, suspended_at, devices })
     }
 }
 

@@ -15,6 +15,7 @@ fn user(name: &str) -> User {
         groups: [GroupName::new("staff").unwrap()].into(),
         provider: Some(ProviderName::new("corp").unwrap()),
         suspended: true,
+        suspended_at: 1_795_694_400,
         devices: [("laptop-7".to_owned(), false)].into(),
         enabled: true,
     }

@@ -87,7 +87,7 @@ impl User {
     /// The shape of a user.
     #[must_use]
     pub fn of(user: &policy::User, has_password: bool) -> Self {
-        let policy::User { name, display_name, groups, enabled, provider, suspended, devices } = user;
+        let policy::User { name, display_name, groups, enabled, provider, suspended, suspended_at: _, devices } = user;
         Self {
             name: name.to_string(),
             display_name: display_name.clone(),

@@ -134,6 +134,7 @@ impl World {
             metrics: recorder.metrics().registry(),
             recorder,
             providers: Default::default(),
+            signals: Default::default(),
             open_metrics: false,
             management: vec!["192.0.2.0/24".parse().unwrap()],
             session_lifetime: Duration::from_secs(3_600),

@@ -168,6 +168,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         metrics: recorder.metrics().registry(),
         recorder,
         providers: Default::default(),
+        signals: Default::default(),
         open_metrics: false,
         management: vec!["192.0.2.0/24".parse().unwrap()],
         session_lifetime: Duration::from_secs(3600),

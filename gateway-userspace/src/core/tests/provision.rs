@@ -6,11 +6,11 @@ use crate::identity::scim::{Action, Operation, Precondition, ResourceId, Resourc
 use crate::identity::{Arrival, KnownAs, ProviderSession};
 use crate::policy::{ProviderName, User};
 
-fn corp() -> ProviderName {
+pub(super) fn corp() -> ProviderName {
     ProviderName::new("corp").unwrap()
 }
 
-fn name(name: &str) -> UserName {
+pub(super) fn name(name: &str) -> UserName {
     UserName::new(name).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn group(number: u128, name: &str, members: &[u128]) -> Request {
     scim(ResourceKind::Group, number, Action::Create(object(text.as_bytes()).unwrap()))
 }
 
-fn arrival(subject: &str, called: &str, groups: &[&str]) -> Arrival {
+pub(super) fn arrival(subject: &str, called: &str, groups: &[&str]) -> Arrival {
     Arrival {
         provider: corp(),
         subject: subject.into(),
@@ -65,13 +65,13 @@ fn kept(subject: &str) -> ProviderSession {
     }
 }
 
-fn arrives(token: u64, arrival: Arrival) -> Request {
+pub(super) fn arrives(token: u64, arrival: Arrival) -> Request {
     let Request::Login(known) = login(token) else { unreachable!() };
     let kept = kept(&arrival.subject);
     Request::Login(Box::new(Login { who: Who::Arrived(Box::new((arrival, kept))), ..*known }))
 }
 
-async fn user_of(core: &Core, called: &str) -> Option<User> {
+pub(super) async fn user_of(core: &Core, called: &str) -> Option<User> {
     let called = name(called);
     core.read(move |state| state.gateway.user(&called).cloned()).await.unwrap()
 }

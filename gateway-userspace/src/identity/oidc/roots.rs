@@ -11,7 +11,11 @@ use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) fn config(ca: Option<&Path>) -> Result<ClientConfig, SettingsError> {
+/// What a connection to a provider needs: whom its certificate may come from.
+///
+/// # Errors
+/// If the file cannot be read, or has none; or if the system has none.
+pub fn config(ca: Option<&Path>) -> Result<ClientConfig, SettingsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let roots = match ca {

@@ -51,6 +51,12 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Whether events arrive, as far as is known.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Alive | Self::New)
+    }
+
     /// Its word in logs and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

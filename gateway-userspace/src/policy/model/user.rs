@@ -18,6 +18,8 @@ pub struct User {
     pub provider: Option<ProviderName>,
     /// The provider's switch. It gives back only what it has taken: both have to be on.
     pub suspended: bool,
+    /// When it was last switched off, as far as that has a time: seconds since 1970. An older event switches nothing on.
+    pub suspended_at: i64,
     /// Whether devices of theirs are compliant, by their ids, as far as anybody has said so.
     pub devices: BTreeMap<String, bool>,
 }
@@ -36,6 +38,7 @@ impl User {
             enabled: true,
             provider: None,
             suspended: false,
+            suspended_at: 0,
             devices: BTreeMap::new(),
         }
     }

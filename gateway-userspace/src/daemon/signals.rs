@@ -1,0 +1,201 @@
+//! Shared signals: from the configuration to streams of events that the core follows.
+
+use super::DaemonError;
+use super::providers::secret;
+use crate::api::{Later, SignalReceiver, Signals};
+use crate::config::{Config, Delivery, ProviderConfig, SignalsConfig};
+use crate::core::{Actor, Core, Request};
+use crate::identity::SecretHash;
+use crate::identity::jose::{Algorithm, Algorithms, Pace, Store};
+use crate::identity::oidc::authorities;
+use crate::identity::ssf::{
+    Answer, Apply, Credential, Failure, Intake, Liveness, Manager, Naming, NotApplied, Order, Poll, PollPace, Profile,
+    Push, Pushed, Rhythm, StreamDocument, TransmitterKeys, Wanted, Window, client,
+};
+use crate::policy::ProviderName;
+use crate::record::Metrics;
+use futures_util::future::join_all;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use url::Url;
+
+/// How often a transmitter is asked again that could not be asked, and how often a stream is looked at.
+const RETRY: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The events of one provider.
+struct Stream {
+    provider: ProviderName,
+    config: SignalsConfig,
+    issuer: String,
+    /// Where the transmitter pushes to.
+    endpoint: Url,
+    /// What it shows then.
+    authorization: Option<SecretString>,
+    client: reqwest::Client,
+    push: Push<TransmitterKeys, Enforcer>,
+}
+
+/// Has orders followed by the core.
+struct Enforcer {
+    provider: ProviderName,
+    core: Core,
+    metrics: Metrics,
+}
+
+impl Apply for Enforcer {
+    async fn apply(&self, order: Order) -> Result<(), NotApplied> {
+        let actor = Actor { name: format!("provider {}", self.provider), address: None };
+        let effect = order.effect.label();
+        let request = Request::Signal(self.provider.clone(), Box::new(order));
+        match self.core.change(actor, request).await {
+            Ok(_) => {
+                self.metrics.signalled(effect);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(provider = %self.provider, effect, %error, "a security event is not in force yet");
+                Err(NotApplied)
+            }
+        }
+    }
+}
+
+impl SignalReceiver for Stream {
+    fn push<'a>(&'a self, pushed: Pushed<'a>, now: OffsetDateTime) -> Later<'a, Answer> {
+        Box::pin(self.push.answer(pushed, now))
+    }
+}
+
+/// The streams of all providers that have one: what takes pushed events, and what keeps the streams alive.
+///
+/// # Errors
+/// What is wrong with the configuration of one.
+pub(super) fn signals(
+    config: &Config,
+    core: &Core,
+    metrics: &Metrics,
+) -> Result<(Signals, impl Future<Output = ()> + Send + use<>), DaemonError> {
+    let url = config.login.url.as_deref().unwrap_or_default();
+    let with_signals = config.providers.iter().filter_map(|provider| Some((provider, provider.signals.as_ref()?)));
+    let streams = with_signals.map(|(provider, signals)| stream(provider, signals, url, core, metrics).map(Arc::new));
+    let streams = streams.collect::<Result<Vec<_>, DaemonError>>()?;
+    let receiver = |stream: &Arc<Stream>| (stream.provider.clone(), Arc::clone(stream) as Arc<dyn SignalReceiver>);
+    let receivers = streams.iter().map(receiver).collect();
+    let metrics = metrics.clone();
+    let attended = async move {
+        join_all(streams.iter().map(|stream| attend(stream, &metrics))).await;
+    };
+    Ok((receivers, attended))
+}
+
+fn stream(
+    provider: &ProviderConfig,
+    config: &SignalsConfig,
+    url: &str,
+    core: &Core,
+    metrics: &Metrics,
+) -> Result<Stream, DaemonError> {
+    let name = provider.name.clone();
+    let wrong = |problem: String| DaemonError::Provider { name: name.clone(), problem };
+    let tls = authorities(provider.ca.as_deref()).map_err(|error| wrong(error.to_string()))?;
+    let client = client(tls).map_err(|error| wrong(error.to_string()))?;
+    let issuer = config.issuer.clone().unwrap_or_else(|| provider.issuer.clone());
+    let keys = TransmitterKeys { client: client.clone(), issuer: issuer.clone() };
+    let enforcer = Enforcer { provider: name.clone(), core: core.clone(), metrics: metrics.clone() };
+    let read = |name: &String| name.parse::<Algorithm>().map_err(|error| wrong(error.to_string()));
+    let algorithms = match provider.algorithms.as_slice() {
+        [] => Algorithms::default(),
+        names => names.iter().map(read).collect::<Result<_, _>>()?,
+    };
+    let profile = Profile {
+        issuer: issuer.clone(),
+        audience: config.audience.clone(),
+        algorithms,
+        window: if config.delivery == Delivery::Push { Window::PUSH } else { Window::POLL },
+        naming: Naming {
+            issuers: [provider.issuer.clone(), issuer.clone()].into(),
+            email_is_username: config.email_is_username,
+            ..Naming::default()
+        },
+    };
+    let liveness = Liveness::new(Rhythm::default(), OffsetDateTime::now_utc());
+    let intake = Intake::new(profile, Store::new(keys, Pace::default()), enforcer, liveness);
+    let authorization = config.authorization.as_deref().map(secret).transpose()?;
+    let hash = authorization.as_ref().map(|shown| SecretHash::of(shown.expose_secret()));
+    Ok(Stream {
+        endpoint: Url::parse(&format!("{url}/ssf/{name}")).map_err(|error| wrong(error.to_string()))?,
+        provider: name,
+        config: config.clone(),
+        issuer,
+        authorization,
+        client,
+        push: Push { intake: Arc::new(intake), authorization: hash },
+    })
+}
+
+/// Finds a stream at its transmitter, or has it made; then polls it if it is polled, and asks again and again whether it
+/// is alive.
+async fn attend(stream: &Stream, metrics: &Metrics) {
+    let Some(token) = stream.config.token.clone() else {
+        // Set up by hand, and pushed: there is nobody to be asked.
+        return;
+    };
+    let (manager, document) = loop {
+        match set_up(stream, &token).await {
+            Ok(found) => break found,
+            Err(failure) => {
+                let (provider, reason) = (&stream.provider, failure.label());
+                tracing::warn!(%provider, reason, %failure, "the stream of security events could not be set up; it is tried again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    tracing::info!(provider = %stream.provider, stream = document.stream_id, "security events are received");
+    let polled = async {
+        if let (Delivery::Poll, Some(endpoint)) = (stream.config.delivery, document.delivery.endpoint_url.clone()) {
+            let (client, intake) = (stream.client.clone(), Arc::clone(&stream.push.intake));
+            let credential = Credential::TokenFile(token.clone());
+            Poll { client, endpoint, credential, pace: PollPace::default(), intake }.run().await;
+        }
+    };
+    tokio::join!(polled, keep_alive(stream, &manager, &document.stream_id, metrics));
+}
+
+async fn set_up(stream: &Stream, token: &PathBuf) -> Result<(Manager, StreamDocument), Failure> {
+    let credential = Credential::TokenFile(token.clone());
+    let audience = stream.config.audience.clone();
+    let manager = Manager::discover(stream.client.clone(), credential, &stream.issuer, audience).await?;
+    let wanted = match stream.config.delivery {
+        Delivery::Poll => Wanted::Poll,
+        Delivery::Push => {
+            Wanted::Push { endpoint: stream.endpoint.clone(), authorization: stream.authorization.clone() }
+        }
+    };
+    let document = if stream.config.manage {
+        manager.ensure(&wanted).await?
+    } else {
+        let missing = "a stream to this gateway, which `manage = true` would make";
+        manager.find(&wanted).await?.ok_or(Failure::NotOffered(missing))?
+    };
+    Ok((manager, document))
+}
+
+async fn keep_alive(stream: &Stream, manager: &Manager, id: &str, metrics: &Metrics) {
+    let mut interval = tokio::time::interval(LOOK);
+    loop {
+        interval.tick().await;
+        let now = OffsetDateTime::now_utc();
+        if let Some(state) = stream.push.intake.verification_due(now)
+            && let Err(failure) = manager.verify(id, &state).await
+        {
+            let (provider, reason) = (&stream.provider, failure.label());
+            tracing::warn!(%provider, reason, %failure, "the stream of security events could not be verified");
+        }
+        let (condition, _) = stream.push.intake.condition(now);
+        metrics.stream(stream.provider.as_str(), condition.is_good());
+    }
+}

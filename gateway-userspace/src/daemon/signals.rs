@@ -16,7 +16,7 @@ use crate::policy::ProviderName;
 use crate::record::Metrics;
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -165,8 +165,8 @@ async fn attend(stream: &Stream, metrics: &Metrics) {
     tokio::join!(polled, keep_alive(stream, &manager, &document.stream_id, metrics));
 }
 
-async fn set_up(stream: &Stream, token: &PathBuf) -> Result<(Manager, StreamDocument), Failure> {
-    let credential = Credential::TokenFile(token.clone());
+async fn set_up(stream: &Stream, token: &Path) -> Result<(Manager, StreamDocument), Failure> {
+    let credential = Credential::TokenFile(token.to_owned());
     let audience = stream.config.audience.clone();
     let manager = Manager::discover(stream.client.clone(), credential, &stream.issuer, audience).await?;
     let wanted = match stream.config.delivery {

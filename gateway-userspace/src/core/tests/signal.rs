@@ -25,9 +25,9 @@ fn subject(subject: &str) -> Target {
 }
 
 async fn with_ada() -> Core {
-    // A day after the boot.
+    // Events are dated on the wall clock, which goes with the kernel's.
     let mut plane = MemoryDataPlane::new(Capacities::default());
-    plane.clock = KernelNanos(86_400_000_000_000);
+    plane.clock = crate::dataplane::clock::boot();
     let core = core_on(&Disk::default(), plane);
     ask(&core, arrives(1, arrival("1", "ada", &[]))).await.unwrap();
     core

@@ -26,8 +26,10 @@ pub struct Providers(Arc<BTreeMap<ProviderName, ProviderEntry>>);
 pub struct ProviderSettings {
     /// What people call it.
     pub title: String,
-    /// Classes that stand for more than one factor.
-    pub mfa_acr: BTreeSet<String>,
+    /// Classes that stand for more than one factor, best first.
+    pub mfa_acr: Vec<String>,
+    /// Whether it says how strongly somebody has proved who they are, and can be asked for more.
+    pub knows_strength: bool,
     /// Whether memberships come with logins.
     pub claims_groups: bool,
     /// How its groups are called here, where that is not as there.
@@ -178,6 +180,9 @@ impl Providers {
         let entry = before.provider.as_ref().and_then(|name| self.get(name));
         let asked = entry.map(|entry| &entry.oidc.settings().acr_values);
         let best = entry.and_then(|entry| entry.settings.mfa_acr.first()).or(asked.and_then(|asked| asked.first()));
+        if !entry.is_some_and(|entry| entry.settings.knows_strength) {
+            return Assurance::clone(before);
+        }
         let acr = best.cloned().unwrap_or_else(|| before.acr.clone());
         let amr = before.amr.iter().cloned().chain(["mfa".to_owned()]).collect();
         Assurance { provider: before.provider.clone(), acr, amr, mfa: true }

@@ -168,7 +168,7 @@ async fn begin(
     shared.context.resolver.resolve(peer).await.map_err(Failure::because("no_source"))?;
     let now = shared.now().wall;
     let ask = if is_step_up {
-        let acr = entry.settings.mfa_acr.iter().cloned().collect();
+        let acr = entry.settings.mfa_acr.clone();
         Ask { prompt: Some(Prompt::Login), max_age: Some(std::time::Duration::ZERO), acr, login_hint: None }
     } else {
         Ask::default()

@@ -41,8 +41,8 @@ pub struct ProviderConfig {
     pub require: BTreeMap<String, String>,
     /// What is asked of the authentication (`acr_values`).
     pub acr_values: Vec<String>,
-    /// The classes (`acr`) that stand for more than one factor.
-    pub mfa_acr: BTreeSet<String>,
+    /// The classes (`acr`) that stand for more than one factor, best first.
+    pub mfa_acr: Vec<String>,
     /// How old the authentication at the provider may be at a login.
     pub max_age: Option<Duration>,
     /// Who is a user.
@@ -179,7 +179,7 @@ fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConf
     let hosts = words(section, "hosts").unwrap_or_default().into_iter().collect();
     let algorithms = words(section, "algorithms").unwrap_or_default();
     let (scopes, acr_values) = (words(section, "scopes"), words(section, "acr_values").unwrap_or_default());
-    let mfa_acr = words(section, "mfa_acr").unwrap_or_default().into_iter().collect();
+    let mfa_acr = words(section, "mfa_acr").unwrap_or_default();
     let claims = claims(&mut section.section("claims"));
     let require = section.section("require").into_entries();
     let require = require.into_iter().filter_map(|(claim, value)| Some((claim, value.label()?.to_owned()))).collect();

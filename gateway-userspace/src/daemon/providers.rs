@@ -42,6 +42,8 @@ fn entry(config: &ProviderConfig, url: &str) -> Result<ProviderEntry, DaemonErro
     let settings = ProviderSettings {
         title: config.title.clone(),
         mfa_acr: config.mfa_acr.clone(),
+        // The tokens of these two have neither `acr` nor `amr`.
+        knows_strength: !matches!(config.kind, Preset::Entra | Preset::Google),
         claims_groups: config.groups == GroupSource::Claims,
         group_names: config.group_names.clone(),
         may_be_new: config.users == UserSource::Login,
@@ -98,13 +100,13 @@ fn settings(
         config::Link::UserName => None,
     });
     settings.acr_values.clone_from(&config.acr_values);
-    settings.mfa_acrs.clone_from(&config.mfa_acr);
+    settings.mfa_acrs = config.mfa_acr.iter().cloned().collect();
     settings.max_age = config.max_age;
     settings.services = config.audience.clone().map(|audience| ServiceSettings {
         audience,
         scopes: BTreeSet::new(),
-        // Entra and Keycloak do not say of an access token that it is one.
-        untyped: matches!(kind, Preset::Entra | Preset::Keycloak),
+        // These do not say of an access token that it is one.
+        untyped: matches!(kind, Preset::Entra | Preset::Okta | Preset::Keycloak),
     });
     Ok(settings)
 }

@@ -118,7 +118,7 @@ pub enum Refusal {
     SubjectChanged,
     /// No claim has a name.
     #[error(
-        "provider does not say the name of the person; let it send the claim, or set another with `username_claim`"
+        "provider does not say the name of the person; let it send the claim, or set another with `username` in `[provider.claims]`"
     )]
     UsernameMissing,
     /// The claim for the name is no name.
@@ -145,7 +145,10 @@ pub enum Refusal {
 
 impl Refusal {
     /// Those that are neither about a token nor about keys.
-    const OWN: [Self; 38] = [
+    const OWN: [Self; 41] = [
+        Self::RequestRefused,
+        Self::UsernameMissing,
+        Self::GroupsOverage,
         Self::ProviderUnreachable,
         Self::ProviderSlow,
         Self::ProviderFails,

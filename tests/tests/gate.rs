@@ -18,6 +18,8 @@ mod disk;
 mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
+#[path = "gate/identity.rs"]
+mod identity;
 #[path = "gate/interfaces.rs"]
 mod interfaces;
 #[path = "gate/lease.rs"]

@@ -46,6 +46,12 @@ impl Browser {
         Self { host: host.clone(), authority: authority.clone(), jar }
     }
 
+    /// The same browser, with the same cookies, on another host.
+    #[must_use]
+    pub fn on(&self, host: &Namespace) -> Self {
+        Self { host: host.clone(), ..self.clone() }
+    }
+
     /// One request, whatever it answers.
     pub fn get(&self, url: &str) -> Result<Page> {
         self.send("GET", url, &[], &[])
@@ -79,6 +85,12 @@ impl Browser {
             "post" => self.send("POST", &url, &referrer.each_ref().map(String::as_str), &fields),
             _ => self.get(&web::with_query(&url, &fields)),
         }
+    }
+
+    /// Presses a button of a page that sends nothing with it, and does not follow.
+    pub fn post_from(&self, page: &Page, action: &str) -> Result<Page> {
+        let form = Form { action: action.to_owned(), method: "post".to_owned(), ..Form::default() };
+        self.submit(page, &form)
     }
 
     /// Asks, and follows redirects until a page comes or one leads to an address that begins with `until`, which is

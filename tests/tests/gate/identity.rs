@@ -1,0 +1,14 @@
+//! People and services whom real identity providers vouch for: how they come in, and how their access ends.
+
+#[path = "identity/corp.rs"]
+mod corp;
+#[path = "identity/logout.rs"]
+mod logout;
+#[path = "identity/names.rs"]
+mod names;
+#[path = "identity/provision.rs"]
+mod provision;
+#[path = "identity/refused.rs"]
+mod refused;
+#[path = "identity/sign_in.rs"]
+mod sign_in;

@@ -9,6 +9,7 @@ mod apps;
 mod context;
 mod extract;
 mod groups;
+mod handshake;
 mod login;
 mod page;
 mod policy;
@@ -20,6 +21,7 @@ mod traffic;
 mod users;
 
 pub mod certificate;
+pub mod client_certificate;
 pub mod limits;
 pub mod server;
 

@@ -7,6 +7,7 @@
 mod arrive;
 mod decide;
 mod run;
+mod service;
 mod truth;
 mod writes;
 
@@ -15,7 +16,8 @@ pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::{counters, restored};
 
 use crate::identity::{
-    Accounts, ApiToken, Arrival, ArrivalRefusal, PasswordHash, ProviderSession, SecretHash, TokenId,
+    Accounts, ApiToken, Arrival, ArrivalRefusal, Credential, PasswordHash, ProviderSession, SecretHash, Service,
+    ServiceRefusal, TokenId,
 };
 use crate::policy::Proof;
 use crate::policy::{
@@ -67,6 +69,15 @@ pub enum Request {
         /// Its hash.
         password: PasswordHash,
     },
+    /// Create a service, or replace what is known of it. Its user comes and goes with it.
+    PutService {
+        /// The user.
+        user: crate::policy::User,
+        /// How it proves itself; of the same name.
+        service: Service,
+    },
+    /// Remove a service, and with it its sessions.
+    RemoveService(UserName),
     /// Create an API token.
     PutApiToken(ApiToken),
     /// Remove an API token.
@@ -95,6 +106,8 @@ pub struct Login {
 pub enum Who {
     /// A user, at this gateway.
     Known(UserName),
+    /// A service, by what it has proved itself with: which is asked again where it is decided.
+    Service(UserName, Credential),
     /// Somebody for whom a provider vouches.
     Arrived(Arrival, ProviderSession),
 }
@@ -159,6 +172,9 @@ pub enum CoreError {
     /// A provider vouches for somebody who does not come in.
     #[error(transparent)]
     Arrival(#[from] ArrivalRefusal),
+    /// A service is not put, or does not get in; or an address is one's.
+    #[error(transparent)]
+    Service(#[from] ServiceRefusal),
     /// No API token with this id.
     #[error("API token `{0}` does not exist")]
     UnknownApiToken(TokenId),

@@ -13,6 +13,7 @@ mod whereabouts;
 mod work;
 
 use crate::api::certificate::{Certificate, CertificateError};
+use crate::api::client_certificate::ClientAuthority;
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Readiness};
 use crate::config::{Access, Config, MetricsAccess, Transport};
@@ -26,6 +27,7 @@ use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
+use rustls::server::danger::ClientCertVerifier;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,8 +98,9 @@ impl DaemonError {
 pub fn check(config: &Config) -> Result<(), DaemonError> {
     bootstrap::read(config)?;
     if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
-        Certificate::load(chain, key)?.into_config()?;
+        Certificate::load(chain, key)?.into_config(None)?;
     }
+    client_verifier(config)?;
     Ok(())
 }
 
@@ -431,7 +434,14 @@ fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
             Certificate::load_or_make(&config.state.join("api.crt"), &config.state.join("api.key"), &names)?
         }
     };
-    certificate.into_config()
+    certificate.into_config(client_verifier(config)?)
+}
+
+/// What checks the certificates of clients, if they may have any.
+fn client_verifier(config: &Config) -> Result<Option<Arc<dyn ClientCertVerifier>>, CertificateError> {
+    let authority =
+        |path: &PathBuf| ClientAuthority { certificates: path.clone(), revoked: config.api.client_crl.clone() };
+    config.api.client_ca.as_ref().map(authority).map(|authority| authority.verifier()).transpose()
 }
 
 fn listen(config: &Config) -> Result<Server, DaemonError> {

@@ -1,5 +1,5 @@
-//! Who somebody is: passwords, API tokens, session secrets and the limits on guessing them; identity providers, and who
-//! their people are here.
+//! Who somebody is: passwords, API tokens, session secrets and the limits on guessing them; services, and what they prove
+//! themselves with; identity providers, and who their people are here.
 //!
 //! Secrets arrive as [`secrecy::SecretString`], are kept only as hashes, and are types that cannot be printed. Time
 //! comes in as a value. What a person may reach is none of this module's business.
@@ -9,6 +9,7 @@ mod arrival;
 mod password;
 mod scope;
 mod secret;
+mod service;
 mod throttle;
 mod token;
 mod verifier;
@@ -18,6 +19,9 @@ pub use arrival::{Arrival, ArrivalRefusal, Identities, LONGEST_SUBJECT, Provider
 pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
 pub use secret::{SecretHash, SessionSecret};
+pub use service::{
+    Binding, CertificateName, CertificateRefusal, Credential, InvalidCertificateName, Service, ServiceRefusal, Services,
+};
 pub use throttle::{RetryAfter, Throttle, ThrottleLimits};
 pub use token::{ApiToken, InvalidTokenId, LastUsed, TokenId, TokenRefusal};
 pub use verifier::{Verifier, VerifierError};

@@ -8,8 +8,9 @@ use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
 use arcstr::ArcStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Requests that may wait. One more is refused as busy.
 const QUEUE: usize = 1024;
@@ -33,6 +34,7 @@ pub struct Core {
     /// What takes access away. Served first, so that a flood of logins delays no revocation.
     urgent: mpsc::Sender<Message>,
     ordinary: mpsc::Sender<Message>,
+    changes: Arc<Notify>,
 }
 
 impl Core {
@@ -69,6 +71,16 @@ impl Core {
     ) -> Result<T, CoreError> {
         ask(&self.urgent, look).await
     }
+
+    /// Returns when something may have changed since it last did. For one who waits.
+    pub async fn changed(&self) {
+        self.changes.notified().await;
+    }
+
+    /// Wakes whoever waits for a change: something has, beside the state.
+    pub fn stir(&self) {
+        self.changes.notify_one();
+    }
 }
 
 async fn ask<T: Send + 'static>(
@@ -93,10 +105,14 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
 
 fn is_urgent(request: &Request) -> bool {
     match request {
-        Request::RemoveApiToken(_) => true,
+        Request::RemoveApiToken(_) | Request::RemoveService(_) => true,
         Request::PutUser { user, .. } => !user.is_active(),
         Request::Policy(input) => takes_access_away(input),
-        Request::Login(_) | Request::Renewed(_) | Request::SetPassword { .. } | Request::PutApiToken(_) => false,
+        Request::Login(_)
+        | Request::Renewed(_)
+        | Request::SetPassword { .. }
+        | Request::PutService { .. }
+        | Request::PutApiToken(_) => false,
     }
 }
 
@@ -114,6 +130,7 @@ pub fn start(
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);
     let mut keeper = Keeper::new(state, store, plane, recorder, boot_id);
+    let changes = Arc::clone(&keeper.changes);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
         runtime.block_on(async {
@@ -149,7 +166,7 @@ pub fn start(
             }
         });
     })?;
-    Ok((Core { urgent, ordinary }, thread))
+    Ok((Core { urgent, ordinary, changes }, thread))
 }
 
 impl Keeper {
@@ -163,13 +180,15 @@ impl Keeper {
         let now = Instant::now();
         let (unsaved, in_doubt, torn, truth) = (Vec::new(), false, None, Truth::new(now));
         let (tried, looked, looking) = (now, now, Duration::ZERO);
-        Self { state, store, plane, recorder, boot_id, unsaved, in_doubt, tried, torn, looked, looking, truth }
+        let changes = Arc::default();
+        Self { state, store, plane, recorder, boot_id, unsaved, in_doubt, tried, torn, looked, looking, truth, changes }
     }
 
     fn serve(&mut self, message: Message) {
         match message {
             Message::Change(actor, request, since, answer) => {
                 let outcome = self.handle(&actor, *request, since.elapsed());
+                self.changes.notify_one();
                 // Whoever asked may have given up meanwhile; the change stands.
                 let _ = answer.send(outcome);
             }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod histories;
+mod service;
 
 use super::{Actor, Core, CoreError, Login, Request, State, Who, start};
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, MemoryDataPlane, Seen};

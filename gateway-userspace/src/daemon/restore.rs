@@ -5,7 +5,7 @@ use super::work::Work;
 use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
-use crate::identity::{Accounts, ApiToken, TokenId};
+use crate::identity::{Accounts, ApiToken, Service, Services, TokenId};
 use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Session, SessionLimits, SessionToken, Source};
 use crate::store::{Stored, Write};
 use std::collections::HashSet;
@@ -43,6 +43,7 @@ pub(super) fn restore(
     if changes.len() > TOLD {
         tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
+    let services = services(&mut stored, &mut changes);
     let mut provider_sessions = std::mem::take(&mut stored.provider_sessions);
     let accounts = Accounts {
         passwords: std::mem::take(&mut stored.passwords),
@@ -53,6 +54,7 @@ pub(super) fn restore(
             .filter_map(|(token, _)| Some((*token, provider_sessions.remove(token)?)))
             .collect(),
         session_secrets: secrets.into_iter().collect(),
+        services,
         identities: std::mem::take(&mut stored.identities),
     };
     let restored = core::restored(stored, sessions, &plane.actual()?);
@@ -76,6 +78,24 @@ pub(super) fn restore(
     }
     changes.push(Write::SetCounters(core::counters(&gateway)));
     Ok((State { gateway, accounts }, changes))
+}
+
+/// The services that still have a user, and prove themselves with what is theirs alone. The row of one without a user goes:
+/// whoever is called so one day is somebody else.
+fn services(stored: &mut Stored, changes: &mut Vec<Write>) -> Services {
+    let mut services = Services::default();
+    for service in std::mem::take(&mut stored.services) {
+        let Service { name, .. } = &service;
+        if !stored.users.iter().any(|user| user.name == *name) {
+            tracing::warn!(service = %name, "a stored service has no user, and is forgotten");
+            changes.push(Write::RemoveService(name.clone()));
+        } else if let Err(refusal) = services.check(&service) {
+            tracing::warn!(service = %name, %refusal, "a stored service cannot prove itself; put it again");
+        } else {
+            services.put(service);
+        }
+    }
+    services
 }
 
 fn by_id<T>(tokens: Vec<ApiToken>) -> T

@@ -52,7 +52,7 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// When a token was last used, since the daemon started. Shared by all copies of the token; not stored, so that a
+/// When a token, or a service, was last used, since the daemon started. Shared by all its copies; not stored, so that a
 /// read never becomes a write.
 #[derive(Clone, Default)]
 pub struct LastUsed(Arc<AtomicI64>);
@@ -67,7 +67,8 @@ impl LastUsed {
         }
     }
 
-    fn note(&self, now: OffsetDateTime) {
+    /// It is used now.
+    pub fn note(&self, now: OffsetDateTime) {
         self.0.store(now.unix_timestamp(), Ordering::Relaxed);
     }
 }
@@ -129,7 +130,7 @@ impl ApiToken {
     /// Whether it may do something.
     #[must_use]
     pub fn permits(&self, scope: Scope) -> bool {
-        self.scopes.contains(&Scope::Admin) || self.scopes.contains(&scope)
+        scope.is_among(&self.scopes)
     }
 
     pub(super) fn check(&self, presented: &str, now: OffsetDateTime) -> Result<(), TokenRefusal> {

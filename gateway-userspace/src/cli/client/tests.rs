@@ -23,7 +23,7 @@ fn peer() -> Peer {
     let (ca, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
     let certificate = Certificate::load_or_make(&ca, &key, &["127.0.0.1".to_owned()]).unwrap();
     let pin = certificate.fingerprint();
-    let tls = certificate.into_config().unwrap();
+    let tls = certificate.into_config(None).unwrap();
     let addresses = vec!["127.0.0.1:0".parse().unwrap()];
     let server = Server::bind(ListenerConfig { addresses, tls, limits: ConnectionLimits::default() }).unwrap();
     let url = format!("https://{}", server.addresses()[0]);

@@ -15,6 +15,8 @@ mod page;
 mod policy;
 mod probes;
 mod problem;
+mod proof;
+mod services;
 mod sessions;
 mod tokens;
 mod traffic;
@@ -26,7 +28,10 @@ pub mod limits;
 pub mod server;
 
 pub use access::{Access, RULES};
-pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
+pub use context::{
+    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, NoProviders, Readiness, SourceError, SourceResolver,
+    ViewError, Views,
+};
 
 use axum::Router;
 use axum::body::Body;
@@ -96,6 +101,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
 fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(login::login))
+        .routes(routes!(login::login_certificate))
+        .routes(routes!(login::login_token))
         .routes(routes!(login::logout))
         .routes(routes!(login::session))
         .routes(routes!(users::list))
@@ -106,6 +113,8 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::read, groups::put, groups::remove))
         .routes(routes!(groups::add_member, groups::remove_member))
+        .routes(routes!(services::list))
+        .routes(routes!(services::read, services::put, services::remove))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
 }

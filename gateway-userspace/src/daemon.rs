@@ -5,6 +5,7 @@
 //! Whatever fails before the programs are attached leaves an older daemon's enforcement as it was. A stop leaves
 //! programs, tables and links in the kernel: enforcement goes on.
 
+mod bindings;
 mod bootstrap;
 mod restore;
 mod views;
@@ -15,7 +16,7 @@ mod work;
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::client_certificate::ClientAuthority;
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
-use crate::api::{self, Context, Readiness};
+use crate::api::{self, Context, NoProviders, Readiness};
 use crate::config::{Access, Config, MetricsAccess, Transport};
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
@@ -229,6 +230,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let tasks = [
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
+        tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -342,6 +344,7 @@ impl Gate {
             core: core.clone(),
             views: Arc::new(views),
             resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
+            tokens: Arc::new(NoProviders),
             readiness,
             metrics: metrics.registry(),
             open_metrics: config.api.metrics == MetricsAccess::Management,

@@ -2,6 +2,7 @@
 
 mod admin;
 mod rules;
+mod services;
 mod shapes;
 mod sign_in;
 mod world;

@@ -188,7 +188,9 @@ impl Keeper {
         match message {
             Message::Change(actor, request, since, answer) => {
                 let outcome = self.handle(&actor, *request, since.elapsed());
-                self.changes.notify_one();
+                if outcome.is_ok() {
+                    self.changes.notify_one();
+                }
                 // Whoever asked may have given up meanwhile; the change stands.
                 let _ = answer.send(outcome);
             }

@@ -9,6 +9,7 @@ mod decide;
 mod run;
 mod service;
 mod truth;
+mod uses;
 mod writes;
 
 pub use run::{Core, start};

@@ -40,6 +40,8 @@ pub(super) struct Keeper {
     pub(super) looking: Duration,
     /// How far the tables have been looked at.
     pub(super) truth: Truth,
+    /// When it was last looked at what has been used.
+    pub(super) uses_looked: Instant,
     /// Tells that something may have changed.
     pub(super) changes: Arc<Notify>,
 }

@@ -161,7 +161,8 @@ pub fn start(
                     None => break,
                 }
             }
-            if keeper.save(Vec::new()).is_err() {
+            let uses = keeper.uses(|_, _| true);
+            if keeper.save(uses).is_err() {
                 tracing::error!("what could not be stored is lost with this stop; enforcement is as it was");
             }
         });
@@ -179,9 +180,24 @@ impl Keeper {
     ) -> Self {
         let now = Instant::now();
         let (unsaved, in_doubt, torn, truth) = (Vec::new(), false, None, Truth::new(now));
-        let (tried, looked, looking) = (now, now, Duration::ZERO);
+        let (tried, looked, looking, uses_looked) = (now, now, Duration::ZERO, now);
         let changes = Arc::default();
-        Self { state, store, plane, recorder, boot_id, unsaved, in_doubt, tried, torn, looked, looking, truth, changes }
+        Self {
+            state,
+            store,
+            plane,
+            recorder,
+            boot_id,
+            unsaved,
+            in_doubt,
+            tried,
+            torn,
+            looked,
+            looking,
+            truth,
+            uses_looked,
+            changes,
+        }
     }
 
     fn serve(&mut self, message: Message) {
@@ -233,6 +249,7 @@ impl Keeper {
                 tracing::info!("the store works again; everything is saved");
             }
         }
+        self.store_uses();
         self.recorder.metrics().state(&self.state.gateway);
     }
 }

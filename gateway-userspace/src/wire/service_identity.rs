@@ -37,7 +37,7 @@ pub struct ServiceIdentity {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it last proved itself, since the daemon started.
+    /// When it last proved itself.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
 }

@@ -170,3 +170,21 @@ async fn an_unknown_group_changes_nothing_of_a_service() {
     let address = core.read(|state| state.accounts.services.iter().next().unwrap().binding.unwrap().address).await;
     assert_eq!((address.unwrap(), sessions(&core).await), (PRINTER.into(), 1));
 }
+
+#[tokio::test]
+async fn the_last_use_of_a_service_is_stored_when_the_daemon_stops() {
+    let disk = Disk::default();
+    let core = core(&disk);
+    ask(&core, put(printer(PRINTER))).await.unwrap();
+    ask(&core, bound(1, PRINTER)).await.unwrap();
+    drop(core);
+    let is_stored = || disk.holds(|write| matches!(write, Write::PutService(s) if s.last_used.at().is_some()));
+    let stored = async {
+        while !is_stored() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), stored).await.unwrap();
+    let kept = super::histories::kept(&disk.written.lock().unwrap());
+    assert!(kept.services[0].last_used.at().is_some());
+}

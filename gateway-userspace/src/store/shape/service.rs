@@ -22,6 +22,8 @@ pub(in crate::store) struct ServiceIdentityShape {
     held: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    last_used: Option<OffsetDateTime>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,7 +41,7 @@ struct BindingShape {
 
 impl From<&Service> for ServiceIdentityShape {
     fn from(service: &Service) -> Self {
-        let Service { name, scopes, certificate, client, binding, held, created_at, last_used: _ } = service;
+        let Service { name, scopes, certificate, client, binding, held, created_at, last_used } = service;
         let client =
             client.as_ref().map(|(provider, id)| ClientShape { provider: provider.to_string(), id: id.clone() });
         Self {
@@ -50,6 +52,7 @@ impl From<&Service> for ServiceIdentityShape {
             binding: binding.map(|Binding { address, mac }| BindingShape { address, mac }),
             held: *held,
             created_at: *created_at,
+            last_used: last_used.at(),
         }
     }
 }
@@ -58,7 +61,7 @@ impl TryFrom<ServiceIdentityShape> for Service {
     type Error = String;
 
     fn try_from(shape: ServiceIdentityShape) -> Result<Self, String> {
-        let ServiceIdentityShape { name, scopes, certificate, client, binding, held, created_at } = shape;
+        let ServiceIdentityShape { name, scopes, certificate, client, binding, held, created_at, last_used } = shape;
         let client = client.map(|ClientShape { provider, id }| {
             let provider = ProviderName::new(&provider).map_err(words)?;
             Ok::<_, String>((provider, id))
@@ -71,7 +74,7 @@ impl TryFrom<ServiceIdentityShape> for Service {
             binding: binding.map(|BindingShape { address, mac }| Binding { address, mac }),
             held,
             created_at,
-            last_used: LastUsed::default(),
+            last_used: LastUsed::restored(last_used),
         })
     }
 }

@@ -41,7 +41,7 @@ pub struct State {
 /// Who asks for something, for the records.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The user, the API token's name, or `local`.
+    /// The user, the service, the API token's name, or `local`.
     pub name: String,
     /// Where the request came from; `None` for the daemon itself.
     pub address: Option<IpAddr>,

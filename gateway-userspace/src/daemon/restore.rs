@@ -124,3 +124,27 @@ pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State, work: &mut W
     work.done("the tables have been compared");
     Ok(drifted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{User, UserName};
+    use time::OffsetDateTime;
+
+    fn service(name: &str, certificate: &str) -> Service {
+        let name = UserName::new(name).unwrap();
+        let certificate = Some(certificate.parse().unwrap());
+        Service { certificate, ..Service::new(name, OffsetDateTime::UNIX_EPOCH) }
+    }
+
+    #[test]
+    fn a_stored_service_without_a_user_is_forgotten_and_one_with_another_s_certificate_proves_nothing() {
+        let users = ["a", "b"].map(|name| User::new(UserName::new(name).unwrap()));
+        let found = [service("a", "cn:a"), service("b", "cn:a"), service("gone", "cn:gone")];
+        let mut stored = Stored { users: users.into(), services: found.into(), ..Stored::default() };
+        let mut changes = Vec::new();
+        let services = services(&mut stored, &mut changes);
+        assert_eq!(services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(matches!(&changes[..], [Write::RemoveService(name)] if name.as_str() == "gone"), "{changes:?}");
+    }
+}

@@ -1,23 +1,30 @@
 //! The HTTP interface: login for people behind guarded interfaces, everything else for programs with a token.
 //!
 //! Nothing is decided here: handlers read the core's state or send it requests. Every operation has a rule in
-//! [`access`]; what has none is refused. Every answer that is not a success is a problem document. No BPF map, no
-//! policy text and no file is touched from here.
+//! [`access`]; what has none is refused. Every answer that is not a success is a problem document, or below `/scim/v2`
+//! what SCIM has in its place. No BPF map, no policy text and no file is touched from here.
 
 mod access;
 mod apps;
 mod context;
+mod cookie;
 mod extract;
 mod groups;
 mod handshake;
 mod login;
 mod page;
+mod pages;
 mod policy;
+mod portal;
 mod probes;
 mod problem;
 mod proof;
+mod providers;
 mod services;
 mod sessions;
+mod sign_in;
+mod sign_ins;
+mod sign_out;
 mod tokens;
 mod traffic;
 mod users;
@@ -25,6 +32,7 @@ mod users;
 pub mod certificate;
 pub mod client_certificate;
 pub mod limits;
+pub mod scim;
 pub mod server;
 
 pub use access::{Access, RULES};
@@ -32,6 +40,7 @@ pub use context::{
     AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, NoProviders, Readiness, SourceError, SourceResolver,
     ViewError, Views,
 };
+pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
 
 use axum::Router;
 use axum::body::Body;
@@ -66,6 +75,7 @@ struct Document;
 pub fn router(context: Context) -> Router {
     let (routes, mut document) = routes().split_for_parts();
     access::describe(&mut document);
+    scim::describe(&mut document);
     let shared = Shared::new(context, document);
     routes
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard))
@@ -73,6 +83,7 @@ pub fn router(context: Context) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(bounded))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(scim::errors))
         .layer(middleware::from_fn(with_security_headers))
         .with_state(shared)
 }
@@ -82,6 +93,7 @@ pub fn router(context: Context) -> Router {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
     access::describe(&mut document);
+    scim::describe(&mut document);
     document
 }
 
@@ -89,6 +101,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(identity_routes())
         .merge(gateway_routes())
+        .merge(scim::routes())
         .routes(routes!(traffic::flows))
         .routes(routes!(traffic::drops))
         .routes(routes!(traffic::status))
@@ -105,6 +118,7 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(login::login_token))
         .routes(routes!(login::logout))
         .routes(routes!(login::session))
+        .merge(page_routes())
         .routes(routes!(users::list))
         .routes(routes!(users::read, users::put, users::remove))
         .routes(routes!(users::set_password))
@@ -117,6 +131,20 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(services::read, services::put, services::remove))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
+}
+
+fn page_routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(portal::home))
+        .routes(routes!(portal::sign_in))
+        .routes(routes!(portal::sign_out))
+        .routes(routes!(portal::style))
+        .routes(routes!(sign_in::start))
+        .routes(routes!(sign_in::callback))
+        .routes(routes!(sign_in::list))
+        .routes(routes!(sign_in::device))
+        .routes(routes!(sign_in::poll))
+        .routes(routes!(sign_out::back_channel))
 }
 
 fn gateway_routes() -> OpenApiRouter<Arc<Shared>> {
@@ -155,7 +183,8 @@ async fn with_security_headers(request: Request<Body>, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(nothing);
     response
 }
 

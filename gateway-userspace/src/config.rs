@@ -12,6 +12,7 @@ mod forwarding;
 mod interface;
 mod limits;
 mod name;
+mod provider;
 mod quantity;
 mod read;
 mod section;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use interface::vlan_id;
 pub use limits::LimitsConfig;
+pub use provider::{ClaimNames, Delivery, GroupSource, Link, ProviderConfig, ScimConfig, SignalsConfig, UserSource};
 pub use quantity::parse_duration;
 
 /// What the daemon is to do. Relative paths in the file are relative to the file, and absolute here if its own path is.
@@ -48,6 +50,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// How people log in.
     pub login: LoginConfig,
+    /// Identity providers; each name once.
+    pub providers: Vec<ProviderConfig>,
     /// Other services of the gateway that can be reached through guarded interfaces.
     pub services: Vec<ServiceConfig>,
     /// What one source, or one session, may use.
@@ -98,6 +102,8 @@ pub struct LoginConfig {
     pub listen: Vec<SocketAddr>,
     /// How long a session lasts.
     pub session: Duration,
+    /// Where browsers find these pages, and providers send them back to; without a slash at its end.
+    pub url: Option<String>,
 }
 
 /// Another service of the gateway.

@@ -6,16 +6,19 @@
 
 mod arrive;
 mod decide;
+mod provision;
 mod run;
 mod service;
 mod truth;
 mod uses;
 mod writes;
 
+pub(crate) use provision::directory;
 pub use run::{Core, start};
 pub(crate) use truth::note as note_repairs;
 pub(crate) use writes::{counters, restored};
 
+use crate::identity::scim::{Decided, Directory, Operation, ScimError};
 use crate::identity::{
     Accounts, ApiToken, Arrival, ArrivalRefusal, Credential, PasswordHash, ProviderSession, SecretHash, Service,
     ServiceRefusal, TokenId,
@@ -36,6 +39,8 @@ pub struct State {
     pub gateway: Gateway,
     /// Passwords and API tokens.
     pub accounts: Accounts,
+    /// Users and groups as identity providers have pushed them.
+    pub directory: Directory,
 }
 
 /// Who asks for something, for the records.
@@ -51,9 +56,11 @@ pub struct Actor {
 #[derive(Debug)]
 pub enum Request {
     /// Somebody has proved who they are.
-    Login(Login),
+    Login(Box<Login>),
     /// A provider was asked about a session that goes on: what it says now.
     Renewed(Renewed),
+    /// A provider pushes a user or a group.
+    Scim(Box<Operation>),
     /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.
@@ -110,7 +117,7 @@ pub enum Who {
     /// A service, by what it has proved itself with: which is asked again where it is decided.
     Service(UserName, Credential),
     /// Somebody for whom a provider vouches.
-    Arrived(Arrival, ProviderSession),
+    Arrived(Box<(Arrival, ProviderSession)>),
 }
 
 /// A session that goes on, as its provider says.
@@ -118,8 +125,8 @@ pub enum Who {
 pub struct Renewed {
     /// Which.
     pub token: SessionToken,
-    /// Who that is, as the provider says now.
-    pub arrival: Arrival,
+    /// Who that is, as the provider says now; `None` if it only says that the session goes on.
+    pub arrival: Option<Arrival>,
     /// What is kept of their session there.
     pub session: ProviderSession,
 }
@@ -135,6 +142,8 @@ pub struct Done {
     pub regranted: Arc<Vec<Regranted>>,
     /// The generation in force now, if it changed.
     pub generation: Option<Generation>,
+    /// What a provider's operation came to.
+    pub decided: Option<Decided>,
 }
 
 /// Proof of a revocation.
@@ -176,6 +185,9 @@ pub enum CoreError {
     /// A service is not put, or does not get in; or an address is one's.
     #[error(transparent)]
     Service(#[from] ServiceRefusal),
+    /// A provider's operation makes no sense. Nothing changed.
+    #[error("{}", .0.detail)]
+    Scim(ScimError),
     /// No API token with this id.
     #[error("API token `{0}` does not exist")]
     UnknownApiToken(TokenId),

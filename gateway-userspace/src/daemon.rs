@@ -7,6 +7,7 @@
 
 mod bindings;
 mod bootstrap;
+mod providers;
 mod restore;
 mod views;
 mod watch;
@@ -16,7 +17,7 @@ mod work;
 use crate::api::certificate::{Certificate, CertificateError};
 use crate::api::client_certificate::ClientAuthority;
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
-use crate::api::{self, Context, NoProviders, Readiness};
+use crate::api::{self, Context, NoProviders, Providers, Readiness};
 use crate::config::{Access, Config, MetricsAccess, Transport};
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
@@ -68,6 +69,14 @@ pub enum DaemonError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What the configuration says of an identity provider is not valid.
+    #[error("identity provider `{name}`: {problem}")]
+    Provider {
+        /// Which.
+        name: crate::policy::ProviderName,
+        /// What is wrong.
+        problem: String,
+    },
     /// What a new gateway begins with is not valid.
     #[error("{0}")]
     FirstStart(String),
@@ -88,7 +97,13 @@ impl DaemonError {
     /// Whether the configuration, or a file that it names, is what has to be changed.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::FirstStart(_) | Self::Certificate(_) | Self::DataPlane(DataPlaneError::ZonesCollide(..)))
+        matches!(
+            self,
+            Self::FirstStart(_)
+                | Self::Provider { .. }
+                | Self::Certificate(_)
+                | Self::DataPlane(DataPlaneError::ZonesCollide(..))
+        )
     }
 }
 
@@ -98,6 +113,7 @@ impl DaemonError {
 /// What is wrong with them.
 pub fn check(config: &Config) -> Result<(), DaemonError> {
     bootstrap::read(config)?;
+    providers::providers(config)?;
     if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
         Certificate::load(chain, key)?.into_config(None)?;
     }
@@ -215,13 +231,13 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let Prepared { guarded, store, stored, first, server, log } = prepare(&config)?;
+    let Prepared { guarded, store, stored, first, server, log, providers } = prepare(&config)?;
     let Enforcing { gate, mut programs, services, offers } = enforce(&config, store, stored, guarded, &log)?;
     let kernel_log = watch::kernel_log(&mut programs);
     bootstrap::begin(&gate.core, &config, first).await?;
 
     let (ready, readiness) = channel(Readiness::Ready);
-    let router = api::router(gate.context(&config, readiness, started_at));
+    let router = api::router(gate.context(&config, readiness, started_at, providers.clone()));
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
@@ -231,6 +247,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
         tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone())),
+        tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -259,6 +276,7 @@ struct Prepared {
     first: bootstrap::First,
     server: Server,
     log: AccessLog,
+    providers: Providers,
 }
 
 fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
@@ -270,7 +288,8 @@ fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     work.done("the state has been read");
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
-    Ok(Prepared { guarded, store, stored, first, server: listen(config)?, log: access_log(config)? })
+    let (providers, server, log) = (providers::providers(config)?, listen(config)?, access_log(config)?);
+    Ok(Prepared { guarded, store, stored, first, server, log, providers })
 }
 
 /// A gate that enforces, and what keeps it up to date.
@@ -331,7 +350,13 @@ struct Gate {
 
 impl Gate {
     /// What the API is built from.
-    fn context(&self, config: &Config, readiness: Receiver<Readiness>, started_at: OffsetDateTime) -> Context {
+    fn context(
+        &self,
+        config: &Config,
+        readiness: Receiver<Readiness>,
+        started_at: OffsetDateTime,
+        providers: Providers,
+    ) -> Context {
         let Self { core, recorder, metrics, guarding, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
@@ -351,6 +376,7 @@ impl Gate {
             management: config.api.management.clone(),
             session_lifetime: config.login.session,
             throttle: Default::default(),
+            providers,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
         }

@@ -4,6 +4,10 @@
 //! Secrets arrive as [`secrecy::SecretString`], are kept only as hashes, and are types that cannot be printed. Time
 //! comes in as a value. What a person may reach is none of this module's business.
 
+pub mod jose;
+pub mod oidc;
+pub mod ssf;
+
 mod account;
 mod arrival;
 mod password;
@@ -14,10 +18,13 @@ mod throttle;
 mod token;
 mod verifier;
 
+pub mod scim;
+
 pub use account::Accounts;
-pub use arrival::{Arrival, ArrivalRefusal, Identities, LONGEST_SUBJECT, ProviderSession};
+pub use arrival::{Arrival, ArrivalRefusal, Identities, KnownAs, LONGEST_SUBJECT, ProviderSession};
 pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
+pub(crate) use secret::random_text;
 pub use secret::{SecretHash, SessionSecret};
 pub use service::{
     Binding, CertificateName, CertificateRefusal, Credential, InvalidCertificateName, Service, ServiceRefusal, Services,

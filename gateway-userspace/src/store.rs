@@ -8,11 +8,13 @@ pub mod record;
 mod file;
 mod shape;
 
+use crate::identity::scim::{Resource, ResourceId, ResourceKind};
 use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
 use crate::policy::{App, AppId, AppName, Generation, GroupName, ProviderName, Session, SessionToken, User, UserName};
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 pub use file::FileStore;
@@ -80,6 +82,10 @@ pub enum Write {
     RemoveIdentity(ProviderName, String),
     /// Keep what a session has of its provider's.
     PutProviderSession(SessionToken, ProviderSession),
+    /// Keep what a provider has pushed.
+    PutResource(Arc<Resource>),
+    /// Forget it.
+    RemoveResource(ProviderName, ResourceKind, ResourceId),
     /// Create or replace a session.
     PutSession(StoredSession),
     /// Remove a session, with what it has of its provider's.
@@ -117,6 +123,8 @@ pub struct Stored {
     pub services: Vec<Service>,
     /// Who the people of the providers are.
     pub identities: Identities,
+    /// What providers have pushed.
+    pub resources: Vec<Resource>,
     /// What sessions have of their provider's.
     pub provider_sessions: BTreeMap<SessionToken, ProviderSession>,
 }

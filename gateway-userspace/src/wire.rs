@@ -11,6 +11,7 @@ mod people;
 mod policy;
 mod problem;
 mod quantity;
+mod scim;
 mod secret;
 mod service;
 mod service_identity;
@@ -26,9 +27,13 @@ pub use people::{Group, PasswordChange, User, UserPut};
 pub use policy::{Policy, PolicyCheck, PolicyIssue, PolicyPut};
 pub use problem::{FieldError, Invalid, Problem};
 pub use quantity::{Bytes, InvalidBytes, parse_bit_rate};
+pub use scim::{ScimDocument, ScimProblem};
 pub use secret::Secret;
 pub use service::{InvalidService, parse_prefix, parse_service};
 pub use service_identity::{ServiceBinding, ServiceClient, ServiceIdentity, ServicePut};
-pub use session::{Grant, LoginRequest, LoginResponse, Receipt, Receipts, Revocation, Session};
+pub use session::{
+    DeviceLogin, DevicePending, Grant, LoginRequest, LoginResponse, LogoutRequest, Provider, Receipt, Receipts,
+    Revocation, Session,
+};
 pub use status::{Interface, Status, TableUse, Vlan};
 pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};

@@ -5,8 +5,8 @@
 //! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
 //! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. [`bpf`] is for small programs on
-//! the way of a packet, [`disk`] for a state folder on a disk that fails. Everything ends, and is cleaned up, when it is
-//! dropped.
+//! the way of a packet, [`disk`] for a state folder on a disk that fails, [`peer`] for real identity providers and those
+//! who log in there. Everything ends, and is cleaned up, when it is dropped.
 
 pub mod api;
 pub mod bpf;
@@ -20,6 +20,7 @@ pub mod gate;
 pub mod http;
 pub mod link;
 pub mod netns;
+pub mod peer;
 pub mod ping;
 pub mod process;
 pub mod scapy;

@@ -7,6 +7,7 @@ mod compiler;
 mod components;
 mod linker;
 mod packages;
+mod peers;
 mod promtool;
 
 use anyhow::Result;
@@ -27,10 +28,12 @@ pub enum Need {
 /// The task `setup`: installs everything and shows what is there.
 pub fn run() -> Result<()> {
     let found = prepare(Need::Everything)?;
+    peers::ensure()?;
     console::done("C compiler", "cc");
     console::done("eBPF compiler", &format!("rustc {} (toolchain {})", found.release, found.toolchain()));
     console::done("eBPF linker", &linker::description(found.llvm));
     console::done("tools", &packages::tool_names());
+    console::done("identity peers", peers::names());
     console::done("lints", "rustfmt, clippy, clippy for the eBPF programs");
     println!("\nReady. Next: cargo xtask demo");
     Ok(())
@@ -40,6 +43,7 @@ pub fn run() -> Result<()> {
 pub fn prepare_to_run() -> Result<()> {
     kernel::check_early()?;
     prepare(Need::BuildAndRun)?;
+    peers::ensure()?;
     kernel::check()
 }
 

@@ -5,8 +5,9 @@ use super::context::Shared;
 use super::extract::{Bearer, bearer, peer_of};
 use super::problem::ApiError;
 use super::proof::{Proved, Unproved, by_certificate, by_token, is_signed_token};
+use super::scim::ScimClient;
 use crate::core::Actor;
-use crate::identity::Scope;
+use crate::identity::{Scope, SecretHash};
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
 use axum::http::header::AUTHORIZATION;
@@ -26,16 +27,30 @@ pub enum Access {
     Open,
     /// To be a client. The handler checks the password, the certificate, the token, or the secret of the session.
     Client,
+    /// To be an identity provider. The handler checks what it shows, or the signature of what it says.
+    Provider,
+    /// To be an identity provider that pushes users and groups, with the token that it was given for that.
+    Scim,
     /// To come from the management prefixes, with an API token of this scope, or as a service that has it.
     Token(Scope),
     /// The same with `metrics:read`, but no token where the configuration opens the metrics.
     Metrics,
 }
 
-use Access::{Client, Metrics, Open, Token};
+use Access::{Client, Metrics, Open, Provider, Scim, Token};
 
 /// The rule of every operation.
 pub const RULES: &[(&str, &str, Access)] = &[
+    ("GET", "/", Client),
+    ("GET", "/style.css", Open),
+    ("POST", "/sign-in", Client),
+    ("GET", "/sign-in/{name}", Client),
+    ("GET", "/sign-in/{name}/callback", Client),
+    ("POST", "/sign-out", Client),
+    ("GET", "/v1/providers", Client),
+    ("POST", "/v1/login/device/{name}", Client),
+    ("POST", "/v1/login/device", Client),
+    ("POST", "/oidc/{name}/logout", Provider),
     ("POST", "/v1/login", Client),
     ("POST", "/v1/login/certificate", Client),
     ("POST", "/v1/login/token", Client),
@@ -77,6 +92,27 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/v1/tokens", Token(Scope::Admin)),
     ("POST", "/v1/tokens", Token(Scope::Admin)),
     ("DELETE", "/v1/tokens/{id}", Token(Scope::Admin)),
+    ("GET", "/scim/v2/Users", Scim),
+    ("POST", "/scim/v2/Users", Scim),
+    ("GET", "/scim/v2/Users/{id}", Scim),
+    ("PUT", "/scim/v2/Users/{id}", Scim),
+    ("PATCH", "/scim/v2/Users/{id}", Scim),
+    ("DELETE", "/scim/v2/Users/{id}", Scim),
+    ("POST", "/scim/v2/Users/.search", Scim),
+    ("GET", "/scim/v2/Groups", Scim),
+    ("POST", "/scim/v2/Groups", Scim),
+    ("GET", "/scim/v2/Groups/{id}", Scim),
+    ("PUT", "/scim/v2/Groups/{id}", Scim),
+    ("PATCH", "/scim/v2/Groups/{id}", Scim),
+    ("DELETE", "/scim/v2/Groups/{id}", Scim),
+    ("POST", "/scim/v2/Groups/.search", Scim),
+    ("POST", "/scim/v2/.search", Scim),
+    ("POST", "/scim/v2/Bulk", Scim),
+    ("GET", "/scim/v2/ServiceProviderConfig", Scim),
+    ("GET", "/scim/v2/ResourceTypes", Scim),
+    ("GET", "/scim/v2/ResourceTypes/{id}", Scim),
+    ("GET", "/scim/v2/Schemas", Scim),
+    ("GET", "/scim/v2/Schemas/{id}", Scim),
     ("GET", "/v1/openapi.json", Open),
     ("GET", "/healthz", Open),
     ("GET", "/readyz", Open),
@@ -99,7 +135,11 @@ pub(super) async fn guard(
     let peer = peer_of(request.extensions())?;
     let shown = Shown::of(&request);
     match rule(request.method(), &path) {
-        Some(Access::Open | Access::Client) => {}
+        Some(Access::Open | Access::Client | Access::Provider) => {}
+        Some(Access::Scim) => {
+            let client = scim_client(&shared, shown, peer)?;
+            request.extensions_mut().insert(client);
+        }
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
         Some(Access::Metrics) => drop(caller(&shared, shown, peer, Scope::MetricsRead).await?),
         Some(Access::Token(scope)) => {
@@ -196,6 +236,20 @@ fn service(shared: &Shared, outcome: Result<Proved, Unproved>, peer: IpAddr) -> 
     }
 }
 
+/// The provider that a SCIM token was made for. Hashes are compared, so time tells nothing.
+fn scim_client(shared: &Shared, shown: Shown, peer: IpAddr) -> Result<ScimClient, ApiError> {
+    let unknown = || ApiError::unauthorized("the provider's token is needed: `Authorization: Bearer …`");
+    let Shown::Bearer(presented) = shown else { return Err(unknown()) };
+    let presented = SecretHash::of(&presented);
+    let mut providers = shared.context.providers.iter();
+    let found = providers.find(|(_, entry)| entry.settings.scim_token.as_ref() == Some(&presented));
+    let (provider, _) = found.ok_or_else(|| {
+        tracing::info!(%peer, "a SCIM token was refused");
+        unknown()
+    })?;
+    Ok(ScimClient { provider: provider.clone(), address: peer })
+}
+
 /// Writes the rules into the OpenAPI document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
@@ -203,6 +257,7 @@ pub(super) fn describe(document: &mut OpenApi) {
         ("api_token", "An API token, `pct_…`."),
         ("access_token", "A service's access token, a JWT of its identity provider."),
         ("session", "The secret of a session, `pcs_…`."),
+        ("provider", "The token of an identity provider that pushes users and groups."),
     ];
     for (name, help) in bearers {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
@@ -227,11 +282,16 @@ fn requirements(path: &str, access: Access) -> Vec<SecurityRequirement> {
         ["api_token", "certificate", "access_token"].map(|name| SecurityRequirement::new(name, [scope.label()])).into()
     };
     match (access, path) {
-        (Open, _) | (Client, "/v1/login") => Vec::new(),
+        (Open | Provider, _) => Vec::new(),
         (Client, "/v1/login/certificate") => vec![named("certificate")],
         (Client, "/v1/login/token") => vec![named("access_token")],
+        // Pages know the session by its cookie.
+        (Client, _) if path.starts_with("/v1/login") || path == "/v1/providers" || !path.starts_with("/v1/") => {
+            Vec::new()
+        }
         (Client, _) => vec![named("session")],
         (Metrics, _) => scoped(Scope::MetricsRead),
+        (Scim, _) => vec![named("provider")],
         (Token(scope), _) => scoped(scope),
     }
 }
@@ -241,6 +301,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
         "GET" => item.get.as_mut(),
         "PUT" => item.put.as_mut(),
         "POST" => item.post.as_mut(),
+        "PATCH" => item.patch.as_mut(),
         "DELETE" => item.delete.as_mut(),
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! What the interface needs from the rest of the gateway.
 
 use super::problem::ApiError;
+use super::providers::Providers;
+use super::sign_ins::{BrowserSignIns, DeviceSignIns};
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
@@ -158,6 +160,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Identity providers.
+    pub providers: Providers,
     /// Where failed logins are recorded.
     pub recorder: Recorder,
 }
@@ -175,19 +179,39 @@ pub(super) struct Shared {
     pub document: String,
     throttle: Mutex<Throttle>,
     edits: tokio::sync::Mutex<()>,
+    browsers: Mutex<BrowserSignIns>,
+    devices: Mutex<DeviceSignIns>,
 }
 
 impl Shared {
     pub fn new(context: Context, document: utoipa::openapi::OpenApi) -> Arc<Self> {
         let throttle = Mutex::new(Throttle::new(context.throttle));
         let document = document.to_json().unwrap_or_default();
-        Arc::new(Self { context, verifier: Verifier::default(), document, throttle, edits: Default::default() })
+        Arc::new(Self {
+            context,
+            verifier: Verifier::default(),
+            document,
+            throttle,
+            edits: Default::default(),
+            browsers: Default::default(),
+            devices: Default::default(),
+        })
     }
 
     /// Held while something is read, changed and written back: without it two changes of one user's groups could undo
     /// each other.
     pub async fn edit(&self) -> MutexGuard<'_, ()> {
         self.edits.lock().await
+    }
+
+    /// Logins in a browser that have begun.
+    pub fn browsers(&self) -> std::sync::MutexGuard<'_, BrowserSignIns> {
+        self.browsers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logins by device code that have begun.
+    pub fn devices(&self) -> std::sync::MutexGuard<'_, DeviceSignIns> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn now(&self) -> Moment {

@@ -2,7 +2,7 @@
 
 use super::problem::ApiError;
 use crate::identity::TokenId;
-use crate::policy::{AppName, GroupName, SessionToken, UserName};
+use crate::policy::{AppName, GroupName, ProviderName, SessionToken, UserName};
 use crate::wire::FieldError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -36,6 +36,12 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 #[derive(Clone)]
 pub(super) struct Bearer(secrecy::SecretString);
 
+impl From<Bearer> for secrecy::SecretString {
+    fn from(Bearer(secret): Bearer) -> Self {
+        secret
+    }
+}
+
 impl Deref for Bearer {
     type Target = str;
 
@@ -62,6 +68,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(unsupported("application/json"));
         }
         parse(&body(request, state).await?).map(Self)
+    }
+}
+
+/// The fields of a form, each of them once.
+pub(super) struct Form<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if media_type(request.headers()) != Some("application/x-www-form-urlencoded") {
+            return Err(unsupported("application/x-www-form-urlencoded"));
+        }
+        let read = serde_urlencoded::from_bytes(&body(request, state).await?);
+        read.map(Self).map_err(|error| ApiError::bad_request(format!("the form is not valid: {error}")))
     }
 }
 
@@ -149,7 +170,7 @@ macro_rules! segments {
     };
 }
 
-segments!(UserName, GroupName, AppName, TokenId);
+segments!(UserName, GroupName, AppName, ProviderName, TokenId);
 
 impl Segment for SessionToken {
     fn read(text: &str) -> Result<Self, ApiError> {

@@ -13,6 +13,7 @@ use crate::policy::{
 use crate::wire::{self, LoginRequest, LoginResponse, Problem, Receipt, Secret};
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,20 +33,28 @@ pub(super) async fn login(
     Peer(peer): Peer,
     Json(request): Json<LoginRequest>,
 ) -> Result<axum::Json<LoginResponse>, ApiError> {
+    with_password(&shared, peer, request).await.map(axum::Json).map_err(|Failure(_, error)| error)
+}
+
+/// Begins a session for whoever knows a password, and records it if that fails.
+pub(super) async fn with_password(
+    shared: &Shared,
+    peer: IpAddr,
+    request: LoginRequest,
+) -> Result<LoginResponse, Failure> {
     let name = UserName::new(&request.username).ok();
-    let outcome = attempt(&shared, peer, name.clone(), request.password).await;
-    outcome.map(axum::Json).map_err(|Failure(why, error)| {
-        // Only what can be a name is recorded: people type their password there.
+    let outcome = attempt(shared, peer, name.clone(), request.password).await;
+    // Only what can be a name is recorded: people type their password there.
+    outcome.inspect_err(|Failure(why, _)| {
         shared.context.recorder.login_failed(name.as_ref().map_or("", UserName::as_str), peer, why);
-        error
     })
 }
 
 /// Why a login failed: for the records, and for the answer.
-struct Failure(&'static str, ApiError);
+pub(super) struct Failure(pub &'static str, pub ApiError);
 
 impl Failure {
-    fn because<E: Into<ApiError>>(why: &'static str) -> impl FnOnce(E) -> Self {
+    pub fn because<E: Into<ApiError>>(why: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self(why, error.into())
     }
 }
@@ -64,8 +73,9 @@ async fn attempt(
         let error = ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name));
         return Err(Failure("disabled", error));
     }
+    let by = user.name.to_string();
     let proof = [Factor::Password].into();
-    begin(shared, user.name.clone(), Who::Known(user.name), proof, source).await.map_err(Failure::because("failed"))
+    begin(shared, by, Who::Known(user.name), source, proof).await.map_err(Failure::because("failed"))
 }
 
 /// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
@@ -80,21 +90,21 @@ async fn authenticate(shared: &Shared, name: Option<UserName>, password: Secret)
     user.filter(|_| right).ok_or_else(wrong)
 }
 
-/// Begins a session of somebody who has proved who they are: what every way to log in comes to.
+/// Begins a session for somebody who has proved who they are.
 pub(super) async fn begin(
     shared: &Shared,
-    name: UserName,
+    by: String,
     who: Who,
-    proof: Proof,
     source: Source,
+    proof: Proof,
 ) -> Result<LoginResponse, ApiError> {
     let now = shared.now();
     let lifetime = u64::try_from(shared.context.session_lifetime.as_nanos()).unwrap_or(u64::MAX);
     let token = SessionToken(rand::random_range(1..=u64::MAX));
     let SessionSecret { secret, hash } = SessionSecret::draw(token);
-    let actor = Actor { name: name.to_string(), address: Some(source.address) };
+    let actor = Actor { name: by, address: Some(source.address) };
     let login = Login { token, secret: hash, who, source, proof, deadline: now.boot.after(lifetime) };
-    let done = shared.context.core.change(actor, Request::Login(login)).await?;
+    let done = shared.context.core.change(actor, Request::Login(Box::new(login))).await?;
     let session = done.opened.ok_or_else(ApiError::internal)?;
     Ok(LoginResponse { session: wire::Session::of(&session, now), secret: Secret(secret) })
 }
@@ -178,7 +188,7 @@ async fn attempt_service(
     }
     let proof = proof_of(&credential);
     let who = Who::Service(service.name.clone(), credential);
-    begin(shared, service.name, who, proof, source).await.map_err(Failure::because("failed"))
+    begin(shared, service.name.to_string(), who, source, proof).await.map_err(Failure::because("failed"))
 }
 
 fn proof_of(credential: &Credential) -> Proof {
@@ -229,13 +239,22 @@ pub(super) async fn session(
 async fn own(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Session, ApiError> {
     let unknown = || ApiError::unauthorized("no session with this secret is at your address; log in");
     let presented = bearer(headers).ok_or_else(unknown)?;
+    session_of(shared, peer, presented.into()).await?.ok_or_else(unknown)
+}
+
+/// The session that a secret proves, if it is one at this address.
+pub(super) async fn session_of(
+    shared: &Shared,
+    peer: IpAddr,
+    presented: SecretString,
+) -> Result<Option<Session>, ApiError> {
     let now = shared.now().boot;
     let find = move |state: &crate::core::State| -> Option<Session> {
-        let token = state.accounts.authenticate_session(&presented)?;
+        let token = state.accounts.authenticate_session(presented.expose_secret())?;
         state.gateway.session(token).cloned()
     };
     let found = shared.context.core.read_first(find).await?;
     let is_theirs =
         |session: &Session| session.source.address.to_canonical() == peer && !session.deadline.has_passed(now);
-    found.filter(is_theirs).ok_or_else(unknown)
+    Ok(found.filter(is_theirs))
 }

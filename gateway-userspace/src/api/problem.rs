@@ -92,6 +92,17 @@ impl ApiError {
         self
     }
 
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Its status, and what it says to a person.
+    pub fn into_words(self) -> (StatusCode, String) {
+        let status = self.status();
+        let (problem, _) = *self.0;
+        (status, problem.detail.unwrap_or(problem.title))
+    }
+
     fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         self.0.1 = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
@@ -100,8 +111,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let status = self.status();
         let (problem, header) = *self.0;
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

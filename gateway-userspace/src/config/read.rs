@@ -5,6 +5,7 @@ use super::endpoint::Endpoints;
 use super::forwarding::app_side;
 use super::interface::interfaces;
 use super::limits::limits;
+use super::provider::{providers, url};
 use super::section::Section;
 use super::value::Value;
 use super::{
@@ -34,6 +35,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let app_side = app_side(&mut root.section("forwarding"), &interfaces);
     let api = api(&mut root.section("api"), folder, &mut endpoints);
     let login = login(&mut root.section("login"), &mut endpoints);
+    let providers = providers(root, folder, login.url.is_some());
     let services = root.sections("service").iter_mut().filter_map(|section| service(section, &mut endpoints)).collect();
     let limits = limits(&mut root.section("limits"));
     let capacity = capacity(&mut root.section("capacity"));
@@ -48,6 +50,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         app_side,
         api,
         login,
+        providers,
         services,
         limits,
         capacity,
@@ -128,7 +131,8 @@ fn login(section: &mut Section<'_, '_>, endpoints: &mut Endpoints) -> LoginConfi
         value.refuse("names all addresses", "name the gateway's own address on each guarded interface");
     }
     let session = section.value("session").and_then(|value| value.duration(MINUTE..=30 * 24 * HOUR));
-    LoginConfig { listen: found, session: session.unwrap_or(8 * HOUR) }
+    let url = section.value("url").and_then(|value| url(&value)).map(|url| url.trim_end_matches('/').to_owned());
+    LoginConfig { listen: found, session: session.unwrap_or(8 * HOUR), url }
 }
 
 fn service(section: &mut Section<'_, '_>, endpoints: &mut Endpoints) -> Option<ServiceConfig> {

@@ -87,6 +87,22 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// All that is in it, whatever it is called.
+    pub(super) fn into_entries(mut self) -> Vec<(String, Value<'r, 't>)> {
+        let table = self.table.take();
+        let entry = |(key, value): (&'r toml::Spanned<std::borrow::Cow<'t, str>>, &'r toml::Spanned<DeValue<'t>>)| {
+            let name = key.get_ref().to_string();
+            let path = self.key(&name);
+            (name, Value { faults: self.faults, path, span: value.span(), raw: value.get_ref() })
+        };
+        table.into_iter().flatten().map(entry).collect()
+    }
+
     /// The tables of a key, in the order of the file; none if it is missing.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'r, 't>> {
         let header = self.header(key);

@@ -57,7 +57,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((limits.service_interval(), limits.answers_per_window()), (500_000, 100));
     assert_eq!(config.api.management, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(config.api.metrics, MetricsAccess::Token);
-    assert_eq!(config.login, LoginConfig { listen: Vec::new(), session: Duration::from_secs(8 * 3_600) });
+    assert_eq!(config.login, LoginConfig { listen: Vec::new(), session: Duration::from_secs(8 * 3_600), url: None });
     assert_eq!(config.capacity, Capacities::default());
     assert_eq!((config.records.events_per_second, config.records.events_per_window()), (10_000, 1_000));
     assert_eq!(config.first_start, FirstStart::default());
@@ -80,7 +80,7 @@ fn an_empty_file_hears_what_it_lacks() {
 fn unknown_keys_are_refused_with_the_one_that_was_meant() {
     check("[lgin]\n", &["5:2: lgin: is not a known key; did you mean `login`?"]);
     check("metric = 'token'", &["5:1: api.metric: is not a known key; did you mean `metrics`?"]);
-    check("[login]\nhours = 8", &["6:1: login.hours: is not a known key; known here: `listen` or `session`"]);
+    check("[login]\nhours = 8", &["6:1: login.hours: is not a known key; known here: `listen`, `session` or `url`"]);
 }
 
 #[test]
@@ -306,6 +306,64 @@ fn the_message_names_the_file_and_a_missing_file_is_an_error_too() {
     assert!(message.starts_with("/nonexistent/portcullis.toml: cannot be read: "), "{message}");
 }
 
+const PROVIDER: &str =
+    "[login]\nurl = \"https://gate.example.org/\"\n[[provider]]\nname = \"corp\"\nclient_id = \"gate\"\n";
+
+#[test]
+fn a_provider_is_read_with_its_defaults_and_everything_that_it_may_say() {
+    let config = parse(&format!("{LEAST}{PROVIDER}issuer = \"https://id.example.org\"")).unwrap();
+    assert_eq!(config.login.url.as_deref(), Some("https://gate.example.org"));
+    let [provider] = &config.providers[..] else { panic!("{:?}", config.providers) };
+    assert_eq!(
+        (provider.title.as_str(), provider.kind, provider.recheck),
+        ("corp", crate::identity::oidc::Preset::Generic, None)
+    );
+    assert_eq!((provider.users, provider.groups, &provider.scim), (UserSource::Login, GroupSource::Claims, &None));
+    let google = parse(&format!("{LEAST}{PROVIDER}kind = \"google\"")).unwrap();
+    assert_eq!(google.providers[0].issuer, "https://accounts.google.com");
+    let all = with_provider_written_out(&example("portcullis.toml"));
+    let [provider] = &parse(&all).unwrap().providers[..] else { panic!("{all}") };
+    assert_eq!(provider.scim.as_ref().unwrap().link, Link::ExternalId("sub".into()));
+    assert_eq!(provider.signals.as_ref().unwrap().delivery, Delivery::Push);
+    assert_eq!(provider.client_secret.as_deref(), Some(Path::new("/etc/portcullis/secrets/corp")));
+    assert_eq!(provider.group_names.values().next().unwrap().as_str(), "finance");
+}
+
+/// The example with the lines of its provider and of the address that providers need.
+fn with_provider_written_out(text: &str) -> String {
+    let begin = text.find("# [[provider]]").unwrap();
+    let end = begin + text[begin..].find("\n\n").unwrap();
+    let lines = text[begin..end].lines().filter_map(|line| {
+        let is_header = line == "# [[provider]]";
+        line.strip_prefix("#   ").or(is_header.then_some("[[provider]]"))
+    });
+    let provider = lines.collect::<Vec<_>>().join("\n");
+    format!("{LEAST}[login]\nurl = \"https://gate.example.org\"\n{provider}")
+}
+
+#[test]
+fn a_provider_that_makes_no_sense_is_refused_with_its_place() {
+    let with = |text: &str| format!("{PROVIDER}issuer = \"https://id.example.org\"\n{text}");
+    check(PROVIDER, &["7:1: provider[0].issuer: is missing; add `issuer = \"https://id.example.org\"`"]);
+    for (text, expected) in [
+        ("users = \"scim\"", "provider[0].scim: is missing"),
+        ("groups = \"scim\"", "provider[0].scim: is missing"),
+        ("[provider.signals]\naudience = \"a\"\ndelivery = \"poll\"", "provider[0].signals.token_file: is missing"),
+        ("[provider.group_names]\nx = \"no spaces\"", "provider[0].group_names.x: `no spaces` is not a group"),
+        ("[provider.scim]\nlink = \"username\"", "provider[0].scim.token_file: is missing"),
+        ("[[provider]]\nname = \"local\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`local` is the gateway itself"),
+        ("[[provider]]\nname = \"corp\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`corp` is another provider's"),
+        ("[[provider]]\nname = \"a/b\"\nissuer = \"http://b\"\nclient_id = \"c\"", "`a/b` is not a name"),
+        ("[[provider]]\nname = \"b\"\nissuer = \"http://b\"\nclient_id = \"c\"", "`http://b` is not an https address"),
+    ] {
+        let errors = parse(&format!("{LEAST}{}", with(text))).unwrap_err().to_string();
+        assert!(errors.contains(expected), "{text}: {errors}");
+    }
+    let nowhere = PROVIDER.replace("url = \"https://gate.example.org/\"\n", "");
+    let errors = parse(&format!("{LEAST}{nowhere}issuer = \"https://id.example.org\"")).unwrap_err().to_string();
+    assert!(errors.contains("login.url: is missing; add `url"), "{errors}");
+}
+
 /// A comment of the example that shows a default looks like `# key = value`.
 fn with_defaults_written_out(text: &str) -> String {
     let is_setting = |line: &str| {
@@ -357,6 +415,38 @@ fn the_example_shows_every_key() {
         "metrics",
         "[login]",
         "session",
+        "url",
+        "[[provider]]",
+        "title",
+        "kind",
+        "issuer",
+        "client_id",
+        "client_secret_file",
+        "ca",
+        "hosts",
+        "algorithms",
+        "scopes",
+        "acr_values",
+        "mfa_acr",
+        "max_age",
+        "recheck",
+        "users",
+        "groups",
+        "audience",
+        "[provider.claims]",
+        "username",
+        "display_name",
+        "[provider.require]",
+        "[provider.group_names]",
+        "[provider.scim]",
+        "token_file",
+        "link",
+        "external_id_claim",
+        "[provider.signals]",
+        "delivery",
+        "authorization_file",
+        "manage",
+        "email_is_username",
         "[[service]]",
         "protocol",
         "port",

@@ -2,7 +2,8 @@
 
 use super::decide::{Asked, Keeper};
 use super::{CoreError, Done, Renewed};
-use crate::identity::{Arrival, ProviderSession};
+use crate::identity::scim::{Directory, Facts, ResourceKind};
+use crate::identity::{Arrival, KnownAs, ProviderSession};
 use crate::policy::{GroupName, Input, UserName};
 use crate::store::Write;
 use std::collections::BTreeSet;
@@ -13,7 +14,8 @@ impl Keeper {
         let groups = arrival.groups.take();
         arrival.groups = groups.map(|groups| self.groups_of(asked, groups)).transpose()?;
         let gateway = &self.state.gateway;
-        let user = self.state.accounts.identities.welcome(&arrival, |name| gateway.user(name))?;
+        let pushed = pushed(&self.state.directory, &arrival);
+        let user = self.state.accounts.identities.welcome(&arrival, pushed.as_ref(), |name| gateway.user(name))?;
         let name = user.name.clone();
         let Arrival { provider, subject, .. } = arrival;
         let is_bound = self.state.accounts.identities.user(&provider, &subject) == Some(&name);
@@ -49,7 +51,10 @@ impl Keeper {
     /// Takes up what a provider says of a session that goes on.
     pub(super) fn renewed(&mut self, asked: &Asked<'_>, renewed: Renewed) -> Result<Done, CoreError> {
         let Renewed { token, arrival, session } = renewed;
-        let (_, done) = self.arrive(asked, arrival)?;
+        let done = match arrival {
+            Some(arrival) => self.arrive(asked, arrival)?.1,
+            None => Done::default(),
+        };
         // It may have ended meanwhile, or have ended with this.
         if self.state.gateway.session(token).is_some() {
             self.keep(token, session)?;
@@ -61,5 +66,20 @@ impl Keeper {
         self.save(vec![Write::PutProviderSession(token, session.clone())])?;
         self.state.accounts.provider_sessions.insert(token, session);
         Ok(())
+    }
+}
+
+/// The user that somebody is, among those whom their provider has pushed: one, or nobody.
+fn pushed(directory: &Directory, arrival: &Arrival) -> Option<UserName> {
+    let found = match arrival.known_as.as_ref()? {
+        KnownAs::Name => directory.user_named(&arrival.provider, &arrival.name)?,
+        KnownAs::ExternalId(id) => {
+            let mut found = directory.known_as(&arrival.provider, ResourceKind::User, id);
+            found.next().filter(|_| found.next().is_none())?
+        }
+    };
+    match &found.facts {
+        Facts::User { name, .. } => Some(name.clone()),
+        Facts::Group { .. } => None,
     }
 }

@@ -123,13 +123,14 @@ impl Keeper {
                 Ok(done)
             }
             Request::Login(login) => {
-                let Login { token, secret, who, source, proof, deadline } = login;
+                let Login { token, secret, who, source, proof, deadline } = *login;
                 let (user, kept, before) = match who {
                     Who::Known(user) => (user, None, Done::default()),
                     Who::Service(name, credential) => {
                         (self.welcome_service(asked, name, &credential)?, None, Done::default())
                     }
-                    Who::Arrived(arrival, kept) => {
+                    Who::Arrived(arrived) => {
+                        let (arrival, kept) = *arrived;
                         let (user, done) = self.arrive(asked, arrival)?;
                         (user, Some(kept), done)
                     }
@@ -144,10 +145,35 @@ impl Keeper {
                 Ok(done)
             }
             Request::Renewed(renewed) => self.renewed(asked, renewed),
-            Request::Policy(Input::RemoveUser(name)) => self.remove_user(asked, name),
+            Request::Scim(operation) => self.provision(asked, &operation),
+            Request::Policy(Input::RemoveUser(name)) => match self.provisioned(&Input::RemoveUser(name.clone())) {
+                Some(removal) => self.provision(asked, &removal),
+                None => self.remove_user(asked, &name, Vec::new()),
+            },
             Request::Policy(input @ Input::End { .. }) => self.end(asked, input),
-            Request::Policy(input) => self.change(asked, input, Vec::new(), None),
+            Request::Policy(input) => match self.provisioned(&input) {
+                Some(removal) => self.provision(asked, &removal),
+                None => self.change(asked, input, Vec::new(), None),
+            },
         }
+    }
+
+    /// Removes a user, with what they prove who they are by.
+    pub(super) fn remove_user(
+        &mut self,
+        asked: &Asked<'_>,
+        name: &UserName,
+        mut also: Vec<Write>,
+    ) -> Result<Done, CoreError> {
+        let subject = self.state.accounts.identities.subject(name);
+        also.extend(subject.map(|(provider, subject)| Write::RemoveIdentity(provider.clone(), subject.into())));
+        let done = self.change(asked, Input::RemoveUser(name.clone()), also, None);
+        if self.state.gateway.user(name).is_none() {
+            self.state.accounts.passwords.remove(name);
+            self.state.accounts.services.remove(name);
+            self.state.accounts.identities.unbind(name);
+        }
+        done
     }
 
     /// Whoever comes from a provider proves there who they are, and a service by what is its own.
@@ -262,7 +288,7 @@ impl Keeper {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
         let (opened, generation) = (changed.opened, changed.generation);
-        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation })
+        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation, decided: None })
     }
 
     fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {
@@ -373,7 +399,7 @@ pub(super) fn takes_access_away(input: &Input) -> bool {
         Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_) => true,
         Input::PutUser(user) => !user.is_active(),
         Input::PutApp(app) => !app.enabled,
-        Input::Login { .. } | Input::PutGroup(_) | Input::SetMembers { .. } | Input::PutPolicy { .. } | Input::Tick => {
+        Input::Login { .. } | Input::PutGroup(_) | Input::Members { .. } | Input::PutPolicy { .. } | Input::Tick => {
             false
         }
     }

@@ -4,6 +4,7 @@ use super::decide::{Keeper, RETRY, takes_access_away};
 use super::truth::{self, Truth};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
+use crate::identity::scim::Action;
 use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
@@ -106,6 +107,8 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
 fn is_urgent(request: &Request) -> bool {
     match request {
         Request::RemoveApiToken(_) | Request::RemoveService(_) => true,
+        // Most of what a provider does to somebody who is there already may take access away.
+        Request::Scim(operation) => !matches!(operation.action, Action::Create(_)),
         Request::PutUser { user, .. } => !user.is_active(),
         Request::Policy(input) => takes_access_away(input),
         Request::Login(_)

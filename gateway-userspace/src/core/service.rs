@@ -55,23 +55,9 @@ impl Keeper {
         if !self.state.accounts.services.contains(&name) {
             return Err(ServiceRefusal::Unknown(name).into());
         }
-        let done = self.remove_user(asked, name.clone())?;
+        let done = self.remove_user(asked, &name, Vec::new())?;
         self.recorder.admin(asked.actor, "service_removed", name.as_str());
         Ok(done)
-    }
-
-    /// Removes a user, with whatever they prove who they are with.
-    pub(super) fn remove_user(&mut self, asked: &Asked<'_>, name: UserName) -> Result<Done, CoreError> {
-        let subject = self.state.accounts.identities.subject(&name);
-        let subject = subject.map(|(provider, subject)| Write::RemoveIdentity(provider.clone(), subject.into()));
-        let done = self.change(asked, Input::RemoveUser(name.clone()), subject.into_iter().collect(), None);
-        // Removed although it could not be stored yet, they are removed with all that is theirs.
-        if self.state.gateway.user(&name).is_none() {
-            self.state.accounts.passwords.remove(&name);
-            self.state.accounts.services.remove(&name);
-            self.state.accounts.identities.unbind(&name);
-        }
-        done
     }
 
     /// A service that proves itself, still with what is its own.

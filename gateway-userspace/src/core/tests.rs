@@ -2,6 +2,7 @@
 
 mod chaos;
 mod histories;
+mod provision;
 mod service;
 
 use super::{Actor, Core, CoreError, Login, Request, State, Who, start};
@@ -148,7 +149,11 @@ fn core(disk: &Disk) -> Core {
 }
 
 fn core_on(disk: &Disk, plane: impl DataPlane + 'static) -> Core {
-    let state = State { gateway: Gateway::new(Capacities::default()), accounts: Accounts::default() };
+    let state = State {
+        gateway: Gateway::new(Capacities::default()),
+        accounts: Accounts::default(),
+        directory: Default::default(),
+    };
     let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
     start(state, Box::new(disk.clone()), Box::new(plane), recorder, "boot".into()).unwrap().0
 }
@@ -168,14 +173,14 @@ fn login(token: u64) -> Request {
         interface_name: "lan0".into(),
         mac: None,
     };
-    Request::Login(Login {
+    Request::Login(Box::new(Login {
         token: SessionToken(token),
         secret: SecretHash::from_bytes([0; 32]),
         who: Who::Known(UserName::new("alice").unwrap()),
         source,
         proof: [Factor::Password].into(),
         deadline: KernelNanos(u64::MAX),
-    })
+    }))
 }
 
 fn end(token: u64) -> Request {

@@ -59,7 +59,7 @@ async fn open(core: &Core, guarding: &Guarding, name: &UserName, binding: Bindin
         proof: [Factor::Binding].into(),
         deadline: clock::boot().after(lifetime),
     };
-    core.change(Actor::local(), Request::Login(login)).await?;
+    core.change(Actor::local(), Request::Login(Box::new(login))).await?;
     Ok(())
 }
 

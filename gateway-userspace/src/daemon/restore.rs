@@ -57,6 +57,7 @@ pub(super) fn restore(
         services,
         identities: std::mem::take(&mut stored.identities),
     };
+    let resources = std::mem::take(&mut stored.resources);
     let restored = core::restored(stored, sessions, &plane.actual()?);
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
@@ -77,7 +78,8 @@ pub(super) fn restore(
         }
     }
     changes.push(Write::SetCounters(core::counters(&gateway)));
-    Ok((State { gateway, accounts }, changes))
+    let directory = core::directory(resources, &gateway);
+    Ok((State { gateway, accounts, directory }, changes))
 }
 
 /// The services that still have a user, and prove themselves with what is theirs alone. The row of one without a user goes:

@@ -24,10 +24,19 @@ pub struct Arrival {
     pub display_name: String,
     /// The groups that the provider says they are in, as they are called here; `None` if it says so elsewhere.
     pub groups: Option<BTreeSet<GroupName>>,
-    /// Which of the users that the provider has pushed before is this one.
-    pub known_as: Option<UserName>,
+    /// How to find them among the users whom the provider has pushed, if it pushes users.
+    pub known_as: Option<KnownAs>,
     /// Whether somebody who is not known becomes a user.
     pub may_be_new: bool,
+}
+
+/// What somebody is found by among those whom their provider has pushed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KnownAs {
+    /// By their name.
+    Name,
+    /// By what the provider calls them (`externalId`).
+    ExternalId(String),
 }
 
 /// Why somebody for whom a provider has vouched does not come in.
@@ -106,20 +115,22 @@ impl Identities {
         }
     }
 
-    /// Who somebody is here, as they are to be. `known` finds a user by name.
+    /// Who somebody is here, as they are to be. `pushed` is the user that they were found to be among those whom the
+    /// provider has pushed; `known` finds a user by name.
     ///
     /// # Errors
     /// Why they do not come in.
     pub fn welcome<'u>(
         &self,
         arrival: &Arrival,
+        pushed: Option<&UserName>,
         known: impl Fn(&UserName) -> Option<&'u User>,
     ) -> Result<User, ArrivalRefusal> {
-        let Arrival { provider, subject, name, display_name, groups, known_as, may_be_new } = arrival;
+        let Arrival { provider, subject, name, display_name, groups, known_as: _, may_be_new } = arrival;
         let taken = || ArrivalRefusal::NameTaken { name: name.clone(), provider: provider.clone() };
         let before = match self.user(provider, subject).and_then(&known) {
             Some(user) => user.clone(),
-            None => match known_as.as_ref().and_then(&known) {
+            None => match pushed.and_then(&known) {
                 // Pushed by the same provider, and bound to nobody yet.
                 Some(user) if user.provider.as_ref() == Some(provider) && self.subject(&user.name).is_none() => {
                     user.clone()
@@ -178,8 +189,17 @@ mod tests {
     }
 
     fn welcome(identities: &Identities, users: &[User], arrival: &Arrival) -> Result<UserName, &'static str> {
+        pushed(identities, users, arrival, None)
+    }
+
+    fn pushed(
+        identities: &Identities,
+        users: &[User],
+        arrival: &Arrival,
+        pushed: Option<&UserName>,
+    ) -> Result<UserName, &'static str> {
         let known = |name: &UserName| users.iter().find(|user| user.name == *name);
-        identities.welcome(arrival, known).map(|user| user.name).map_err(|refusal| refusal.label())
+        identities.welcome(arrival, pushed, known).map(|user| user.name).map_err(|refusal| refusal.label())
     }
 
     #[test]
@@ -201,17 +221,17 @@ mod tests {
         assert_eq!(welcome(&identities, &users, &arrival("2", "root")), Err("name_taken"));
         assert_eq!(welcome(&identities, &users, &arrival("2", "ada")), Err("name_taken"));
         for called in ["root", "ada"] {
-            let known_as = Some(name(called));
-            assert_eq!(welcome(&identities, &users, &Arrival { known_as, ..arrival("2", "x") }), Err("name_taken"));
+            let found = pushed(&identities, &users, &arrival("2", "x"), Some(&name(called)));
+            assert_eq!(found, Err("name_taken"));
         }
     }
 
     #[test]
     fn whom_the_provider_has_pushed_is_bound_at_the_first_login_and_others_only_if_they_may_be_new() {
-        let pushed = User { provider: Some(provider("corp")), ..User::new(name("ada")) };
+        let ada = User { provider: Some(provider("corp")), ..User::new(name("ada")) };
         let mut identities = Identities::default();
-        let arrival = Arrival { known_as: Some(name("ada")), may_be_new: false, ..arrival("1", "ada@corp") };
-        assert_eq!(welcome(&identities, &[pushed], &arrival), Ok(name("ada")));
+        let arrival = Arrival { may_be_new: false, ..arrival("1", "ada@corp") };
+        assert_eq!(pushed(&identities, &[ada], &arrival, Some(&name("ada"))), Ok(name("ada")));
         assert_eq!(welcome(&identities, &[], &arrival), Err("not_provisioned"));
         identities.bind(provider("corp"), "1".into(), name("ada"));
         identities.unbind(&name("ada"));

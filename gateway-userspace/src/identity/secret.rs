@@ -80,7 +80,7 @@ impl SessionSecret {
 }
 
 /// 32 random bytes as text.
-pub(super) fn random_text() -> String {
+pub(crate) fn random_text() -> String {
     let mut bytes = [0_u8; 32];
     rand::fill(&mut bytes);
     base64url(&bytes)

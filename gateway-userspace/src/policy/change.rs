@@ -38,12 +38,14 @@ pub enum Input {
     RemoveUser(UserName),
     /// Create a group. Nothing happens if it exists.
     PutGroup(GroupName),
-    /// Make these users, and nobody else, the members of a group. It is created if it is not there.
-    SetMembers {
+    /// Make users members of a group, and others not. It is created if it is not there.
+    Members {
         /// The group.
         group: GroupName,
-        /// Its members. Every one of them exists.
-        members: BTreeSet<UserName>,
+        /// Who is in it from now on. Every one of them exists.
+        joined: BTreeSet<UserName>,
+        /// Who is not any more.
+        left: BTreeSet<UserName>,
     },
     /// Remove a group, and everybody's membership in it.
     RemoveGroup(GroupName),

@@ -146,7 +146,7 @@ impl Gateway {
             Input::PutUser(user) => self.put_user(&mut draft, user),
             Input::RemoveUser(name) => self.remove_user(&mut draft, name),
             Input::PutGroup(name) => self.put_group(&mut draft, name),
-            Input::SetMembers { group, members } => self.set_members(&mut draft, group, members),
+            Input::Members { group, joined, left } => self.change_members(&mut draft, group, joined, left),
             Input::RemoveGroup(name) => self.remove_group(&mut draft, name),
             Input::PutApp(app) => self.put_app(&mut draft, app),
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),

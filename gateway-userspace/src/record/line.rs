@@ -256,7 +256,7 @@ pub(super) fn described(input: &Input) -> Option<(&'static str, String)> {
         Input::PutUser(user) => ("user_disabled", user.name.to_string()),
         Input::RemoveUser(name) => ("user_removed", name.to_string()),
         Input::PutGroup(name) => ("group_put", name.to_string()),
-        Input::SetMembers { group, .. } => ("group_members_set", group.to_string()),
+        Input::Members { group, .. } => ("group_members_changed", group.to_string()),
         Input::RemoveGroup(name) => ("group_removed", name.to_string()),
         Input::PutApp(app) if app.enabled => ("app_put", app.name.to_string()),
         Input::PutApp(app) => ("app_disabled", app.name.to_string()),

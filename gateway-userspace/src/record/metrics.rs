@@ -31,6 +31,7 @@ pub struct Metrics {
     last_packet: Histogram,
     flows_cut: IntCounter,
     logins: IntCounterVec,
+    renewals: IntCounterVec,
     records_lost: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
@@ -89,6 +90,13 @@ impl Metrics {
                 Opts::new("portcullis_logins_total", "Logins by result. Many refused ones are somebody guessing."),
                 &["result"],
             )?,
+            renewals: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_renewals_total",
+                    "Questions to identity providers whether a session may go on, by answer. Errors: is the provider there?",
+                ),
+                &["result"],
+            )?,
             records_lost: counter(
                 "portcullis_records_lost_total",
                 "Records that were not written because too many came at once. Look at the disk of the access log.",
@@ -139,6 +147,7 @@ impl Metrics {
             last_packet,
             flows_cut,
             logins,
+            renewals,
             records_lost,
             store_failures,
             unsaved,
@@ -158,6 +167,7 @@ impl Metrics {
         registry.register(Box::new(last_packet.clone()))?;
         registry.register(Box::new(flows_cut.clone()))?;
         registry.register(Box::new(logins.clone()))?;
+        registry.register(Box::new(renewals.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
@@ -205,6 +215,10 @@ impl Metrics {
             self.last_packet.observe(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).as_secs_f64());
         }
         self.flows_cut.inc_by(receipt.flows_cut as u64);
+    }
+
+    pub(crate) fn renewed(&self, result: &str) {
+        self.renewals.with_label_values(&[result]).inc();
     }
 
     pub(crate) fn logged_in(&self, result: &str) {

@@ -1,11 +1,12 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
 use super::shape::{
-    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ServiceIdentityShape, TokenShape, UserShape,
-    written,
+    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ResourceShape, ServiceIdentityShape,
+    TokenShape, UserShape, written,
 };
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
+use crate::identity::scim::{ResourceId, ResourceKind};
 use crate::policy::{AppId, AppName, Generation, GroupName, ProviderName, SessionToken, UserName};
 use gateway_common::abi::AppEntry;
 use serde::Serialize;
@@ -28,9 +29,10 @@ const TOKENS: Table = Table("api_tokens");
 const SERVICES: Table = Table("services");
 const IDENTITIES: Table = Table("identities");
 const PROVIDER_SESSIONS: Table = Table("provider_sessions");
+const RESOURCES: Table = Table("resources");
 
 /// Every table.
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 13] = [
     META,
     USERS,
     PASSWORDS,
@@ -43,6 +45,7 @@ pub const TABLES: [Table; 12] = [
     SERVICES,
     IDENTITIES,
     PROVIDER_SESSIONS,
+    RESOURCES,
 ];
 
 pub(super) const SCHEMA_KEY: &str = "schema";
@@ -93,6 +96,11 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
             vec![put(IDENTITIES, &identity_key(provider, subject), user.as_str())?]
         }
         Write::RemoveIdentity(provider, subject) => vec![remove(IDENTITIES, &identity_key(provider, subject))],
+        Write::PutResource(resource) => {
+            let key = resource_key(&resource.provider, resource.kind(), resource.id);
+            vec![put(RESOURCES, &key, &ResourceShape::from(&**resource))?]
+        }
+        Write::RemoveResource(provider, kind, id) => vec![remove(RESOURCES, &resource_key(provider, *kind, *id))],
         Write::PutProviderSession(token, session) => {
             vec![put(PROVIDER_SESSIONS, &token.to_string(), &ProviderSessionShape::from(session))?]
         }
@@ -169,6 +177,8 @@ fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<()
         let token = u64::from_str_radix(key, 16).map_err(words)?;
         let session = json::<ProviderSessionShape>(value)?.try_into()?;
         stored.provider_sessions.insert(SessionToken(token), session);
+    } else if table == RESOURCES {
+        stored.resources.push(json::<ResourceShape<'_>>(value)?.try_into()?);
     } else {
         take_meta(stored, key, value)?;
     }
@@ -202,6 +212,10 @@ fn put<T: Serialize + ?Sized>(table: Table, key: &str, value: &T) -> Result<Row,
 
 fn remove(table: Table, key: &str) -> Row {
     Row { table, key: key.to_owned(), value: None }
+}
+
+fn resource_key(provider: &ProviderName, kind: ResourceKind, id: ResourceId) -> String {
+    format!("{provider}{}/{id}", kind.endpoint())
 }
 
 fn identity_key(provider: &ProviderName, subject: &str) -> String {

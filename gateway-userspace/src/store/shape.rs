@@ -2,6 +2,7 @@
 //! schema wrote; a member that is missing is damage, unless it came with a later schema: then it has a default.
 
 mod provider;
+mod resource;
 mod service;
 mod session;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 pub(super) use provider::ProviderSessionShape;
+pub(super) use resource::ResourceShape;
 pub(super) use service::ServiceIdentityShape;
 pub(super) use session::{Common, written};
 

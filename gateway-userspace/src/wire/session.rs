@@ -19,6 +19,52 @@ pub struct LoginRequest {
     pub password: Secret,
 }
 
+/// An identity provider that people can log in with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Provider {
+    /// Its name.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+}
+
+/// A login by device code (RFC 8628) that has begun.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeviceLogin {
+    /// What to ask with whether somebody has confirmed it.
+    pub id: String,
+    /// What the person types at the provider.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// Where, with the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri_complete: Option<String>,
+    /// How many seconds to wait before each question.
+    pub interval_s: u64,
+    /// From when on it is worth nothing.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// A login by device code that nobody has confirmed yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DevicePending {
+    /// Which.
+    pub id: String,
+    /// In how many seconds to ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_s: Option<u64>,
+}
+
+/// What a provider sends when somebody has signed out there.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogoutRequest {
+    /// Who (OpenID Connect Back-Channel Logout 1.0, section 2.4).
+    pub logout_token: String,
+}
+
 /// A session that began.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LoginResponse {

@@ -119,7 +119,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let state = State { gateway: gateway(), accounts: accounts() };
+        let state = State { gateway: gateway(), accounts: accounts(), directory: Default::default() };
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
         let mut plane = MemoryDataPlane::new(Capacities::default());
         plane.clock = KernelNanos(1);
@@ -134,6 +134,7 @@ impl World {
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,
+            providers: Default::default(),
             open_metrics: false,
             management: vec!["192.0.2.0/24".parse().unwrap()],
             session_lifetime: Duration::from_secs(3_600),
@@ -157,7 +158,9 @@ impl World {
         let said = format!("{} {path}: {status} {body}", asked.method);
         assert!(!status.is_server_error(), "{said}");
         assert!(proves || !status.is_success() || OPEN.contains(&path.as_str()), "without a token: {said}");
-        if !status.is_success() {
+        if !status.is_success() && media(&headers) == "application/scim+json" {
+            assert!(path.starts_with("/scim/v2"), "{said}");
+        } else if !status.is_success() {
             problem(asked.method, status, &headers, &body, &said);
         } else if media(&headers) == "application/json" && asked.method != "HEAD" {
             serde_json::from_str::<serde_json::Value>(&body).unwrap_or_else(|error| panic!("{error}: {said}"));

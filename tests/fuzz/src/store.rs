@@ -7,6 +7,7 @@ use gateway_userspace::policy::{Capacities, Gateway, NextIds, Restored, SessionL
 use gateway_userspace::store::record::{Reader, TABLES, Table, rows};
 use gateway_userspace::store::{Stored, Write};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Lines of a table's name, a key and a value, with blanks between them.
 pub fn run(input: &[u8]) {
@@ -34,7 +35,7 @@ pub fn run(input: &[u8]) {
 /// All rows of it. A later one takes the place of an earlier one with its key, so they are read in their order.
 fn write(stored: &Stored) -> Vec<(Table, String, String)> {
     let Stored { users, passwords, groups, apps, app_ids, policy, generation, counters, sessions, tokens, .. } = stored;
-    let Stored { identities, provider_sessions, services, .. } = stored;
+    let Stored { identities, provider_sessions, resources, services, .. } = stored;
     let mut writes: Vec<Write> = users.iter().cloned().map(Write::PutUser).collect();
     writes.extend(passwords.iter().map(|(name, hash)| Write::PutPassword(name.clone(), hash.clone())));
     writes.extend(groups.iter().cloned().map(Write::PutGroup));
@@ -52,6 +53,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
             .iter()
             .map(|(provider, subject, user)| Write::PutIdentity(provider.clone(), subject.to_owned(), user.clone())),
     );
+    writes.extend(resources.iter().cloned().map(Arc::new).map(Write::PutResource));
     writes.extend(provider_sessions.iter().map(|(token, kept)| Write::PutProviderSession(*token, kept.clone())));
     let rows = writes.iter().flat_map(|write| rows(write).expect("what was read can be written"));
     // An app without a number has none to be written.

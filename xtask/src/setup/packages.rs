@@ -19,7 +19,7 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 20] = [
+const TOOLS: [(&str, &str); 21] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
@@ -38,6 +38,7 @@ const TOOLS: [(&str, &str); 20] = [
     ("nft", "nftables"),
     ("nmap", "nmap"),
     ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
     ("tc", "iproute2"),
     ("traceroute", "traceroute"),
 ];
@@ -120,6 +121,25 @@ pub fn install(name: &str, packages: &[&str]) -> Result<()> {
     console::run_logged(&mut install_command(packages))
 }
 
+/// Unpacks packages below `target/tools` instead of installing them: without what they depend on, and without the
+/// services that they would start.
+pub fn unpack(name: &str, packages: &[&str]) -> Result<()> {
+    if lists_are_stale() {
+        update();
+    }
+    console::doing(name, &format!("unpacking Debian's {}", packages.join(", ")));
+    let tools = tools::target_dir().join("tools");
+    let downloads = tools.join(format!("unpack-{name}"));
+    fs::create_dir_all(&downloads)?;
+    // The unprivileged user that apt downloads as may not reach this directory.
+    let download = ["-o", "APT::Sandbox::User=root", "download"];
+    console::run_logged(apt_get().args(download).args(packages).current_dir(&downloads))?;
+    for package in fs::read_dir(&downloads)?.flatten() {
+        console::run_logged(Command::new("dpkg-deb").arg("--extract").arg(package.path()).arg(&tools))?;
+    }
+    Ok(fs::remove_dir_all(&downloads)?)
+}
+
 /// `apt-get` that asks nothing and waits for another installer to finish.
 pub fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
@@ -131,6 +151,16 @@ pub fn apt_get() -> Command {
 /// Whether apt knows a package by this name.
 pub fn is_known(package: &str) -> bool {
     output(Command::new("apt-cache").args(["show", "--no-all-versions", package])).is_some_and(|text| !text.is_empty())
+}
+
+/// The libraries that a package is linked with, whatever this release calls them; nothing else that it depends on.
+pub fn libraries_of(package: &str) -> Vec<String> {
+    if lists_are_stale() {
+        update();
+    }
+    let depends = output(Command::new("apt-cache").env("LC_ALL", "C").args(["depends", package])).unwrap_or_default();
+    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.filter(|name| name.starts_with("lib") || name.starts_with("zlib")).map(str::to_owned).collect()
 }
 
 /// Reads the package lists. A mirror that is not needed may be away: installing tells.

@@ -56,13 +56,28 @@ async fn without_a_token_every_administrative_operation_is_401() {
 }
 
 #[tokio::test]
+async fn without_the_token_of_a_provider_every_scim_operation_is_401_in_scim_even_for_administrators() {
+    let world = World::new();
+    for (method, path, access) in RULES {
+        if *access == Access::Scim {
+            for asked in [world.ask(method, &example(path)), world.admin(method, &example(path))] {
+                let answer = asked.json("{}").send().await;
+                assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (401, &"401".into()), "{method} {path}");
+                assert_eq!(answer.headers["content-type"], "application/scim+json");
+                assert_eq!(answer.headers["www-authenticate"], "Bearer");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_a_token_of_another_scope_it_is_403() {
     let world = World::new();
     for (method, path, access) in RULES {
         let needed = match access {
             Access::Token(scope) => *scope,
             Access::Metrics => Scope::MetricsRead,
-            Access::Open | Access::Client => continue,
+            Access::Open | Access::Client | Access::Provider | Access::Scim => continue,
         };
         for scope in Scope::ALL.into_iter().filter(|scope| *scope != needed && *scope != Scope::Admin) {
             let answer = world.ask(method, &example(path)).bearer(world.token(scope)).send().await;

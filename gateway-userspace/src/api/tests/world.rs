@@ -73,7 +73,7 @@ impl World {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (accounts, tokens) = accounts();
-        let state = core::State { gateway: gateway(), accounts };
+        let state = core::State { gateway: gateway(), accounts, directory: Default::default() };
         let store = FileStore::open(&folder.path().join("state")).unwrap();
         let plane = MemoryDataPlane::new(Capacities::default());
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
@@ -178,6 +178,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         readiness,
         metrics: recorder.metrics().registry(),
         recorder,
+        providers: Default::default(),
         open_metrics: false,
         management: vec!["192.0.2.0/24".parse().unwrap()],
         session_lifetime: Duration::from_secs(3600),

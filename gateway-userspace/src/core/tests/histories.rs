@@ -58,7 +58,8 @@ impl World {
     fn new(capacities: Capacities) -> Self {
         let (chaos, disk) = (Chaos::new(capacities, NOW), Disk::default());
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
-        let state = State { gateway: Gateway::new(capacities), accounts: Accounts::default() };
+        let state =
+            State { gateway: Gateway::new(capacities), accounts: Accounts::default(), directory: Default::default() };
         let keeper = keeper(state, &disk, &chaos, &recorder);
         let mut world = Self { chaos, disk, recorder, keeper, tokens: 0, lawful: vec![Permitted::new()] };
         // One app around the others: whoever is judged by a part of the tables reaches these by its grant.
@@ -179,7 +180,7 @@ impl World {
         let gone = ended.iter().map(|session| Write::RemoveSession(session.token));
         let changes: Vec<_> = gone.chain([Write::SetCounters(crate::core::counters(&gateway))]).collect();
         self.disk.clone().commit(&changes).unwrap();
-        let state = State { gateway, accounts: Accounts::default() };
+        let state = State { gateway, accounts: Accounts::default(), directory: Default::default() };
         self.keeper = keeper(state, &self.disk, &self.chaos, &self.recorder);
         let wanted = self.gateway().tables();
         let reconciled = reconcile(&mut self.chaos, &wanted);
@@ -238,7 +239,7 @@ fn request(input: Input) -> Request {
         Input::Login { token, user, source, proof, deadline } => {
             let secret = SecretHash::from_bytes([0; 32]);
             let who = Who::Known(user);
-            Request::Login(Login { token, secret, who, source, proof, deadline })
+            Request::Login(Box::new(Login { token, secret, who, source, proof, deadline }))
         }
         other => Request::Policy(other),
     }

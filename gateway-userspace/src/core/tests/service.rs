@@ -32,14 +32,14 @@ fn source(address: [u8; 4]) -> Source {
 }
 
 fn opens(token: u64, credential: Credential, address: [u8; 4]) -> Request {
-    Request::Login(Login {
+    Request::Login(Box::new(Login {
         token: SessionToken(token),
         secret: SecretHash::from_bytes([0; 32]),
         who: Who::Service(name("printer"), credential),
         source: source(address),
         proof: [Factor::Binding].into(),
         deadline: KernelNanos(u64::MAX),
-    })
+    }))
 }
 
 fn bound(token: u64, address: [u8; 4]) -> Request {

@@ -44,32 +44,37 @@ impl Gateway {
         Ok(())
     }
 
-    /// Makes these users, and nobody else, the members of a group; a new group, if there is none.
-    pub(super) fn set_members(
+    /// Makes users members of a group, which may be a new one, and others not.
+    pub(super) fn change_members(
         &mut self,
         draft: &mut Draft,
         group: &GroupName,
-        members: &BTreeSet<UserName>,
+        joined: &BTreeSet<UserName>,
+        left: &BTreeSet<UserName>,
     ) -> Result<(), Refusal> {
-        if let Some(unknown) = members.iter().find(|name| !self.users.contains_key(*name)) {
+        if let Some(unknown) = joined.iter().find(|name| !self.users.contains_key(*name)) {
             return Err(Refusal::UnknownUser(unknown.clone()));
         }
         self.put_group(draft, group)?;
-        for mut user in self.members_that_change(group, members) {
-            if !user.groups.remove(group) {
-                user.groups.insert(group.clone());
-            }
+        for user in self.with_members(group, joined, left) {
             self.move_all_of(draft, &user)?;
             draft.facts.push(Fact::User(user));
         }
         Ok(())
     }
 
-    /// The users whom these members of a group make join or leave it, as they are.
+    /// The users who join or leave a group, as they are to be.
     #[must_use]
-    pub fn members_that_change(&self, group: &GroupName, members: &BTreeSet<UserName>) -> Vec<User> {
-        let changes = |user: &&User| user.groups.contains(group) != members.contains(&user.name);
-        self.users.values().filter(changes).cloned().collect()
+    pub fn with_members(&self, group: &GroupName, joined: &BTreeSet<UserName>, left: &BTreeSet<UserName>) -> Vec<User> {
+        let named = joined.union(left).filter_map(|name| self.users.get(name));
+        let changed = named.filter(|user| user.groups.contains(group) != joined.contains(&user.name)).cloned();
+        let moved = changed.map(|mut user| {
+            if !user.groups.remove(group) {
+                user.groups.insert(group.clone());
+            }
+            user
+        });
+        moved.collect()
     }
 
     pub(super) fn remove_group(&mut self, draft: &mut Draft, name: &GroupName) -> Result<(), Refusal> {

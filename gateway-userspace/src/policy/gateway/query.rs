@@ -1,13 +1,16 @@
 //! Questions to the gateway. Asking changes nothing.
 
+use super::judge::subject;
 use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicyError, PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
-    App, AppId, AppName, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User, UserName,
+    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User,
+    UserName,
 };
 use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
+use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -159,6 +162,21 @@ impl Gateway {
     #[must_use]
     pub fn policies_name(&self, group: &GroupName) -> bool {
         self.policy.names_group(group.as_str())
+    }
+
+    /// What a session does not reach as it is, and would after an authentication right now that amounts to this.
+    #[must_use]
+    pub fn within_reach(&self, session: &Session, stronger: &Assurance, now: KernelNanos) -> Vec<AppName> {
+        let Some(user) = self.users.get(&session.user) else { return Vec::new() };
+        let age = now.since(session.authenticated_at);
+        let is_open = |app: &AppName| {
+            let granted = session.permitted.get(app);
+            granted.is_some_and(|granted| granted.max_authentication_age.is_none_or(|most| age <= most))
+        };
+        let assurance = Arc::new(stronger.clone());
+        let subject = Subject { assurance, dated: true, ..subject(session, user.standing()) };
+        let closed = self.apps.values().filter(|app| !is_open(&app.name));
+        closed.filter(|app| self.policy.decide(&subject, app).decision.permit).map(|app| app.name.clone()).collect()
     }
 
     /// What would be decided if this user came from there.

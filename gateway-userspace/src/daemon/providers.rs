@@ -1,0 +1,220 @@
+//! Identity providers: from the configuration to the ways to them, and asking them again and again whether sessions may go
+//! on.
+
+use super::DaemonError;
+use crate::api::{Link, ProviderEntry, ProviderSettings, Providers};
+use crate::config::{self, ClaimNames, Config, GroupSource, ProviderConfig, ScimConfig, UserSource};
+use crate::core::{Actor, Core, Renewed, Request, State};
+use crate::identity::jose::{Algorithm, Algorithms};
+use crate::identity::oidc::{self, Preset, RefreshError, Refreshed, Refusal, ServiceSettings, Settings};
+use crate::identity::{Arrival, ProviderSession, SecretHash};
+use crate::policy::{EndCause, Input, ProviderName, Selector, SessionToken};
+use crate::record::Metrics;
+use futures_util::stream::{self, StreamExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use url::Url;
+
+/// How often is looked whether somebody is to be asked about, and about how many at the same time.
+const LOOK: Duration = Duration::from_secs(1);
+const AT_ONCE: usize = 16;
+/// How often a provider is asked again that could not be asked.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Sets all of them up. None is asked for anything yet.
+///
+/// # Errors
+/// What is wrong with the configuration of one, or with a file that it names.
+pub(super) fn providers(config: &Config) -> Result<Providers, DaemonError> {
+    let url = config.login.url.as_deref().unwrap_or_default();
+    let entry = |provider: &ProviderConfig| Ok((provider.name.clone(), entry(provider, url)?));
+    config.providers.iter().map(entry).collect::<Result<Providers, DaemonError>>()
+}
+
+fn entry(config: &ProviderConfig, url: &str) -> Result<ProviderEntry, DaemonError> {
+    let wrong = |problem: String| DaemonError::Provider { name: config.name.clone(), problem };
+    let address = |path: String| Url::parse(&format!("{url}{path}")).map_err(|error| wrong(error.to_string()));
+    let settings = settings(config, address(format!("/sign-in/{}/callback", config.name))?, wrong)?;
+    let oidc = oidc::Provider::new(settings).map_err(|error| wrong(error.to_string()))?;
+    let settings = ProviderSettings {
+        title: config.title.clone(),
+        mfa_acr: config.mfa_acr.clone(),
+        claims_groups: config.groups == GroupSource::Claims,
+        group_names: config.group_names.clone(),
+        may_be_new: config.users == UserSource::Login,
+        link: config.scim.as_ref().map_or(Link::None, link),
+        recheck: config.recheck,
+        home: address("/".to_owned())?,
+        scim_token: match &config.scim {
+            Some(scim) => Some(SecretHash::of(secret(&scim.token)?.expose_secret())),
+            None => None,
+        },
+    };
+    Ok(ProviderEntry::new(settings, oidc))
+}
+
+const fn link(scim: &ScimConfig) -> Link {
+    match scim.link {
+        config::Link::UserName => Link::Name,
+        config::Link::ExternalId(_) => Link::ExternalId,
+    }
+}
+
+fn settings(
+    config: &ProviderConfig,
+    redirect_uri: Url,
+    wrong: impl Fn(String) -> DaemonError,
+) -> Result<Settings, DaemonError> {
+    let ProviderConfig { name, kind, issuer, client_id, .. } = config;
+    let mut settings = Settings::new(name.as_str(), *kind, issuer, client_id, redirect_uri);
+    settings.client_secret = config.client_secret.as_deref().map(secret).transpose()?;
+    settings.ca.clone_from(&config.ca);
+    settings.hosts.extend(config.hosts.iter().cloned());
+    if !config.algorithms.is_empty() {
+        let read = |name: &String| name.parse::<Algorithm>().map_err(|error| wrong(error.to_string()));
+        settings.algorithms = config.algorithms.iter().map(read).collect::<Result<Algorithms, _>>()?;
+    }
+    if let Some(scopes) = &config.scopes {
+        settings.scopes = std::iter::once("openid".to_owned()).chain(scopes.iter().cloned()).collect();
+        settings.scopes.dedup();
+    }
+    // These two give refresh tokens to nobody who does not ask so.
+    let must_ask = config.recheck.is_some() && matches!(kind, Preset::Entra | Preset::Okta);
+    if must_ask && !settings.scopes.iter().any(|scope| scope == "offline_access") {
+        settings.scopes.push("offline_access".to_owned());
+    }
+    let ClaimNames { username, display_name, groups } = &config.claims;
+    if let Some(username) = username {
+        settings.claims.username = vec![username.clone()];
+    }
+    settings.claims.display_name = display_name.clone().unwrap_or(settings.claims.display_name);
+    settings.claims.groups = groups.clone().unwrap_or(settings.claims.groups);
+    settings.require.extend(config.require.clone());
+    settings.link = config.scim.as_ref().and_then(|scim| match &scim.link {
+        config::Link::ExternalId(claim) => Some(claim.clone()),
+        config::Link::UserName => None,
+    });
+    settings.acr_values.clone_from(&config.acr_values);
+    settings.mfa_acrs.clone_from(&config.mfa_acr);
+    settings.max_age = config.max_age;
+    settings.services = config.audience.clone().map(|audience| ServiceSettings {
+        audience,
+        scopes: BTreeSet::new(),
+        // Entra and Keycloak do not say of an access token that it is one.
+        untyped: matches!(kind, Preset::Entra | Preset::Keycloak),
+    });
+    Ok(settings)
+}
+
+/// The first line of a file that holds a secret.
+pub(super) fn secret(path: &Path) -> Result<SecretString, DaemonError> {
+    let file = |source| DaemonError::File { path: path.to_owned(), source };
+    let text = SecretString::from(std::fs::read_to_string(path).map_err(file)?);
+    let line = text.expose_secret().lines().next().unwrap_or_default().trim();
+    if line.len() < 8 {
+        let problem = "holds no secret: write one of at least eight characters into its first line";
+        return Err(file(std::io::Error::new(std::io::ErrorKind::InvalidData, problem)));
+    }
+    Ok(line.into())
+}
+
+/// Asks providers, each as often as the configuration says, whether sessions that began there may go on.
+pub(super) async fn renew(providers: Providers, core: Core, metrics: Metrics) {
+    // A provider that cannot be reached now can be when somebody comes; whoever reads the log knows already.
+    for (name, entry) in providers.iter() {
+        match entry.oidc.prepare(OffsetDateTime::now_utc()).await {
+            Ok(()) => tracing::info!(provider = %name, "the identity provider answers"),
+            Err(refusal) => {
+                tracing::warn!(provider = %name, reason = refusal.label(), %refusal, "the identity provider does not answer");
+            }
+        }
+    }
+    let every = |kept: &ProviderSession| providers.get(&kept.provider).and_then(|entry| entry.settings.recheck);
+    if providers.iter().all(|(_, entry)| entry.settings.recheck.is_none()) {
+        return;
+    }
+    let mut due: HashMap<SessionToken, Instant> = HashMap::new();
+    let mut interval = tokio::time::interval(LOOK);
+    loop {
+        interval.tick().await;
+        let Ok(found) = core.read(tokens).await else { return };
+        due.retain(|token, _| found.contains(token));
+        let now = Instant::now();
+        let is_due = |token: &SessionToken| due.get(token).is_none_or(|at| *at <= now);
+        let asked = found.iter().copied().filter(is_due).collect();
+        let Ok(asked) = core.read(move |state| kept(state, asked)).await else { return };
+        // Those of whom nothing is known yet have just begun, or the daemon has.
+        let (known, new): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(token, _)| due.contains_key(token));
+        due.extend(new.into_iter().filter_map(|(token, kept)| Some((token, now + every(&kept)?))));
+        let ask = async |(token, kept)| (token, renewed(&providers, &core, &metrics, token, kept).await);
+        let answers: Vec<_> = stream::iter(known).map(ask).buffer_unordered(AT_ONCE).collect().await;
+        due.extend(answers.into_iter().map(|(token, next)| (token, Instant::now() + next)));
+    }
+}
+
+/// The sessions that a provider can be asked about.
+fn tokens(state: &State) -> BTreeSet<SessionToken> {
+    let sessions = state.accounts.provider_sessions.iter();
+    sessions.filter(|(_, kept)| kept.refresh_token.is_some()).map(|(token, _)| *token).collect()
+}
+
+fn kept(state: &State, tokens: Vec<SessionToken>) -> Vec<(SessionToken, ProviderSession)> {
+    let kept = |token| Some((token, state.accounts.provider_sessions.get(&token)?.clone()));
+    tokens.into_iter().filter_map(kept).collect()
+}
+
+/// Asks about one session. Returns after which time to ask again.
+async fn renewed(
+    providers: &Providers,
+    core: &Core,
+    metrics: &Metrics,
+    token: SessionToken,
+    kept: ProviderSession,
+) -> Duration {
+    let provider = kept.provider.clone();
+    let (Some(entry), Some(refresh_token)) = (providers.get(&provider), &kept.refresh_token) else { return RETRY };
+    let every = entry.settings.recheck.unwrap_or(RETRY);
+    let answer = entry.oidc.refresh(refresh_token, &kept.subject, OffsetDateTime::now_utc()).await;
+    metrics.renewed(answer.as_ref().map_or_else(|error| error.label(), |_| "goes_on"));
+    let request = match answer {
+        Ok(refreshed) => {
+            let (arrival, session) = goes_on(entry, &provider, kept, refreshed);
+            Request::Renewed(Renewed { token, arrival, session })
+        }
+        // An answer that makes no sense says nothing about the person; one that is about somebody else does.
+        Err(RefreshError::Unreachable(refusal) | RefreshError::Refused(refusal))
+            if refusal != Refusal::SubjectChanged =>
+        {
+            tracing::warn!(%provider, session = %token, reason = refusal.label(), "a provider could not be asked whether a session may go on");
+            return RETRY;
+        }
+        Err(error) => {
+            tracing::info!(%provider, session = %token, reason = error.label(), "a provider does not let a session go on");
+            let which = Selector::Sessions([token].into());
+            Request::Policy(Input::End { which, cause: EndCause::ProviderRefused })
+        }
+    };
+    let actor = Actor { name: format!("provider {provider}"), address: None };
+    if let Err(error) = core.change(actor, request).await {
+        tracing::error!(%provider, session = %token, %error, "what a provider said of a session could not be done");
+        return RETRY;
+    }
+    every
+}
+
+/// What is new of somebody whose session goes on, and what is kept of it from now on.
+fn goes_on(
+    entry: &ProviderEntry,
+    provider: &ProviderName,
+    kept: ProviderSession,
+    refreshed: Refreshed,
+) -> (Option<Arrival>, ProviderSession) {
+    let Refreshed { refresh_token, proven } = refreshed;
+    let arrival = proven.as_ref().and_then(|proven| entry.arrival(provider, proven).ok());
+    let refresh_token = refresh_token.or(kept.refresh_token);
+    let id_token = proven.map(|proven| proven.id_token).or(kept.id_token);
+    (arrival, ProviderSession { refresh_token, id_token, ..kept })
+}

@@ -1,0 +1,142 @@
+//! How a provider is asked: https only, no redirects, no proxy, bounded time, bounded answers, connections kept.
+
+use super::{Refusal, Settings, SettingsError, roots};
+use crate::identity::jose::object;
+use oauth2::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use reqwest::{Client, Response, redirect};
+use serde_json::{Map, Value};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use url::Url;
+
+/// Bytes of an answer.
+const LONGEST: usize = 1 << 20;
+
+/// One client for one provider.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    client: Client,
+    provider: String,
+}
+
+/// An answer to a question for a document.
+pub(super) struct Document {
+    pub(super) body: Vec<u8>,
+    pub(super) max_age: Option<Duration>,
+}
+
+impl Http {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let client = Client::builder()
+            .use_preconfigured_tls(roots::config(settings.ca.as_deref())?)
+            .https_only(true)
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(settings.timeout)
+            .connect_timeout(settings.timeout)
+            .tcp_nodelay(true)
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, provider: settings.name.clone() })
+    }
+
+    /// Fetches a document.
+    pub(super) async fn document(&self, url: &Url) -> Result<Document, Refusal> {
+        let response = self.client.get(url.clone()).send().await.map_err(|error| self.failed(error))?;
+        let max_age = max_age(&response);
+        let body = self.successful(response).await?;
+        Ok(Document { body, max_age })
+    }
+
+    /// Asks for an object on behalf of somebody.
+    pub(super) async fn claims(&self, url: &Url, bearer: &str) -> Result<Map<String, Value>, Refusal> {
+        let request = self.client.get(url.clone()).bearer_auth(bearer);
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        let is_json =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let body = self.successful(response).await?;
+        // A signed answer would have to be verified as a token.
+        if !is_json {
+            return Err(Refusal::AnswerMalformed);
+        }
+        object(&body).map_err(|_| Refusal::AnswerMalformed)
+    }
+
+    async fn successful(&self, response: Response) -> Result<Vec<u8>, Refusal> {
+        if response.status().is_redirection() {
+            return Err(Refusal::Redirected);
+        }
+        if response.status().as_u16() != 200 {
+            return Err(Refusal::ProviderFails);
+        }
+        self.body(response).await
+    }
+
+    /// Asks the token endpoint and its neighbours. Errors of OAuth come as answers.
+    pub(super) async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+        let request = reqwest::Request::try_from(request).map_err(|error| self.failed(error))?;
+        let response = self.client.execute(request).await.map_err(|error| self.failed(error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(Refusal::Redirected);
+        }
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(Refusal::ProviderFails);
+        }
+        let body = self.body(response).await?;
+        // Before anything is read of it: what stands there twice could be read in two ways.
+        object(&body).map_err(|_| Refusal::AnswerMalformed)?;
+        let mut answer = HttpResponse::new(body);
+        *answer.status_mut() = status;
+        Ok(answer)
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
+        if response.content_length().is_some_and(|length| length > LONGEST as u64) {
+            return Err(Refusal::AnswerTooLong);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            if body.len() + chunk.len() > LONGEST {
+                return Err(Refusal::AnswerTooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The address is left out of the log: that of a token endpoint could carry something.
+    fn failed(&self, error: reqwest::Error) -> Refusal {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        tracing::warn!(provider = %self.provider, problem = %cause, "provider cannot be asked");
+        if error.is_timeout() { Refusal::ProviderSlow } else { Refusal::ProviderUnreachable }
+    }
+}
+
+/// An answer on its way. Boxed, because the library names no future that may run on any thread.
+pub(super) type Asking<'c> = Pin<Box<dyn Future<Output = Result<HttpResponse, Refusal>> + Send + 'c>>;
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = Refusal;
+    type Future = Asking<'c>;
+
+    fn call(&'c self, request: HttpRequest) -> Asking<'c> {
+        Box::pin(self.ask(request))
+    }
+}
+
+/// What `Cache-Control` says.
+fn max_age(response: &Response) -> Option<Duration> {
+    let says = response.headers().get(CACHE_CONTROL)?.to_str().ok()?.to_ascii_lowercase();
+    let mut directives = says.split(',').map(str::trim);
+    directives.find_map(|directive| match directive {
+        "no-store" | "no-cache" => Some(Duration::ZERO),
+        other => other.strip_prefix("max-age=")?.parse().ok().map(Duration::from_secs),
+    })
+}

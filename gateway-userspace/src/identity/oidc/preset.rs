@@ -1,0 +1,99 @@
+//! What is known of the providers that many have: where their endpoints are, and which claims say what.
+
+use super::settings::ClaimNames;
+use std::str::FromStr;
+
+/// A kind of provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Preset {
+    /// As the standards say.
+    #[default]
+    Generic,
+    /// Microsoft Entra ID, one tenant.
+    Entra,
+    /// Okta.
+    Okta,
+    /// Google Workspace.
+    Google,
+    /// Keycloak.
+    Keycloak,
+}
+
+/// A name of no preset.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("preset `{0}` is not known: use generic, entra, okta, google or keycloak")]
+pub struct UnknownPreset(pub String);
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Generic, Self::Entra, Self::Okta, Self::Google, Self::Keycloak];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::Entra => "entra",
+            Self::Okta => "okta",
+            Self::Google => "google",
+            Self::Keycloak => "keycloak",
+        }
+    }
+
+    /// Hosts of its endpoints besides the issuer's.
+    #[must_use]
+    pub const fn hosts(self) -> &'static [&'static str] {
+        match self {
+            Self::Generic | Self::Okta | Self::Keycloak => &[],
+            Self::Entra => &["graph.microsoft.com"],
+            Self::Google => &["oauth2.googleapis.com", "www.googleapis.com", "openidconnect.googleapis.com"],
+        }
+    }
+
+    /// Which claims say what.
+    #[must_use]
+    pub fn claims(self) -> ClaimNames {
+        let username = match self {
+            Self::Google => "email",
+            Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => "preferred_username",
+        };
+        ClaimNames { username: vec![username.into()], display_name: "name".into(), groups: "groups".into() }
+    }
+
+    /// What it must be told besides what the standard says, so that it gives a refresh token.
+    pub(super) const fn parameters(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Google => &[("access_type", "offline")],
+            Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => &[],
+        }
+    }
+
+    /// Segments of an issuer that stand for many tenants, so that no token could be told from another's.
+    pub(super) const fn templates(self) -> &'static [&'static str] {
+        match self {
+            Self::Entra => &["common", "organizations", "consumers"],
+            Self::Generic | Self::Okta | Self::Google | Self::Keycloak => &[],
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = UnknownPreset;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPreset> {
+        Self::ALL.into_iter().find(|preset| preset.label() == name).ok_or_else(|| UnknownPreset(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_is_known_by_its_label() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.label().parse(), Ok(preset));
+        }
+        assert_eq!("azure".parse::<Preset>(), Err(UnknownPreset("azure".into())));
+    }
+}

@@ -1,0 +1,183 @@
+//! Lies in what an ID token says.
+
+use super::super::liar::Lie;
+use super::{Fault, With, fault, remove, twice};
+use crate::identity::jose::forge::NOW;
+use serde_json::json;
+
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "the person twice",
+        "duplicate_member",
+        Lie::Token(|l, h, c| l.signer().sign_text(&h.to_string(), &twice(&c, "sub", "eve"))),
+        With::Nothing,
+    ),
+    fault(
+        "claims that are a list",
+        "claims_malformed",
+        Lie::Token(|l, h, _| l.signer().sign_text(&h.to_string(), "[]")),
+        With::Nothing,
+    ),
+    fault(
+        "claims that are deep",
+        "claims_malformed",
+        Lie::Token(|l, h, _| {
+            l.signer().sign_text(&h.to_string(), &format!("{{\"x\":{}1{}}}", "[".repeat(50), "]".repeat(50)))
+        }),
+        With::Nothing,
+    ),
+    fault("another issuer", "issuer_wrong", Lie::Claims(|c| c["iss"] = json!("https://other.example")), With::Nothing),
+    fault("no issuer", "issuer_wrong", Lie::Claims(|c| remove(c, "iss")), With::Nothing),
+    fault("another client", "audience_wrong", Lie::Claims(|c| c["aud"] = json!("other")), With::Nothing),
+    fault("no client", "audience_wrong", Lie::Claims(|c| remove(c, "aud")), With::Nothing),
+    fault(
+        "a client among others without a party",
+        "authorized_party_wrong",
+        Lie::Claims(|c| c["aud"] = json!(["portcullis", "other"])),
+        With::Nothing,
+    ),
+    fault("another party", "authorized_party_wrong", Lie::Claims(|c| c["azp"] = json!("other")), With::Nothing),
+    fault(
+        "a token that has expired",
+        "expired",
+        Lie::Claims(|c| c["exp"] = json!(NOW.unix_timestamp() - 61)),
+        With::Nothing,
+    ),
+    fault("a token that never expires", "expiry_missing", Lie::Claims(|c| remove(c, "exp")), With::Nothing),
+    fault("an expiry that is a text", "time_malformed", Lie::Claims(|c| c["exp"] = json!("9999999999")), With::Nothing),
+    fault("an expiry of 1e300", "time_malformed", Lie::Claims(|c| c["exp"] = json!(1e300)), With::Nothing),
+    fault("an expiry beyond all times", "time_malformed", Lie::Claims(|c| c["exp"] = json!(u64::MAX)), With::Nothing),
+    fault(
+        "a token of tomorrow",
+        "issued_in_future",
+        Lie::Claims(|c| c["iat"] = json!(NOW.unix_timestamp() + 86_400)),
+        With::Nothing,
+    ),
+    fault(
+        "a token of yesterday",
+        "too_old",
+        Lie::Claims(|c| c["iat"] = json!(NOW.unix_timestamp() - 86_400)),
+        With::Nothing,
+    ),
+    fault("a token of no time", "issued_missing", Lie::Claims(|c| remove(c, "iat")), With::Nothing),
+    fault(
+        "a token for later",
+        "not_yet_valid",
+        Lie::Claims(|c| c["nbf"] = json!(NOW.unix_timestamp() + 61)),
+        With::Nothing,
+    ),
+    fault("another login's nonce", "nonce_wrong", Lie::Claims(|c| c["nonce"] = json!("other")), With::Nothing),
+    fault("no nonce", "nonce_missing", Lie::Claims(|c| remove(c, "nonce")), With::Nothing),
+    fault(
+        "another access token",
+        "access_hash_wrong",
+        Lie::Claims(|c| c["at_hash"] = json!("77QmUPtjPfzWtF2AnpK9RQ")),
+        With::Nothing,
+    ),
+    fault(
+        "an access token's hash that is a number",
+        "access_hash_wrong",
+        Lie::Claims(|c| c["at_hash"] = json!(7)),
+        With::Nothing,
+    ),
+    fault(
+        "another code",
+        "code_hash_wrong",
+        Lie::Claims(|c| c["c_hash"] = json!("77QmUPtjPfzWtF2AnpK9RQ")),
+        With::Nothing,
+    ),
+    fault("nobody", "subject_missing", Lie::Claims(|c| remove(c, "sub")), With::Nothing),
+    fault("somebody without a name", "subject_missing", Lie::Claims(|c| c["sub"] = json!("")), With::Nothing),
+    fault("somebody of a number", "subject_missing", Lie::Claims(|c| c["sub"] = json!(1)), With::Nothing),
+    fault(
+        "somebody of 256 letters",
+        "subject_missing",
+        Lie::Claims(|c| c["sub"] = json!("x".repeat(256))),
+        With::Nothing,
+    ),
+    fault(
+        "somebody with a line break",
+        "subject_missing",
+        Lie::Claims(|c| c["sub"] = json!("u-1\nu-2")),
+        With::Nothing,
+    ),
+    fault(
+        "an event",
+        "events_unexpected",
+        Lie::Claims(|c| c["events"] = json!({ "http://schemas.openid.net/event/backchannel-logout": {} })),
+        With::Nothing,
+    ),
+    fault("no time of authentication", "auth_time_missing", Lie::Claims(|c| remove(c, "auth_time")), With::MaxAge),
+    fault(
+        "an authentication long ago",
+        "auth_time_too_old",
+        Lie::Claims(|c| c["auth_time"] = json!(NOW.unix_timestamp() - 361)),
+        With::MaxAge,
+    ),
+    fault("an authentication in 1970", "auth_time_too_old", Lie::Claims(|c| c["auth_time"] = json!(0)), With::MaxAge),
+    fault(
+        "an authentication tomorrow",
+        "auth_time_in_future",
+        Lie::Claims(|c| c["auth_time"] = json!(NOW.unix_timestamp() + 86_400)),
+        With::Nothing,
+    ),
+    fault(
+        "an authentication that is a text",
+        "time_malformed",
+        Lie::Claims(|c| c["auth_time"] = json!("0")),
+        With::MaxAge,
+    ),
+    fault(
+        "somebody of another domain",
+        "claim_required",
+        Lie::Claims(|c| c["hd"] = json!("other.example")),
+        With::Domain,
+    ),
+    fault("somebody of no domain", "claim_required", Lie::Claims(|c| remove(c, "hd")), With::Domain),
+    fault("a domain among others", "claim_required", Lie::Claims(|c| c["hd"] = json!(["other.example"])), With::Domain),
+    fault("no context", "acr_missing", Lie::Claims(|c| remove(c, "acr")), With::Acr),
+    fault("a weaker context", "acr_insufficient", Lie::Claims(|c| c["acr"] = json!("silver")), With::Acr),
+    fault("contexts instead of one", "claim_malformed", Lie::Claims(|c| c["acr"] = json!(["gold"])), With::Acr),
+    fault("methods that are a text", "claim_malformed", Lie::Claims(|c| c["amr"] = json!("mfa")), With::Nothing),
+    fault("a session that is a number", "claim_malformed", Lie::Claims(|c| c["sid"] = json!(7)), With::Nothing),
+    fault("no user name", "username_missing", Lie::Claims(|c| remove(c, "preferred_username")), With::Nothing),
+    fault(
+        "a user name that is a number",
+        "username_malformed",
+        Lie::Claims(|c| c["preferred_username"] = json!(7)),
+        With::Nothing,
+    ),
+    fault(
+        "a user name that is empty",
+        "username_malformed",
+        Lie::Claims(|c| c["preferred_username"] = json!(" ")),
+        With::Nothing,
+    ),
+    fault(
+        "a user name with a control character",
+        "username_malformed",
+        Lie::Claims(|c| c["preferred_username"] = json!("ada\u{1b}[2J")),
+        With::Nothing,
+    ),
+    fault(
+        "a display name that is a list",
+        "username_malformed",
+        Lie::Claims(|c| c["name"] = json!(["Ada"])),
+        With::Nothing,
+    ),
+    fault("groups that are a number", "groups_malformed", Lie::Claims(|c| c["groups"] = json!(7)), With::Nothing),
+    fault(
+        "groups with a number among them",
+        "groups_malformed",
+        Lie::Claims(|c| c["groups"] = json!(["staff", 7])),
+        With::Nothing,
+    ),
+    fault("groups in groups", "groups_malformed", Lie::Claims(|c| c["groups"] = json!([["staff"]])), With::Nothing),
+    fault(
+        "groups that are elsewhere",
+        "groups_overage",
+        Lie::Claims(|c| c["_claim_names"] = json!({ "groups": "src1" })),
+        With::Nothing,
+    ),
+    fault("groups that are too many", "groups_overage", Lie::Claims(|c| c["hasgroups"] = json!(true)), With::Nothing),
+];

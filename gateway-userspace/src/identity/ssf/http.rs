@@ -1,0 +1,121 @@
+//! Requests to a transmitter: by HTTPS only, without redirects and proxies, within bounded time and memory.
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::error::Error;
+use std::time::Duration;
+
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
+/// As much as is read of an answer: 64 tokens of the largest size fit.
+const LARGEST: usize = 2 * 1024 * 1024;
+
+/// Why a request was not answered as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No connection, or it broke.
+    #[error("transmitter cannot be reached: {0}")]
+    Unreachable(String),
+    /// No answer in time.
+    #[error("transmitter did not answer in time")]
+    TimedOut,
+    /// Another status than expected.
+    #[error("transmitter answered with status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is longer than is read.
+    #[error("answer of the transmitter is larger than 2 MiB")]
+    TooLarge,
+    /// The answer is not what it should be.
+    #[error("answer of the transmitter is not {0}")]
+    Malformed(&'static str),
+    /// What the gateway proves itself with cannot be had.
+    #[error("credential for the transmitter cannot be had: {0}")]
+    Credential(String),
+    /// The transmitter does not offer what is asked for.
+    #[error("transmitter has no {0}")]
+    NotOffered(&'static str),
+}
+
+impl Failure {
+    /// Its word in logs and metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Status { status: 401 | 403, .. } => "unauthorized",
+            Self::Status { status: 429, .. } => "too_many_requests",
+            Self::Status { status: 400..=499, .. } => "rejected",
+            Self::Status { .. } => "status",
+            Self::TooLarge => "too_large",
+            Self::Malformed(_) => "malformed",
+            Self::Credential(_) => "credential",
+            Self::NotOffered(_) => "not_offered",
+        }
+    }
+}
+
+/// A client for transmitters, which trusts whom `tls` trusts.
+///
+/// # Errors
+/// If the library cannot be set up.
+pub fn client(tls: rustls::ClientConfig) -> Result<Client, Failure> {
+    Client::builder()
+        .use_preconfigured_tls(tls)
+        .https_only(true)
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(PATIENCE_TO_CONNECT)
+        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| unreachable(&error))
+}
+
+/// Presents a bearer token.
+pub(super) fn bearer(request: RequestBuilder, token: &SecretString) -> Result<RequestBuilder, Failure> {
+    let value = format!("Bearer {}", token.expose_secret());
+    let mut value = HeaderValue::try_from(value).map_err(|_| Failure::Credential("it is not one line".into()))?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
+}
+
+/// Asks, and reads the answer.
+pub(super) async fn send(request: RequestBuilder, patience: Duration) -> Result<Bytes, Failure> {
+    let response = request.timeout(patience).send().await.map_err(|error| failure(&error))?;
+    if !response.status().is_success() {
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| value.parse().ok()).map(Duration::from_secs);
+        return Err(Failure::Status { status: response.status().as_u16(), retry_after });
+    }
+    body(response).await
+}
+
+async fn body(mut response: Response) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if body.len().saturating_add(chunk.len()) > LARGEST {
+            return Err(Failure::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_timeout() && !error.is_connect() { Failure::TimedOut } else { unreachable(error) }
+}
+
+/// The innermost reason: the outer ones only say that a request failed. None of them has a secret in it.
+fn unreachable(error: &reqwest::Error) -> Failure {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Failure::Unreachable(innermost.to_string())
+}

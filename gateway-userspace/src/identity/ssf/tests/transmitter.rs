@@ -1,0 +1,259 @@
+//! A transmitter that really listens, at an address of this machine, with a certificate of its own.
+
+use super::receiver::{AUDIENCE, claims, sign};
+use crate::identity::jose::forge::Signer;
+use crate::identity::ssf::client;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use axum_server::tls_rustls::RustlsConfig;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What the management API and the polls want to see.
+pub(super) const TOKEN: &str = "t0ken";
+
+/// A transmitter.
+#[derive(Clone)]
+pub(super) struct Transmitter {
+    pub(super) issuer: String,
+    pub(super) client: reqwest::Client,
+    signer: Arc<Signer>,
+    state: Arc<Mutex<Shared>>,
+}
+
+/// What it has, and what it was told.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) waiting: BTreeMap<String, String>,
+    pub(super) acknowledged: Vec<String>,
+    pub(super) refused: BTreeMap<String, Value>,
+    /// The next answers to polls, instead of what is waiting.
+    pub(super) faults: VecDeque<(u16, String)>,
+    pub(super) streams: BTreeMap<String, Value>,
+    pub(super) subjects: Vec<Value>,
+    pub(super) grants: usize,
+    issuer: String,
+}
+
+impl Transmitter {
+    pub(super) fn start() -> Self {
+        // Whoever is first sets the provider for the process.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(pair.cert.der().clone()).unwrap();
+        let trusting = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let key = pair.signing_key.serialize_der().try_into().unwrap();
+        let serving = rustls::ServerConfig::builder().with_no_client_auth();
+        let serving = serving.with_single_cert(vec![pair.cert.der().clone()], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let issuer = format!("https://{}/tenant", listener.local_addr().unwrap());
+        let state = Shared { issuer: issuer.clone(), ..Shared::default() };
+        let client = client(trusting).unwrap();
+        let this = Self { issuer, client, signer: Arc::new(Signer::es256("k1")), state: Arc::new(Mutex::new(state)) };
+        let tls = RustlsConfig::from_config(Arc::new(serving));
+        let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+        tokio::spawn(server.serve(this.routes().into_make_service()));
+        this
+    }
+
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.state.lock().unwrap()
+    }
+
+    /// Makes an event about Ada wait to be polled.
+    pub(super) fn emit(&self, jti: &str, uri: &str, body: &Value) {
+        let token = sign(&self.signer, &claims(&self.issuer, jti, uri, body));
+        self.shared().waiting.insert(jti.to_owned(), token);
+    }
+
+    fn routes(&self) -> Router {
+        Router::new()
+            .route("/.well-known/ssf-configuration/tenant", get(configuration))
+            .route("/keys", get(keys))
+            .route("/token", post(token))
+            .route("/poll", post(poll))
+            .route("/streams", get(read).post(create).patch(update).delete(delete))
+            .route("/status", get(status).post(set_status))
+            .route("/verify", post(verify))
+            .route("/add", post(add))
+            .route("/remove", post(remove))
+            .with_state(self.clone())
+    }
+}
+
+fn may(headers: &HeaderMap) -> Result<(), StatusCode> {
+    let shown = headers.get("authorization").and_then(|value| value.to_str().ok());
+    if shown == Some(&format!("Bearer {TOKEN}")) { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
+}
+
+async fn configuration(State(me): State<Transmitter>) -> Json<Value> {
+    let base = me.issuer.trim_end_matches("/tenant");
+    let mut document = json!({"spec_version": "1_0", "issuer": me.issuer, "jwks_uri": format!("{base}/keys")});
+    for (name, path) in [
+        ("configuration_endpoint", "streams"),
+        ("status_endpoint", "status"),
+        ("verification_endpoint", "verify"),
+        ("add_subject_endpoint", "add"),
+        ("remove_subject_endpoint", "remove"),
+    ] {
+        document[name] = json!(format!("{base}/{path}"));
+    }
+    document["delivery_methods_supported"] = json!(["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"]);
+    Json(document)
+}
+
+async fn keys(State(me): State<Transmitter>) -> Json<Value> {
+    Json(json!({"keys": [me.signer.jwk()]}))
+}
+
+async fn token(State(me): State<Transmitter>, headers: HeaderMap, body: String) -> Response {
+    // `gate:way` and `s3cret`, encoded each before they are joined.
+    let basic = headers.get("authorization").and_then(|value| value.to_str().ok());
+    if basic != Some("Basic Z2F0ZSUzQXdheTpzM2NyZXQ=") || body != "grant_type=client_credentials&scope=ssf.read" {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    me.shared().grants += 1;
+    Json(json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})).into_response()
+}
+
+async fn poll(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let mut shared = me.shared();
+    if let Some((status, body)) = shared.faults.pop_front() {
+        return (StatusCode::from_u16(status).unwrap(), [("retry-after", "7")], body).into_response();
+    }
+    for jti in asked["ack"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        shared.waiting.remove(jti);
+        shared.acknowledged.push(jti.to_owned());
+    }
+    for (jti, error) in asked["setErrs"].as_object().into_iter().flatten() {
+        shared.waiting.remove(jti);
+        shared.refused.insert(jti.clone(), error["err"].clone());
+    }
+    let sets: Map<String, Value> = shared.waiting.iter().map(|(jti, token)| (jti.clone(), json!(token))).collect();
+    Json(json!({"sets": sets, "moreAvailable": false})).into_response()
+}
+
+async fn read(
+    State(me): State<Transmitter>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let shared = me.shared();
+    match query.get("stream_id") {
+        None => Json(shared.streams.values().cloned().collect::<Vec<_>>()).into_response(),
+        Some(id) => match shared.streams.get(id) {
+            Some(stream) => Json(stream.clone()).into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+    }
+}
+
+async fn create(State(me): State<Transmitter>, headers: HeaderMap, Json(mut stream): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let mut shared = me.shared();
+    let id = format!("s{}", shared.streams.len() + 1);
+    if stream["delivery"]["method"] == json!("urn:ietf:rfc:8936") {
+        stream["delivery"]["endpoint_url"] = json!(shared.issuer.replace("/tenant", "/poll"));
+    }
+    for (name, value) in [("stream_id", json!(id)), ("iss", json!(shared.issuer)), ("aud", json!([AUDIENCE]))] {
+        stream[name] = value;
+    }
+    stream["min_verification_interval"] = json!(60);
+    stream["events_delivered"] = stream["events_requested"].clone();
+    shared.streams.insert(id, stream.clone());
+    (StatusCode::CREATED, Json(stream)).into_response()
+}
+
+async fn update(State(me): State<Transmitter>, headers: HeaderMap, Json(changes): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let mut shared = me.shared();
+    let Some(stream) = changes["stream_id"].as_str().and_then(|id| shared.streams.get_mut(id)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    stream["description"] = changes["description"].clone();
+    stream["updated"] = json!(true);
+    Json(stream.clone()).into_response()
+}
+
+async fn delete(
+    State(me): State<Transmitter>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let gone = query.get("stream_id").and_then(|id| me.shared().streams.remove(id));
+    gone.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT).into_response()
+}
+
+async fn status(
+    State(me): State<Transmitter>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    match query.get("stream_id").and_then(|id| me.shared().streams.get(id).cloned()) {
+        Some(stream) => {
+            let status = stream["status"].as_str().unwrap_or("enabled");
+            Json(json!({"stream_id": stream["stream_id"], "status": status})).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn set_status(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let mut shared = me.shared();
+    let Some(stream) = asked["stream_id"].as_str().and_then(|id| shared.streams.get_mut(id)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    stream["status"] = asked["status"].clone();
+    Json(asked).into_response()
+}
+
+async fn verify(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    let uri = "https://schemas.openid.net/secevent/ssf/event-type/verification";
+    me.emit("verification", uri, &json!({"state": asked["state"]}));
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn add(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    me.shared().subjects.push(asked["subject"].clone());
+    StatusCode::OK.into_response()
+}
+
+async fn remove(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
+    if let Err(refused) = may(&headers) {
+        return refused.into_response();
+    }
+    me.shared().subjects.retain(|subject| *subject != asked["subject"]);
+    StatusCode::NO_CONTENT.into_response()
+}

@@ -10,6 +10,7 @@ mod context;
 mod cookie;
 mod extract;
 mod groups;
+mod handshake;
 mod login;
 mod page;
 mod pages;
@@ -17,7 +18,9 @@ mod policy;
 mod portal;
 mod probes;
 mod problem;
+mod proof;
 mod providers;
+mod services;
 mod sessions;
 mod sign_in;
 mod sign_ins;
@@ -28,12 +31,16 @@ mod traffic;
 mod users;
 
 pub mod certificate;
+pub mod client_certificate;
 pub mod limits;
 pub mod scim;
 pub mod server;
 
 pub use access::{Access, RULES};
-pub use context::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views};
+pub use context::{
+    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, NoProviders, Readiness, SourceError, SourceResolver,
+    ViewError, Views,
+};
 pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
 pub use ssf::{SignalReceiver, Signals};
 
@@ -109,6 +116,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
 fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(login::login))
+        .routes(routes!(login::login_certificate))
+        .routes(routes!(login::login_token))
         .routes(routes!(login::logout))
         .routes(routes!(login::session))
         .merge(page_routes())
@@ -120,6 +129,8 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::read, groups::put, groups::remove))
         .routes(routes!(groups::add_member, groups::remove_member))
+        .routes(routes!(services::list))
+        .routes(routes!(services::read, services::put, services::remove))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
 }

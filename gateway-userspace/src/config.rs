@@ -77,6 +77,10 @@ pub struct ApiConfig {
     pub certificate: Option<PathBuf>,
     /// The certificate's key in PEM.
     pub key: Option<PathBuf>,
+    /// The authorities that sign certificates of clients, in PEM; `None` if nobody does.
+    pub client_ca: Option<PathBuf>,
+    /// What they have revoked, in PEM; there only if `client_ca` is.
+    pub client_crl: Option<PathBuf>,
     /// Who may read the metrics.
     pub metrics: MetricsAccess,
 }

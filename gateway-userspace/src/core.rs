@@ -8,8 +8,10 @@ mod arrive;
 mod decide;
 mod provision;
 mod run;
+mod service;
 mod signal;
 mod truth;
+mod uses;
 mod writes;
 
 pub(crate) use provision::directory;
@@ -20,7 +22,8 @@ pub(crate) use writes::{counters, restored};
 use crate::identity::scim::{Decided, Directory, Operation, ScimError};
 use crate::identity::ssf::Order;
 use crate::identity::{
-    Accounts, ApiToken, Arrival, ArrivalRefusal, PasswordHash, ProviderSession, SecretHash, TokenId,
+    Accounts, ApiToken, Arrival, ArrivalRefusal, Credential, PasswordHash, ProviderSession, SecretHash, Service,
+    ServiceRefusal, TokenId,
 };
 use crate::policy::Proof;
 use crate::policy::{
@@ -45,7 +48,7 @@ pub struct State {
 /// Who asks for something, for the records.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The user, the API token's name, or `local`.
+    /// The user, the service, the API token's name, or `local`.
     pub name: String,
     /// Where the request came from; `None` for the daemon itself.
     pub address: Option<IpAddr>,
@@ -78,6 +81,15 @@ pub enum Request {
         /// Its hash.
         password: PasswordHash,
     },
+    /// Create a service, or replace what is known of it. Its user comes and goes with it.
+    PutService {
+        /// The user.
+        user: crate::policy::User,
+        /// How it proves itself; of the same name.
+        service: Service,
+    },
+    /// Remove a service, and with it its sessions.
+    RemoveService(UserName),
     /// Create an API token.
     PutApiToken(ApiToken),
     /// Remove an API token.
@@ -106,6 +118,8 @@ pub struct Login {
 pub enum Who {
     /// A user, at this gateway.
     Known(UserName),
+    /// A service, by what it has proved itself with: which is asked again where it is decided.
+    Service(UserName, Credential),
     /// Somebody for whom a provider vouches.
     Arrived(Box<(Arrival, ProviderSession)>),
 }
@@ -172,6 +186,9 @@ pub enum CoreError {
     /// A provider vouches for somebody who does not come in.
     #[error(transparent)]
     Arrival(#[from] ArrivalRefusal),
+    /// A service is not put, or does not get in; or an address is one's.
+    #[error(transparent)]
+    Service(#[from] ServiceRefusal),
     /// A provider's operation makes no sense. Nothing changed.
     #[error("{}", .0.detail)]
     Scim(ScimError),

@@ -5,6 +5,7 @@
 //! Whatever fails before the programs are attached leaves an older daemon's enforcement as it was. A stop leaves
 //! programs, tables and links in the kernel: enforcement goes on.
 
+mod bindings;
 mod bootstrap;
 mod providers;
 mod restore;
@@ -15,6 +16,7 @@ mod whereabouts;
 mod work;
 
 use crate::api::certificate::{Certificate, CertificateError};
+use crate::api::client_certificate::ClientAuthority;
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Providers, Readiness, Signals};
 use crate::config::{Access, Config, MetricsAccess, Transport};
@@ -28,6 +30,7 @@ use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use gateway_common::Packet;
+use rustls::server::danger::ClientCertVerifier;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -113,8 +116,9 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
     bootstrap::read(config)?;
     providers::providers(config)?;
     if let (Some(chain), Some(key)) = (&config.api.certificate, &config.api.key) {
-        Certificate::load(chain, key)?.into_config()?;
+        Certificate::load(chain, key)?.into_config(None)?;
     }
+    client_verifier(config)?;
     Ok(())
 }
 
@@ -245,6 +249,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
         tokio::spawn(attended),
+        tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone())),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
@@ -368,6 +373,7 @@ impl Gate {
             core: core.clone(),
             views: Arc::new(views),
             resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
+            tokens: Arc::new(providers.clone()),
             readiness,
             metrics: metrics.registry(),
             open_metrics: config.api.metrics == MetricsAccess::Management,
@@ -462,7 +468,14 @@ fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
             Certificate::load_or_make(&config.state.join("api.crt"), &config.state.join("api.key"), &names)?
         }
     };
-    certificate.into_config()
+    certificate.into_config(client_verifier(config)?)
+}
+
+/// What checks the certificates of clients, if they may have any.
+fn client_verifier(config: &Config) -> Result<Option<Arc<dyn ClientCertVerifier>>, CertificateError> {
+    let authority =
+        |path: &PathBuf| ClientAuthority { certificates: path.clone(), revoked: config.api.client_crl.clone() };
+    config.api.client_ca.as_ref().map(authority).map(|authority| authority.verifier()).transpose()
 }
 
 fn listen(config: &Config) -> Result<Server, DaemonError> {

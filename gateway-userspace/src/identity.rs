@@ -1,5 +1,5 @@
-//! Who somebody is: passwords, API tokens, session secrets and the limits on guessing them; identity providers, and who
-//! their people are here.
+//! Who somebody is: passwords, API tokens, session secrets and the limits on guessing them; services, and what they prove
+//! themselves with; identity providers, and who their people are here.
 //!
 //! Secrets arrive as [`secrecy::SecretString`], are kept only as hashes, and are types that cannot be printed. Time
 //! comes in as a value. What a person may reach is none of this module's business.
@@ -13,6 +13,7 @@ mod arrival;
 mod password;
 mod scope;
 mod secret;
+mod service;
 mod throttle;
 mod token;
 mod verifier;
@@ -25,6 +26,9 @@ pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
 pub(crate) use secret::random_text;
 pub use secret::{SecretHash, SessionSecret};
+pub use service::{
+    Binding, CertificateName, CertificateRefusal, Credential, InvalidCertificateName, Service, ServiceRefusal, Services,
+};
 pub use throttle::{RetryAfter, Throttle, ThrottleLimits};
 pub use token::{ApiToken, InvalidTokenId, LastUsed, TokenId, TokenRefusal};
 pub use verifier::{Verifier, VerifierError};

@@ -9,7 +9,7 @@ mod file;
 mod shape;
 
 use crate::identity::scim::{Resource, ResourceId, ResourceKind};
-use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, TokenId};
+use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
 use crate::policy::{App, AppId, AppName, Generation, GroupName, ProviderName, Session, SessionToken, User, UserName};
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,8 @@ pub use file::FileStore;
 
 /// The version of the stored shapes that this program writes. Those of 1 know no `opens`, `trip_wire` and `budget` of
 /// apps, and no protocols but TCP, UDP and ICMP: a program that knows only them would take a trip-wire for an app. Those
-/// of 2 know no identity providers: a program that knows only them would let those in again who were suspended.
+/// of 2 know no identity providers and no services: a program that knows only them would let those in again who were
+/// suspended.
 pub const SCHEMA: u32 = 3;
 /// The first version, and the oldest that is read.
 const FIRST_SCHEMA: u32 = 1;
@@ -48,7 +49,7 @@ pub trait Store: Send {
 pub enum Write {
     /// Create or replace a user.
     PutUser(User),
-    /// Remove a user, and their password.
+    /// Remove a user, with their password, and with what they prove themselves with if they are a service.
     RemoveUser(UserName),
     /// Set a user's password.
     PutPassword(UserName, PasswordHash),
@@ -71,6 +72,10 @@ pub enum Write {
     SetGeneration(Generation),
     /// The next free numbers.
     SetCounters(Counters),
+    /// Create or replace how a service proves itself.
+    PutService(Service),
+    /// Remove that; the user stays.
+    RemoveService(UserName),
     /// Bind a subject of a provider to a user.
     PutIdentity(ProviderName, String, UserName),
     /// End that.
@@ -114,6 +119,8 @@ pub struct Stored {
     pub sessions: Vec<StoredSession>,
     /// API tokens.
     pub tokens: Vec<ApiToken>,
+    /// Services, in the order of their names.
+    pub services: Vec<Service>,
     /// Who the people of the providers are.
     pub identities: Identities,
     /// What providers have pushed.

@@ -14,6 +14,7 @@ mod quantity;
 mod scim;
 mod secret;
 mod service;
+mod service_identity;
 mod session;
 mod status;
 mod token;
@@ -29,6 +30,7 @@ pub use quantity::{Bytes, InvalidBytes, parse_bit_rate};
 pub use scim::{ScimDocument, ScimProblem};
 pub use secret::Secret;
 pub use service::{InvalidService, parse_prefix, parse_service};
+pub use service_identity::{ServiceBinding, ServiceClient, ServiceIdentity, ServicePut};
 pub use session::{
     DeviceLogin, DevicePending, Grant, LoginRequest, LoginResponse, LogoutRequest, Provider, Receipt, Receipts,
     Revocation, Session,

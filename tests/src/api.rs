@@ -18,6 +18,7 @@ pub struct Api {
     base: String,
     authority: PathBuf,
     headers: Vec<String>,
+    certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// What came back.
@@ -34,7 +35,13 @@ pub struct Answer {
 impl Api {
     /// A caller without a token, who trusts the certificates in `authority`.
     pub fn new(host: &Namespace, base: &str, authority: &Path) -> Self {
-        Self { host: host.clone(), base: base.to_owned(), authority: authority.to_owned(), headers: Vec::new() }
+        Self {
+            host: host.clone(),
+            base: base.to_owned(),
+            authority: authority.to_owned(),
+            headers: Vec::new(),
+            certificate: None,
+        }
     }
 
     /// The same with this secret instead of any other.
@@ -42,6 +49,11 @@ impl Api {
         let mut api = self.anonymous();
         api.headers.push(format!("Authorization: Bearer {secret}"));
         api
+    }
+
+    /// The same with a client certificate and its key, in these files.
+    pub fn certificate(&self, certificate: &Path, key: &Path) -> Self {
+        Self { certificate: Some((certificate.to_owned(), key.to_owned())), ..self.clone() }
     }
 
     /// The same without a secret or any other header.
@@ -86,6 +98,9 @@ impl Api {
         let mut curl = self.host.command("curl")?;
         curl.args(["--silent", "--show-error", "--include", "--http1.1", "--max-time", "10", "--noproxy", "*"]);
         curl.arg("--cacert").arg(&self.authority).args(["--request", method]);
+        if let Some((certificate, key)) = &self.certificate {
+            curl.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
         for header in &self.headers {
             curl.args(["--header", header]);
         }

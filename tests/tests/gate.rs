@@ -50,6 +50,8 @@ mod restart;
 mod revoke;
 #[path = "gate/scene.rs"]
 mod scene;
+#[path = "gate/service.rs"]
+mod service;
 #[path = "gate/spoof.rs"]
 mod spoof;
 #[path = "gate/start.rs"]

@@ -1,16 +1,20 @@
 //! Who may call what: one table, asked before every handler. What is not in it is refused.
 
+use super::client_certificate::Presented;
 use super::context::Shared;
 use super::extract::{Bearer, bearer, peer_of};
 use super::problem::ApiError;
+use super::proof::{Proved, Unproved, by_certificate, by_token, is_signed_token};
 use super::scim::ScimClient;
 use crate::core::Actor;
 use crate::identity::{Scope, SecretHash};
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{Method, Request};
 use axum::middleware::Next;
 use axum::response::Response;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
@@ -21,13 +25,13 @@ use utoipa::openapi::{Components, OpenApi, PathItem, path::Operation};
 pub enum Access {
     /// Nothing: probes, and the description of the interface.
     Open,
-    /// To be a client. The handler checks the password, or the secret of the session.
+    /// To be a client. The handler checks the password, the certificate, the token, or the secret of the session.
     Client,
     /// To be an identity provider. The handler checks what it shows, or the signature of what it says.
     Provider,
     /// To be an identity provider that pushes users and groups, with the token that it was given for that.
     Scim,
-    /// To come from the management prefixes, with an API token of this scope.
+    /// To come from the management prefixes, with an API token of this scope, or as a service that has it.
     Token(Scope),
     /// The same with `metrics:read`, but no token where the configuration opens the metrics.
     Metrics,
@@ -49,6 +53,8 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/oidc/{name}/logout", Provider),
     ("POST", "/ssf/{name}", Provider),
     ("POST", "/v1/login", Client),
+    ("POST", "/v1/login/certificate", Client),
+    ("POST", "/v1/login/token", Client),
     ("POST", "/v1/logout", Client),
     ("GET", "/v1/session", Client),
     ("GET", "/v1/users", Token(Scope::Read)),
@@ -80,6 +86,10 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/v1/flows", Token(Scope::Read)),
     ("GET", "/v1/drops", Token(Scope::Read)),
     ("GET", "/v1/status", Token(Scope::Read)),
+    ("GET", "/v1/services", Token(Scope::Read)),
+    ("GET", "/v1/services/{name}", Token(Scope::Read)),
+    ("PUT", "/v1/services/{name}", Token(Scope::UsersWrite)),
+    ("DELETE", "/v1/services/{name}", Token(Scope::UsersWrite)),
     ("GET", "/v1/tokens", Token(Scope::Admin)),
     ("POST", "/v1/tokens", Token(Scope::Admin)),
     ("DELETE", "/v1/tokens/{id}", Token(Scope::Admin)),
@@ -124,18 +134,19 @@ pub(super) async fn guard(
 ) -> Result<Response, ApiError> {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let peer = peer_of(request.extensions())?;
-    let presented = bearer(request.headers());
+    let shown = Shown::of(&request);
     match rule(request.method(), &path) {
         Some(Access::Open | Access::Client | Access::Provider) => {}
         Some(Access::Scim) => {
-            let client = scim_client(&shared, presented, peer)?;
+            let client = scim_client(&shared, shown, peer)?;
             request.extensions_mut().insert(client);
         }
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
-        Some(Access::Metrics) => drop(caller(&shared, presented, peer, Scope::MetricsRead).await?),
+        Some(Access::Metrics) => drop(caller(&shared, shown, peer, Scope::MetricsRead).await?),
         Some(Access::Token(scope)) => {
-            let caller = caller(&shared, presented, peer, scope).await?;
-            request.extensions_mut().insert(caller);
+            let Caller { name, scopes } = caller(&shared, shown, peer, scope).await?;
+            request.extensions_mut().insert(Actor { name, address: Some(peer) });
+            request.extensions_mut().insert(scopes);
         }
         None => return Err(no_rule(&path)),
     }
@@ -147,13 +158,55 @@ fn no_rule(path: &str) -> ApiError {
     if methods.is_empty() { ApiError::not_found() } else { ApiError::method_not_allowed(&methods.join(", ")) }
 }
 
+/// What a request shows of who asks. A header that cannot be read is not the same as none.
+enum Shown {
+    Bearer(Bearer),
+    Certificate(Presented),
+    Unreadable,
+}
+
+impl Shown {
+    fn of(request: &Request<Body>) -> Self {
+        match bearer(request.headers()) {
+            Some(bearer) => Self::Bearer(bearer),
+            None if request.headers().contains_key(AUTHORIZATION) => Self::Unreadable,
+            None => Self::Certificate(request.extensions().get().cloned().unwrap_or_default()),
+        }
+    }
+}
+
+/// Who calls, and what they may do.
+struct Caller {
+    name: String,
+    scopes: Scopes,
+}
+
+/// What the caller of an operation may do.
+#[derive(Clone)]
+pub(super) struct Scopes(pub BTreeSet<Scope>);
+
 /// Who calls, if they may. Where they come from is asked first: elsewhere, administration does not exist.
-async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope: Scope) -> Result<Actor, ApiError> {
+async fn caller(shared: &Shared, shown: Shown, peer: IpAddr, scope: Scope) -> Result<Caller, ApiError> {
     if !shared.is_management(peer) {
         return Err(ApiError::not_found());
     }
-    let unknown = || ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`");
-    let presented = presented.ok_or_else(unknown)?;
+    let caller = match shown {
+        Shown::Bearer(token) if is_signed_token(&token) => service(shared, by_token(shared, &token).await, peer)?,
+        Shown::Bearer(token) => with_api_token(shared, token, peer).await?,
+        Shown::Certificate(presented) => service(shared, by_certificate(shared, &presented).await, peer)?,
+        Shown::Unreadable => return Err(unknown()),
+    };
+    if scope.is_among(&caller.scopes.0) {
+        return Ok(caller);
+    }
+    Err(ApiError::forbidden("scope", format!("`{}` lacks the scope `{scope}`", caller.name)))
+}
+
+fn unknown() -> ApiError {
+    ApiError::unauthorized("an API token is needed: `Authorization: Bearer pct_…`")
+}
+
+async fn with_api_token(shared: &Shared, presented: Bearer, peer: IpAddr) -> Result<Caller, ApiError> {
     let now = shared.now().wall;
     let found =
         shared.context.core.read_first(move |state| state.accounts.authenticate_token(&presented, now).cloned());
@@ -161,16 +214,34 @@ async fn caller(shared: &Shared, presented: Option<Bearer>, peer: IpAddr, scope:
         tracing::info!(%peer, reason = %refusal, "an API token was refused");
         unknown()
     })?;
-    if token.permits(scope) {
-        return Ok(Actor { name: token.name, address: Some(peer) });
+    Ok(Caller { name: token.name, scopes: Scopes(token.scopes) })
+}
+
+/// A service that has proved itself, and is neither disabled nor suspended.
+fn service(shared: &Shared, outcome: Result<Proved, Unproved>, peer: IpAddr) -> Result<Caller, ApiError> {
+    match outcome {
+        Ok(Proved { service, is_active: true, .. }) => {
+            service.last_used.note(shared.now().wall);
+            Ok(Caller { name: service.name.to_string(), scopes: Scopes(service.scopes) })
+        }
+        Ok(Proved { service, .. }) => {
+            tracing::info!(%peer, service = %service.name, "a disabled service was refused");
+            Err(unknown())
+        }
+        Err(Unproved::Core(error)) => Err(error.into()),
+        Err(Unproved::NoCertificate) => Err(unknown()),
+        Err(refusal) => {
+            tracing::info!(%peer, reason = %refusal, "a service was refused");
+            Err(unknown())
+        }
     }
-    Err(ApiError::forbidden("scope", format!("API token `{}` lacks the scope `{scope}`", token.id)))
 }
 
 /// The provider that a SCIM token was made for. Hashes are compared, so time tells nothing.
-fn scim_client(shared: &Shared, presented: Option<Bearer>, peer: IpAddr) -> Result<ScimClient, ApiError> {
+fn scim_client(shared: &Shared, shown: Shown, peer: IpAddr) -> Result<ScimClient, ApiError> {
     let unknown = || ApiError::unauthorized("the provider's token is needed: `Authorization: Bearer …`");
-    let presented = SecretHash::of(&presented.ok_or_else(unknown)?);
+    let Shown::Bearer(presented) = shown else { return Err(unknown()) };
+    let presented = SecretHash::of(&presented);
     let mut providers = shared.context.providers.iter();
     let found = providers.find(|(_, entry)| entry.settings.scim_token.as_ref() == Some(&presented));
     let (provider, _) = found.ok_or_else(|| {
@@ -183,32 +254,46 @@ fn scim_client(shared: &Shared, presented: Option<Bearer>, peer: IpAddr) -> Resu
 /// Writes the rules into the OpenAPI document.
 pub(super) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, help) in [
+    let bearers = [
         ("api_token", "An API token, `pct_…`."),
+        ("access_token", "A service's access token, a JWT of its identity provider."),
         ("session", "The secret of a session, `pcs_…`."),
         ("provider", "The token of an identity provider that pushes users and groups."),
-    ] {
+    ];
+    for (name, help) in bearers {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description = Some(help.to_owned());
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
     }
+    let description = Some("A service's client certificate.".to_owned());
+    let mutual = SecurityScheme::MutualTls { description, deprecated: None, extensions: None };
+    components.add_security_scheme("certificate", mutual);
     for (method, path, access) in RULES {
         let operation = document.paths.paths.get_mut(*path).and_then(|item| operation(item, method));
         if let Some(operation) = operation {
-            operation.security = requirement(path, *access).map(|requirement| vec![requirement]);
+            operation.security = Some(requirements(path, *access)).filter(|requirements| !requirements.is_empty());
         }
     }
 }
 
-fn requirement(path: &str, access: Access) -> Option<SecurityRequirement> {
-    match access {
-        Open | Provider => None,
+/// Each of these is enough.
+fn requirements(path: &str, access: Access) -> Vec<SecurityRequirement> {
+    let named = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
+    let scoped = |scope: Scope| {
+        ["api_token", "certificate", "access_token"].map(|name| SecurityRequirement::new(name, [scope.label()])).into()
+    };
+    match (access, path) {
+        (Open | Provider, _) => Vec::new(),
+        (Client, "/v1/login/certificate") => vec![named("certificate")],
+        (Client, "/v1/login/token") => vec![named("access_token")],
         // Pages know the session by its cookie.
-        Client if path.starts_with("/v1/login") || path == "/v1/providers" || !path.starts_with("/v1/") => None,
-        Client => Some(SecurityRequirement::new("session", [] as [&str; 0])),
-        Metrics => Some(SecurityRequirement::new("api_token", [Scope::MetricsRead.label()])),
-        Scim => Some(SecurityRequirement::new("provider", [] as [&str; 0])),
-        Token(scope) => Some(SecurityRequirement::new("api_token", [scope.label()])),
+        (Client, _) if path.starts_with("/v1/login") || path == "/v1/providers" || !path.starts_with("/v1/") => {
+            Vec::new()
+        }
+        (Client, _) => vec![named("session")],
+        (Metrics, _) => scoped(Scope::MetricsRead),
+        (Scim, _) => vec![named("provider")],
+        (Token(scope), _) => scoped(scope),
     }
 }
 

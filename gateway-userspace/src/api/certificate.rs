@@ -5,6 +5,8 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest as _, Sha256};
@@ -60,6 +62,9 @@ pub enum CertificateError {
         /// Why.
         source: rcgen::Error,
     },
+    /// The authorities of clients, or their lists of revoked certificates, cannot be used.
+    #[error("the authorities of client certificates cannot be used: {0}")]
+    ClientAuthority(VerifierBuilderError),
     /// Certificate and key do not go together, or TLS does not know them.
     #[error("the certificate and its key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
@@ -110,15 +115,25 @@ impl Certificate {
         digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
-    /// How TLS is to be spoken: 1.3 and 1.2, HTTP/2 and HTTP/1.1.
+    /// How TLS is to be spoken: 1.3 and 1.2, HTTP/2 and HTTP/1.1; and which certificates clients may have, if any.
     ///
     /// # Errors
     /// If the key does not belong to the certificate.
-    pub fn into_config(self) -> Result<Arc<ServerConfig>, CertificateError> {
+    pub fn into_config(
+        self,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Arc<ServerConfig>, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_details(provider, Arc::new(WallClock));
         let builder = builder.with_protocol_versions(&[&TLS13, &TLS12])?;
-        let mut config = builder.with_no_client_auth().with_single_cert(self.chain, self.key)?;
+        let takes_certificates = clients.is_some();
+        let clients = clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth);
+        let mut config = builder.with_client_cert_verifier(clients).with_single_cert(self.chain, self.key)?;
+        if takes_certificates {
+            // Whoever resumes a session is not asked for a certificate again, even if it was revoked meanwhile.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -179,7 +194,7 @@ mod tests {
         let read = Certificate::load_or_make(&chain, &key, &[]).unwrap();
         assert_eq!(made.fingerprint(), read.fingerprint());
         assert_eq!(made.fingerprint().len(), 32 * 3 - 1);
-        read.into_config().unwrap();
+        read.into_config(None).unwrap();
     }
 
     #[test]
@@ -204,6 +219,6 @@ mod tests {
             Certificate::load_or_make(&chain, &key, &["g".to_owned()]).unwrap();
         }
         let mixed = Certificate::load(&file("c1"), &file("k2")).unwrap();
-        assert!(matches!(mixed.into_config().unwrap_err(), CertificateError::Unusable(_)));
+        assert!(matches!(mixed.into_config(None).unwrap_err(), CertificateError::Unusable(_)));
     }
 }

@@ -6,7 +6,7 @@ use super::sign_ins::{BrowserSignIns, DeviceSignIns};
 use super::ssf::Signals;
 use crate::core::Core;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
-use crate::policy::{AppName, SessionToken, Source, UserName};
+use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
 use crate::record::Recorder;
 use crate::wire::{Drops, Flow, Moment, Status};
 use ipnet::IpNet;
@@ -42,6 +42,51 @@ pub enum SourceError {
     /// The system could not be asked.
     #[error("routes and neighbours could not be read: {0}")]
     System(String),
+}
+
+/// Checks access tokens of identity providers, which services present.
+pub trait AccessTokens: Send + Sync {
+    /// The provider that has issued a token for this gateway, and the client that it has issued it to.
+    ///
+    /// # Errors
+    /// If it is not good now.
+    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>>;
+}
+
+/// Why an access token proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AccessTokenRefusal {
+    /// No provider of this gateway issues such tokens.
+    #[error("no provider of this gateway has issued it")]
+    UnknownIssuer,
+    /// It is not good, for this reason of the provider's closed list.
+    #[error("it is refused: {0}")]
+    Refused(&'static str),
+    /// The provider's keys are not known now.
+    #[error("the keys of its provider are not known now")]
+    Unavailable,
+}
+
+impl AccessTokenRefusal {
+    /// The word in records.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UnknownIssuer => "token_issuer",
+            Self::Refused(_) => "token_refused",
+            Self::Unavailable => "token_keys",
+        }
+    }
+}
+
+/// Knows no provider.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProviders;
+
+impl AccessTokens for NoProviders {
+    fn verify<'a>(&'a self, _: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
+        Box::pin(async { Err(AccessTokenRefusal::UnknownIssuer) })
+    }
 }
 
 /// What is read past the core: counters and tables.
@@ -100,6 +145,8 @@ pub struct Context {
     pub views: Arc<dyn Views>,
     /// Where peers are.
     pub resolver: Arc<dyn SourceResolver>,
+    /// Who checks access tokens of identity providers.
+    pub tokens: Arc<dyn AccessTokens>,
     /// Whether the gateway does its work.
     pub readiness: watch::Receiver<Readiness>,
     /// The metrics.

@@ -1,13 +1,17 @@
-//! Login, logout, and the session of whoever asks: for people behind guarded interfaces.
+//! Login, logout, and the session of whoever asks: for people and services behind guarded interfaces.
 
+use super::client_certificate::Presented;
 use super::context::Shared;
 use super::extract::{Json, Peer, bearer};
 use super::problem::ApiError;
-use crate::core::{Actor, Login, Request, Who};
-use crate::identity::{PasswordHash, SessionSecret};
-use crate::policy::{EndCause, Factor, Input, Proof, Selector, Session, SessionToken, Source, User, UserName};
+use super::proof::{Proved, Unproved, by_certificate, by_token, is_signed_token};
+use crate::core::{Actor, CoreError, Login, Request, Who};
+use crate::identity::{Credential, PasswordHash, SessionSecret};
+use crate::policy::{
+    Assurance, EndCause, Factor, Input, Proof, Refusal, Selector, Session, SessionToken, Source, User, UserName,
+};
 use crate::wire::{self, LoginRequest, LoginResponse, Problem, Receipt, Secret};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::net::IpAddr;
@@ -71,7 +75,7 @@ async fn attempt(
     }
     let by = user.name.to_string();
     let proof = [Factor::Password].into();
-    begin(shared, by, Who::Known(user.name), source, proof).await.map_err(Failure::because("failed"))
+    begin(shared, by, Who::Known(user.name), source, proof).await
 }
 
 /// Unknown users, users without a password and wrong passwords take the same time and give the same answer.
@@ -93,16 +97,122 @@ pub(super) async fn begin(
     who: Who,
     source: Source,
     proof: Proof,
-) -> Result<LoginResponse, ApiError> {
+) -> Result<LoginResponse, Failure> {
     let now = shared.now();
     let lifetime = u64::try_from(shared.context.session_lifetime.as_nanos()).unwrap_or(u64::MAX);
     let token = SessionToken(rand::random_range(1..=u64::MAX));
     let SessionSecret { secret, hash } = SessionSecret::draw(token);
     let actor = Actor { name: by, address: Some(source.address) };
     let login = Login { token, secret: hash, who, source, proof, deadline: now.boot.after(lifetime) };
-    let done = shared.context.core.change(actor, Request::Login(Box::new(login))).await?;
-    let session = done.opened.ok_or_else(ApiError::internal)?;
+    let done = shared.context.core.change(actor, Request::Login(Box::new(login))).await;
+    let done = done.map_err(|error| Failure(why(&error), error.into()))?;
+    let session = done.opened.ok_or_else(|| Failure("failed", ApiError::internal()))?;
     Ok(LoginResponse { session: wire::Session::of(&session, now), secret: Secret(secret) })
+}
+
+/// Why no session began, for records.
+const fn why(error: &CoreError) -> &'static str {
+    match error {
+        CoreError::Arrival(refusal) => refusal.label(),
+        CoreError::Refused(Refusal::UserDisabled(_)) => "disabled",
+        CoreError::Refused(Refusal::UserSuspended(_)) => "suspended",
+        CoreError::Refused(Refusal::SourceTaken { .. }) => "source_taken",
+        CoreError::Busy => "busy",
+        _ => "failed",
+    }
+}
+
+/// Log in as a service, by the client certificate of the connection.
+#[utoipa::path(post, path = "/v1/login/certificate", tag = "session", responses(
+    (status = 200, body = LoginResponse),
+    (status = 401, description = "No client certificate, or not one of a service", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 403, description = "Disabled, or not behind a guarded interface", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "The address belongs to another user's session", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn login_certificate(
+    State(shared): State<Arc<Shared>>,
+    Peer(peer): Peer,
+    presented: Option<Extension<Presented>>,
+) -> Result<axum::Json<LoginResponse>, ApiError> {
+    let presented = presented.map(|Extension(presented)| presented).unwrap_or_default();
+    let outcome = as_service(&shared, peer, async { by_certificate(&shared, &presented).await }).await;
+    outcome.map(axum::Json)
+}
+
+/// Log in as a service, by an access token of its identity provider.
+#[utoipa::path(post, path = "/v1/login/token", tag = "session", responses(
+    (status = 200, body = LoginResponse),
+    (status = 401, description = "No access token, or not one of a service", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 403, description = "Disabled, or not behind a guarded interface", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "The address belongs to another user's session", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn login_token(
+    State(shared): State<Arc<Shared>>,
+    Peer(peer): Peer,
+    headers: HeaderMap,
+) -> Result<axum::Json<LoginResponse>, ApiError> {
+    let token = bearer(&headers).filter(|token| is_signed_token(token));
+    let token = token.ok_or_else(|| ApiError::unauthorized("send an access token of your identity provider"))?;
+    as_service(&shared, peer, async { by_token(&shared, &token).await }).await.map(axum::Json)
+}
+
+/// A session of a service, which is asked for its proof after the throttle.
+async fn as_service(
+    shared: &Shared,
+    peer: IpAddr,
+    proof: impl Future<Output = Result<Proved, Unproved>>,
+) -> Result<LoginResponse, ApiError> {
+    let mut name = None;
+    let outcome = attempt_service(shared, peer, proof, &mut name).await;
+    outcome.map_err(|Failure(why, error)| {
+        shared.context.recorder.login_failed(name.as_ref().map_or("", UserName::as_str), peer, why);
+        error
+    })
+}
+
+async fn attempt_service(
+    shared: &Shared,
+    peer: IpAddr,
+    proof: impl Future<Output = Result<Proved, Unproved>>,
+    name: &mut Option<UserName>,
+) -> Result<LoginResponse, Failure> {
+    shared.attempt(peer, None).map_err(Failure::because("throttled"))?;
+    let Proved { service, credential, is_active } = proof.await.map_err(|unproved| {
+        tracing::info!(%peer, reason = %unproved, "a service could not log in");
+        let why = unproved.label();
+        match unproved {
+            Unproved::Core(error) => Failure(why, error.into()),
+            _ => Failure(why, ApiError::unauthorized("this proves no service; the gateway's log says why")),
+        }
+    })?;
+    *name = Some(service.name.clone());
+    let source = shared.context.resolver.resolve(peer).await.map_err(Failure::because("no_source"))?;
+    if !is_active {
+        let error = ApiError::forbidden("user-disabled", format!("user `{}` is disabled", service.name));
+        return Err(Failure("disabled", error));
+    }
+    let proof = proof_of(&credential);
+    let who = Who::Service(service.name.clone(), credential);
+    begin(shared, service.name.to_string(), who, source, proof).await
+}
+
+fn proof_of(credential: &Credential) -> Proof {
+    match credential {
+        Credential::Certificate(_) => [Factor::Certificate].into(),
+        Credential::Binding(_) => [Factor::Binding].into(),
+        Credential::Client(provider, _) => {
+            let assurance = Assurance { provider: Some(provider.clone()), ..Assurance::default() };
+            Proof { assurance: Arc::new(assurance), ..[Factor::Provider].into() }
+        }
+    }
 }
 
 /// Log out: end the session whose secret the request presents.

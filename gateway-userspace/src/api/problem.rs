@@ -2,7 +2,7 @@
 
 use super::context::{SourceError, ViewError};
 use crate::core::CoreError;
-use crate::identity::VerifierError;
+use crate::identity::{ServiceRefusal, VerifierError};
 use crate::policy::{AppProblem, Refusal};
 use crate::wire::{FieldError, Invalid, Problem};
 use axum::Json;
@@ -126,12 +126,31 @@ impl From<CoreError> for ApiError {
         match error {
             CoreError::Refused(refusal) => refusal.into(),
             CoreError::UnknownApiToken(_) => Self::missing(error),
+            CoreError::Service(refusal) => refusal.into(),
             CoreError::Arrival(_) => Self::forbidden("identity", error),
             CoreError::Busy | CoreError::Stopped => Self::unavailable(error),
             other => {
                 tracing::error!(error = %other, "a request failed");
                 Self::unavailable("the gateway could not write its state; its log says why")
             }
+        }
+    }
+}
+
+impl From<ServiceRefusal> for ApiError {
+    fn from(refusal: ServiceRefusal) -> Self {
+        match &refusal {
+            ServiceRefusal::Unknown(_) => Self::missing(refusal),
+            ServiceRefusal::IsPerson(_) | ServiceRefusal::NoPassword(_) => Self::conflict("service", refusal),
+            ServiceRefusal::CertificateTaken { .. } | ServiceRefusal::ClientTaken { .. } => {
+                Self::conflict("credential-taken", refusal)
+            }
+            ServiceRefusal::AddressBound { .. } => Self::conflict("source-taken", refusal),
+            ServiceRefusal::NoProof(_) => Self::invalid(vec![FieldError::at("certificate", refusal)]),
+            ServiceRefusal::NotAHost(_) => Self::invalid(vec![FieldError::at("binding.address", refusal)]),
+            ServiceRefusal::NotAHardwareAddress => Self::invalid(vec![FieldError::at("binding.mac", refusal)]),
+            ServiceRefusal::InvalidClient => Self::invalid(vec![FieldError::at("client.id", refusal)]),
+            ServiceRefusal::NotProved(_) => Self::unauthorized("the service does not prove itself with this"),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The identity providers of the gateway, as its handlers know them: what a provider says in its words becomes who somebody
 //! is in ours.
 
+use super::context::{AccessTokenRefusal, AccessTokens, Later};
 use crate::identity::oidc::{self, Proven, Replays};
 use crate::identity::{Arrival, KnownAs, ProviderSession, SecretHash};
 use crate::policy::{Assurance, Factor, GroupName, InvalidName, Proof, ProviderName, Session, UserName};
 use crate::wire::Moment;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,8 @@ use url::Url;
 
 /// Logout tokens of one provider that are remembered: those of three minutes.
 const REPLAYS: usize = 65_536;
+/// What is looked at of a token before anybody has verified it.
+const LONGEST_PAYLOAD: usize = 16 * 1024;
 /// Groups of one person that count.
 const MOST_GROUPS: usize = 1_000;
 
@@ -146,6 +150,33 @@ fn has_two_kinds(amr: &BTreeSet<String>) -> bool {
 fn on_boot_clock(at: OffsetDateTime, now: Moment) -> KernelNanos {
     let ago = u64::try_from((now.wall - at).whole_nanoseconds()).unwrap_or(0);
     now.boot.0.checked_sub(ago).map_or(Proof::UNDATED, KernelNanos)
+}
+
+impl AccessTokens for Providers {
+    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
+        Box::pin(async move {
+            // Nothing is believed of this but whose keys to try.
+            let issuer = claimed_issuer(token);
+            let is_issuer = |entry: &ProviderEntry| issuer.as_deref() == Some(entry.oidc.settings().issuer.as_str());
+            let found = self.iter().filter(|(_, entry)| is_issuer(entry));
+            // Two clients of one issuer are two providers here, and one of them takes such tokens.
+            let found = found.max_by_key(|(_, entry)| entry.oidc.settings().services.is_some());
+            let (name, entry) = found.ok_or(AccessTokenRefusal::UnknownIssuer)?;
+            match entry.oidc.access_token(token, OffsetDateTime::now_utc()).await {
+                Ok(service) => Ok((name.clone(), service.client_id)),
+                Err(refusal) if refusal.is_outage() => Err(AccessTokenRefusal::Unavailable),
+                Err(refusal) => Err(AccessTokenRefusal::Refused(refusal.label())),
+            }
+        })
+    }
+}
+
+/// What a token says that nobody has verified.
+fn claimed_issuer(token: &str) -> Option<String> {
+    let payload = token.split('.').nth(1).filter(|payload| payload.len() <= LONGEST_PAYLOAD)?;
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    claims.get("iss")?.as_str().map(str::to_owned)
 }
 
 impl FromIterator<(ProviderName, ProviderEntry)> for Providers {

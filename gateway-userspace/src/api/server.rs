@@ -1,5 +1,6 @@
 //! Listening: sockets first, so that an address in use is known before anything else begins; then requests over TLS.
 
+use super::handshake::Handshake;
 use super::limits::{ConnectionLimits, LimitedAcceptor};
 use axum::Router;
 use axum_server::Handle;
@@ -99,7 +100,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         for (address, listener) in self.listeners {
             let acceptor = RustlsAcceptor::new(self.tls.clone()).handshake_timeout(HANDSHAKE);
-            let acceptor = acceptor.acceptor(self.acceptor.clone());
+            let acceptor = Handshake(acceptor.acceptor(self.acceptor.clone()));
             let (router, handle) = (router.clone(), handle.handle.clone());
             tasks.spawn(async move {
                 let served = serve(listener, acceptor, router, handle).await;
@@ -130,7 +131,7 @@ fn listen(address: SocketAddr) -> Result<(SocketAddr, TcpListener), ServerError>
 
 async fn serve(
     listener: TcpListener,
-    acceptor: RustlsAcceptor<LimitedAcceptor>,
+    acceptor: Handshake,
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
@@ -153,7 +154,7 @@ mod tests {
         let (chain, key) = (folder.path().join("c"), folder.path().join("k"));
         let certificate = Certificate::load_or_make(&chain, &key, &["127.0.0.1".to_owned()]).unwrap();
         let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
-        ListenerConfig { addresses, tls: certificate.into_config().unwrap(), limits }
+        ListenerConfig { addresses, tls: certificate.into_config(None).unwrap(), limits }
     }
 
     fn client() -> reqwest::Client {

@@ -220,7 +220,7 @@ async fn let_in(
     let arrival = entry.arrival(name, &proven).map_err(invalid)?;
     let proof = entry.proof(name, &proven, shared.now());
     let who = Who::Arrived(Box::new((arrival, entry.kept(name, proven))));
-    login::begin(shared, format!("provider {name}"), who, source, proof).await.map_err(Failure::because("failed"))
+    login::begin(shared, format!("provider {name}"), who, source, proof).await
 }
 
 async fn begin_device(shared: &Shared, peer: IpAddr, name: ProviderName) -> Result<DeviceLogin, Failure> {

@@ -3,6 +3,7 @@
 mod admin;
 mod pages;
 mod rules;
+mod services;
 mod shapes;
 mod sign_in;
 mod world;

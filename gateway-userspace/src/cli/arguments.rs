@@ -39,6 +39,12 @@ pub(super) struct Global {
     /// Trust exactly the certificate with this SHA-256 fingerprint, instead of any authority
     #[arg(long, env = "PORTCULLIS_PIN", value_name = "SHA256", global = true)]
     pub(super) pin: Option<String>,
+    /// Show the gateway this client certificate, a PEM file: of a service
+    #[arg(long, env = "PORTCULLIS_CERTIFICATE", value_name = "FILE", requires = "key", global = true)]
+    pub(super) certificate: Option<PathBuf>,
+    /// The key of the client certificate, a PEM file
+    #[arg(long, env = "PORTCULLIS_KEY", value_name = "FILE", requires = "certificate", global = true)]
+    pub(super) key: Option<PathBuf>,
     /// Print the API's own JSON
     #[arg(long, global = true)]
     pub(super) json: bool,

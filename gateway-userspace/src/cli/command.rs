@@ -6,6 +6,7 @@ pub(super) mod generate;
 mod group;
 mod own;
 mod policy;
+mod service;
 mod session;
 mod token;
 mod user;
@@ -38,6 +39,9 @@ pub(super) enum Command {
     /// Who may reach what
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Automation, and hosts without a person
+    #[command(subcommand)]
+    Service(service::Service),
     /// Users at their addresses, and the end of their access
     #[command(subcommand)]
     Session(session::Session),
@@ -74,6 +78,7 @@ impl Command {
             Self::Group(command) => command.run(context).await,
             Self::App(command) => command.run(context).await,
             Self::Policy(command) => command.run(context).await,
+            Self::Service(command) => command.run(context).await,
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
             Self::Drops => flow::drops(context).await,

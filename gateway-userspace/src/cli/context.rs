@@ -13,16 +13,19 @@ pub(super) struct Context {
     pub(super) client: Client,
     pub(super) output: Output,
     token: Option<SecretString>,
+    has_certificate: bool,
 }
 
 impl Context {
     /// Reads what the options name, so that bad configuration is found before anything is asked.
     pub(super) fn new(global: Global) -> Result<Self, CliError> {
-        let Global { url, token_file, ca, pin, json, no_color } = global;
+        let Global { url, token_file, ca, pin, certificate, key, json, no_color } = global;
         let token = api_token(token_file.as_deref(), std::env::var("PORTCULLIS_TOKEN").ok())?;
-        let client = Client::new(&url, tls::config(ca.as_deref(), pin.as_deref())?)?;
+        let own = certificate.zip(key);
+        let client = Client::new(&url, tls::config(ca.as_deref(), pin.as_deref(), own.as_ref())?)?;
         let no_color = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Ok(Self { client, output: Output { json, color: !no_color }, token })
+        let has_certificate = own.is_some();
+        Ok(Self { client, output: Output { json, color: !no_color }, token, has_certificate })
     }
 
     /// Whether there is an API token.
@@ -30,10 +33,19 @@ impl Context {
         self.token.is_some()
     }
 
-    /// A request that presents the API token.
+    /// Whether the connection shows a client certificate.
+    pub(super) const fn has_certificate(&self) -> bool {
+        self.has_certificate
+    }
+
+    /// A request that presents the API token; without one, the connection's certificate may be enough.
     pub(super) fn administer(&self, method: Method, path: &[&str]) -> Result<Call<'_>, CliError> {
-        let token = self.token.as_ref().ok_or(CliError::NoToken)?;
-        self.client.call(method, path).bearer(token)
+        let call = self.client.call(method, path);
+        match &self.token {
+            Some(token) => call.bearer(token),
+            None if self.has_certificate => Ok(call),
+            None => Err(CliError::NoToken),
+        }
     }
 
     /// A request that presents the secret of the own session.

@@ -45,6 +45,9 @@ pub enum CliError {
     /// No certificate in a file.
     #[error("`{0}` holds no certificate in PEM form")]
     NoCertificate(PathBuf),
+    /// No key in a file.
+    #[error("`{0}` holds no private key in PEM form")]
+    NoKey(PathBuf),
     /// Nobody to trust.
     #[error("this system has no list of trusted authorities; name the gateway's with `--ca` or `--pin`")]
     NoAuthorities,
@@ -152,6 +155,7 @@ impl CliError {
             | Self::NoToken
             | Self::Pin(_)
             | Self::NoCertificate(_)
+            | Self::NoKey(_)
             | Self::NoAuthorities
             | Self::NoPlace
             | Self::Tls(_) => BAD_CONFIGURATION,

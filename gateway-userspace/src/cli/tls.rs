@@ -1,13 +1,14 @@
 //! Whom to trust: authorities, or exactly one certificate. There is no way to trust everybody.
 
 use super::CliError;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where systems keep the authorities that they trust.
@@ -19,19 +20,40 @@ const SYSTEM: [&str; 4] = [
 ];
 
 /// A pin alone decides if there is one; else the authorities of `ca`; else those of the system.
-pub(super) fn config(ca: Option<&Path>, pin: Option<&str>) -> Result<ClientConfig, CliError> {
+/// `own` is the client's certificate with its key.
+pub(super) fn config(
+    ca: Option<&Path>,
+    pin: Option<&str>,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> Result<ClientConfig, CliError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     if let Some(pin) = pin {
         let pin = parse_pin(pin).ok_or_else(|| CliError::Pin(pin.to_owned()))?;
         let verifier = Arc::new(Pinned { pin, provider });
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+        return shows(builder.dangerous().with_custom_certificate_verifier(verifier), own);
     }
     let roots = match ca {
         Some(path) => authorities(path)?,
         None => system()?,
     };
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    shows(builder.with_root_certificates(roots), own)
+}
+
+/// With the certificate that the client shows, if it has one.
+fn shows(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> Result<ClientConfig, CliError> {
+    let Some((certificate, key)) = own else { return Ok(builder.with_no_client_auth()) };
+    let read = |option, path: &PathBuf| {
+        std::fs::read(path).map_err(|source| CliError::Setting { option, path: path.clone(), source })
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read("`--certificate`", certificate)?).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let chain = chain.ok_or_else(|| CliError::NoCertificate(certificate.clone()))?;
+    let secret = PrivateKeyDer::from_pem_slice(&read("`--key`", key)?).map_err(|_| CliError::NoKey(key.clone()))?;
+    Ok(builder.with_client_auth_cert(chain, secret)?)
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, CliError> {
@@ -127,7 +149,7 @@ mod tests {
         assert_eq!(parse_pin(&digits), parse_pin(&colons.join(":")));
         assert_eq!(parse_pin(&digits).unwrap()[1], 0xff);
         for wrong in ["", "00ff", &digits.replace("ff", "+f"), &digits.replace("ff", "gg"), &format!("{digits}00")] {
-            assert!(matches!(config(None, Some(wrong)), Err(CliError::Pin(_))), "{wrong}");
+            assert!(matches!(config(None, Some(wrong), None), Err(CliError::Pin(_))), "{wrong}");
         }
     }
 
@@ -147,9 +169,9 @@ mod tests {
     #[test]
     fn a_file_without_certificate_is_bad_configuration() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = config(Some(file.path()), None).unwrap_err();
+        let error = config(Some(file.path()), None, None).unwrap_err();
         assert!(matches!(error, CliError::NoCertificate(_)) && error.exit_code() == 78);
-        let error = config(Some(Path::new("/nonexistent/ca.pem")), None).unwrap_err();
+        let error = config(Some(Path::new("/nonexistent/ca.pem")), None, None).unwrap_err();
         assert_eq!(error.exit_code(), 78);
     }
 }

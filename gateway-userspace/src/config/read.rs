@@ -87,12 +87,15 @@ fn api(section: &mut Section<'_, '_>, folder: &Path, endpoints: &mut Endpoints) 
         .value("metrics")
         .and_then(|value| value.choice(&[("token", MetricsAccess::Token), ("management", MetricsAccess::Management)]));
     let (certificate, key) = certificate(section, folder);
+    let (client_ca, client_crl) = client_authority(section, folder);
     let loopback = || ["127.0.0.0/8", "::1/128"].iter().filter_map(|prefix| prefix.parse().ok()).collect();
     ApiConfig {
         listen: found,
         management: management.unwrap_or_else(loopback),
         certificate,
         key,
+        client_ca,
+        client_crl,
         metrics: metrics.unwrap_or_default(),
     }
 }
@@ -105,6 +108,14 @@ fn certificate(section: &mut Section<'_, '_>, folder: &Path) -> (Option<PathBuf>
         _ => {}
     }
     (certificate.and_then(|value| value.path(folder)), key.and_then(|value| value.path(folder)))
+}
+
+fn client_authority(section: &mut Section<'_, '_>, folder: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
+    let (authority, revoked) = (section.value("client_ca"), section.value("client_crl"));
+    if let (None, Some(revoked)) = (&authority, &revoked) {
+        revoked.refuse("has no authority", "add `client_ca = \"clients-ca.pem\"`, or remove it");
+    }
+    (authority.and_then(|value| value.path(folder)), revoked.and_then(|value| value.path(folder)))
 }
 
 fn sockets(value: &Value<'_, '_>, endpoints: &mut Endpoints) -> Vec<SocketAddr> {

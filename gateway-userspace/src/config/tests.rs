@@ -255,6 +255,17 @@ fn limits_are_numbers_and_the_bandwidth_has_a_unit() {
 }
 
 #[test]
+fn a_list_of_revoked_client_certificates_needs_their_authority() {
+    check(
+        "client_crl = 'a.pem'",
+        &["5:14: api.client_crl: has no authority; add `client_ca = \"clients-ca.pem\"`, or remove it"],
+    );
+    let config = parse(&format!("{LEAST}client_ca = 'a.pem'\nclient_crl = '/l.pem'")).unwrap();
+    assert_eq!(config.api.client_ca.as_deref(), Some(Path::new("/etc/portcullis/a.pem")));
+    assert_eq!(config.api.client_crl.as_deref(), Some(Path::new("/l.pem")));
+}
+
+#[test]
 fn a_certificate_and_its_key_come_together() {
     check("key = 'a.pem'", &["5:7: api.key: has no certificate; add `certificate = \"chain.pem\"`, or remove both"]);
     check("certificate = 'a.pem'", &["5:15: api.certificate: has no key; add `key = \"key.pem\"`, or remove both"]);
@@ -399,6 +410,8 @@ fn the_example_shows_every_key() {
         "management",
         "certificate",
         "key",
+        "client_ca",
+        "client_crl",
         "metrics",
         "[login]",
         "session",

@@ -4,10 +4,8 @@ use super::truth::Truth;
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State, Who, writes};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
-use crate::identity::SecretHash;
-use crate::policy::{
-    Changed, Drafted, EndCause, Ended, Input, Plan, ProviderName, Refusal, Selector, SessionToken, UserName,
-};
+use crate::identity::{SecretHash, ServiceRefusal};
+use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Refusal, Selector, SessionToken, UserName};
 use crate::record::{Cut, Recorder};
 use crate::store::{Store, StoredSession, Write};
 use arcstr::ArcStr;
@@ -16,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 /// How often what failed is tried again: to store what is in force, and to bring the tables to what should be there.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
@@ -41,6 +40,10 @@ pub(super) struct Keeper {
     pub(super) looking: Duration,
     /// How far the tables have been looked at.
     pub(super) truth: Truth,
+    /// When it was last looked at what has been used.
+    pub(super) uses_looked: Instant,
+    /// Tells that something may have changed.
+    pub(super) changes: Arc<Notify>,
 }
 
 /// What has become of a plan.
@@ -53,7 +56,7 @@ struct Applied {
 
 /// Who asks, and since when.
 pub(super) struct Asked<'a> {
-    actor: &'a Actor,
+    pub(super) actor: &'a Actor,
     /// When the request was taken up.
     pub(super) at: KernelNanos,
     /// How long it had waited then.
@@ -78,6 +81,8 @@ impl Keeper {
     pub(super) fn handle(&mut self, actor: &Actor, request: Request, waited: Duration) -> Result<Done, CoreError> {
         let asked = &Asked { actor, at: self.plane.now(), waited, clock: WallClock::now() };
         match request {
+            Request::PutService { user, service } => self.put_service(asked, user, service),
+            Request::RemoveService(name) => self.remove_service(asked, name),
             Request::PutApiToken(token) => {
                 self.save(vec![Write::PutApiToken(token.clone())])?;
                 self.recorder.admin(actor, "api_token_created", &token.id.to_string());
@@ -105,6 +110,9 @@ impl Keeper {
                 {
                     return Err(Refusal::Managed(name, provider.clone()).into());
                 }
+                if password.is_some() && self.state.accounts.services.contains(&name) {
+                    return Err(ServiceRefusal::NoPassword(name).into());
+                }
                 let mut also = Vec::new();
                 also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
                 let mut done = self.change(asked, Input::PutUser(user), also, None)?;
@@ -118,12 +126,16 @@ impl Keeper {
                 let Login { token, secret, who, source, proof, deadline } = *login;
                 let (user, kept, before) = match who {
                     Who::Known(user) => (user, None, Done::default()),
+                    Who::Service(name, credential) => {
+                        (self.welcome_service(asked, name, &credential)?, None, Done::default())
+                    }
                     Who::Arrived(arrived) => {
                         let (arrival, kept) = *arrived;
                         let (user, done) = self.arrive(asked, arrival)?;
                         (user, Some(kept), done)
                     }
                 };
+                self.may_be_at(&user, &source)?;
                 let input = Input::Login { token, user, source, proof, deadline };
                 let also = kept.clone().map(|kept| Write::PutProviderSession(token, kept)).into_iter().collect();
                 let mut done = self.change(asked, input, also, Some(&secret))?;
@@ -139,6 +151,7 @@ impl Keeper {
                 Some(removal) => self.provision(asked, &removal),
                 None => self.remove_user(asked, &name, Vec::new()),
             },
+            Request::Policy(input @ Input::End { .. }) => self.end(asked, input),
             Request::Policy(input) => match self.provisioned(&input) {
                 Some(removal) => self.provision(asked, &removal),
                 None => self.change(asked, input, Vec::new(), None),
@@ -158,16 +171,22 @@ impl Keeper {
         let done = self.change(asked, Input::RemoveUser(name.clone()), also, None);
         if self.state.gateway.user(name).is_none() {
             self.state.accounts.passwords.remove(name);
+            self.state.accounts.services.remove(name);
             self.state.accounts.identities.unbind(name);
         }
         done
     }
 
-    /// Whoever comes from a provider proves there who they are.
-    fn may_have_a_password(&self, user: &UserName) -> Result<(), Refusal> {
+    /// Whoever comes from a provider proves there who they are, and a service by what is its own.
+    fn may_have_a_password(&self, user: &UserName) -> Result<(), CoreError> {
         let known = self.state.gateway.user(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
-        let managed = |provider: &ProviderName| Refusal::Managed(user.clone(), provider.clone());
-        known.provider.as_ref().map(managed).map_or(Ok(()), Err)
+        if let Some(provider) = &known.provider {
+            return Err(Refusal::Managed(user.clone(), provider.clone()).into());
+        }
+        match self.state.accounts.services.contains(user) {
+            true => Err(ServiceRefusal::NoPassword(user.clone()).into()),
+            false => Ok(()),
+        }
     }
 
     /// A new password ends what was begun with the old one.
@@ -339,7 +358,7 @@ impl Keeper {
 
     /// Stores a batch that is in force already. If that fails it is tried again until it succeeds: nothing that was
     /// taken away comes back with a restart.
-    fn save_what_is_in_force(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
+    pub(super) fn save_what_is_in_force(&mut self, writes: Vec<Write>) -> Result<(), CoreError> {
         self.unsaved.extend(writes);
         if self.is_saved() {
             return Ok(());

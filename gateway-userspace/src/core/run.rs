@@ -9,8 +9,9 @@ use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
 use crate::store::Store;
 use arcstr::ArcStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Requests that may wait. One more is refused as busy.
 const QUEUE: usize = 1024;
@@ -34,6 +35,7 @@ pub struct Core {
     /// What takes access away. Served first, so that a flood of logins delays no revocation.
     urgent: mpsc::Sender<Message>,
     ordinary: mpsc::Sender<Message>,
+    changes: Arc<Notify>,
 }
 
 impl Core {
@@ -70,6 +72,16 @@ impl Core {
     ) -> Result<T, CoreError> {
         ask(&self.urgent, look).await
     }
+
+    /// Returns when something may have changed since it last did. For one who waits.
+    pub async fn changed(&self) {
+        self.changes.notified().await;
+    }
+
+    /// Wakes whoever waits for a change: something has, beside the state.
+    pub fn stir(&self) {
+        self.changes.notify_one();
+    }
 }
 
 async fn ask<T: Send + 'static>(
@@ -94,12 +106,16 @@ fn put(queue: &mpsc::Sender<Message>, message: Message) -> Result<(), CoreError>
 
 fn is_urgent(request: &Request) -> bool {
     match request {
-        Request::RemoveApiToken(_) | Request::Signal(..) => true,
+        Request::RemoveApiToken(_) | Request::RemoveService(_) | Request::Signal(..) => true,
         // Most of what a provider does to somebody who is there already may take access away.
         Request::Scim(operation) => !matches!(operation.action, Action::Create(_)),
         Request::PutUser { user, .. } => !user.is_active(),
         Request::Policy(input) => takes_access_away(input),
-        Request::Login(_) | Request::Renewed(_) | Request::SetPassword { .. } | Request::PutApiToken(_) => false,
+        Request::Login(_)
+        | Request::Renewed(_)
+        | Request::SetPassword { .. }
+        | Request::PutService { .. }
+        | Request::PutApiToken(_) => false,
     }
 }
 
@@ -117,6 +133,7 @@ pub fn start(
     let (urgent, mut urgent_messages) = mpsc::channel(QUEUE);
     let (ordinary, mut messages) = mpsc::channel(QUEUE);
     let mut keeper = Keeper::new(state, store, plane, recorder, boot_id);
+    let changes = Arc::clone(&keeper.changes);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
         runtime.block_on(async {
@@ -147,12 +164,13 @@ pub fn start(
                     None => break,
                 }
             }
-            if keeper.save(Vec::new()).is_err() {
+            let uses = keeper.uses(|_, _| true);
+            if keeper.save(uses).is_err() {
                 tracing::error!("what could not be stored is lost with this stop; enforcement is as it was");
             }
         });
     })?;
-    Ok((Core { urgent, ordinary }, thread))
+    Ok((Core { urgent, ordinary, changes }, thread))
 }
 
 impl Keeper {
@@ -165,14 +183,33 @@ impl Keeper {
     ) -> Self {
         let now = Instant::now();
         let (unsaved, in_doubt, torn, truth) = (Vec::new(), false, None, Truth::new(now));
-        let (tried, looked, looking) = (now, now, Duration::ZERO);
-        Self { state, store, plane, recorder, boot_id, unsaved, in_doubt, tried, torn, looked, looking, truth }
+        let (tried, looked, looking, uses_looked) = (now, now, Duration::ZERO, now);
+        let changes = Arc::default();
+        Self {
+            state,
+            store,
+            plane,
+            recorder,
+            boot_id,
+            unsaved,
+            in_doubt,
+            tried,
+            torn,
+            looked,
+            looking,
+            truth,
+            uses_looked,
+            changes,
+        }
     }
 
     fn serve(&mut self, message: Message) {
         match message {
             Message::Change(actor, request, since, answer) => {
                 let outcome = self.handle(&actor, *request, since.elapsed());
+                if outcome.is_ok() {
+                    self.changes.notify_one();
+                }
                 // Whoever asked may have given up meanwhile; the change stands.
                 let _ = answer.send(outcome);
             }
@@ -215,6 +252,7 @@ impl Keeper {
                 tracing::info!("the store works again; everything is saved");
             }
         }
+        self.store_uses();
         self.recorder.metrics().state(&self.state.gateway);
     }
 }

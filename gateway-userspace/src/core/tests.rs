@@ -3,6 +3,7 @@
 mod chaos;
 mod histories;
 mod provision;
+mod service;
 mod signal;
 
 use super::{Actor, Core, CoreError, Login, Request, State, Who, start};

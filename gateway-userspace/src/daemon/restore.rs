@@ -5,7 +5,7 @@ use super::work::Work;
 use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
-use crate::identity::{Accounts, ApiToken, TokenId};
+use crate::identity::{Accounts, ApiToken, Service, Services, TokenId};
 use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Session, SessionLimits, SessionToken, Source};
 use crate::store::{Stored, Write};
 use std::collections::HashSet;
@@ -43,6 +43,7 @@ pub(super) fn restore(
     if changes.len() > TOLD {
         tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
+    let services = services(&mut stored, &mut changes);
     let mut provider_sessions = std::mem::take(&mut stored.provider_sessions);
     let accounts = Accounts {
         passwords: std::mem::take(&mut stored.passwords),
@@ -53,6 +54,7 @@ pub(super) fn restore(
             .filter_map(|(token, _)| Some((*token, provider_sessions.remove(token)?)))
             .collect(),
         session_secrets: secrets.into_iter().collect(),
+        services,
         identities: std::mem::take(&mut stored.identities),
     };
     let resources = std::mem::take(&mut stored.resources);
@@ -80,6 +82,24 @@ pub(super) fn restore(
     Ok((State { gateway, accounts, directory }, changes))
 }
 
+/// The services that still have a user, and prove themselves with what is theirs alone. The row of one without a user goes:
+/// whoever is called so one day is somebody else.
+fn services(stored: &mut Stored, changes: &mut Vec<Write>) -> Services {
+    let mut services = Services::default();
+    for service in std::mem::take(&mut stored.services) {
+        let Service { name, .. } = &service;
+        if !stored.users.iter().any(|user| user.name == *name) {
+            tracing::warn!(service = %name, "a stored service has no user, and is forgotten");
+            changes.push(Write::RemoveService(name.clone()));
+        } else if let Err(refusal) = services.check(&service) {
+            tracing::warn!(service = %name, %refusal, "a stored service cannot prove itself; put it again");
+        } else {
+            services.put(service);
+        }
+    }
+    services
+}
+
 fn by_id<T>(tokens: Vec<ApiToken>) -> T
 where
     T: FromIterator<(TokenId, ApiToken)>,
@@ -105,4 +125,28 @@ pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State, work: &mut W
     let drifted = Plan::between(&plane.actual()?, &wanted).steps.len();
     work.done("the tables have been compared");
     Ok(drifted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{User, UserName};
+    use time::OffsetDateTime;
+
+    fn service(name: &str, certificate: &str) -> Service {
+        let name = UserName::new(name).unwrap();
+        let certificate = Some(certificate.parse().unwrap());
+        Service { certificate, ..Service::new(name, OffsetDateTime::UNIX_EPOCH) }
+    }
+
+    #[test]
+    fn a_stored_service_without_a_user_is_forgotten_and_one_with_another_s_certificate_proves_nothing() {
+        let users = ["a", "b"].map(|name| User::new(UserName::new(name).unwrap()));
+        let found = [service("a", "cn:a"), service("b", "cn:a"), service("gone", "cn:gone")];
+        let mut stored = Stored { users: users.into(), services: found.into(), ..Stored::default() };
+        let mut changes = Vec::new();
+        let services = services(&mut stored, &mut changes);
+        assert_eq!(services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(matches!(&changes[..], [Write::RemoveService(name)] if name.as_str() == "gone"), "{changes:?}");
+    }
 }

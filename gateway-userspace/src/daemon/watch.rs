@@ -105,6 +105,7 @@ pub(super) async fn interfaces(
                 tracing::warn!("guarded interfaces have come or gone");
                 announce(&guarding);
                 end_orphans(&core, &guarding).await;
+                core.stir();
             }
             Err(error) => tracing::error!(%error, "an interface that was made anew could not be guarded"),
         }

@@ -3,7 +3,7 @@
 use crate::api::{Later, SourceError, SourceResolver};
 use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
-use crate::dataplane::neighbours::{NeighbourError, locate};
+use crate::dataplane::neighbours::{NeighbourError, Whereabouts, locate};
 use crate::policy::Source;
 use std::net::IpAddr;
 
@@ -14,16 +14,25 @@ pub(super) struct KernelResolver {
 
 impl KernelResolver {
     async fn source(&self, peer: IpAddr) -> Result<Source, SourceError> {
-        let found = locate(peer, &self.guarding.interfaces()).await.map_err(|error| match error {
+        let found = locate(peer, None, &self.guarding.interfaces()).await.map_err(Self::failed)?;
+        Ok(source(peer, found))
+    }
+
+    pub(super) fn failed(error: NeighbourError) -> SourceError {
+        match error {
             NeighbourError::NotGuarded(address) => SourceError::NotGuarded(address),
             NeighbourError::Unresolved(address) => SourceError::NoNeighbour(address),
             error @ (NeighbourError::Netlink(_) | NeighbourError::Socket(_)) => SourceError::System(error.to_string()),
-        })?;
-        let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
-        let (zone, zone_name) = found.vlan.map_or((zone, zone_name), |vlan| (vlan.zone, vlan.zone_name));
-        let (zone_name, interface_name) = (zone_name.into(), name.into());
-        Ok(Source { address: peer, zone, zone_name, interface: index, interface_name, mac: found.mac })
+        }
     }
+}
+
+/// Where that is, with its names.
+pub(super) fn source(address: IpAddr, found: Whereabouts) -> Source {
+    let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
+    let (zone, zone_name) = found.vlan.map_or((zone, zone_name), |vlan| (vlan.zone, vlan.zone_name));
+    let (zone_name, interface_name) = (zone_name.into(), name.into());
+    Source { address, zone, zone_name, interface: index, interface_name, mac: found.mac }
 }
 
 impl SourceResolver for KernelResolver {

@@ -41,19 +41,28 @@ pub enum NeighbourError {
     Socket(#[from] std::io::Error),
 }
 
-/// Where the peer at `address` is, among these interfaces.
+/// Where the peer at `address` is, among these interfaces. A hardware address that is known is not asked for.
 ///
 /// # Errors
 /// If it is behind none of them, or the kernel does not know its hardware address.
-pub async fn locate(address: IpAddr, guarded: &[GuardedInterface]) -> Result<Whereabouts, NeighbourError> {
+pub async fn locate(
+    address: IpAddr,
+    known: Option<[u8; 6]>,
+    guarded: &[GuardedInterface],
+) -> Result<Whereabouts, NeighbourError> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let connection = tokio::spawn(connection);
-    let found = ask(&handle, address, guarded).await;
+    let found = ask(&handle, address, known, guarded).await;
     connection.abort();
     found
 }
 
-async fn ask(handle: &Handle, address: IpAddr, guarded: &[GuardedInterface]) -> Result<Whereabouts, NeighbourError> {
+async fn ask(
+    handle: &Handle,
+    address: IpAddr,
+    known: Option<[u8; 6]>,
+    guarded: &[GuardedInterface],
+) -> Result<Whereabouts, NeighbourError> {
     let route = route(handle, address).await?.ok_or(NeighbourError::NotGuarded(address))?;
     let out = route.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Oif(index) => Some(*index),
@@ -63,6 +72,9 @@ async fn ask(handle: &Handle, address: IpAddr, guarded: &[GuardedInterface]) -> 
     let (interface, vlan) = guard(handle, out, guarded).await?.ok_or(NeighbourError::NotGuarded(address))?;
     if !interface.has_link_layer {
         return Ok(Whereabouts { interface, vlan, mac: None });
+    }
+    if known.is_some() {
+        return Ok(Whereabouts { interface, vlan, mac: known });
     }
     let next_hop = gateway(&route).unwrap_or(address);
     let mac = mac(handle, next_hop, out).await?.ok_or(NeighbourError::Unresolved(address))?;

@@ -3,12 +3,13 @@
 use super::arrival::{Identities, ProviderSession};
 use super::password::PasswordHash;
 use super::secret::{SecretHash, SessionSecret};
+use super::service::Services;
 use super::token::{ApiToken, TokenId, TokenRefusal};
 use crate::policy::{ProviderName, SessionToken, UserName};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// Passwords, API tokens, session secrets, and what is known from identity providers.
+/// Passwords, API tokens, session secrets, services, and what is known from identity providers.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     /// Of the users who have one. Who has none cannot log in.
@@ -17,6 +18,8 @@ pub struct Accounts {
     pub tokens: BTreeMap<TokenId, ApiToken>,
     /// Of every session. An entry without its session proves nothing: whoever asks looks for the session too.
     pub session_secrets: BTreeMap<SessionToken, SecretHash>,
+    /// Users who are no persons.
+    pub services: Services,
     /// Who the people of the providers are here.
     pub identities: Identities,
     /// Of the sessions that began with a login at a provider.

@@ -1,9 +1,10 @@
-//! What an API token may do: a closed list.
+//! What an API token, or a service, may do: a closed list.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// A permission of an API token.
+/// A permission of an API token or a service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Scope {
     /// Read users, groups, apps, policy, sessions, flows, drops and status.
@@ -41,6 +42,12 @@ impl Scope {
         Self::MetricsRead,
         Self::Admin,
     ];
+
+    /// Whether whoever has these scopes has this one: `admin` is all of them.
+    #[must_use]
+    pub fn is_among(self, scopes: &BTreeSet<Self>) -> bool {
+        scopes.contains(&Self::Admin) || scopes.contains(&self)
+    }
 
     /// Its name in the API and the store.
     #[must_use]

@@ -52,23 +52,53 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// When a token was last used, since the daemon started. Shared by all copies of the token; not stored, so that a
-/// read never becomes a write.
+/// When a token, or a service, was last used. Shared by all its copies; stored now and then, so that a read never becomes
+/// a write.
 #[derive(Clone, Default)]
-pub struct LastUsed(Arc<AtomicI64>);
+pub struct LastUsed(Arc<Uses>);
+
+/// Seconds since 1970; 0 for never.
+#[derive(Default)]
+struct Uses {
+    last: AtomicI64,
+    stored: AtomicI64,
+}
 
 impl LastUsed {
-    /// When that was; `None` if not since the daemon started.
+    /// How long after the use that is stored another one is worth a write.
+    pub const SELDOM: time::Duration = time::Duration::minutes(10);
+
+    /// As it was stored.
+    #[must_use]
+    pub fn restored(at: Option<OffsetDateTime>) -> Self {
+        let seconds = at.map_or(0, OffsetDateTime::unix_timestamp);
+        Self(Arc::new(Uses { last: seconds.into(), stored: seconds.into() }))
+    }
+
+    /// When that was; `None` for never.
     #[must_use]
     pub fn at(&self) -> Option<OffsetDateTime> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.last.load(Ordering::Relaxed) {
             0 => None,
             seconds => OffsetDateTime::from_unix_timestamp(seconds).ok(),
         }
     }
 
-    fn note(&self, now: OffsetDateTime) {
-        self.0.store(now.unix_timestamp(), Ordering::Relaxed);
+    /// It is used now.
+    pub fn note(&self, now: OffsetDateTime) {
+        self.0.last.store(now.unix_timestamp(), Ordering::Relaxed);
+    }
+
+    /// Whether it has been used since it was stored, and that is worth a write: `due` is given both times. Then it counts
+    /// as stored.
+    pub fn take_unstored(&self, due: impl Fn(OffsetDateTime, OffsetDateTime) -> bool) -> bool {
+        let (stored, last) = (self.0.stored.load(Ordering::Relaxed), self.0.last.load(Ordering::Relaxed));
+        let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let is_due = last != stored && due(at(stored), at(last));
+        if is_due {
+            self.0.stored.store(last, Ordering::Relaxed);
+        }
+        is_due
     }
 }
 
@@ -129,7 +159,7 @@ impl ApiToken {
     /// Whether it may do something.
     #[must_use]
     pub fn permits(&self, scope: Scope) -> bool {
-        self.scopes.contains(&Scope::Admin) || self.scopes.contains(&scope)
+        scope.is_among(&self.scopes)
     }
 
     pub(super) fn check(&self, presented: &str, now: OffsetDateTime) -> Result<(), TokenRefusal> {
@@ -161,6 +191,22 @@ mod tests {
         assert_eq!(text.len(), 4 + 12 + 1 + 43);
         assert_eq!(ApiToken::claimed(text), Some(token.id.clone()));
         assert!(!format!("{token:?}{secret:?}").contains(&text[17..]));
+    }
+
+    #[test]
+    fn a_use_is_stored_once_and_again_only_after_a_while() {
+        let start = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
+        let seldom = |stored, used| used - stored >= LastUsed::SELDOM;
+        let used = LastUsed::default();
+        assert!(!used.take_unstored(seldom));
+        used.note(start);
+        assert!(used.take_unstored(seldom) && !used.take_unstored(seldom));
+        used.note(start + time::Duration::MINUTE);
+        assert!(!used.take_unstored(seldom));
+        assert!(used.take_unstored(|_, _| true), "before a stop");
+        used.note(start + time::Duration::HOUR);
+        assert!(used.clone().take_unstored(seldom) && !used.take_unstored(seldom), "copies are one");
+        assert_eq!(LastUsed::restored(used.at()).at(), used.at());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
 use super::shape::{
-    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ResourceShape, TokenShape, UserShape, written,
+    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ResourceShape, ServiceIdentityShape,
+    TokenShape, UserShape, written,
 };
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
@@ -25,12 +26,13 @@ const APPS: Table = Table("apps");
 const APP_IDS: Table = Table("app_ids");
 const SESSIONS: Table = Table("sessions");
 const TOKENS: Table = Table("api_tokens");
+const SERVICES: Table = Table("services");
 const IDENTITIES: Table = Table("identities");
 const PROVIDER_SESSIONS: Table = Table("provider_sessions");
 const RESOURCES: Table = Table("resources");
 
 /// Every table.
-pub const TABLES: [Table; 12] = [
+pub const TABLES: [Table; 13] = [
     META,
     USERS,
     PASSWORDS,
@@ -40,6 +42,7 @@ pub const TABLES: [Table; 12] = [
     POLICIES,
     SESSIONS,
     TOKENS,
+    SERVICES,
     IDENTITIES,
     PROVIDER_SESSIONS,
     RESOURCES,
@@ -67,7 +70,9 @@ pub struct Row {
 pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
     Ok(match write {
         Write::PutUser(user) => vec![put(USERS, user.name.as_str(), &UserShape::from(user))?],
-        Write::RemoveUser(name) => vec![remove(USERS, name.as_str()), remove(PASSWORDS, name.as_str())],
+        Write::RemoveUser(name) => [USERS, PASSWORDS, SERVICES].map(|table| remove(table, name.as_str())).into(),
+        Write::PutService(service) => vec![put(SERVICES, service.name.as_str(), &ServiceIdentityShape::from(service))?],
+        Write::RemoveService(name) => vec![remove(SERVICES, name.as_str())],
         Write::PutPassword(name, hash) => vec![put(PASSWORDS, name.as_str(), hash.expose_phc())?],
         Write::PutGroup(name) => vec![put(GROUPS, name.as_str(), &())?],
         Write::RemoveGroup(name) => vec![remove(GROUPS, name.as_str())],
@@ -161,6 +166,8 @@ fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<()
         stored.policy = Some(json::<PolicyShape>(value)?.into());
     } else if table == TOKENS {
         stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
+    } else if table == SERVICES {
+        stored.services.push(json::<ServiceIdentityShape>(value)?.try_into()?);
     } else if table == IDENTITIES {
         // No provider has a slash in its name.
         let (provider, subject) = key.split_once('/').ok_or("it does not say whose")?;

@@ -3,6 +3,7 @@
 
 mod provider;
 mod resource;
+mod service;
 mod session;
 
 use super::{Counters, StoredPolicy};
@@ -15,6 +16,7 @@ use time::OffsetDateTime;
 
 pub(super) use provider::ProviderSessionShape;
 pub(super) use resource::ResourceShape;
+pub(super) use service::ServiceIdentityShape;
 pub(super) use session::{Common, written};
 
 #[derive(Serialize, Deserialize)]
@@ -211,11 +213,13 @@ pub(super) struct TokenShape {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    last_used: Option<OffsetDateTime>,
 }
 
 impl From<&ApiToken> for TokenShape {
     fn from(token: &ApiToken) -> Self {
-        let ApiToken { id, name, scopes, secret_hash, created_at, expires_at, last_used: _ } = token;
+        let ApiToken { id, name, scopes, secret_hash, created_at, expires_at, last_used } = token;
         Self {
             id: id.to_string(),
             name: name.clone(),
@@ -223,6 +227,7 @@ impl From<&ApiToken> for TokenShape {
             secret_hash: *secret_hash.expose_bytes(),
             created_at: *created_at,
             expires_at: *expires_at,
+            last_used: last_used.at(),
         }
     }
 }
@@ -231,7 +236,7 @@ impl TryFrom<TokenShape> for ApiToken {
     type Error = String;
 
     fn try_from(shape: TokenShape) -> Result<Self, String> {
-        let TokenShape { id, name, scopes, secret_hash, created_at, expires_at } = shape;
+        let TokenShape { id, name, scopes, secret_hash, created_at, expires_at, last_used } = shape;
         Ok(Self {
             id: TokenId::new(&id).map_err(words)?,
             name,
@@ -239,7 +244,7 @@ impl TryFrom<TokenShape> for ApiToken {
             secret_hash: SecretHash::from_bytes(secret_hash),
             created_at,
             expires_at,
-            last_used: LastUsed::default(),
+            last_used: LastUsed::restored(last_used),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The store, as its users see it.
 
 use super::*;
-use crate::identity::{Scope, SessionSecret};
+use crate::identity::{self, Binding, Scope, SessionSecret};
 use crate::policy::{AllowListId, Decision, Factor, Protocol, Service, Source};
 use gateway_common::KernelNanos;
 use std::os::unix::fs::PermissionsExt as _;
@@ -71,6 +71,19 @@ fn session() -> StoredSession {
     }
 }
 
+fn service() -> identity::Service {
+    let client = Some((ProviderName::new("corp").unwrap(), "0oa1 b/c".to_owned()));
+    let binding = Some(Binding { address: "2001:db8::9".parse().unwrap(), mac: Some([2, 0, 0, 0, 0, 9]) });
+    identity::Service {
+        scopes: [Scope::Read, Scope::PolicyWrite].into(),
+        certificate: Some("uri:spiffe://example.org/ada".parse().unwrap()),
+        client,
+        binding,
+        held: true,
+        ..identity::Service::new(user("ada").name, OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
 fn reopened(path: &Path) -> Stored {
     FileStore::open(path).unwrap().load().unwrap()
 }
@@ -94,6 +107,7 @@ fn everything_that_is_written_is_read_back_after_reopening() {
         Write::SetCounters(counters),
         Write::PutSession(session.clone()),
         Write::PutApiToken(token.clone()),
+        Write::PutService(service()),
     ];
     FileStore::open(&path).unwrap().commit(&batch).unwrap();
     let Stored { users, passwords, groups, apps, app_ids, policy: read, generation, .. } = reopened(&path);
@@ -101,7 +115,8 @@ fn everything_that_is_written_is_read_back_after_reopening() {
     assert_eq!(groups, BTreeSet::from([GroupName::new("staff").unwrap()]));
     assert_eq!((apps, app_ids), (vec![app()], BTreeMap::from([(app().name, AppId(1))])));
     assert_eq!((read, generation), (Some(policy), Generation(9)));
-    let Stored { counters: read, sessions, tokens, .. } = reopened(&path);
+    let Stored { counters: read, sessions, tokens, services, .. } = reopened(&path);
+    assert_eq!(format!("{services:?}"), format!("{:?}", [service()]));
     assert_eq!((read, sessions), (counters, vec![session]));
     assert_eq!((&tokens[0].id, &tokens[0].name, &tokens[0].scopes), (&token.id, &token.name, &token.scopes));
     assert_eq!((tokens[0].secret_hash, tokens[0].expires_at), (token.secret_hash, token.expires_at));

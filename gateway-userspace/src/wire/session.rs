@@ -260,6 +260,6 @@ impl From<&[core::Receipt]> for Receipts {
     }
 }
 
-fn format_mac(mac: [u8; 6]) -> String {
+pub(super) fn format_mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

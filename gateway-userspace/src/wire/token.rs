@@ -22,7 +22,7 @@ pub struct ApiToken {
     /// From when on it is worth nothing, if ever.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// When it was last used, since the daemon started.
+    /// When it was last used.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
 }

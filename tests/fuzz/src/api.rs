@@ -130,6 +130,7 @@ impl World {
             core,
             views: Arc::new(FixedViews),
             resolver: Arc::new(FixedResolver),
+            tokens: Arc::new(gateway_userspace::api::NoProviders),
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,

@@ -35,7 +35,7 @@ pub fn run(input: &[u8]) {
 /// All rows of it. A later one takes the place of an earlier one with its key, so they are read in their order.
 fn write(stored: &Stored) -> Vec<(Table, String, String)> {
     let Stored { users, passwords, groups, apps, app_ids, policy, generation, counters, sessions, tokens, .. } = stored;
-    let Stored { identities, provider_sessions, resources, .. } = stored;
+    let Stored { identities, provider_sessions, resources, services, .. } = stored;
     let mut writes: Vec<Write> = users.iter().cloned().map(Write::PutUser).collect();
     writes.extend(passwords.iter().map(|(name, hash)| Write::PutPassword(name.clone(), hash.clone())));
     writes.extend(groups.iter().cloned().map(Write::PutGroup));
@@ -47,6 +47,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
     writes.extend([Write::SetGeneration(*generation), Write::SetCounters(*counters)]);
     writes.extend(sessions.iter().cloned().map(Write::PutSession));
     writes.extend(tokens.iter().cloned().map(Write::PutApiToken));
+    writes.extend(services.iter().cloned().map(Write::PutService));
     writes.extend(
         identities
             .iter()
@@ -105,6 +106,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let policy = r#"policies 00000000000000000003 {"generation":3,"text":"@id(\"a\") permit (principal in Group::\"staff\", action, resource);"}"#;
     let counters = r#"meta counters {"next_app":3,"next_app_set":4,"next_allow_list":5,"next_block":6}"#;
     let token = r#"api_tokens 0123456789ab {"id":"0123456789ab","name":"ci","scopes":["read"],"secret_hash":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32],"created_at":"2030-01-01T00:00:00Z","expires_at":null}"#;
+    let service = r#"services ci {"name":"ci","scopes":["read"],"certificate":"uri:spiffe://example.org/ci","client":{"provider":"corp","id":"ci"},"binding":{"address":"192.0.2.9","mac":[2,0,0,0,0,9]},"held":false,"created_at":"2030-01-01T00:00:00Z"}"#;
     let password = r#"passwords ada "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA""#;
     let whole = [
         user,
@@ -117,6 +119,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "meta generation 3",
         counters,
         token,
+        service,
         password,
         SESSION,
     ];

@@ -36,6 +36,9 @@ fn the_document_says_what_each_operation_asks_for() {
     assert_eq!(security("/v1/policy", "put"), serde_json::json!({"api_token": ["policy:write"]}));
     assert_eq!(security("/v1/logout", "post"), serde_json::json!({"session": []}));
     assert!(security("/v1/login", "post").is_null());
+    assert_eq!(security("/v1/login/certificate", "post"), serde_json::json!({"certificate": []}));
+    let ways = &document["paths"]["/v1/policy"]["get"]["security"];
+    assert_eq!(ways[1], serde_json::json!({"certificate": ["read"]}));
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! A gateway without kernel and sockets.
 
-use crate::api::{Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views, router};
+use crate::api::client_certificate::Presented;
+use crate::api::{
+    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError,
+    Views, router,
+};
 use crate::core::{self, Core};
 use crate::dataplane::MemoryDataPlane;
 use crate::identity::{Accounts, ApiToken, PasswordHash, Scope, ThrottleLimits};
-use crate::policy::{Capacities, Gateway, GroupName, Input, Source, User, UserName};
+use crate::policy::{Capacities, Gateway, GroupName, Input, ProviderName, Source, User, UserName};
 use crate::record::{AccessLog, Metrics, Recorder, Sink};
 use crate::store::FileStore;
 use crate::wire::{Drops, Flow, Moment, Status};
@@ -111,6 +115,12 @@ impl Asked<'_> {
         self
     }
 
+    /// Over a connection whose handshake has brought a certificate, or something else.
+    pub fn certificate(mut self, der: &[u8]) -> Self {
+        self.request.extensions_mut().insert(Presented::of(Some(der)));
+        self
+    }
+
     pub fn bearer(self, secret: &str) -> Self {
         self.header("authorization", &format!("Bearer {secret}"))
     }
@@ -164,6 +174,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         core,
         views: Arc::new(FixedViews),
         resolver: Arc::new(FixedResolver),
+        tokens: Arc::new(FixedTokens),
         readiness,
         metrics: recorder.metrics().registry(),
         recorder,
@@ -192,6 +203,18 @@ impl SourceResolver for FixedResolver {
             mac: Some([2, 0, 0, 0, 0, 7]),
         };
         Box::pin(async move { if is_client { Ok(source) } else { Err(SourceError::NotGuarded(peer)) } })
+    }
+}
+
+/// The only token there is, `aa.bb.cc`, is that of client `ci` of provider `corp`.
+struct FixedTokens;
+
+impl AccessTokens for FixedTokens {
+    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
+        let known = (ProviderName::new("corp").unwrap(), "ci".to_owned());
+        Box::pin(
+            async move { if token == "aa.bb.cc" { Ok(known) } else { Err(AccessTokenRefusal::Refused("signature")) } },
+        )
     }
 }
 

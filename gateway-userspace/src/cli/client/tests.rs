@@ -23,7 +23,7 @@ fn peer() -> Peer {
     let (ca, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
     let certificate = Certificate::load_or_make(&ca, &key, &["127.0.0.1".to_owned()]).unwrap();
     let pin = certificate.fingerprint();
-    let tls = certificate.into_config().unwrap();
+    let tls = certificate.into_config(None).unwrap();
     let addresses = vec!["127.0.0.1:0".parse().unwrap()];
     let server = Server::bind(ListenerConfig { addresses, tls, limits: ConnectionLimits::default() }).unwrap();
     let url = format!("https://{}", server.addresses()[0]);
@@ -57,7 +57,7 @@ fn router() -> Router {
 }
 
 fn client(peer: &Peer) -> Client {
-    Client::new(&peer.url, tls::config(None, Some(&peer.pin)).unwrap()).unwrap()
+    Client::new(&peer.url, tls::config(None, Some(&peer.pin), None).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -67,12 +67,12 @@ async fn a_certificate_is_trusted_by_its_file_or_its_fingerprint_and_not_otherwi
         let client = Client::new(&peer.url, tls).unwrap();
         client.call(Method::GET, &["name", "x"]).answer::<String>().await.map(|answer| answer.shape)
     };
-    assert_eq!(ask(tls::config(Some(&peer.ca), None).unwrap()).await.unwrap(), "x");
-    assert_eq!(ask(tls::config(None, Some(&peer.pin)).unwrap()).await.unwrap(), "x");
-    let other = ask(tls::config(None, Some(&"00".repeat(32))).unwrap()).await.unwrap_err().to_string();
+    assert_eq!(ask(tls::config(Some(&peer.ca), None, None).unwrap()).await.unwrap(), "x");
+    assert_eq!(ask(tls::config(None, Some(&peer.pin), None).unwrap()).await.unwrap(), "x");
+    let other = ask(tls::config(None, Some(&"00".repeat(32)), None).unwrap()).await.unwrap_err().to_string();
     assert!(other.contains("is not the one of `--pin`"), "{other}");
     let other_peer = self::peer();
-    let unknown = ask(tls::config(Some(&other_peer.ca), None).unwrap()).await.unwrap_err();
+    let unknown = ask(tls::config(Some(&other_peer.ca), None, None).unwrap()).await.unwrap_err();
     assert!(unknown.to_string().contains("`--ca` or `--pin`") && unknown.exit_code() == 1, "{unknown}");
 }
 
@@ -118,7 +118,8 @@ async fn a_name_stays_one_segment_of_the_path() {
 #[tokio::test]
 async fn nobody_there_is_said_with_the_address() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = Client::new(&format!("https://{free}"), tls::config(None, Some(&"00".repeat(32))).unwrap()).unwrap();
+    let client =
+        Client::new(&format!("https://{free}"), tls::config(None, Some(&"00".repeat(32)), None).unwrap()).unwrap();
     let error = client.call(Method::GET, &["x"]).done().await.unwrap_err().to_string();
     assert!(error.contains(&free.to_string()) && error.to_lowercase().contains("refused"), "{error}");
 }

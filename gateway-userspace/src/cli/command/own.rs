@@ -11,9 +11,11 @@ use reqwest::Method;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-/// Log in.
+/// Log in: with a password or, if no user is named, with the client certificate.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  portcullis login\n  portcullis login --user alice --password-stdin")]
+#[command(
+    after_help = "Examples:\n  portcullis login\n  portcullis login --user alice --password-stdin\n  portcullis login --certificate host.pem --key host.key"
+)]
 pub(in crate::cli) struct Login {
     /// Who logs in; you, as this machine knows you, if left out
     #[arg(long, value_name = "USER")]
@@ -25,6 +27,10 @@ pub(in crate::cli) struct Login {
 
 impl Login {
     pub(super) async fn run(self, context: &Context) -> Result<(), CliError> {
+        if self.user.is_none() && context.has_certificate() {
+            let login = context.client.call(Method::POST, &["v1", "login", "certificate"]);
+            return begun(context, &SessionFile::usual()?, &login.answer().await?);
+        }
         let here = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         let username = self.user.or_else(here).ok_or(CliError::NoUser)?;
         let file = SessionFile::usual()?;
@@ -32,11 +38,15 @@ impl Login {
         let request = LoginRequest { username, password };
         let login = context.client.call(Method::POST, &["v1", "login"]).body(&request);
         let login: Answer<LoginResponse> = login.answer().await?;
-        file.keep(&context.client.url, &login.shape.secret)?;
-        // The secret is in its file; nobody else needs to see it.
-        let json = login.json.get("session").cloned().unwrap_or_default();
-        context.output.either(&json, || reach(&login.shape.session, context.output.color))
+        begun(context, &file, &login)
     }
+}
+
+fn begun(context: &Context, file: &SessionFile, login: &Answer<LoginResponse>) -> Result<(), CliError> {
+    file.keep(&context.client.url, &login.shape.secret)?;
+    // The secret is in its file; nobody else needs to see it.
+    let json = login.json.get("session").cloned().unwrap_or_default();
+    context.output.either(&json, || reach(&login.shape.session, context.output.color))
 }
 
 /// Who, until when, and the apps.

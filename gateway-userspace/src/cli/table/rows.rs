@@ -2,7 +2,9 @@
 
 use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
-use crate::wire::{ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, Session, Status, TableUse, User};
+use crate::wire::{
+    ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, ServiceIdentity, Session, Status, TableUse, User,
+};
 use time::OffsetDateTime;
 
 fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
@@ -94,6 +96,33 @@ impl Shown for Session {
         ];
         let grants = apps.iter().map(|grant| format!("{} by {}", grant.app, joined(&grant.policies)));
         fields.push(("apps", joined(grants).into()));
+        fields
+    }
+}
+
+impl Listed for ServiceIdentity {
+    const HEADER: &'static [&'static str] =
+        &["service", "proves itself with", "groups", "scopes", "state", "last used"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { name, groups, enabled, scopes, certificate, client, binding, held, last_used_at, .. } = self;
+        let client = client.as_ref().map(|client| format!("client {} of {}", client.id, client.provider));
+        let binding = binding.as_ref().map(|binding| match &binding.mac {
+            Some(mac) => format!("{} at {mac}", binding.address),
+            None => binding.address.clone(),
+        });
+        let proofs = joined([certificate.clone(), client, binding].into_iter().flatten());
+        let state = if *enabled && *held { Value::Odd("held".to_owned()) } else { switch(*enabled) };
+        let used = last_used_at.map_or("-".to_owned(), |at| ago(at, now));
+        vec![name.into(), proofs.into(), joined(groups).into(), joined(scopes).into(), state, used.into()]
+    }
+}
+
+impl Shown for ServiceIdentity {
+    fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
+        let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
+        fields.insert(1, ("name", self.display_name.as_str().into()));
+        fields.push(("created", moment(self.created_at).into()));
         fields
     }
 }

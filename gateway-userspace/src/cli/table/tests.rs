@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{ApiToken, App, Drops, Flow, Group, Receipt, Session, Status, TableUse, User};
+use crate::wire::{ApiToken, App, Drops, Flow, Group, Receipt, ServiceIdentity, Session, Status, TableUse, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -105,6 +105,24 @@ fn an_expired_token_says_so() {
         "
 TOKEN  FOR  SCOPES  CREATED               EXPIRES          LAST USED
 t1     ci   read    2026-11-01 00:00:00Z  expired 1 h ago  -",
+    );
+}
+
+#[test]
+fn a_service_says_what_it_proves_itself_with_and_when_it_last_did() {
+    let service = |name: &str, held: bool| {
+        json!({
+            "name": name, "display_name": "Printer", "groups": ["hosts"], "enabled": true, "scopes": [], "held": held,
+            "certificate": "cn:printer", "binding": { "address": "192.0.2.9", "mac": "02:00:00:00:00:09" },
+            "created_at": "2026-11-01T00:00:00Z", "last_used_at": "2026-11-21T09:57:00Z",
+        })
+    };
+    check::<ServiceIdentity>(
+        json!([service("a", false), service("b", true)]),
+        "
+SERVICE  PROVES ITSELF WITH                          GROUPS  SCOPES  STATE    LAST USED
+a        cn:printer, 192.0.2.9 at 02:00:00:00:00:09  hosts   -       enabled  3 min ago
+b        cn:printer, 192.0.2.9 at 02:00:00:00:00:09  hosts   -       held     3 min ago",
     );
 }
 

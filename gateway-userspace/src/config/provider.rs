@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -171,7 +172,8 @@ fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConf
     let client_secret = section.value("client_secret_file").and_then(|value| value.path(folder));
     let ca = section.value("ca").and_then(|value| value.path(folder));
     let max_age = section.value("max_age").and_then(|value| value.duration(MINUTE..=30 * DAY));
-    let recheck = section.value("recheck").and_then(|value| value.duration(MINUTE..=30 * DAY));
+    // As often as the provider bears it: each question is one request to its token endpoint for each session.
+    let recheck = section.value("recheck").and_then(|value| value.duration(SECOND..=30 * DAY));
     let sources = [("login", UserSource::Login), ("scim", UserSource::Scim)];
     let users = section.value("users").and_then(|value| value.choice(&sources)).unwrap_or_default();
     let (groups, group_names) = groups(section);

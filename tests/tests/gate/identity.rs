@@ -8,7 +8,11 @@ mod logout;
 mod names;
 #[path = "identity/provision.rs"]
 mod provision;
+#[path = "identity/recheck.rs"]
+mod recheck;
 #[path = "identity/refused.rs"]
 mod refused;
 #[path = "identity/sign_in.rs"]
 mod sign_in;
+#[path = "identity/step_up.rs"]
+mod step_up;

@@ -47,6 +47,7 @@ pub use ssf::{SignalReceiver, Signals};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
+use axum::extract::Extension;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Request};
 use axum::middleware::{self, Next};
@@ -88,6 +89,11 @@ pub fn router(context: Context) -> Router {
         .layer(middleware::from_fn(scim::errors))
         .layer(middleware::from_fn(with_security_headers))
         .with_state(shared)
+}
+
+/// The same for addresses where people log in: nothing else answers there, whoever asks.
+pub fn where_people_log_in(router: Router) -> Router {
+    router.layer(Extension(access::WherePeopleLogIn))
 }
 
 /// The OpenAPI document.

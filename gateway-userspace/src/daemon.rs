@@ -243,6 +243,11 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
+        let login = config.login.listen.clone();
+        let router = move |address| {
+            let router = router.clone();
+            if login.contains(&address) { api::where_people_log_in(router) } else { router }
+        };
         async move { server.run(router, &handle).await }
     });
     let tasks = [

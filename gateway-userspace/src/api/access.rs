@@ -126,6 +126,10 @@ fn rule(method: &Method, path: &str) -> Option<Access> {
     RULES.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, access)| *access)
 }
 
+/// A mark of requests that arrived where people log in.
+#[derive(Clone, Copy)]
+pub(super) struct WherePeopleLogIn;
+
 /// Lets a request through to its handler, or not.
 pub(super) async fn guard(
     State(shared): State<Arc<Shared>>,
@@ -135,7 +139,12 @@ pub(super) async fn guard(
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
     let peer = peer_of(request.extensions())?;
     let shown = Shown::of(&request);
-    match rule(request.method(), &path) {
+    let rule = rule(request.method(), &path);
+    let is_for_people = matches!(rule, Some(Access::Open | Access::Client) | None);
+    if !is_for_people && request.extensions().get::<WherePeopleLogIn>().is_some() {
+        return Err(ApiError::not_found());
+    }
+    match rule {
         Some(Access::Open | Access::Client | Access::Provider) => {}
         Some(Access::Scim) => {
             let client = scim_client(&shared, shown, peer)?;

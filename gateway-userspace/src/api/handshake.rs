@@ -91,7 +91,7 @@ mod tests {
                 found.map_or(String::new(), |found| found.names[0].to_string())
             };
             let running = handle.clone();
-            tokio::spawn(async move { server.run(Router::new().route("/", get(names)), &running).await });
+            tokio::spawn(async move { server.run(move |_| Router::new().route("/", get(names)), &running).await });
             Self { folder, authority, handle, url }
         }
 

@@ -92,16 +92,16 @@ impl Server {
         self.listeners.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Answers requests until it is told to end.
+    /// Answers requests until it is told to end, each address by its own router.
     ///
     /// # Errors
     /// If a listener fails.
-    pub async fn run(self, router: Router, handle: &ServerHandle) -> Result<(), ServerError> {
+    pub async fn run(self, router: impl Fn(SocketAddr) -> Router, handle: &ServerHandle) -> Result<(), ServerError> {
         let mut tasks = JoinSet::new();
         for (address, listener) in self.listeners {
             let acceptor = RustlsAcceptor::new(self.tls.clone()).handshake_timeout(HANDSHAKE);
             let acceptor = Handshake(acceptor.acceptor(self.acceptor.clone()));
-            let (router, handle) = (router.clone(), handle.handle.clone());
+            let (router, handle) = (router(address), handle.handle.clone());
             tasks.spawn(async move {
                 let served = serve(listener, acceptor, router, handle).await;
                 served.map_err(|source| ServerError::Serve { address, source })
@@ -170,7 +170,7 @@ mod tests {
         let server = Server::bind(config(ConnectionLimits::default())).unwrap();
         let (addresses, handle) = (server.addresses(), server.handle());
         let stop = handle.clone();
-        let running = tokio::spawn(async move { server.run(router, &handle).await });
+        let running = tokio::spawn(async move { server.run(|_| router.clone(), &handle).await });
         let client = client();
         for address in addresses {
             let answer = client.get(format!("https://{address}/")).send().await.unwrap();
@@ -185,7 +185,7 @@ mod tests {
         let limits = ConnectionLimits { per_address: 1, ..ConnectionLimits::default() };
         let server = Server::bind(config(limits)).unwrap();
         let (address, handle) = (server.addresses()[0], server.handle());
-        tokio::spawn(async move { server.run(Router::new().route("/", get(|| async { "ok" })), &handle).await });
+        tokio::spawn(async move { server.run(|_| Router::new().route("/", get(|| async { "ok" })), &handle).await });
         let first = client();
         let url = format!("https://{address}/");
         assert_eq!(first.get(&url).send().await.unwrap().status(), 200);

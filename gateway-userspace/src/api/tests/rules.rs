@@ -99,6 +99,21 @@ async fn from_outside_the_management_prefixes_administration_does_not_exist() {
 }
 
 #[tokio::test]
+async fn where_people_log_in_nothing_else_answers_whoever_asks() {
+    let (elsewhere, world) = (World::new(), World::new().where_people_log_in());
+    for (method, path, access) in RULES {
+        let answer = world.admin(method, &example(path)).send().await;
+        match access {
+            Access::Open | Access::Client => {
+                let usual = elsewhere.admin(method, &example(path)).send().await;
+                assert_eq!(answer.status, usual.status, "{method} {path}: {}", answer.text);
+            }
+            _ => assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text),
+        }
+    }
+}
+
+#[tokio::test]
 async fn unknown_paths_methods_and_tricks_are_problems() {
     let world = World::new();
     assert_eq!(world.admin("GET", "/v1/nothing").send().await.problem(404), "not-found");

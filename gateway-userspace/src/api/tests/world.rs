@@ -82,6 +82,12 @@ impl World {
         Self { router: router(context(core, recorder, ready)), readiness, tokens, _folder: folder }
     }
 
+    /// As it answers at the addresses where people log in.
+    pub fn where_people_log_in(mut self) -> Self {
+        self.router = crate::api::where_people_log_in(self.router);
+        self
+    }
+
     pub fn token(&self, scope: Scope) -> &str {
         &self.tokens.iter().find(|(s, _)| *s == scope).unwrap().1
     }

@@ -28,7 +28,7 @@ fn peer() -> Peer {
     let server = Server::bind(ListenerConfig { addresses, tls, limits: ConnectionLimits::default() }).unwrap();
     let url = format!("https://{}", server.addresses()[0]);
     let handle = server.handle();
-    tokio::spawn(async move { server.run(router(), &handle).await });
+    tokio::spawn(async move { server.run(|_| router(), &handle).await });
     Peer { url, pin, ca, _folder: folder }
 }
 

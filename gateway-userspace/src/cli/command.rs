@@ -1,11 +1,13 @@
 //! The nouns and verbs. Each file holds the arguments of one noun, and what is done with them.
 
 mod app;
+mod device;
 mod flow;
 pub(super) mod generate;
 mod group;
 mod own;
 mod policy;
+mod provider;
 mod service;
 mod session;
 mod token;
@@ -50,6 +52,9 @@ pub(super) enum Command {
     Flow(flow::Flow),
     /// Count what was dropped, by reason
     Drops,
+    /// Identity providers that people can log in with
+    #[command(subcommand)]
+    Provider(provider::Provider),
     /// API tokens, for programs
     #[command(subcommand)]
     Token(token::Token),
@@ -82,6 +87,7 @@ impl Command {
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
             Self::Drops => flow::drops(context).await,
+            Self::Provider(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,
             Self::Completions { shell } => generate::completions(shell),
             Self::Man { words } => generate::man(&words),

@@ -34,8 +34,10 @@ fn every_example_in_the_help_parses() {
 #[test]
 fn every_verb_parses() {
     for line in [
+        "login --provider corp",
         "logout",
         "status",
+        "provider list",
         "user list",
         "user show a",
         "user add a --no-password",
@@ -77,6 +79,8 @@ fn wrong_usage_exits_with_2() {
         ("user set a", ErrorKind::MissingRequiredArgument),
         ("user set a --group g --no-groups", ErrorKind::ArgumentConflict),
         ("user add a --no-password --password-stdin", ErrorKind::ArgumentConflict),
+        ("login --provider corp --user a", ErrorKind::ArgumentConflict),
+        ("login --provider corp --password-stdin", ErrorKind::ArgumentConflict),
         ("token create ci", ErrorKind::MissingRequiredArgument),
         ("token create ci --scope read --expires 90", ErrorKind::ValueValidation),
         ("flow list --limit 0", ErrorKind::ValueValidation),

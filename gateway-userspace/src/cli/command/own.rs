@@ -1,5 +1,6 @@
 //! The own session: login, logout, and what can be reached.
 
+use super::device;
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::credential::SessionFile;
@@ -13,9 +14,8 @@ use time::OffsetDateTime;
 
 /// Log in: with a password or, if no user is named, with the client certificate.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  portcullis login\n  portcullis login --user alice --password-stdin\n  portcullis login --certificate host.pem --key host.key"
-)]
+#[command(after_help = "Examples:\n  portcullis login\n  portcullis login --user alice --password-stdin\n  \
+                  portcullis login --provider corp\n  portcullis login --certificate host.pem --key host.key")]
 pub(in crate::cli) struct Login {
     /// Who logs in; you, as this machine knows you, if left out
     #[arg(long, value_name = "USER")]
@@ -23,22 +23,30 @@ pub(in crate::cli) struct Login {
     /// Read the password from the standard input
     #[arg(long)]
     password_stdin: bool,
+    /// Log in with this identity provider: confirm it in a browser, here or elsewhere (see `portcullis provider list`)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "password_stdin"])]
+    provider: Option<String>,
 }
 
 impl Login {
     pub(super) async fn run(self, context: &Context) -> Result<(), CliError> {
-        if self.user.is_none() && context.has_certificate() {
-            let login = context.client.call(Method::POST, &["v1", "login", "certificate"]);
-            return begun(context, &SessionFile::usual()?, &login.answer().await?);
-        }
+        let file = SessionFile::usual()?;
+        let login = match &self.provider {
+            Some(provider) => device::login(context, provider).await?,
+            None if self.user.is_none() && context.has_certificate() => {
+                context.client.call(Method::POST, &["v1", "login", "certificate"]).answer().await?
+            }
+            None => self.with_password(context).await?,
+        };
+        begun(context, &file, &login)
+    }
+
+    async fn with_password(self, context: &Context) -> Result<Answer<LoginResponse>, CliError> {
         let here = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         let username = self.user.or_else(here).ok_or(CliError::NoUser)?;
-        let file = SessionFile::usual()?;
         let password = password::ask(&username, self.password_stdin, false)?;
         let request = LoginRequest { username, password };
-        let login = context.client.call(Method::POST, &["v1", "login"]).body(&request);
-        let login: Answer<LoginResponse> = login.answer().await?;
-        begun(context, &file, &login)
+        context.client.call(Method::POST, &["v1", "login"]).body(&request).answer().await
     }
 }
 

@@ -3,7 +3,8 @@
 use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, ServiceIdentity, Session, Status, TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, Provider, ServiceIdentity, Session, Status,
+    TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -31,6 +32,15 @@ impl Listed for User {
 impl Shown for User {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         Self::HEADER.iter().copied().zip(self.row(now)).collect()
+    }
+}
+
+impl Listed for Provider {
+    const HEADER: &'static [&'static str] = &["provider", "title"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { name, title } = self;
+        vec![name.into(), title.into()]
     }
 }
 

@@ -10,6 +10,9 @@ import { createServer } from 'node:https';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
+// What it has to say to developers is no answer to the owner.
+console.info = console.error;
+
 const { Provider } = createRequire(`${process.cwd()}/`)('oidc-provider');
 
 const config = JSON.parse(readFileSync(process.argv[2], 'utf8'));
@@ -277,6 +280,11 @@ const commands = {
   account: async ({ account: changed }) => {
     accounts.set(changed.sub, { ...accounts.get(changed.sub), ...changed });
     return {};
+  },
+  // The code of the last device that waits, as it shows it to the person.
+  user_code: async () => {
+    const waiting = [...stored].filter(([key]) => key.startsWith('DeviceCode:')).map(([, payload]) => payload.userCode);
+    return { code: waiting.at(-1) };
   },
   // none, down, reset, silent, garbage, or slow with milliseconds.
   trouble: async (wanted) => {

@@ -98,6 +98,12 @@ impl OidcProvider {
         self.script.ask(&json!({ "command": "account", "account": account })).map(drop)
     }
 
+    /// The code that the last device to log in shows to the person.
+    pub fn user_code(&self) -> Result<String> {
+        let answer = self.script.ask(&json!({ "command": "user_code" }))?;
+        answer["code"].as_str().map(str::to_owned).context("no device waits")
+    }
+
     /// Gets into trouble, or out of it.
     pub fn trouble(&self, trouble: Trouble) -> Result<()> {
         let milliseconds = if let Trouble::Slow(milliseconds) = trouble { milliseconds } else { 0 };

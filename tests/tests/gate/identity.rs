@@ -2,6 +2,8 @@
 
 #[path = "identity/corp.rs"]
 mod corp;
+#[path = "identity/device.rs"]
+mod device;
 #[path = "identity/logout.rs"]
 mod logout;
 #[path = "identity/names.rs"]

@@ -1,7 +1,13 @@
-//! The demonstration: a person, a gateway and an app, real programs and real packets, and the cut.
+//! The demonstration: people, a gateway, apps and an identity provider, real programs and real packets, and the cut.
 
+mod cast;
+mod corp;
+mod leaver;
+mod page;
+mod records;
 mod stage;
 mod story;
+mod talk;
 
 use std::path::PathBuf;
 

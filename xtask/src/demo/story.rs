@@ -2,45 +2,35 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
-use gateway_tests::{
-    Cli, Daemon, HttpServer, Launch, Namespace, Outcome, Process, TcpEcho, World, tcp_connect, wait_until, world::at,
-};
+use anyhow::Result;
+use gateway_tests::{Namespace, Outcome, Process, tcp_connect, wait_until, world::at};
 use serde_json::Value;
 
-use super::{program, stage::Stage};
+use super::{
+    cast::{Cast, PATIENCE, Person::Alice, SOON, WATCH, answered, around, portcullis, raise, refused, settle, watch},
+    leaver, program, records,
+    stage::Stage,
+};
 
-/// Long enough for an answer that comes, short enough to wait for one that does not.
-const PATIENCE: Duration = Duration::from_millis(800);
-/// The longest wait for something that should happen soon.
-const SOON: Duration = Duration::from_secs(10);
 /// How fast the long transfer goes, in bytes a second.
 const RATE: u64 = 20_000_000;
-/// How long the transfer is watched after the cut.
-const WATCH: Duration = Duration::from_millis(700);
+const WELCOME: &str = "Welcome to the CRM";
 
 const PASSWORD: &str = "a portcullis drops\n";
 
 const PICTURE: &str = "
     alice's laptop                gateway                       app host
     10.77.0.2  fd77::2   ──▶  ║ XDP │ policy │ TC ║  ──▶   10.20.0.10  crm
-                              guard0          apps0          10.20.0.11  vault";
-
-/// Everything that is on the stage. Dropping removes all of it, the world last.
-struct Cast {
-    daemon: Daemon,
-    _crm: HttpServer,
-    _crm6: HttpServer,
-    _vault: HttpServer,
-    _database: TcpEcho,
-    world: World,
-}
+                              guard0          apps0          10.20.0.11  vault
+    carol's laptop            guard1     ▲
+    10.78.0.2  fd78::2   ──▶             │  who people are, and when they are not any more
+                              Example Corp's identity provider: OpenID Connect, SCIM";
 
 /// Plays the story.
 pub fn play(stage: &mut Stage, hold: bool) -> Result<()> {
@@ -54,108 +44,17 @@ pub fn play(stage: &mut Stage, hold: bool) -> Result<()> {
     without_daemon(stage, &mut cast, &mut transfer)?;
     cut(stage, &cast, &mut transfer)?;
     afterwards(stage, &cast)?;
+    leaver::play(stage, &cast)?;
+    records::play(stage, &cast)?;
     if hold {
         hold_on(stage, &cast);
     }
     Ok(())
 }
 
-/// Builds the namespaces, starts the apps, and then the gateway.
-fn raise() -> Result<Cast> {
-    let world = World::new()?;
-    let at = |address: IpAddr, port| SocketAddr::new(address, port);
-    let crm = HttpServer::start(&world.app, at(at::APP, 8080), "Welcome to the CRM\n")?;
-    let crm6 = HttpServer::start(&world.app, at(at::APP6, 8080), "Welcome to the CRM\n")?;
-    let vault = HttpServer::start(&world.app, at(at::OTHER_APP, 8080), "All our secrets\n")?;
-    let database = TcpEcho::start(&world.app, at(at::APP, 5432))?;
-    for name in ["apps.toml", "policies.cedar"] {
-        let from = workspace().join("configs/demo").join(name);
-        fs::copy(&from, world.scratch().join(name)).with_context(|| from.display().to_string())?;
-    }
-    let config = workspace().join("configs/demo/portcullis.toml");
-    let config = fs::read_to_string(&config).with_context(|| config.display().to_string())?;
-    let launch = Launch::new(program("portcullisd"), "https://127.0.0.1:8443/readyz");
-    let daemon = Daemon::start(&world, launch, &config)?;
-    Ok(Cast { daemon, _crm: crm, _crm6: crm6, _vault: vault, _database: database, world })
-}
-
-fn workspace() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-impl Cast {
-    /// The command line of the administrator, on the gateway.
-    fn admin(&self) -> Cli {
-        let state = self.world.scratch().join("state");
-        Cli::new(program("portcullis"), &self.world.gateway)
-            .env("PORTCULLIS_URL", "https://127.0.0.1:8443")
-            .env("PORTCULLIS_CA", &state.join("api.crt").display().to_string())
-            .env("PORTCULLIS_TOKEN_FILE", &state.join("admin.token").display().to_string())
-            .env("NO_COLOR", "1")
-    }
-
-    /// The command line of alice, on her laptop.
-    fn alice(&self) -> Cli {
-        Cli::new(program("portcullis"), &self.world.client)
-            .env("PORTCULLIS_URL", "https://10.77.0.1")
-            .env("PORTCULLIS_CA", &self.world.scratch().join("state/api.crt").display().to_string())
-            .env("XDG_RUNTIME_DIR", &self.world.scratch().display().to_string())
-            .env("NO_COLOR", "1")
-    }
-
-    /// How many packets were dropped for a reason, on all interfaces.
-    fn drops(&self, reason: &str) -> Result<u64> {
-        let drops = self.admin().json(&["--json", "drops"])?;
-        let counted = items(&drops).iter().filter(|row| row["reason"] == reason);
-        Ok(counted.filter_map(|row| row["packets"].as_u64()).sum())
-    }
-}
-
-/// The rows of a listing, whether it is a page or a plain list.
-fn items(listing: &Value) -> &[Value] {
-    listing["items"].as_array().or_else(|| listing.as_array()).map_or(&[], Vec::as_slice)
-}
-
-/// Runs a program at a host and shows it.
-fn shown(stage: &Stage, host: &str, namespace: &Namespace, line: &[&str]) -> Result<(bool, String)> {
-    stage.command(host, &line.join(" "));
-    let [name, arguments @ ..] = line else { bail!("no program") };
-    let output = namespace.command(name)?.args(arguments).output().with_context(|| line.join(" "))?;
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
-}
-
-/// Runs the command line and shows it with its output.
-fn portcullis(stage: &Stage, host: &str, cli: &Cli, arguments: &[&str], input: &str) -> Result<(i32, String)> {
-    stage.command(host, &format!("portcullis {}", arguments.join(" ")));
-    let ran = cli.run_with(arguments, input)?;
-    stage.output(&ran.stdout);
-    stage.output(&ran.stderr);
-    Ok((ran.code, ran.stdout))
-}
-
-/// Asks for something that must not be answered, and looks up the reason.
-fn refused(stage: &mut Stage, cast: &Cast, name: &str, url: &str, reason: &str) -> Result<()> {
-    let before = cast.drops(reason)?;
-    let line = ["curl", "--silent", "--max-time", "0.8", url];
-    let (answered, _) = shown(stage, "alice", &cast.world.client, &line)?;
-    let dropped = cast.drops(reason)? - before;
-    let observed = match (answered, dropped) {
-        (true, _) => "it was answered".to_owned(),
-        (false, 0) => format!("no answer, and nothing dropped as `{reason}`"),
-        (false, n) => format!("no answer: {n} packet(s) dropped as `{reason}`"),
-    };
-    stage.step(name, &format!("no answer, dropped as `{reason}`"), &observed, !answered && dropped > 0)
-}
-
-fn answered(stage: &mut Stage, cast: &Cast, name: &str, url: &str) -> Result<()> {
-    let (ok, body) = shown(stage, "alice", &cast.world.client, &["curl", "--silent", "--max-time", "3", url])?;
-    let observed = if ok { body.trim().to_owned() } else { "no answer".to_owned() };
-    stage.step(name, "Welcome to the CRM", &observed, observed == "Welcome to the CRM")
-}
-
 fn before_login(stage: &mut Stage, cast: &Cast) -> Result<()> {
     stage.act("Nobody is logged in: the app is not there")?;
-    refused(stage, cast, "closed_before_login", "http://10.20.0.10:8080/", "no_session")
+    refused(stage, cast, Alice, "closed_before_login", ("http://10.20.0.10:8080/", "no_session"))
 }
 
 fn login(stage: &mut Stage, cast: &Cast) -> Result<()> {
@@ -177,7 +76,7 @@ fn login(stage: &mut Stage, cast: &Cast) -> Result<()> {
 
 fn only_what_is_granted(stage: &mut Stage, cast: &Cast) -> Result<()> {
     stage.act("She reaches the crm, over IPv4 and IPv6, and nothing else")?;
-    answered(stage, cast, "permitted_app", "http://10.20.0.10:8080/")?;
+    answered(stage, cast, Alice, "permitted_app", ("http://10.20.0.10:8080/", WELCOME))?;
     let (code, _) = portcullis(
         stage,
         "alice",
@@ -186,9 +85,9 @@ fn only_what_is_granted(stage: &mut Stage, cast: &Cast) -> Result<()> {
         PASSWORD,
     )?;
     stage.step("login_v6", "logged in", if code == 0 { "logged in over IPv6 too" } else { "refused" }, code == 0)?;
-    answered(stage, cast, "permitted_app_v6", "http://[fd20::10]:8080/")?;
-    refused(stage, cast, "other_app", "http://10.20.0.11:8080/", "no_grant")?;
-    refused(stage, cast, "other_port", "telnet://10.20.0.10:5432", "app_unknown")?;
+    answered(stage, cast, Alice, "permitted_app_v6", ("http://[fd20::10]:8080/", WELCOME))?;
+    refused(stage, cast, Alice, "other_app", ("http://10.20.0.11:8080/", "no_grant"))?;
+    refused(stage, cast, Alice, "other_port", ("telnet://10.20.0.10:5432", "app_unknown"))?;
 
     stage.act("Nor can a server open connections to her laptop")?;
     let before = cast.drops("no_flow")?;
@@ -257,7 +156,7 @@ fn without_daemon(stage: &mut Stage, cast: &mut Cast, transfer: &mut Transfer) -
         &format!("the transfer goes on: {} MB more in {} ms", RATE / 4_000_000, took.as_millis()),
         transfer.is_running()?,
     )?;
-    answered(stage, cast, "killed_new_connection", "http://10.20.0.10:8080/")?;
+    answered(stage, cast, Alice, "killed_new_connection", ("http://10.20.0.10:8080/", WELCOME))?;
     let outcome = tcp_connect(&cast.world.client, SocketAddr::new(at::OTHER_APP, 8080), PATIENCE)?;
     let is_closed = outcome == Outcome::TimedOut;
     let observed = if is_closed { "the vault stays closed".to_owned() } else { format!("the vault: {outcome:?}") };
@@ -297,11 +196,9 @@ fn cut(stage: &mut Stage, cast: &Cast, transfer: &mut Transfer) -> Result<()> {
     );
     stage.step("receipt", "a receipt that says when the last packet passed", &observed, ok && sent > 0)?;
 
-    // What the receipt promises, seen from the laptop: what was on its way when the answer came may still be read from
-    // the socket, so the count is taken once that has settled.
-    let settled = settle(transfer);
-    let quiet = Instant::now();
-    wait_until("the watch to end", SOON, || (quiet.elapsed() >= WATCH).then_some(()))?;
+    // What the receipt promises, seen from the laptop.
+    let settled = settle(|| transfer.bytes());
+    watch()?;
     let after = transfer.bytes() - settled;
     let observed = format!("the open connection is cut: {after} bytes in the {} ms after", WATCH.as_millis());
     stage.step("cut", "not one byte more", &observed, after == 0 && at_cut > 0)?;
@@ -312,24 +209,6 @@ fn cut(stage: &mut Stage, cast: &Cast, transfer: &mut Transfer) -> Result<()> {
         other => format!("her download ended with {other:?}"),
     };
     stage.step("reset", "the connection is reset", &observed, status == Some(56))
-}
-
-/// An instant, told from the request on.
-fn around(micros: f64) -> String {
-    if micros < 0.0 { format!("{:.0} µs before it", -micros) } else { format!("{micros:.0} µs after it") }
-}
-
-/// The size at which the download stays for a while.
-fn settle(transfer: &Transfer) -> u64 {
-    let (mut size, mut since) = (transfer.bytes(), Instant::now());
-    while since.elapsed() < Duration::from_millis(50) {
-        let now = transfer.bytes();
-        if now != size {
-            (size, since) = (now, Instant::now());
-        }
-        std::thread::yield_now();
-    }
-    size
 }
 
 fn receipt_line(receipt: &Value) -> String {
@@ -346,61 +225,11 @@ fn receipt_line(receipt: &Value) -> String {
 
 fn afterwards(stage: &mut Stage, cast: &Cast) -> Result<()> {
     stage.act("Nothing works for her any more")?;
-    refused(stage, cast, "closed_afterwards", "http://10.20.0.10:8080/", "session_revoked")?;
+    refused(stage, cast, Alice, "closed_afterwards", ("http://10.20.0.10:8080/", "session_revoked"))?;
     let (code, _) =
         portcullis(stage, "alice", &cast.alice(), &["login", "--user", "alice", "--password-stdin"], PASSWORD)?;
     let observed = if code == 0 { "logged in" } else { "her login is refused" };
-    stage.step("login_refused", "her login is refused", observed, code == 1)?;
-
-    stage.act("And everything was counted and written down")?;
-    portcullis(stage, "admin", &cast.admin(), &["drops"], "")?;
-    show_metrics(stage, cast)?;
-    show_log(stage, cast)
-}
-
-fn show_metrics(stage: &mut Stage, cast: &Cast) -> Result<()> {
-    let state = cast.world.scratch().join("state");
-    let token = fs::read_to_string(state.join("admin.token"))?;
-    stage.command("admin", "curl https://127.0.0.1:8443/metrics | grep -e crm -e revocation_seconds_count");
-    let mut curl = cast.world.gateway.command("curl")?;
-    curl.arg("--silent").arg("--cacert").arg(state.join("api.crt"));
-    curl.args(["--header", &format!("Authorization: Bearer {}", token.trim()), "https://127.0.0.1:8443/metrics"]);
-    let text = String::from_utf8_lossy(&curl.output()?.stdout).into_owned();
-    let is_shown = |line: &&str| !line.starts_with('#') && (line.contains("crm") || line.contains("seconds_count"));
-    let lines: Vec<&str> = text.lines().filter(is_shown).collect();
-    stage.output(&lines.join("\n"));
-    let counted = text.contains("portcullis_app_bytes_total{app=\"crm\",direction=\"to_client\"}");
-    stage.step("metrics", "the app's bytes are counted", "counted by app, verdict and reason", counted)
-}
-
-fn show_log(stage: &mut Stage, cast: &Cast) -> Result<()> {
-    let path = cast.world.scratch().join("access.jsonl");
-    stage.command("admin", "grep -e session_end -e flow_end access.jsonl");
-    let read = || -> Option<Vec<Value>> {
-        let text = fs::read_to_string(&path).ok()?;
-        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let has = |kind: &str| lines.iter().any(|line| line["type"] == kind && line["user"] == "alice");
-        (has("login") && has("session_end") && has("flow_end")).then_some(lines)
-    };
-    let lines = wait_until("the access log", SOON, read)?;
-    let ended =
-        |line: &&Value| line["type"] == "session_end" || line["type"] == "flow_end" && line["outcome"] == "revoked";
-    for line in lines.iter().filter(ended) {
-        stage.output(&summary(line));
-    }
-    stage.step(
-        "access_log",
-        "who, what, why and how much",
-        "who, what, by which policy, how much, and why it ended",
-        true,
-    )
-}
-
-fn summary(line: &Value) -> String {
-    let names = ["time", "type", "user", "app", "policies", "outcome", "cause", "by", "to_client_bytes", "flows_cut"];
-    let shown: Vec<String> =
-        names.iter().filter(|name| !line[**name].is_null()).map(|name| format!("{name}={}", line[*name])).collect();
-    shown.join(" ")
+    stage.step("login_refused", "her login is refused", observed, code == 1)
 }
 
 /// Keeps everything up until Ctrl-C.
@@ -408,10 +237,13 @@ fn hold_on(stage: &Stage, cast: &Cast) {
     let scratch = cast.world.scratch().display().to_string();
     let shell = |host: &Namespace| format!("nsenter --net=/run/netns/{} bash", host.name());
     stage.title("Everything stays up until Ctrl-C");
-    stage.say(&format!("   a shell at the laptop     {}", shell(&cast.world.client)));
+    stage.say(&format!("   a shell at alice's laptop {}", shell(&cast.world.client)));
+    stage.say(&format!("   a shell at carol's laptop {}", shell(&cast.world.client2)));
     stage.say(&format!("   a shell at the gateway    {}", shell(&cast.world.gateway)));
     stage.say(&format!("   a shell at the app host   {}", shell(&cast.world.app)));
-    stage.say("   the portal, from there    https://10.77.0.1/v1/login  or  https://[fd77::1]/v1/login");
+    stage.say(
+        "   the pages, from there     https://10.77.0.1/  and  https://10.78.0.1/, where carol signs in at her company",
+    );
     stage.say(&format!("   the API, at the gateway   https://127.0.0.1:8443/v1  (token: {scratch}/state/admin.token)"));
     stage.say(&format!(
         "   the command line          PORTCULLIS_CA={scratch}/state/api.crt PORTCULLIS_TOKEN_FILE={scratch}/state/admin.token {} status",

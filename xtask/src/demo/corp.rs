@@ -26,7 +26,8 @@ const SECRET: &str = "what the provider knows the gateway by";
 const TOKEN: &str = "what the gateway knows the directory by";
 /// Who carol is to the provider, whatever she is called.
 pub const SUB: &str = "e-4711";
-const PASSWORD: &str = "known to the company only";
+/// Her password there.
+pub const PASSWORD: &str = "known to the company only";
 
 /// The company. Dropping ends what it runs.
 pub struct Corp {

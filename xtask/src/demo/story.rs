@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     cast::{Cast, PATIENCE, Person::Alice, SOON, WATCH, answered, around, portcullis, raise, refused, settle, watch},
-    leaver, program, records,
+    corp, leaver, program, records,
     stage::Stage,
 };
 
@@ -241,9 +241,8 @@ fn hold_on(stage: &Stage, cast: &Cast) {
     stage.say(&format!("   a shell at carol's laptop {}", shell(&cast.world.client2)));
     stage.say(&format!("   a shell at the gateway    {}", shell(&cast.world.gateway)));
     stage.say(&format!("   a shell at the app host   {}", shell(&cast.world.app)));
-    stage.say(
-        "   the pages, from there     https://10.77.0.1/  and  https://10.78.0.1/, where carol signs in at her company",
-    );
+    stage.say("   the pages, from there     https://10.77.0.1/  and  https://10.78.0.1/");
+    stage.say(&format!("   carol, at her company     name: carol, password: {}", corp::PASSWORD));
     stage.say(&format!("   the API, at the gateway   https://127.0.0.1:8443/v1  (token: {scratch}/state/admin.token)"));
     stage.say(&format!(
         "   the command line          PORTCULLIS_CA={scratch}/state/api.crt PORTCULLIS_TOKEN_FILE={scratch}/state/admin.token {} status",

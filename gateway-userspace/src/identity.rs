@@ -10,6 +10,7 @@ pub mod ssf;
 
 mod account;
 mod arrival;
+mod json;
 mod password;
 mod scope;
 mod secret;

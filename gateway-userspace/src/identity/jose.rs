@@ -9,7 +9,6 @@ mod algorithm;
 mod base64url;
 mod claims;
 mod header;
-mod json;
 mod key;
 mod refusal;
 mod store;
@@ -22,7 +21,6 @@ mod tests;
 
 pub use algorithm::{Algorithm, Algorithms, UnknownAlgorithm};
 pub use claims::Claims;
-pub(in crate::identity) use json::object;
 pub use key::{KeySet, KeySetError};
 pub use refusal::TokenRefusal;
 pub use store::{Fetched, Pace, Source, Store};

@@ -1,7 +1,7 @@
 //! What a verified token says. There is no way to get at the claims of a token that is not verified.
 
 use super::TokenRefusal;
-use super::json::{Malformed, object};
+use crate::identity::json::{Malformed, object};
 use serde_json::{Map, Value};
 use std::fmt;
 use time::OffsetDateTime;
@@ -18,7 +18,7 @@ impl Claims {
     pub(super) fn parse(payload: &[u8]) -> Result<Self, TokenRefusal> {
         object(payload).map(Self).map_err(|malformed| match malformed {
             Malformed::Duplicate => TokenRefusal::DuplicateMember,
-            Malformed::Syntax => TokenRefusal::ClaimsMalformed,
+            Malformed::Syntax(_) | Malformed::NoObject => TokenRefusal::ClaimsMalformed,
         })
     }
 

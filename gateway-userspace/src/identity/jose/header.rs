@@ -1,8 +1,8 @@
 //! The header of a token: which key and which algorithm it claims, and everything that we do not follow.
 
 use super::algorithm::{Algorithm, Algorithms};
-use super::json::{Malformed, object};
 use super::{TokenRefusal, base64url};
+use crate::identity::json::{Malformed, object};
 use serde_json::{Map, Value};
 
 const LONGEST: usize = 16 * 1024;
@@ -31,7 +31,7 @@ impl<'a> Compact<'a> {
         base64url::decode(signature).ok_or(TokenRefusal::NotCompact)?;
         let header = object(&header).map_err(|malformed| match malformed {
             Malformed::Duplicate => TokenRefusal::DuplicateMember,
-            Malformed::Syntax => TokenRefusal::HeaderMalformed,
+            Malformed::Syntax(_) | Malformed::NoObject => TokenRefusal::HeaderMalformed,
         })?;
         refuse_what_is_not_followed(&header)?;
         let algorithm = text(&header, "alg")?.ok_or(TokenRefusal::HeaderMalformed)?;

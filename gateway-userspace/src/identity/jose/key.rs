@@ -2,8 +2,8 @@
 //! or the algorithms of its kind. A key that cannot be used is left out; a set that cannot be understood is refused.
 
 use super::algorithm::{Algorithm, KeyKind};
-use super::json::{Malformed, object};
 use super::{TokenRefusal, base64url};
+use crate::identity::json::{Malformed, object};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ impl KeySet {
         }
         let document = object(bytes).map_err(|malformed| match malformed {
             Malformed::Duplicate => KeySetError::DuplicateMember,
-            Malformed::Syntax => KeySetError::Malformed,
+            Malformed::Syntax(_) | Malformed::NoObject => KeySetError::Malformed,
         })?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or(KeySetError::Malformed)?;
         if keys.len() > MOST_KEYS {

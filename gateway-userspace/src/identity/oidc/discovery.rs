@@ -5,7 +5,8 @@
 
 use super::http::{Document, Http};
 use super::{Refusal, Settings};
-use crate::identity::jose::{Fetched, KeySet, Source, Store, object};
+use crate::identity::jose::{Fetched, KeySet, Source, Store};
+use crate::identity::json::object;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

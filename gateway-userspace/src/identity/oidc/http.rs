@@ -1,7 +1,7 @@
 //! How a provider is asked: https only, no redirects, no proxy, bounded time, bounded answers, connections kept.
 
 use super::{Refusal, Settings, SettingsError, roots};
-use crate::identity::jose::object;
+use crate::identity::json::object;
 use oauth2::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, Response, redirect};

@@ -5,35 +5,46 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Levels of objects and arrays. Claims of real providers need four.
+/// Levels of objects and arrays, unless somebody needs more. Claims of real providers need four.
 const DEPTH: u8 = 12;
 
 const DUPLICATE: &str = "duplicate member";
 
 /// Why a text is not an object that may be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::identity) enum Malformed {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
     /// A member stands there twice.
+    #[error("{DUPLICATE}")]
     Duplicate,
-    /// It is not JSON, not an object, or too deep.
-    Syntax,
+    /// It is not JSON, or too deep; where, and why. No value stands in that.
+    #[error("{0}")]
+    Syntax(String),
+    /// It is JSON, and something else.
+    #[error("not an object; send an object")]
+    NoObject,
 }
 
 /// Reads an object.
-pub(in crate::identity) fn object(text: &[u8]) -> Result<Map<String, Value>, Malformed> {
+pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, Malformed> {
+    object_within(text, DEPTH)
+}
+
+/// Reads an object of at most so many levels.
+pub(super) fn object_within(text: &[u8], depth: u8) -> Result<Map<String, Value>, Malformed> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Strict(DEPTH).deserialize(&mut reader).map_err(|error| Malformed::of(&error))?;
-    reader.end().map_err(|_| Malformed::Syntax)?;
+    let value = Strict(depth).deserialize(&mut reader).map_err(|error| Malformed::of(&error))?;
+    reader.end().map_err(|error| Malformed::of(&error))?;
     match value {
         Value::Object(members) => Ok(members),
-        _ => Err(Malformed::Syntax),
+        _ => Err(Malformed::NoObject),
     }
 }
 
 impl Malformed {
     fn of(error: &serde_json::Error) -> Self {
         // The text is our own: serde_json has no place for a value in its errors.
-        if error.to_string().starts_with(DUPLICATE) { Self::Duplicate } else { Self::Syntax }
+        let text = error.to_string();
+        if text.starts_with(DUPLICATE) { Self::Duplicate } else { Self::Syntax(text) }
     }
 }
 
@@ -133,9 +144,10 @@ mod tests {
         let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(object(deep(11).as_bytes()).is_ok());
         for text in ["", "[]", "1", "{}{}", "{} x", r#"{"a":01}"#, r#"{"a":1e999}"#, r#"{"a":"\ud800"}"#, &deep(12)] {
-            assert_eq!(object(text.as_bytes()), Err(Malformed::Syntax), "{text}");
+            let refused = object(text.as_bytes());
+            assert!(matches!(refused, Err(Malformed::Syntax(_) | Malformed::NoObject)), "{text}: {refused:?}");
         }
-        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(Malformed::Syntax));
-        assert_eq!(object(deep(100_000).as_bytes()), Err(Malformed::Syntax));
+        assert!(matches!(object(b"{\"a\":\"\xff\"}"), Err(Malformed::Syntax(_))));
+        assert!(matches!(object(deep(100_000).as_bytes()), Err(Malformed::Syntax(_))));
     }
 }

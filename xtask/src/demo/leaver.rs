@@ -146,7 +146,7 @@ fn stay_out(stage: &mut Stage, cast: &Cast) -> Result<()> {
     refused(stage, cast, Carol, "closed_when_suspended", (VAULT, "session_revoked"))?;
     let first = cast.corp.open(stage, &format!("{PORTAL}/"))?;
     let page = cast.corp.follow(stage, &first, SIGN_IN.0, SIGN_IN.1)?;
-    let ok = page.status == 403 && page.body.contains("their identity provider");
+    let ok = page.status == 403 && page.body.contains("<code>suspended</code>");
     stage.step("sign_in_refused", "403, and a page that says why", &heading(&page), ok)
 }
 

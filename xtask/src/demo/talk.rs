@@ -16,10 +16,10 @@ use gateway_tests::{
     client::{tcp_exchange, tcp_open},
 };
 
-use super::cast::PATIENCE;
-
 const WORD: &[u8] = b"hello, vault\n";
 const PAUSE: Duration = Duration::from_millis(1);
+/// As long as curl waits for what must be answered.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A conversation that goes on. Dropping ends it.
 pub struct Talk {

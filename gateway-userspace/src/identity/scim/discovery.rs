@@ -52,10 +52,23 @@ fn resource_type(kind: ResourceKind, base: &str) -> Value {
 pub fn schemas(base: &str) -> Vec<(&'static str, Value)> {
     let document = |schema: &Schema| {
         let mut document = schema.document();
+        if let (true, Some(attributes)) = (schema.id == schema::USER.id, document["attributes"].as_array_mut()) {
+            attributes.push(password());
+        }
         document["meta"] = json!({"resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id)});
         (schema.id, document)
     };
     [&schema::USER, &schema::GROUP, &schema::ENTERPRISE_USER].map(document).to_vec()
+}
+
+/// Nothing here knows passwords: what is sent is left out. But a client that makes its documents from this list, as
+/// canaille does, could send nobody whose password the list does not name.
+fn password() -> Value {
+    json!({
+        "name": "password", "type": "string", "multiValued": false, "required": false, "caseExact": true,
+        "description": "Taken and not kept: people who come from a provider have no password here.",
+        "mutability": "writeOnly", "returned": "never", "uniqueness": "none",
+    })
 }
 
 /// A list that is a single page.
@@ -91,9 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn no_schema_knows_a_password() {
-        let text = serde_json::to_string(&schemas("")).unwrap();
-        assert!(!text.contains("assword"));
+    fn a_password_may_be_sent_and_is_known_to_no_filter_and_no_document() {
+        let user = &schemas("")[0].1;
+        let found = user["attributes"].as_array().unwrap().iter().find(|attribute| attribute["name"] == "password");
+        let found = found.unwrap();
+        assert_eq!((&found["mutability"], &found["returned"]), (&json!("writeOnly"), &json!("never")));
+        assert!(ResourceKind::ALL.into_iter().all(|kind| kind.attribute("password").is_none()));
         assert_eq!(resource_types("/x")[1].1["meta"]["location"], "/x/ResourceTypes/Group");
     }
 }

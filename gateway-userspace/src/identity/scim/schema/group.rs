@@ -18,6 +18,8 @@ pub(super) const SCHEMA: Schema = Schema {
 
 const MEMBERS: &[Attribute] = &[
     Attribute::text("value", "The user's identifier.").exact().immutable(),
+    // Not answered. But a client that makes its documents from this list could send no member if it did not name it.
+    Attribute::text("display", "What the user is called.").read_only(),
     Attribute::reference("$ref", &["User"], "Where the user is.").immutable(),
     Attribute::text("type", "What the member is.").suggesting(&["User"]).immutable(),
 ];

@@ -113,6 +113,14 @@ impl Browser {
         Ok(pages)
     }
 
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let jar = std::fs::read_to_string(&self.jar).ok()?;
+        // The format of Netscape's: name and value come last.
+        let mut cookies = jar.lines().filter_map(|line| line.rsplit_once('\t'));
+        cookies.find(|(rest, _)| rest.rsplit('\t').next() == Some(name)).map(|(_, value)| value.to_owned())
+    }
+
     /// Forgets all cookies.
     pub fn forget(&self) {
         // There may be none.

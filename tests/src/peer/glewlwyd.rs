@@ -17,6 +17,8 @@ use crate::{
     tools,
 };
 
+/// The cookie of what it calls a session.
+const SESSION: &str = "GLEWLWYD2_OIDC_SESSION";
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Beside `openid`, which it has from the start.
 const SCOPES: [&str; 3] = ["profile", "email", "groups"];
@@ -62,7 +64,7 @@ impl Glewlwyd {
     pub fn login(&self, browser: &Browser, user: &str, password: &str, client: &str) -> Result<()> {
         let login = json!({ "username": user, "password": password });
         accepted(&browser.send_json("POST", &format!("{}/api/auth", self.base), &[], &login)?)?;
-        let grant = format!("{}/api/auth/grant/{client}", self.base);
+        let grant = format!("{}/api/auth/grant/{}", self.base, web::encode(client));
         accepted(&browser.send_json("PUT", &grant, &[], &json!({ "scope": ALL_SCOPES }))?)
     }
 
@@ -75,6 +77,11 @@ impl Glewlwyd {
     pub fn end_session(&self, browser: &Browser, sid: &str) -> Result<()> {
         let url = format!("{}/session/{}/", self.issuer(), web::encode(sid));
         accepted(&browser.send("DELETE", &url, &[], &[])?)
+    }
+
+    /// The name of the session in this browser, which is the `sid` of its tokens.
+    pub fn session(&self, browser: &Browser) -> Result<String> {
+        browser.cookie(SESSION).context("no session in this browser")
     }
 
     /// Signs with a new key from now on; the old one is not published any more.
@@ -193,7 +200,7 @@ fn plugin(issuer: &str, key: &str, public: &str) -> Value {
         "name-claim": "mandatory", "email-claim": "mandatory",
         "claims": [claim("preferred_username"), claim("groups")],
         "session-management-allowed": true, "back-channel-logout-allowed": true,
-        "session-cookie-name": "GLEWLWYD2_OIDC_SESSION", "session-cookie-expiration": 2_419_200,
+        "session-cookie-name": SESSION, "session-cookie-expiration": 2_419_200,
         "introspection-revocation-allowed": true, "introspection-revocation-allow-target-client": true,
     } })
 }

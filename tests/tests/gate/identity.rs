@@ -8,12 +8,16 @@ mod device;
 mod logout;
 #[path = "identity/names.rs"]
 mod names;
+#[path = "identity/others.rs"]
+mod others;
 #[path = "identity/provision.rs"]
 mod provision;
 #[path = "identity/recheck.rs"]
 mod recheck;
 #[path = "identity/refused.rs"]
 mod refused;
+#[path = "identity/scim.rs"]
+mod scim;
 #[path = "identity/sign_in.rs"]
 mod sign_in;
 #[path = "identity/step_up.rs"]

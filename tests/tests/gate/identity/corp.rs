@@ -19,9 +19,11 @@ use gateway_tests::{
 use serde_json::{Value, json};
 
 pub const PORT: u16 = 9443;
-/// How the provider knows the gateway. Neither may stand in a header as it is.
+/// How the provider knows the gateway. Neither may stand in a header as it is (RFC 6749, 2.3.1).
 pub const CLIENT: &str = "the gateway";
 pub const SECRET: &str = "a secret: 100% safe";
+/// The same for providers that do not know that.
+pub const PLAIN: (&str, &str) = ("gateway", "a-secret");
 /// Where browsers find the gateway, and providers find it.
 pub const PORTAL: &str = "https://10.77.0.1";
 pub const MANAGEMENT: &str = "https://127.0.0.1:8443";
@@ -50,7 +52,7 @@ impl Corp {
         let lines = format!("scopes = [\"profile\", \"email\", \"groups\"]\n{lines}");
         let start =
             |world: &World, authority: &Authority| OidcProvider::start(&world.gateway, address(), authority, settings);
-        Self::around(&issuer(), &lines, start)
+        Self::around(&issuer(), (CLIENT, SECRET), &lines, start)
     }
 
     /// Somebody signs in by the provider's form, in this browser; what they see then.
@@ -82,7 +84,12 @@ fn fill_in(browser: &Browser, page: Page, user: &str, until: &str) -> Result<Pag
 
 impl<P> Corp<P> {
     /// With any provider. The gateway's certificate is one of the authority, so that everybody trusts it.
-    pub fn around(issuer: &str, lines: &str, start: impl FnOnce(&World, &Authority) -> Result<P>) -> Result<Self> {
+    pub fn around(
+        issuer: &str,
+        (client, secret): (&str, &str),
+        lines: &str,
+        start: impl FnOnce(&World, &Authority) -> Result<P>,
+    ) -> Result<Self> {
         let (world, authority) = (World::new()?, Authority::new()?);
         let (state, scratch) = (world.scratch().join("state"), world.scratch().to_owned());
         fs::DirBuilder::new().mode(0o700).create(&state)?;
@@ -90,11 +97,11 @@ impl<P> Corp<P> {
         fs::copy(&made.certificate, state.join("api.crt"))?;
         fs::copy(&made.key, state.join("api.key"))?;
         fs::set_permissions(state.join("api.key"), fs::Permissions::from_mode(0o600))?;
-        for (name, secret) in [("client", SECRET), ("scim", SCIM_TOKEN)] {
+        for (name, secret) in [("client", secret), ("scim", SCIM_TOKEN)] {
             fs::write(scratch.join(name), format!("{secret}\n"))?;
         }
         let provider = start(&world, &authority)?;
-        let section = section("corp", issuer, &authority, lines);
+        let section = section("corp", issuer, client, &authority, lines);
         let launch = Launch::new(binary("portcullisd")?, READY);
         let gate = Gate::launch_inside(world, launch, |config| configured(&config, &section))?;
         let browser = Browser::new(&gate.world.client, &authority);
@@ -122,10 +129,10 @@ impl<P> Corp<P> {
 }
 
 /// What the configuration says of a provider.
-pub fn section(name: &str, issuer: &str, authority: &Authority, lines: &str) -> String {
+pub fn section(name: &str, issuer: &str, client: &str, authority: &Authority, lines: &str) -> String {
     let ca = authority.root().display().to_string();
     format!(
-        "[[provider]]\nname = \"{name}\"\ntitle = \"Example Corp\"\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT}\"\n\
+        "[[provider]]\nname = \"{name}\"\ntitle = \"Example Corp\"\nissuer = \"{issuer}\"\nclient_id = \"{client}\"\n\
          client_secret_file = \"{{scratch}}/client\"\nca = \"{ca}\"\n{lines}\n"
     )
 }

@@ -14,7 +14,7 @@ use crate::scene::{Apps, SOON, V4, falls_silent, goes_on, is_kept_out, reaches, 
 pub const PUSHED: &str = "users = \"scim\"\ngroups = \"scim\"\n[provider.scim]\ntoken_file = \"{scratch}/scim\"";
 
 /// The provider's client for SCIM.
-pub struct Pusher<'c>(&'c Corp);
+pub struct Pusher<'c>(pub &'c Corp);
 
 impl Pusher<'_> {
     pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {

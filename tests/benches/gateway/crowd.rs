@@ -1,11 +1,13 @@
 //! Many sessions, as a daemon would have stored them: of a thousand people, and of leavers who have one each.
 
+pub mod pushed;
+
 use anyhow::Result;
 use gateway_common::KernelNanos;
 use gateway_tests::gate::POLICIES;
 use gateway_userspace::dataplane::{clock, interfaces::zone_number};
 use gateway_userspace::identity::SecretHash;
-use gateway_userspace::policy::{AllowListId, Factor, GroupName, Session, SessionToken, Source, User, UserName};
+use gateway_userspace::policy::{AllowListId, Assurance, Factor, GroupName, Session, SessionToken, Source, User, UserName};
 use gateway_userspace::store::{FileStore, Store as _, StoredSession, Write};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -25,6 +27,8 @@ pub struct Crowd {
     pub sessions: u32,
     /// Of those, the first ones, each the only one of its user.
     pub leavers: u32,
+    /// Whether an identity provider has pushed everybody, and vouches for their sessions.
+    pub pushed: bool,
 }
 
 /// The group that everybody is in.
@@ -56,22 +60,31 @@ pub fn leaver(number: u32) -> String {
 impl Crowd {
     /// Without leavers.
     pub fn of(sessions: u32) -> Self {
-        Self { sessions, leavers: 0 }
+        Self { sessions, leavers: 0, pushed: false }
     }
 
     /// Everybody.
     pub fn users(self) -> Result<Vec<User>> {
         let names = (0..self.leavers).map(leaver).chain((0..EMPLOYEES).map(employee));
+        let provider = self.pushed.then(pushed::provider).transpose()?;
         let user = |name: String| {
-            let groups = BTreeSet::from([group()?]);
-            Ok(User { groups, ..User::new(UserName::new(&name)?) })
+            let (groups, provider) = (BTreeSet::from([group()?]), provider.clone());
+            Ok(User { groups, provider, ..User::new(UserName::new(&name)?) })
         };
         names.map(user).collect()
+    }
+
+    /// Whose session has a number.
+    pub fn user(self, number: u32) -> String {
+        if number < self.leavers { leaver(number) } else { employee(number % EMPLOYEES) }
     }
 
     /// Their sessions, behind an interface.
     pub fn sessions(self, interface: u32, now: KernelNanos) -> Result<Vec<Session>> {
         let permitted = Arc::default();
+        let provider = self.pushed.then(pushed::provider).transpose()?;
+        let factor = if self.pushed { Factor::Provider } else { Factor::Password };
+        let assurance = Arc::new(Assurance { provider, ..Assurance::default() });
         let employees = (0..EMPLOYEES).map(|number| UserName::new(&employee(number))).collect::<Result<Vec<_>, _>>()?;
         let session = |number: u32| {
             let user = if number < self.leavers {
@@ -90,8 +103,8 @@ impl Crowd {
                     interface_name: "guard0".into(),
                     mac: Some([2, 0x77, 0, 0, 0, 2]),
                 },
-                factors: [Factor::Password].into(),
-                assurance: Arc::default(),
+                factors: [factor].into(),
+                assurance: Arc::clone(&assurance),
                 authenticated_at: now,
                 deadline: now.after(HOUR + u64::from(number) * 1_000),
                 permitted: Arc::clone(&permitted),
@@ -106,7 +119,11 @@ impl Crowd {
         let mut store = FileStore::open(state)?;
         let boot_id: String = clock::boot_id()?;
         let mut people = vec![Write::PutGroup(group()?)];
-        people.extend(self.users()?.into_iter().map(Write::PutUser));
+        let users = self.users()?;
+        if self.pushed {
+            people.extend(pushed::people(&users)?);
+        }
+        people.extend(users.into_iter().map(Write::PutUser));
         store.commit(&people)?;
         let wall_deadline = time::OffsetDateTime::now_utc() + Duration::from_secs(3_600);
         for batch in self.sessions(interface, clock::boot())?.chunks(BATCH) {
@@ -115,7 +132,11 @@ impl Crowd {
                 let (session, boot_id) = (session.clone(), boot_id.as_str().into());
                 Write::PutSession(StoredSession { session, boot_id, secret, wall_deadline })
             };
-            store.commit(&batch.iter().map(write).collect::<Vec<_>>())?;
+            let mut writes: Vec<_> = batch.iter().map(write).collect();
+            if self.pushed {
+                writes.extend(batch.iter().map(pushed::session).collect::<Result<Vec<_>>>()?);
+            }
+            store.commit(&writes)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use gateway_tests::daemon::Launch;
 use gateway_tests::gate::{self, Gate};
 use gateway_tests::process::memory;
+use gateway_tests::world::World;
 use std::time::{Duration, Instant};
 
 /// How long a start may take.
@@ -26,10 +27,15 @@ pub struct Filled {
 impl Filled {
     /// With the sessions in the store; the daemon has stopped.
     pub fn new(crowd: Crowd) -> Result<Self> {
+        Self::inside(World::new()?, crowd, |config| config)
+    }
+
+    /// The same in a world that is there already, and with another configuration.
+    pub fn inside(world: World, crowd: Crowd, tweak: impl FnOnce(String) -> String) -> Result<Self> {
         let capacity = format!("\n[capacity]\nsessions = {}\nflows = {FLOWS}\n", crowd.sessions + ROOM);
         let config = gate::config().split("\n[capacity]\n").next().unwrap_or_default().to_owned() + &capacity;
         let launch = Launch { patience: PATIENCE, ..gate::urgent()? };
-        let mut gate = Gate::launch(launch, |_| config.clone())?;
+        let mut gate = Gate::launch_inside(world, launch, |_| tweak(config))?;
         // The first start makes users and certificates, and takes memory for it that an idle daemon does not have.
         gate.daemon.restart()?;
         let idle = memory(gate.daemon.pid(), "VmRSS")? as f64;

@@ -11,6 +11,7 @@ mod filled;
 #[path = "../../tests/kernel/frames.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod frames;
+mod identity;
 mod measure;
 mod program;
 mod revocation;
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
             Suite::Tcp => tcp::measure(&options),
             Suite::Control => control::measure(&options),
             Suite::Revocation => revocation::measure(&options),
+            Suite::Identity => identity::measure(&options),
             Suite::Core => core::measure(),
         };
         let measured = measured.with_context(|| format!("suite `{name}`"))?;

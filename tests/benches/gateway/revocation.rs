@@ -1,8 +1,9 @@
 //! From the end of access to the last packet: by the API, by disabling a user, and by a policy that removes an app from
 //! everybody; with one session, a thousand and a hundred thousand, with nothing else to do and under a flood.
 
-mod caller;
-mod markers;
+pub mod caller;
+pub mod latencies;
+pub mod markers;
 
 use crate::crowd::{self, Crowd};
 use crate::filled::Filled;
@@ -14,6 +15,7 @@ use caller::{Answered, Caller};
 use gateway_tests::flood::{Flood, Target};
 use gateway_tests::gate::{self, BEACON, BEACON_POLICY, Gate, PASSWORD, POLICIES};
 use gateway_tests::{wait_until, world::at};
+use latencies::{Latencies, last_packets};
 use markers::Markers;
 use reqwest::Method;
 use serde_json::json;
@@ -27,8 +29,6 @@ const GENERATIONS: u32 = 100;
 const FLOOD: u32 = 1_000_000;
 /// Of whom nobody knows.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 66);
-/// How long what was on its way may take to arrive.
-const ON_ITS_WAY: Duration = Duration::from_millis(5);
 /// People who take turns where there is one session at a time: guessing is limited by user.
 const PEOPLE: u32 = 200;
 const SOON: Duration = Duration::from_secs(20);
@@ -51,14 +51,17 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
 }
 
 /// A gateway with people whose packets arrive.
-struct Scene {
-    administrator: Caller,
-    markers: Markers,
+pub struct Scene {
+    /// Who asks the API.
+    pub administrator: Caller,
+    /// Their packets.
+    pub markers: Markers,
     flood: Option<Flood>,
 }
 
 impl Scene {
-    fn new(gate: &Gate, is_flooded: bool) -> Result<Self> {
+    /// With an app that hears whoever is in the group, and nobody sends yet.
+    pub fn new(gate: &Gate, is_flooded: bool) -> Result<Self> {
         let administrator = Caller::administrator(gate)?;
         let beacon = Some(("application/json", gate::beacon().to_string()));
         administrator.call(&Method::PUT, "/v1/apps/beacon", beacon)?;
@@ -73,50 +76,14 @@ impl Scene {
         let flood = is_flooded.then(|| Flood::start(&world.client2, "eth0", target, FLOOD)).transpose()?;
         Ok(Self { administrator, markers, flood })
     }
-}
 
-/// What was measured of one way.
-#[derive(Default)]
-struct Latencies {
-    in_force: Vec<f64>,
-    last_packet: Vec<f64>,
-    seen: Vec<f64>,
-    floor: Vec<f64>,
-    apart: Vec<f64>,
-}
-
-impl Latencies {
-    /// Of what the caller has been answered, and when the last packet of each source arrived.
-    fn add(&mut self, administrator: &Caller, answered: &Answered, last: &[i128]) -> Result<()> {
-        self.seen.push(micros(answered.took));
-        let latest = last.iter().max().context("nobody sent")?;
-        self.last_packet.push(micros(latest - answered.sent));
-        self.apart.push(micros(latest - last.iter().min().context("nobody sent")?));
-        let receipt = if answered.body["receipts"].is_array() { &answered.body["receipts"][0] } else { &answered.body };
-        self.in_force.extend(receipt["enforced_after_us"].as_f64());
-        // The same connection, and nothing to do.
-        self.floor.push(micros(administrator.call(&Method::GET, "/healthz", None)?.took));
-        Ok(())
-    }
-
-    fn rows(self, case: &str, size: u32, scene: &Scene) -> Vec<Row> {
-        let pattern = if scene.flood.is_some() { "under a flood" } else { "idle" };
-        let row = |metric, values| Row::new(case, metric, "µs", values).size(size as usize).pattern(pattern);
-        let mut rows = vec![
-            row("sent → last packet", self.last_packet),
-            row("seen by the caller", self.seen).against("a request that does nothing", &self.floor),
-        ];
-        if !self.in_force.is_empty() {
-            rows.insert(0, row("request read → in force", self.in_force));
-        } else {
-            rows.push(row("between the last packets of two people", self.apart));
-        }
-        rows
+    fn pattern(&self) -> &'static str {
+        if self.flood.is_some() { "under a flood" } else { "idle" }
     }
 }
 
 fn of_many(size: u32, samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
-    let crowd = Crowd { sessions: size + 2 * samples, leavers: samples };
+    let crowd = Crowd { sessions: size + 2 * samples, leavers: samples, pushed: false };
     let mut filled = Filled::new(crowd)?;
     filled.start()?;
     let mut scene = Scene::new(&filled.gate, is_flooded)?;
@@ -133,14 +100,12 @@ fn of_many(size: u32, samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
     for _ in 0..GENERATIONS.min(samples) {
         let numbers = scene.markers.of(&two)?;
         let answered = put_policy(&scene.administrator, false)?;
-        std::thread::sleep(ON_ITS_WAY);
-        let last: Vec<i128> = numbers.iter().filter_map(|number| scene.markers.last(*number)).collect();
-        removed.add(&scene.administrator, &answered, &last)?;
+        removed.add(&scene.administrator, &answered, &last_packets(&scene.markers, &numbers))?;
         put_policy(&scene.administrator, true)?;
     }
-    let mut rows = revoked.rows("one session revoked", size, &scene);
-    rows.extend(disabled.rows("a user disabled", size, &scene));
-    rows.extend(removed.rows("an app removed from all", size, &scene));
+    let mut rows = revoked.rows("one session revoked", size, scene.pattern());
+    rows.extend(disabled.rows("a user disabled", size, scene.pattern()));
+    rows.extend(removed.rows("an app removed from all", size, scene.pattern()));
     rows.extend(flooded(&filled.gate, scene, size)?);
     Ok(rows)
 }
@@ -149,9 +114,7 @@ fn of_many(size: u32, samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
 fn end(scene: &mut Scene, source: Ipv4Addr, method: &Method, path: &str, latencies: &mut Latencies) -> Result<()> {
     let numbers = scene.markers.of(&[source])?;
     let answered = scene.administrator.call(method, path, None)?;
-    std::thread::sleep(ON_ITS_WAY);
-    let last: Vec<i128> = numbers.iter().filter_map(|number| scene.markers.last(*number)).collect();
-    latencies.add(&scene.administrator, &answered, &last)
+    latencies.add(&scene.administrator, &answered, &last_packets(&scene.markers, &numbers))
 }
 
 /// The only session there is, each time of somebody else.
@@ -175,8 +138,8 @@ fn one_at_a_time(samples: u32, is_flooded: bool) -> Result<Vec<Row>> {
             scene.administrator.call(&Method::POST, &format!("/v1/users/{user}/enable"), None)?;
         }
     }
-    let mut rows = revoked.rows("one session revoked", 1, &scene);
-    rows.extend(disabled.rows("a user disabled", 1, &scene));
+    let mut rows = revoked.rows("one session revoked", 1, scene.pattern());
+    rows.extend(disabled.rows("a user disabled", 1, scene.pattern()));
     rows.extend(flooded(&gate, scene, 1)?);
     Ok(rows)
 }
@@ -198,8 +161,4 @@ fn flooded(gate: &Gate, scene: Scene, size: u32) -> Result<Option<Row>> {
 fn put_policy(administrator: &Caller, with_beacon: bool) -> Result<Answered> {
     let text = format!("{POLICIES}\n{}", if with_beacon { BEACON_POLICY } else { "" });
     administrator.call(&Method::PUT, "/v1/policy", Some(("text/plain", text)))
-}
-
-fn micros(nanos: i128) -> f64 {
-    nanos as f64 / 1e3
 }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What each suite is about.
-const SUITES: [(&str, &str, &str); 5] = [
+const SUITES: [(&str, &str, &str); 6] = [
     (
         "program",
         "The programs by themselves",
@@ -60,6 +60,16 @@ const SUITES: [(&str, &str, &str); 5] = [
          flood is made by the same two CPUs: a million packets a second are tried, of which so many come as the last rows \
          say, none of them permitted. Each packet is judged by the old policies or by the new ones; sessions are moved one \
          after the other, so the last packets of two people lie a little apart.",
+    ),
+    (
+        "identity",
+        "People of an identity provider",
+        "The real daemon with ten thousand sessions of people whom a provider has pushed by SCIM: a thousand people who \
+         stay, and those who leave, who are all in one group. Their provider says so over a connection that stays open, and \
+         time is measured as above: from just before the first byte of the request, which is a little more than from its \
+         last. A login is a connection of its own, the way to the provider, the way back, the exchange of the code for an ID \
+         token, and its verification with keys that are known; the new session replaces the one that was there. Browsers and \
+         provider run on the same two CPUs, and the rate is what all three manage together.",
     ),
 ];
 

@@ -21,12 +21,15 @@ pub enum Suite {
     Control,
     /// From the end of access to the last packet
     Revocation,
+    /// People of an identity provider: logins, and from the provider's word to the last packet
+    Identity,
     /// What each session costs the daemon: takes some minutes, and is measured only when it is asked for
     Core,
 }
 
 impl Suite {
-    const USUAL: [Self; 5] = [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation];
+    const USUAL: [Self; 6] =
+        [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity];
     /// As the command line and the rows name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +38,7 @@ impl Suite {
             Self::Tcp => "tcp",
             Self::Control => "control",
             Self::Revocation => "revocation",
+            Self::Identity => "identity",
             Self::Core => "core",
         }
     }

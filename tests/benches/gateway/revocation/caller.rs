@@ -39,6 +39,12 @@ impl Caller {
         Self::new(gate, &gate.world.gateway, base, None, Some(token.trim().to_owned()))
     }
 
+    /// An identity provider on the gateway's host, with what it shows.
+    pub fn provider(gate: &Gate, token: Option<&str>) -> Result<Self> {
+        let base = "https://127.0.0.1:8443".to_owned();
+        Self::new(gate, &gate.world.gateway, base, None, token.map(str::to_owned))
+    }
+
     /// A client that logs in from one of its addresses.
     pub fn client(gate: &Gate, portal: IpAddr, address: IpAddr) -> Result<Self> {
         Self::new(gate, &gate.world.client, format!("https://{portal}"), Some(address), None)

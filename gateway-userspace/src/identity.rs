@@ -11,6 +11,7 @@ pub mod ssf;
 mod account;
 mod arrival;
 mod json;
+mod outward;
 mod password;
 mod scope;
 mod secret;

@@ -7,7 +7,9 @@ use gateway_common::KernelNanos;
 use gateway_tests::gate::POLICIES;
 use gateway_userspace::dataplane::{clock, interfaces::zone_number};
 use gateway_userspace::identity::SecretHash;
-use gateway_userspace::policy::{AllowListId, Assurance, Factor, GroupName, Session, SessionToken, Source, User, UserName};
+use gateway_userspace::policy::{
+    AllowListId, Assurance, Factor, GroupName, Session, SessionToken, Source, User, UserName,
+};
 use gateway_userspace::store::{FileStore, Store as _, StoredSession, Write};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

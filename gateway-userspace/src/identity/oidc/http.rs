@@ -1,10 +1,11 @@
-//! How a provider is asked: https only, no redirects, no proxy, bounded time, bounded answers, connections kept.
+//! How a provider is asked: in bounded time, for bounded answers, by connections that are kept.
 
 use super::{Refusal, Settings, SettingsError, roots};
 use crate::identity::json::object;
+use crate::identity::outward::{self, Unread};
 use oauth2::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, Response};
 use serde_json::{Map, Value};
 use std::future::Future;
 use std::pin::Pin;
@@ -29,15 +30,9 @@ pub(super) struct Document {
 
 impl Http {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let client = Client::builder()
-            .use_preconfigured_tls(roots::config(settings.ca.as_deref())?)
-            .https_only(true)
-            .no_proxy()
-            .redirect(redirect::Policy::none())
+        let client = outward::builder(roots::config(settings.ca.as_deref())?)
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout)
-            .tcp_nodelay(true)
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client, provider: settings.name.clone() })
     }
@@ -93,28 +88,18 @@ impl Http {
         Ok(answer)
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
-        if response.content_length().is_some_and(|length| length > LONGEST as u64) {
-            return Err(Refusal::AnswerTooLong);
+    async fn body(&self, response: Response) -> Result<Vec<u8>, Refusal> {
+        match outward::body(response, LONGEST).await {
+            Ok(body) => Ok(body.into()),
+            Err(Unread::TooLarge) => Err(Refusal::AnswerTooLong),
+            Err(Unread::Broken(error)) => Err(self.failed(error)),
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
-            if body.len() + chunk.len() > LONGEST {
-                return Err(Refusal::AnswerTooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
 
     /// The address is left out of the log: that of a token endpoint could carry something.
     fn failed(&self, error: reqwest::Error) -> Refusal {
         let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        tracing::warn!(provider = %self.provider, problem = %cause, "provider cannot be asked");
+        tracing::warn!(provider = %self.provider, problem = outward::innermost(&error), "provider cannot be asked");
         if error.is_timeout() { Refusal::ProviderSlow } else { Refusal::ProviderUnreachable }
     }
 }

@@ -1,10 +1,10 @@
-//! Requests to a transmitter: by HTTPS only, without redirects and proxies, within bounded time and memory.
+//! Requests to a transmitter, within bounded time and memory.
 
-use bytes::{Bytes, BytesMut};
+use crate::identity::outward::{self, Unread};
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::error::Error;
 use std::time::Duration;
 
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
@@ -66,15 +66,8 @@ impl Failure {
 /// # Errors
 /// If the library cannot be set up.
 pub fn client(tls: rustls::ClientConfig) -> Result<Client, Failure> {
-    Client::builder()
-        .use_preconfigured_tls(tls)
-        .https_only(true)
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(PATIENCE_TO_CONNECT)
-        .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| unreachable(&error))
+    let client = outward::builder(tls).connect_timeout(PATIENCE_TO_CONNECT).build();
+    client.map_err(|error| unreachable(&error))
 }
 
 /// Presents a bearer token.
@@ -93,29 +86,16 @@ pub(super) async fn send(request: RequestBuilder, patience: Duration) -> Result<
         let retry_after = retry_after.and_then(|value| value.parse().ok()).map(Duration::from_secs);
         return Err(Failure::Status { status: response.status().as_u16(), retry_after });
     }
-    body(response).await
-}
-
-async fn body(mut response: Response) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-        if body.len().saturating_add(chunk.len()) > LARGEST {
-            return Err(Failure::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+    outward::body(response, LARGEST).await.map_err(|unread| match unread {
+        Unread::TooLarge => Failure::TooLarge,
+        Unread::Broken(error) => failure(&error),
+    })
 }
 
 fn failure(error: &reqwest::Error) -> Failure {
     if error.is_timeout() && !error.is_connect() { Failure::TimedOut } else { unreachable(error) }
 }
 
-/// The innermost reason: the outer ones only say that a request failed. None of them has a secret in it.
 fn unreachable(error: &reqwest::Error) -> Failure {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    Failure::Unreachable(innermost.to_string())
+    Failure::Unreachable(outward::innermost(error))
 }

@@ -27,11 +27,8 @@ impl Signer {
 
     /// A token of this type.
     pub fn sign(&self, kind: &str, claims: &Value) -> Result<String> {
-        let header = Header {
-            typ: Some(kind.to_owned()),
-            kid: Some(KEY_ID.to_owned()),
-            ..Header::new(Algorithm::ES256)
-        };
+        let header =
+            Header { typ: Some(kind.to_owned()), kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
         Ok(encode(&header, claims, &self.0)?)
     }
 }

@@ -28,8 +28,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    const USUAL: [Self; 6] =
-        [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity];
+    const USUAL: [Self; 6] = [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity];
     /// As the command line and the rows name it.
     pub fn name(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ mod probes;
 mod problem;
 mod proof;
 mod providers;
+mod refusals;
 mod services;
 mod sessions;
 mod sign_in;
@@ -78,6 +79,7 @@ struct Document;
 pub fn router(context: Context) -> Router {
     let (routes, mut document) = routes().split_for_parts();
     access::describe(&mut document);
+    refusals::describe(&mut document);
     scim::describe(&mut document);
     let shared = Shared::new(context, document);
     routes
@@ -101,6 +103,7 @@ pub fn where_people_log_in(router: Router) -> Router {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
     access::describe(&mut document);
+    refusals::describe(&mut document);
     scim::describe(&mut document);
     document
 }

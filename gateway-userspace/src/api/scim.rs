@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Where the interface is.
-const ROOT: &str = "/scim/v2";
+pub(super) const ROOT: &str = "/scim/v2";
 /// Largest body about a group, in bytes: it may list a hundred thousand members.
 const LARGEST_GROUP: usize = 8 * 1024 * 1024;
 

@@ -4,6 +4,8 @@
 mod corp;
 #[path = "identity/device.rs"]
 mod device;
+#[path = "identity/document.rs"]
+mod document;
 #[path = "identity/logout.rs"]
 mod logout;
 #[path = "identity/names.rs"]

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use gateway_tests::{Outcome, peer::ScimRecorder, stream::End, wait_until};
 use serde_json::json;
 
-use super::corp::{Corp, settings};
+use super::corp::{Corp, SCIM_TOKEN, settings};
+use super::provision::PUSHED;
 use crate::record::wait_for;
 use crate::scene::{Apps, SOON, V4, falls_silent, goes_on, is_kept_out, reaches, stream};
 
@@ -69,5 +70,16 @@ fn a_logout_token_counts_once_and_only_at_the_provider_that_it_is_for() -> Resul
     let again = post("/oidc/corp/logout", form)?.problem(400)?;
     assert!(again["detail"].as_str().is_some_and(|detail| detail.contains("before")), "{again}");
     reaches(&corp.gate.world.client, V4.crm());
+    Ok(())
+}
+
+#[test]
+fn providers_are_not_heard_where_people_sign_in() -> Result<()> {
+    let corp = Corp::open(PUSHED)?;
+    let portal = corp.gate.portal(&corp.gate.world.client, V4.guard0).bearer(SCIM_TOKEN);
+    let form = Some(("application/x-www-form-urlencoded", "logout_token=x"));
+    assert_eq!(portal.send("POST", "/oidc/corp/logout", form)?.status, 404);
+    assert_eq!(portal.get("/scim/v2/Users")?.status, 404);
+    assert_eq!(corp.scim(SCIM_TOKEN).get("/Users")?.status, 200);
     Ok(())
 }

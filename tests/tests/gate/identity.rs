@@ -22,5 +22,11 @@ mod refused;
 mod scim;
 #[path = "identity/sign_in.rs"]
 mod sign_in;
+#[path = "identity/signals.rs"]
+mod signals;
+#[path = "../../benches/gateway/identity/signer.rs"]
+mod signer;
 #[path = "identity/step_up.rs"]
 mod step_up;
+#[path = "identity/transmitter.rs"]
+mod transmitter;

@@ -7,6 +7,7 @@ use std::{
     fs,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -32,6 +33,9 @@ pub const SCIM: &str = "https://127.0.0.1:8443/scim/v2";
 pub const SCIM_TOKEN: &str = "the token of the company";
 pub const PASSWORD: &str = "correct horse battery";
 
+/// What is asked for.
+const SCOPES: &str = "scopes = [\"profile\", \"email\", \"groups\"]";
+
 /// A company. Dropping ends and removes everything.
 pub struct Corp<P = OidcProvider> {
     pub provider: P,
@@ -47,9 +51,19 @@ impl Corp {
         Self::with(lines, &settings())
     }
 
+    /// The same after something has been put where the configuration finds it.
+    pub fn prepared(lines: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let lines = format!("{SCOPES}\n{lines}");
+        let start = |world: &World, authority: &Authority| {
+            prepare(world.scratch())?;
+            OidcProvider::start(&world.gateway, address(), authority, &settings())
+        };
+        Self::around(&issuer(), (CLIENT, SECRET), &lines, start)
+    }
+
     /// The same with a provider that knows other people.
     pub fn with(lines: &str, settings: &Settings) -> Result<Self> {
-        let lines = format!("scopes = [\"profile\", \"email\", \"groups\"]\n{lines}");
+        let lines = format!("{SCOPES}\n{lines}");
         let start =
             |world: &World, authority: &Authority| OidcProvider::start(&world.gateway, address(), authority, settings);
         Self::around(&issuer(), (CLIENT, SECRET), &lines, start)

@@ -1,0 +1,176 @@
+//! A transmitter of shared signals: what it publishes, tokens of events, and events that wait to be polled.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use anyhow::Result;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use gateway_tests::{Namespace, peer::Authority};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::runtime::Builder;
+
+use super::signer::Signer;
+
+/// For whom its events are.
+pub const AUDIENCE: &str = "https://gate.example";
+const EVENTS: &str = "https://schemas.openid.net/secevent";
+const STREAM: &str = "s-1";
+
+/// At work. Dropping ends it.
+pub struct Transmitter {
+    known: Arc<Known>,
+    handle: Handle<SocketAddr>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Known {
+    issuer: String,
+    signer: Signer,
+    stream: Mutex<Stream>,
+}
+
+/// What the receiver has made of its stream.
+#[derive(Default)]
+struct Stream {
+    wanted: Option<Value>,
+    /// Tokens that nobody has acknowledged, by `jti`.
+    waiting: BTreeMap<String, String>,
+    acknowledged: Vec<String>,
+}
+
+impl Transmitter {
+    /// Starts it on a host, at an address that the authority certifies.
+    pub fn start(host: &Namespace, address: SocketAddr, authority: &Authority) -> Result<Self> {
+        let certificate = authority.certify("transmitter", &[address.ip()])?;
+        let listener = host.enter(|| TcpListener::bind(address))??;
+        listener.set_nonblocking(true)?;
+        let (issuer, signer) = (format!("https://{address}"), Signer::new()?);
+        let known = Arc::new(Known { issuer, signer, stream: Mutex::default() });
+        let routes = Router::new()
+            .route("/.well-known/ssf-configuration", get(configuration))
+            .route("/keys", get(keys))
+            .route("/streams", get(streams).post(create))
+            .route("/verify", post(verify))
+            .route("/poll", post(poll))
+            .with_state(Arc::clone(&known));
+        let handle = Handle::new();
+        let own = handle.clone();
+        // Whoever came first has installed it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let thread = std::thread::spawn(move || {
+            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+            // A test that hears nothing of it fails.
+            let _ = runtime.block_on(async {
+                let tls = RustlsConfig::from_pem_file(&certificate.certificate, &certificate.key).await?;
+                let server = axum_server::from_tcp_rustls(listener, tls)?.handle(own);
+                server.serve(routes.into_make_service()).await
+            });
+        });
+        Ok(Self { known, handle, thread: Some(thread) })
+    }
+
+    /// The token of an event of a kind, like `caep/event-type/session-revoked`, about somebody.
+    pub fn event(&self, jti: &str, kind: &str, about: &Value, says: Value) -> Result<String> {
+        self.token(jti, AUDIENCE, kind, about, says)
+    }
+
+    /// The same for another audience.
+    pub fn token(&self, jti: &str, audience: &str, kind: &str, about: &Value, mut says: Value) -> Result<String> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        says["event_timestamp"] = json!(now);
+        let claims = json!({ "iss": self.known.issuer, "aud": audience, "iat": now, "jti": jti, "sub_id": about,
+            "events": { format!("{EVENTS}/{kind}"): says } });
+        self.known.signer.sign("secevent+jwt", &claims)
+    }
+
+    /// Lets an event wait until it is polled.
+    pub fn let_wait(&self, jti: &str, token: String) {
+        self.known.stream().waiting.insert(jti.to_owned(), token);
+    }
+
+    /// Whether an event has been acknowledged.
+    pub fn is_acknowledged(&self, jti: &str) -> bool {
+        self.known.stream().acknowledged.iter().any(|known| known == jti)
+    }
+
+    /// How the receiver wants its stream.
+    pub fn wanted(&self) -> Option<Value> {
+        self.known.stream().wanted.clone()
+    }
+}
+
+impl Drop for Transmitter {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Known {
+    fn stream(&self) -> std::sync::MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn document(&self, wanted: &Value) -> Value {
+        let mut delivery = wanted["delivery"].clone();
+        if delivery["endpoint_url"].is_null() {
+            delivery["endpoint_url"] = json!(format!("{}/poll", self.issuer));
+        }
+        json!({ "stream_id": STREAM, "iss": self.issuer, "aud": AUDIENCE, "delivery": delivery,
+            "events_delivered": wanted["events_requested"], "description": wanted["description"] })
+    }
+}
+
+async fn configuration(State(known): State<Arc<Known>>) -> Json<Value> {
+    let issuer = &known.issuer;
+    Json(json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys"),
+        "configuration_endpoint": format!("{issuer}/streams"), "verification_endpoint": format!("{issuer}/verify"),
+        "delivery_methods_supported": ["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"] }))
+}
+
+async fn keys(State(known): State<Arc<Known>>) -> Result<Json<Value>, StatusCode> {
+    known.signer.keys().map(Json).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn streams(State(known): State<Arc<Known>>) -> Json<Value> {
+    let streams: Vec<_> = known.stream().wanted.iter().map(|wanted| known.document(wanted)).collect();
+    Json(json!(streams))
+}
+
+async fn create(State(known): State<Arc<Known>>, Json(wanted): Json<Value>) -> (StatusCode, Json<Value>) {
+    let document = known.document(&wanted);
+    known.stream().wanted = Some(wanted);
+    (StatusCode::CREATED, Json(document))
+}
+
+/// The event that was asked for waits with the others.
+async fn verify(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> StatusCode {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let whom = json!({ "format": "opaque", "id": STREAM });
+    let says = json!({ "state": asked["state"] });
+    let claims = json!({ "iss": known.issuer, "aud": AUDIENCE, "iat": now, "jti": "verification", "sub_id": whom,
+        "events": { format!("{EVENTS}/ssf/event-type/verification"): says } });
+    let Ok(token) = known.signer.sign("secevent+jwt", &claims) else { return StatusCode::INTERNAL_SERVER_ERROR };
+    known.stream().waiting.insert("verification".into(), token);
+    StatusCode::NO_CONTENT
+}
+
+async fn poll(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> Json<Value> {
+    let mut stream = known.stream();
+    for jti in asked["ack"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        stream.waiting.remove(jti);
+        stream.acknowledged.push(jti.to_owned());
+    }
+    Json(json!({ "sets": stream.waiting }))
+}

@@ -1,5 +1,7 @@
 //! People and services whom real identity providers vouch for: how they come in, and how their access ends.
 
+#[path = "identity/clients.rs"]
+mod clients;
 #[path = "identity/corp.rs"]
 mod corp;
 #[path = "identity/device.rs"]

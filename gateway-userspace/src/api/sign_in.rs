@@ -101,6 +101,7 @@ pub(super) async fn callback(
             content_type = "application/problem+json"),
         (status = 404, description = "No such provider, or it knows no device codes", body = Problem,
             content_type = "application/problem+json"),
+        (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn device(
@@ -225,6 +226,8 @@ async fn let_in(
 
 async fn begin_device(shared: &Shared, peer: IpAddr, name: ProviderName) -> Result<DeviceLogin, Failure> {
     let entry = entry(shared, &name)?;
+    // The provider is asked for each.
+    shared.attempt(peer, None).map_err(Failure::because("throttled"))?;
     shared.context.resolver.resolve(peer).await.map_err(Failure::because("no_source"))?;
     let now = shared.now().wall;
     let started = entry.oidc.begin_device(now).await.map_err(|refusal| match refusal {

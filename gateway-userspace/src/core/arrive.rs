@@ -51,15 +51,15 @@ impl Keeper {
     /// Takes up what a provider says of a session that goes on.
     pub(super) fn renewed(&mut self, asked: &Asked<'_>, renewed: Renewed) -> Result<Done, CoreError> {
         let Renewed { token, arrival, session } = renewed;
-        let done = match arrival {
-            Some(arrival) => self.arrive(asked, arrival)?.1,
-            None => Done::default(),
-        };
-        // It may have ended meanwhile, or have ended with this.
+        // It may have ended meanwhile.
         if self.state.gateway.session(token).is_some() {
+            // First: the token before may be worth nothing any more.
             self.keep(token, session)?;
         }
-        Ok(done)
+        match arrival {
+            Some(arrival) => Ok(self.arrive(asked, arrival)?.1),
+            None => Ok(Done::default()),
+        }
     }
 
     fn keep(&mut self, token: crate::policy::SessionToken, session: ProviderSession) -> Result<(), CoreError> {

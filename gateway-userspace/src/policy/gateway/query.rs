@@ -176,7 +176,7 @@ impl Gateway {
         let assurance = Arc::new(stronger.clone());
         let subject = Subject { assurance, dated: true, ..subject(session, user.standing()) };
         let closed = self.apps.values().filter(|app| !is_open(&app.name));
-        closed.filter(|app| self.policy.decide(&subject, app).decision.permit).map(|app| app.name.clone()).collect()
+        self.policy.decide_all(&subject, closed).0.into_keys().collect()
     }
 
     /// What would be decided if this user came from there.

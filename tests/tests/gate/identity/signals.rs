@@ -170,5 +170,27 @@ fn a_stream_that_is_polled_is_made_verified_and_acknowledged_when_in_force() -> 
     Ok(())
 }
 
+#[test]
+fn events_that_come_up_while_the_transmitter_restarts_are_polled_when_it_is_back() -> Result<()> {
+    let more = "delivery = \"poll\"\nmanage = true\ntoken_file = \"{scratch}/signals\"";
+    let (corp, mut transmitter) = company(more)?;
+    let _apps = Apps::start(&corp.gate.world, V4)?;
+    corp.sign_in(&corp.browser, "alice")?;
+    wait_until("the verification", LATER, || transmitter.is_acknowledged("verification").then_some(()))?;
+    let cut = stream(&corp.gate.world.client, V4.crm())?;
+
+    transmitter.stop();
+    transmitter.let_wait("e-1", transmitter.event("e-1", DISABLED, &alice(), json!({}))?);
+    corp.gate.says("poll failed")?;
+    // Nobody knows of it yet: an outage alone takes nothing away.
+    goes_on(&cut)?;
+    transmitter.resume()?;
+    wait_until("the acknowledgement", LATER, || transmitter.is_acknowledged("e-1").then_some(()))?;
+    assert!(corp.sessions()?.is_empty(), "acknowledged, and in force");
+    wait_until("the end of the stream", SOON, || cut.ended())?;
+    is_kept_out(&corp.gate.world.client, V4.crm());
+    Ok(())
+}
+
 /// The gateway tries again after half a minute what it could not set up at its start.
 const LATER: std::time::Duration = std::time::Duration::from_secs(60);

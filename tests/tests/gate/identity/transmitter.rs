@@ -15,7 +15,10 @@ use axum::{
     routing::{get, post},
 };
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use gateway_tests::{Namespace, peer::Authority};
+use gateway_tests::{
+    Namespace,
+    peer::{Authority, Certificate},
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::runtime::Builder;
@@ -30,6 +33,13 @@ const STREAM: &str = "s-1";
 /// At work. Dropping ends it.
 pub struct Transmitter {
     known: Arc<Known>,
+    host: Namespace,
+    address: SocketAddr,
+    certificate: Certificate,
+    serving: Option<Serving>,
+}
+
+struct Serving {
     handle: Handle<SocketAddr>,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,17 +63,30 @@ impl Transmitter {
     /// Starts it on a host, at an address that the authority certifies.
     pub fn start(host: &Namespace, address: SocketAddr, authority: &Authority) -> Result<Self> {
         let certificate = authority.certify("transmitter", &[address.ip()])?;
-        let listener = host.enter(|| TcpListener::bind(address))??;
-        listener.set_nonblocking(true)?;
         let (issuer, signer) = (format!("https://{address}"), Signer::new()?);
         let known = Arc::new(Known { issuer, signer, stream: Mutex::default() });
+        let mut transmitter = Self { known, host: host.clone(), address, certificate, serving: None };
+        transmitter.resume()?;
+        Ok(transmitter)
+    }
+
+    /// Ends it, as far as anybody can tell who asks it; what it knows is kept.
+    pub fn stop(&mut self) {
+        self.serving = None;
+    }
+
+    /// Starts it again with what it knew.
+    pub fn resume(&mut self) -> Result<()> {
+        let listener = self.host.enter(|| TcpListener::bind(self.address))??;
+        listener.set_nonblocking(true)?;
+        let certificate = self.certificate.clone();
         let routes = Router::new()
             .route("/.well-known/ssf-configuration", get(configuration))
             .route("/keys", get(keys))
             .route("/streams", get(streams).post(create))
             .route("/verify", post(verify))
             .route("/poll", post(poll))
-            .with_state(Arc::clone(&known));
+            .with_state(Arc::clone(&self.known));
         let handle = Handle::new();
         let own = handle.clone();
         // Whoever came first has installed it.
@@ -77,7 +100,8 @@ impl Transmitter {
                 server.serve(routes.into_make_service()).await
             });
         });
-        Ok(Self { known, handle, thread: Some(thread) })
+        self.serving = Some(Serving { handle, thread: Some(thread) });
+        Ok(())
     }
 
     /// The token of an event of a kind, like `caep/event-type/session-revoked`, about somebody.
@@ -110,7 +134,7 @@ impl Transmitter {
     }
 }
 
-impl Drop for Transmitter {
+impl Drop for Serving {
     fn drop(&mut self) {
         self.handle.shutdown();
         self.thread.take().map(JoinHandle::join);

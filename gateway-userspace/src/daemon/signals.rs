@@ -137,32 +137,39 @@ fn stream(
     })
 }
 
-/// Finds a stream at its transmitter, or has it made; then polls it if it is polled, and asks again and again whether it
-/// is alive.
+/// Finds a stream at its transmitter, or has it made, and receives its events; again, if the transmitter has lost it.
 async fn attend(stream: &Stream, metrics: &Metrics) {
     let Some(token) = stream.config.token.clone() else {
         // Set up by hand, and pushed: there is nobody to be asked.
         return;
     };
-    let (manager, document) = loop {
+    loop {
         match set_up(stream, &token).await {
-            Ok(found) => break found,
+            Ok((manager, document)) => receive(stream, &manager, &document, &token, metrics).await,
             Err(failure) => {
                 let (provider, reason) = (&stream.provider, failure.label());
                 tracing::warn!(%provider, reason, %failure, "the stream of security events could not be set up; it is tried again");
                 tokio::time::sleep(RETRY).await;
             }
         }
-    };
+    }
+}
+
+/// Receives events until the transmitter knows nothing of the stream any more.
+async fn receive(stream: &Stream, manager: &Manager, document: &StreamDocument, token: &Path, metrics: &Metrics) {
     tracing::info!(provider = %stream.provider, stream = document.stream_id, "security events are received");
     let polled = async {
         if let (Delivery::Poll, Some(endpoint)) = (stream.config.delivery, document.delivery.endpoint_url.clone()) {
             let (client, intake) = (stream.client.clone(), Arc::clone(&stream.push.intake));
-            let credential = Credential::TokenFile(token.clone());
+            let credential = Credential::TokenFile(token.to_owned());
             Poll { client, endpoint, credential, pace: PollPace::default(), intake }.run().await;
         }
+        std::future::pending::<()>().await;
     };
-    tokio::join!(polled, keep_alive(stream, &manager, &document.stream_id, metrics));
+    tokio::select! {
+        () = polled => {}
+        () = keep_alive(stream, manager, &document.stream_id, metrics) => {}
+    }
 }
 
 async fn set_up(stream: &Stream, token: &Path) -> Result<(Manager, StreamDocument), Failure> {
@@ -194,6 +201,9 @@ async fn keep_alive(stream: &Stream, manager: &Manager, id: &str, metrics: &Metr
         {
             let (provider, reason) = (&stream.provider, failure.label());
             tracing::warn!(%provider, reason, %failure, "the stream of security events could not be verified");
+            if matches!(failure, Failure::Status { status: 404, .. }) {
+                return;
+            }
         }
         let (condition, _) = stream.push.intake.condition(now);
         metrics.stream(stream.provider.as_str(), condition.is_good());

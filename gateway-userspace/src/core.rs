@@ -30,6 +30,7 @@ use crate::policy::{
     EndCause, Gateway, Generation, Input, ProviderName, Refusal, Regranted, Session, SessionToken, Source, UserName,
 };
 use gateway_common::KernelNanos;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,33 @@ pub struct State {
     pub accounts: Accounts,
     /// Users and groups as identity providers have pushed them.
     pub directory: Directory,
+}
+
+impl State {
+    /// The sessions that began with one at a provider: of a subject, or those of one of its sessions, or both. A subject is
+    /// looked up; all sessions are looked at only where a provider names nobody.
+    #[must_use]
+    pub fn begun_at(
+        &self,
+        provider: &ProviderName,
+        subject: Option<&str>,
+        sid: Option<&str>,
+    ) -> BTreeSet<SessionToken> {
+        let kept = &self.accounts.provider_sessions;
+        let is_meant = |kept: &ProviderSession| {
+            kept.provider == *provider
+                && subject.is_none_or(|subject| kept.subject == subject)
+                && sid.is_none_or(|sid| kept.sid.as_deref() == Some(sid))
+        };
+        match subject {
+            Some(subject) => {
+                let user = self.accounts.identities.user(provider, subject);
+                let sessions = user.into_iter().flat_map(|user| self.gateway.sessions_of(user));
+                sessions.map(|session| session.token).filter(|token| kept.get(token).is_some_and(is_meant)).collect()
+            }
+            None => kept.iter().filter(|(_, kept)| is_meant(kept)).map(|(token, _)| *token).collect(),
+        }
+    }
 }
 
 /// Who asks for something, for the records.

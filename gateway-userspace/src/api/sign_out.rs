@@ -51,7 +51,7 @@ async fn sessions(shared: &Shared, name: &ProviderName, token: LogoutToken) -> R
     let name = name.clone();
     let find = move |state: &CoreState| {
         let LogoutToken { subject, sid, .. } = &token;
-        Selector::Sessions(state.accounts.begun_at(&name, subject.as_deref(), sid.as_deref()).collect())
+        Selector::Sessions(state.begun_at(&name, subject.as_deref(), sid.as_deref()))
     };
     Ok(shared.context.core.read_first(find).await?)
 }

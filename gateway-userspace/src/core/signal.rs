@@ -76,7 +76,7 @@ impl Keeper {
                 let sessions = self.state.gateway.sessions_of(&user.name);
                 sessions.map(|session| session.token).filter(is_there).filter(is_older).collect()
             }
-            (None, Some(sid)) => self.state.accounts.begun_at(provider, None, Some(sid)).filter(is_older).collect(),
+            (None, Some(sid)) => self.state.begun_at(provider, None, Some(sid)).into_iter().filter(is_older).collect(),
             (None, None) => BTreeSet::new(),
         }
     }

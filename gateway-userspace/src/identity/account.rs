@@ -5,7 +5,7 @@ use super::password::PasswordHash;
 use super::secret::{SecretHash, SessionSecret};
 use super::service::Services;
 use super::token::{ApiToken, TokenId, TokenRefusal};
-use crate::policy::{ProviderName, SessionToken, UserName};
+use crate::policy::{SessionToken, UserName};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
@@ -35,21 +35,6 @@ impl Accounts {
         let id = ApiToken::claimed(presented).ok_or(TokenRefusal::Malformed)?;
         let token = self.tokens.get(&id).ok_or(TokenRefusal::Unknown)?;
         token.check(presented, now).map(|()| token)
-    }
-
-    /// The sessions that began with one at a provider: of a subject, or those of one of its sessions, or both.
-    pub fn begun_at<'a>(
-        &'a self,
-        provider: &'a ProviderName,
-        subject: Option<&'a str>,
-        sid: Option<&'a str>,
-    ) -> impl Iterator<Item = SessionToken> + 'a {
-        let is_meant = move |kept: &ProviderSession| {
-            kept.provider == *provider
-                && subject.is_none_or(|subject| kept.subject == subject)
-                && sid.is_none_or(|sid| kept.sid.as_deref() == Some(sid))
-        };
-        self.provider_sessions.iter().filter(move |(_, kept)| is_meant(kept)).map(|(token, _)| *token)
     }
 
     /// The session that somebody proves to be theirs.

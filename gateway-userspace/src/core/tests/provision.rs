@@ -198,7 +198,7 @@ async fn a_session_that_goes_on_is_as_the_provider_says_now() {
     let renewed = Renewed { token: SessionToken(1), arrival: Some(arrival("1", "ada", &[])), session };
     ask(&core, Request::Renewed(renewed)).await.unwrap();
     assert!(user_of(&core, "ada").await.unwrap().groups.is_empty());
-    let begun = |state: &State| state.accounts.begun_at(&corp(), Some("1"), Some("s")).collect::<Vec<_>>();
+    let begun = |state: &State| state.begun_at(&corp(), Some("1"), Some("s")).into_iter().collect::<Vec<_>>();
     assert_eq!(core.read(begun).await.unwrap(), [SessionToken(1)]);
     ask(&core, end(1)).await.unwrap();
     assert!(core.read(begun).await.unwrap().is_empty());

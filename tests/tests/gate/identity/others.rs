@@ -42,13 +42,9 @@ fn sign_in(browser: &Browser, user: &str) -> Result<Page> {
     last(browser.follow(browser.submit(&page, &form)?, "")?)
 }
 
-/// Lets canaille push a change until it is felt. When it is not answered within its five seconds, it takes the gateway for
-/// one that knows no SCIM, and says nothing more; a busy machine is enough for that.
+/// Lets canaille push a change, and waits until it is felt.
 fn until_silent(corp: &Corp<Canaille>, cut: &Stream, change: impl Fn() -> Result<String>) -> Result<()> {
     change()?;
-    if corp.provider.script().log().contains("SCIM protocol not supported") {
-        change()?;
-    }
     falls_silent(cut).with_context(|| corp.provider.script().log())
 }
 

@@ -40,7 +40,12 @@ fn is_kept(corp: &Corp, caller: &Caller<'_>) -> Result<()> {
             .collect(),
         ..Options::default()
     };
-    let outcome = schemathesis(host, &format!("{base}/v1/openapi.json"), &corp.authority, &options)?;
+    let judge = || schemathesis(host, &format!("{base}/v1/openapi.json"), &corp.authority, &options);
+    let mut outcome = judge()?;
+    // A body that is too large is answered and the connection closed, which it may notice before the answer.
+    if outcome.report.contains("Network Error") {
+        outcome = judge()?;
+    }
     assert!(outcome.passed, "{base} {about:?}: {}", outcome.report);
     Ok(())
 }

@@ -25,9 +25,9 @@ use crate::identity::{
     Accounts, ApiToken, Arrival, ArrivalRefusal, Credential, PasswordHash, ProviderSession, SecretHash, Service,
     ServiceRefusal, TokenId,
 };
-use crate::policy::Proof;
 use crate::policy::{
-    EndCause, Gateway, Generation, Input, ProviderName, Refusal, Regranted, Session, SessionToken, Source, UserName,
+    EndCause, Gateway, Generation, Input, Proof, ProviderName, Refusal, Regranted, Session, SessionToken, Source,
+    UserName,
 };
 use gateway_common::KernelNanos;
 use std::collections::BTreeSet;

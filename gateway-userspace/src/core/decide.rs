@@ -5,7 +5,7 @@ use super::{Actor, CoreError, Done, Login, Receipt, Request, State, Who, writes}
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
 use crate::identity::{SecretHash, ServiceRefusal};
-use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Refusal, Selector, SessionToken, UserName};
+use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Refusal, Selector, SessionToken, User, UserName};
 use crate::record::{Cut, Recorder};
 use crate::store::{Store, StoredSession, Write};
 use arcstr::ArcStr;
@@ -97,7 +97,8 @@ impl Keeper {
                 Ok(Done::default())
             }
             Request::SetPassword { user, password } => {
-                self.may_have_a_password(&user)?;
+                let known = self.state.gateway.user(&user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
+                self.may_have_a_password(known)?;
                 self.save(vec![Write::PutPassword(user.clone(), password.clone())])?;
                 self.recorder.admin(actor, "password_set", user.as_str());
                 self.state.accounts.passwords.insert(user.clone(), password);
@@ -105,16 +106,10 @@ impl Keeper {
             }
             Request::PutUser { user, password } => {
                 let name = user.name.clone();
-                if password.is_some()
-                    && let Some(provider) = &user.provider
-                {
-                    return Err(Refusal::Managed(name, provider.clone()).into());
+                if password.is_some() {
+                    self.may_have_a_password(&user)?;
                 }
-                if password.is_some() && self.state.accounts.services.contains(&name) {
-                    return Err(ServiceRefusal::NoPassword(name).into());
-                }
-                let mut also = Vec::new();
-                also.extend(password.clone().map(|hash| Write::PutPassword(name.clone(), hash)));
+                let also = password.clone().map(|hash| Write::PutPassword(name.clone(), hash)).into_iter().collect();
                 let mut done = self.change(asked, Input::PutUser(user), also, None)?;
                 if let Some(password) = password {
                     self.state.accounts.passwords.insert(name.clone(), password);
@@ -122,41 +117,43 @@ impl Keeper {
                 }
                 Ok(done)
             }
-            Request::Login(login) => {
-                let Login { token, secret, who, source, proof, deadline } = *login;
-                let (user, kept, before) = match who {
-                    Who::Known(user) => (user, None, Done::default()),
-                    Who::Service(name, credential) => {
-                        (self.welcome_service(asked, name, &credential)?, None, Done::default())
-                    }
-                    Who::Arrived(arrived) => {
-                        let (arrival, kept) = *arrived;
-                        let (user, done) = self.arrive(asked, arrival)?;
-                        (user, Some(kept), done)
-                    }
-                };
-                self.may_be_at(&user, &source)?;
-                let input = Input::Login { token, user, source, proof, deadline };
-                let also = kept.clone().map(|kept| Write::PutProviderSession(token, kept)).into_iter().collect();
-                let mut done = self.change(asked, input, also, Some(&secret))?;
-                self.state.accounts.session_secrets.insert(token, secret);
-                self.state.accounts.provider_sessions.extend(kept.map(|kept| (token, kept)));
-                done.receipts.extend(before.receipts);
-                Ok(done)
-            }
+            Request::Login(login) => self.login(asked, *login),
             Request::Renewed(renewed) => self.renewed(asked, renewed),
             Request::Signal(provider, order) => self.follow(asked, &provider, &order),
             Request::Scim(operation) => self.provision(asked, &operation),
-            Request::Policy(Input::RemoveUser(name)) => match self.provisioned(&Input::RemoveUser(name.clone())) {
-                Some(removal) => self.provision(asked, &removal),
-                None => self.remove_user(asked, &name, Vec::new()),
-            },
-            Request::Policy(input @ Input::End { .. }) => self.end(asked, input),
-            Request::Policy(input) => match self.provisioned(&input) {
-                Some(removal) => self.provision(asked, &removal),
-                None => self.change(asked, input, Vec::new(), None),
-            },
+            Request::Policy(input) => self.policy(asked, input),
         }
+    }
+
+    /// What policy is asked for, with what goes with it elsewhere.
+    pub(super) fn policy(&mut self, asked: &Asked<'_>, input: Input) -> Result<Done, CoreError> {
+        match (self.provisioned(&input), input) {
+            (Some(removal), _) => self.provision(asked, &removal),
+            (None, Input::RemoveUser(name)) => self.remove_user(asked, &name, Vec::new()),
+            (None, input @ Input::End { .. }) => self.end(asked, input),
+            (None, input) => self.change(asked, input, Vec::new(), None),
+        }
+    }
+
+    fn login(&mut self, asked: &Asked<'_>, login: Login) -> Result<Done, CoreError> {
+        let Login { token, secret, who, source, proof, deadline } = login;
+        let (user, kept, before) = match who {
+            Who::Known(user) => (user, None, Done::default()),
+            Who::Service(name, credential) => (self.welcome_service(asked, name, &credential)?, None, Done::default()),
+            Who::Arrived(arrived) => {
+                let (arrival, kept) = *arrived;
+                let (user, done) = self.arrive(asked, arrival)?;
+                (user, Some(kept), done)
+            }
+        };
+        self.may_be_at(&user, &source)?;
+        let input = Input::Login { token, user, source, proof, deadline };
+        let also = kept.clone().map(|kept| Write::PutProviderSession(token, kept)).into_iter().collect();
+        let mut done = self.change(asked, input, also, Some(&secret))?;
+        self.state.accounts.session_secrets.insert(token, secret);
+        self.state.accounts.provider_sessions.extend(kept.map(|kept| (token, kept)));
+        done.receipts.extend(before.receipts);
+        Ok(done)
     }
 
     /// Removes a user, with what they prove who they are by.
@@ -178,13 +175,12 @@ impl Keeper {
     }
 
     /// Whoever comes from a provider proves there who they are, and a service by what is its own.
-    fn may_have_a_password(&self, user: &UserName) -> Result<(), CoreError> {
-        let known = self.state.gateway.user(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
-        if let Some(provider) = &known.provider {
-            return Err(Refusal::Managed(user.clone(), provider.clone()).into());
+    fn may_have_a_password(&self, user: &User) -> Result<(), CoreError> {
+        if let Some(provider) = &user.provider {
+            return Err(Refusal::Managed(user.name.clone(), provider.clone()).into());
         }
-        match self.state.accounts.services.contains(user) {
-            true => Err(ServiceRefusal::NoPassword(user.clone()).into()),
+        match self.state.accounts.services.contains(&user.name) {
+            true => Err(ServiceRefusal::NoPassword(user.name.clone()).into()),
             false => Ok(()),
         }
     }

@@ -35,10 +35,7 @@ impl Keeper {
             (Effect::Resume, Some(user)) if order.as_of.unix_timestamp() > user.suspended_at => {
                 self.change(asked, Input::PutUser(User { suspended: false, ..user }), Vec::new(), None)
             }
-            (Effect::Remove, Some(user)) => match self.provisioned(&Input::RemoveUser(user.name.clone())) {
-                Some(removal) => self.provision(asked, &removal),
-                None => self.remove_user(asked, &user.name, Vec::new()),
-            },
+            (Effect::Remove, Some(user)) => self.policy(asked, Input::RemoveUser(user.name)),
             (Effect::Device { compliant }, user) => self.device(asked, provider, user, &order.target, compliant),
             (Effect::Suspend | Effect::Resume | Effect::Remove | Effect::Nothing, _) => Ok(Done::default()),
         }

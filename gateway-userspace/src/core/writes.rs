@@ -48,9 +48,9 @@ pub(super) fn of(gateway: &Gateway, input: &Input, drafted: &Drafted) -> Vec<Wri
         Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
         Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),
         Input::PutGroup(name) => writes.push(Write::PutGroup(name.clone())),
-        Input::Members { group, joined, left } => {
+        Input::Members { group, .. } => {
             writes.push(Write::PutGroup(group.clone()));
-            writes.extend(gateway.with_members(group, joined, left).into_iter().map(Write::PutUser));
+            writes.extend(drafted.users().cloned().map(Write::PutUser));
         }
         Input::RemoveGroup(name) => {
             let members = gateway.users().filter(|user| user.groups.contains(name));

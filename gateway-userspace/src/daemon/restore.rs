@@ -6,7 +6,7 @@ use crate::core::{self, State};
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, Service, Services, TokenId};
-use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Session, SessionLimits, SessionToken, Source};
+use crate::policy::{EndCause, Ended, Gateway, Plan, Problem, Session, SessionLimits, SessionToken, Source, UserName};
 use crate::store::{Stored, Write};
 use std::collections::HashSet;
 
@@ -86,9 +86,11 @@ pub(super) fn restore(
 /// whoever is called so one day is somebody else.
 fn services(stored: &mut Stored, changes: &mut Vec<Write>) -> Services {
     let mut services = Services::default();
-    for service in std::mem::take(&mut stored.services) {
+    let found = std::mem::take(&mut stored.services);
+    let names: HashSet<&UserName> = stored.users.iter().filter(|_| !found.is_empty()).map(|user| &user.name).collect();
+    for service in found {
         let Service { name, .. } = &service;
-        if !stored.users.iter().any(|user| user.name == *name) {
+        if !names.contains(name) {
             tracing::warn!(service = %name, "a stored service has no user, and is forgotten");
             changes.push(Write::RemoveService(name.clone()));
         } else if let Err(refusal) = services.check(&service) {
@@ -130,7 +132,7 @@ pub(super) fn reconcile(plane: &mut KernelDataPlane, state: &State, work: &mut W
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{User, UserName};
+    use crate::policy::User;
     use time::OffsetDateTime;
 
     fn service(name: &str, certificate: &str) -> Service {

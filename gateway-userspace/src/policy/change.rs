@@ -71,8 +71,6 @@ pub enum Selector {
     Session(SessionToken),
     /// All of a user.
     User(UserName),
-    /// Those of a user who proved who they are at this time, before it, or nobody knows when.
-    UserBefore(UserName, KernelNanos),
     /// Those of these that there are.
     Sessions(BTreeSet<SessionToken>),
     /// Every one that may reach an app.

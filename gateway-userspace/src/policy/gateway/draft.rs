@@ -83,6 +83,11 @@ impl Drafted {
         &self.draft.regranted
     }
 
+    /// The users that will be put, as they are to be.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.draft.facts.iter().filter_map(|fact| if let Fact::User(user) = fact { Some(user) } else { None })
+    }
+
     /// The ids that will be given out next.
     #[must_use]
     pub fn next_ids(&self) -> NextIds {

@@ -56,25 +56,17 @@ impl Gateway {
             return Err(Refusal::UnknownUser(unknown.clone()));
         }
         self.put_group(draft, group)?;
-        for user in self.with_members(group, joined, left) {
+        let named = joined.union(left).filter_map(|name| self.users.get(name));
+        let changed = named.filter(|user| user.groups.contains(group) != joined.contains(&user.name));
+        let changed: Vec<User> = changed.cloned().collect();
+        for mut user in changed {
+            if !user.groups.remove(group) {
+                user.groups.insert(group.clone());
+            }
             self.move_all_of(draft, &user)?;
             draft.facts.push(Fact::User(user));
         }
         Ok(())
-    }
-
-    /// The users who join or leave a group, as they are to be.
-    #[must_use]
-    pub fn with_members(&self, group: &GroupName, joined: &BTreeSet<UserName>, left: &BTreeSet<UserName>) -> Vec<User> {
-        let named = joined.union(left).filter_map(|name| self.users.get(name));
-        let changed = named.filter(|user| user.groups.contains(group) != joined.contains(&user.name)).cloned();
-        let moved = changed.map(|mut user| {
-            if !user.groups.remove(group) {
-                user.groups.insert(group.clone());
-            }
-            user
-        });
-        moved.collect()
     }
 
     pub(super) fn remove_group(&mut self, draft: &mut Draft, name: &GroupName) -> Result<(), Refusal> {

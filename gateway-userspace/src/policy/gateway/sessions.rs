@@ -70,13 +70,6 @@ impl Gateway {
             }
             Selector::User(name) if !self.users.contains_key(name) => return Err(Refusal::UnknownUser(name.clone())),
             Selector::User(name) => self.end_all_of(draft, name, cause),
-            Selector::UserBefore(name, _) if !self.users.contains_key(name) => {
-                return Err(Refusal::UnknownUser(name.clone()));
-            }
-            Selector::UserBefore(name, before) => {
-                let older = self.sessions.of_user(name).filter(|(_, session)| session.authenticated_at <= *before);
-                older.for_each(|(_, session)| draft.end(session, cause));
-            }
             Selector::Sessions(tokens) => {
                 tokens
                     .iter()

@@ -24,9 +24,11 @@ impl Keeper {
             Change::PutUser { resource, name, former, display_name, active } => {
                 let before = self.user_of(resource, former.as_ref().unwrap_or(name));
                 let (name, display_name) = (name.clone(), display_name.clone());
-                let is_over = !active && !before.suspended;
+                // A directory gives back what it has taken; what an event has taken, only if it has said so since.
+                let suspended = !active || (before.suspended && !self.has_taken(resource));
+                let is_over = suspended && !before.suspended;
                 let suspended_at = if is_over { asked.wall().unix_timestamp() } else { before.suspended_at };
-                let user = User { name, display_name, suspended: !active, suspended_at, ..before };
+                let user = User { name, display_name, suspended, suspended_at, ..before };
                 self.put_provisioned(asked, user, former.as_ref(), resource)
             }
             Change::RemoveUser { resource, name, groups } => {
@@ -46,6 +48,12 @@ impl Keeper {
             self.state.directory.adopt(change);
         }
         Ok(Done { decided: Some(decided), ..done? })
+    }
+
+    /// Whether a directory says of somebody, until this change, that they have no access.
+    fn has_taken(&self, resource: &Resource) -> bool {
+        let before = self.state.directory.resource(&resource.provider, ResourceKind::User, resource.id);
+        before.is_some_and(|before| matches!(before.facts, Facts::User { active: false, .. }))
     }
 
     /// The user of a document, as they are.

@@ -18,7 +18,7 @@ fn id(number: u128) -> ResourceId {
     ResourceId::from_random(number)
 }
 
-fn scim(kind: ResourceKind, number: u128, action: Action) -> Request {
+pub(super) fn scim(kind: ResourceKind, number: u128, action: Action) -> Request {
     let (provider, id, precondition) = (corp(), id(number), Precondition::default());
     Request::Scim(Box::new(Operation { provider, kind, id, action, precondition }))
 }
@@ -27,7 +27,7 @@ fn user(number: u128, name: &str, active: bool) -> Request {
     scim(ResourceKind::User, number, Action::Create(person(name, active)))
 }
 
-fn person(name: &str, active: bool) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn person(name: &str, active: bool) -> serde_json::Map<String, serde_json::Value> {
     let text = format!(
         r#"{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"{name}","active":{active}}}"#
     );

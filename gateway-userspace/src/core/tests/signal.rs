@@ -1,8 +1,10 @@
 //! What the events of a provider do to people here.
 
-use super::provision::{arrival, arrives, corp, name, user_of};
+use super::provision::{arrival, arrives, corp, name, person, scim, user_of};
 use super::*;
+use crate::identity::scim::{Action, ResourceKind};
 use crate::identity::ssf::{Effect, Kind, Order, Person, SecurityEvent, Signal, Subject, Target};
+use crate::identity::{Arrival, KnownAs};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
@@ -117,4 +119,26 @@ async fn one_device_that_is_not_compliant_speaks_for_its_owner_until_it_is() {
     assert!(is_compliant().await, "whoever has the device is meant, if nobody is named");
     ask(&core, device(false, "nobody-s", Target::default())).await.unwrap();
     assert!(is_compliant().await);
+}
+
+#[tokio::test]
+async fn a_directory_that_has_not_said_so_gives_back_nothing_that_an_event_has_taken() {
+    let core = core(&Disk::default());
+    ask(&core, pushed(1, Action::Create(person("ada", true)))).await.unwrap();
+    ask(&core, arrives(1, Arrival { known_as: Some(KnownAs::Name), ..arrival("1", "ada", &[]) })).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    ask(&core, order(Effect::Suspend, Kind::AccountDisabled, subject("1"), now)).await.unwrap();
+    let mut renamed = person("ada", true);
+    renamed.insert("displayName".into(), json!("Countess"));
+    ask(&core, pushed(1, Action::Replace(renamed))).await.unwrap();
+    let ada = user_of(&core, "ada").await.unwrap();
+    assert_eq!((ada.display_name.as_str(), ada.suspended), ("Countess", true), "a synchronization of names");
+    for (active, suspended) in [(false, true), (true, false)] {
+        ask(&core, pushed(1, Action::Replace(person("ada", active)))).await.unwrap();
+        assert_eq!(user_of(&core, "ada").await.unwrap().suspended, suspended, "it says `active: {active}`");
+    }
+}
+
+fn pushed(number: u128, action: Action) -> Request {
+    scim(ResourceKind::User, number, action)
 }

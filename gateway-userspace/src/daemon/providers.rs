@@ -75,10 +75,7 @@ fn settings(
     settings.client_secret = config.client_secret.as_deref().map(secret).transpose()?;
     settings.ca.clone_from(&config.ca);
     settings.hosts.extend(config.hosts.iter().cloned());
-    if !config.algorithms.is_empty() {
-        let read = |name: &String| name.parse::<Algorithm>().map_err(|error| wrong(error.to_string()));
-        settings.algorithms = config.algorithms.iter().map(read).collect::<Result<Algorithms, _>>()?;
-    }
+    settings.algorithms = algorithms(config, &wrong)?;
     if let Some(scopes) = &config.scopes {
         settings.scopes = std::iter::once("openid".to_owned()).chain(scopes.iter().cloned()).collect();
         settings.scopes.dedup();
@@ -109,6 +106,18 @@ fn settings(
         untyped: matches!(kind, Preset::Entra | Preset::Okta | Preset::Keycloak),
     });
     Ok(settings)
+}
+
+/// The signatures that are accepted of a provider.
+pub(super) fn algorithms(
+    config: &ProviderConfig,
+    wrong: impl Fn(String) -> DaemonError,
+) -> Result<Algorithms, DaemonError> {
+    let read = |name: &String| name.parse::<Algorithm>().map_err(|error| wrong(error.to_string()));
+    match config.algorithms.as_slice() {
+        [] => Ok(Algorithms::default()),
+        names => names.iter().map(read).collect(),
+    }
 }
 
 /// The first line of a file that holds a secret.

@@ -1,12 +1,12 @@
 //! Shared signals: from the configuration to streams of events that the core follows.
 
 use super::DaemonError;
-use super::providers::secret;
+use super::providers::{algorithms, secret};
 use crate::api::{Later, SignalReceiver, Signals};
 use crate::config::{Config, Delivery, ProviderConfig, SignalsConfig};
 use crate::core::{Actor, Core, Request};
 use crate::identity::SecretHash;
-use crate::identity::jose::{Algorithm, Algorithms, Pace, Store};
+use crate::identity::jose::{Pace, Store};
 use crate::identity::oidc::authorities;
 use crate::identity::ssf::{
     Answer, Apply, Credential, Failure, Intake, Liveness, Manager, Naming, NotApplied, Order, Poll, PollPace, Profile,
@@ -106,15 +106,10 @@ fn stream(
     let issuer = config.issuer.clone().unwrap_or_else(|| provider.issuer.clone());
     let keys = TransmitterKeys { client: client.clone(), issuer: issuer.clone() };
     let enforcer = Enforcer { provider: name.clone(), core: core.clone(), metrics: metrics.clone() };
-    let read = |name: &String| name.parse::<Algorithm>().map_err(|error| wrong(error.to_string()));
-    let algorithms = match provider.algorithms.as_slice() {
-        [] => Algorithms::default(),
-        names => names.iter().map(read).collect::<Result<_, _>>()?,
-    };
     let profile = Profile {
         issuer: issuer.clone(),
         audience: config.audience.clone(),
-        algorithms,
+        algorithms: algorithms(provider, wrong)?,
         window: if config.delivery == Delivery::Push { Window::PUSH } else { Window::POLL },
         naming: Naming {
             issuers: [provider.issuer.clone(), issuer.clone()].into(),

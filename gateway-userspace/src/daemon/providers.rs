@@ -4,7 +4,7 @@
 use super::DaemonError;
 use crate::api::{Link, ProviderEntry, ProviderSettings, Providers};
 use crate::config::{self, ClaimNames, Config, GroupSource, ProviderConfig, ScimConfig, UserSource};
-use crate::core::{Actor, Core, Renewed, Request, State};
+use crate::core::{Actor, Core, CoreError, Renewed, Request, State};
 use crate::identity::jose::{Algorithm, Algorithms};
 use crate::identity::oidc::{self, Preset, RefreshError, Refreshed, Refusal, ServiceSettings, Settings};
 use crate::identity::{Arrival, ProviderSession, SecretHash};
@@ -12,7 +12,7 @@ use crate::policy::{EndCause, Input, ProviderName, Selector, SessionToken};
 use crate::record::Metrics;
 use futures_util::stream::{self, StreamExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -143,33 +143,53 @@ pub(super) async fn renew(providers: Providers, core: Core, metrics: Metrics) {
             }
         }
     }
-    let every = |kept: &ProviderSession| providers.get(&kept.provider).and_then(|entry| entry.settings.recheck);
-    if providers.iter().all(|(_, entry)| entry.settings.recheck.is_none()) {
-        return;
-    }
-    let mut due: HashMap<SessionToken, Instant> = HashMap::new();
-    let mut interval = tokio::time::interval(LOOK);
-    loop {
-        interval.tick().await;
-        let Ok(found) = core.read(tokens).await else { return };
-        due.retain(|token, _| found.contains(token));
-        let now = Instant::now();
-        let is_due = |token: &SessionToken| due.get(token).is_none_or(|at| *at <= now);
-        let asked = found.iter().copied().filter(is_due).collect();
-        let Ok(asked) = core.read(move |state| kept(state, asked)).await else { return };
-        // Those of whom nothing is known yet have just begun, or the daemon has.
-        let (known, new): (Vec<_>, Vec<_>) = asked.into_iter().partition(|(token, _)| due.contains_key(token));
-        due.extend(new.into_iter().filter_map(|(token, kept)| Some((token, now + every(&kept)?))));
-        let ask = async |(token, kept)| (token, renewed(&providers, &core, &metrics, token, kept).await);
-        let answers: Vec<_> = stream::iter(known).map(ask).buffer_unordered(AT_ONCE).collect().await;
-        due.extend(answers.into_iter().map(|(token, next)| (token, Instant::now() + next)));
+    if providers.iter().any(|(_, entry)| entry.settings.recheck.is_some()) {
+        keep_asking(&providers, &core, &metrics).await;
     }
 }
 
-/// The sessions that a provider can be asked about.
-fn tokens(state: &State) -> BTreeSet<SessionToken> {
+/// Looks again and again whom to ask about.
+async fn keep_asking(providers: &Providers, core: &Core, metrics: &Metrics) {
+    let mut due = HashMap::new();
+    loop {
+        // Fails while the daemon stops, or is busy: then it is looked again.
+        ask_about_all(providers, core, metrics, &mut due).await.ok();
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Asks about all sessions about which it is time to ask.
+async fn ask_about_all(
+    providers: &Providers,
+    core: &Core,
+    metrics: &Metrics,
+    due: &mut HashMap<SessionToken, Instant>,
+) -> Result<(), CoreError> {
+    let found = core.read(begun).await?;
+    due.retain(|token, _| found.contains_key(token));
+    let now = Instant::now();
+    for (token, provider) in found {
+        // One of which nothing is known yet has just begun, or the daemon has.
+        if let Some(every) = providers.get(&provider).and_then(|entry| entry.settings.recheck) {
+            due.entry(token).or_insert(now + every);
+        }
+    }
+    let asked: Vec<_> = due.iter().filter(|(_, at)| **at <= now).map(|(token, _)| *token).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let asked = core.read(move |state| kept(state, asked)).await?;
+    let ask = async |(token, kept)| (token, renewed(providers, core, metrics, token, kept).await);
+    let answers: Vec<_> = stream::iter(asked).map(ask).buffer_unordered(AT_ONCE).collect().await;
+    due.extend(answers.into_iter().map(|(token, next)| (token, Instant::now() + next)));
+    Ok(())
+}
+
+/// The sessions that a provider can be asked about, and which provider.
+fn begun(state: &State) -> BTreeMap<SessionToken, ProviderName> {
     let sessions = state.accounts.provider_sessions.iter();
-    sessions.filter(|(_, kept)| kept.refresh_token.is_some()).map(|(token, _)| *token).collect()
+    let sessions = sessions.filter(|(_, kept)| kept.refresh_token.is_some());
+    sessions.map(|(token, kept)| (*token, kept.provider.clone())).collect()
 }
 
 fn kept(state: &State, tokens: Vec<SessionToken>) -> Vec<(SessionToken, ProviderSession)> {
@@ -228,4 +248,41 @@ fn goes_on(
     let refresh_token = refresh_token.or(kept.refresh_token);
     let id_token = proven.map(|proven| proven.id_token).or(kept.id_token);
     (arrival, ProviderSession { refresh_token, id_token, ..kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::start;
+    use crate::dataplane::MemoryDataPlane;
+    use crate::identity::Accounts;
+    use crate::policy::{Capacities, Gateway};
+    use crate::record::{AccessLog, Recorder, Sink};
+    use crate::store::FileStore;
+    use futures_util::FutureExt as _;
+    use std::sync::mpsc::{Sender, channel};
+    use tempfile::TempDir;
+
+    /// A core that answers nobody until the sender is dropped, and cannot be asked for more.
+    fn busy_core(metrics: &Metrics, folder: &TempDir) -> (Core, Sender<()>) {
+        let gateway = Gateway::new(Capacities::default());
+        let state = State { gateway, accounts: Accounts::default(), directory: Default::default() };
+        let store = Box::new(FileStore::open(&folder.path().join("state.redb")).unwrap());
+        let plane = Box::new(MemoryDataPlane::new(Capacities::default()));
+        let recorder = Recorder::new(metrics.clone(), AccessLog::start(Sink::Nowhere).unwrap(), None);
+        let (core, _) = start(state, store, plane, recorder, "boot".into()).unwrap();
+        let (sender, held) = channel::<()>();
+        let hold = core.read(move |_| held.recv().ok()).now_or_never();
+        assert!(hold.is_none());
+        while core.read(|_| ()).now_or_never().is_none() {}
+        (core, sender)
+    }
+
+    #[tokio::test]
+    async fn a_core_that_is_too_busy_to_say_which_sessions_there_are_is_asked_again() {
+        let (metrics, folder) = (Metrics::new().unwrap(), tempfile::tempdir().unwrap());
+        let (core, _held) = busy_core(&metrics, &folder);
+        let has_ended = keep_asking(&Providers::default(), &core, &metrics).now_or_never().is_some();
+        assert!(!has_ended, "nobody is asked about any more");
+    }
 }

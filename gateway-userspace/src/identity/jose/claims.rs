@@ -54,10 +54,10 @@ impl Claims {
         texts.map(Some).ok_or(TokenRefusal::ClaimMalformed)
     }
 
-    /// A time. Only whole seconds count: what may be read in two ways is not read.
+    /// A time.
     ///
     /// # Errors
-    /// If it is something else.
+    /// If it is something else, or not between 1970 and 9999.
     pub fn time(&self, name: &str) -> Result<Option<OffsetDateTime>, TokenRefusal> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         // RFC 7519, section 2: a number of seconds need not be whole. Parts of a second count for nothing.
@@ -77,6 +77,14 @@ impl Claims {
         let sound =
             |text: &&str| !text.is_empty() && text.len() <= LONGEST_SUBJECT && !text.chars().any(char::is_control);
         value.as_str().filter(sound).map(Some).ok_or(TokenRefusal::SubjectMissing)
+    }
+
+    /// The session at the issuer (`sid`). An empty one names none.
+    ///
+    /// # Errors
+    /// If it is not a text.
+    pub fn session(&self) -> Result<Option<&str>, TokenRefusal> {
+        Ok(self.text("sid")?.filter(|sid| !sid.is_empty()))
     }
 
     /// What tells this token from every other of its issuer.

@@ -92,10 +92,10 @@ impl KeySet {
         for key in keys {
             usable.extend(Key::read(key.as_object().ok_or(KeySetError::Malformed)?));
         }
-        let distinct: BTreeSet<_> = usable.iter().map(|key| (&key.id, key.kind, key.algorithm)).collect();
-        // Keys without a name are told apart by trying: there must be one that fits, see `find`.
-        let named = usable.iter().filter(|key| key.id.is_some()).count();
-        if distinct.iter().filter(|(id, ..)| id.is_some()).count() < named {
+        let mut distinct = BTreeSet::new();
+        // Of keys without a name just one may fit a token, see `find`.
+        let mut named = usable.iter().filter(|key| key.id.is_some());
+        if !named.all(|key| distinct.insert((&key.id, key.kind, key.algorithm))) {
             return Err(KeySetError::DuplicateKey);
         }
         if usable.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(Self(usable)) }

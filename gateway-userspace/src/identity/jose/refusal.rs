@@ -81,8 +81,8 @@ pub enum TokenRefusal {
     /// `nbf` is ahead of our clock.
     #[error("token is not valid yet; compare the clocks")]
     NotYetValid,
-    /// A time is not a whole number of seconds.
-    #[error("a time in the token is not a whole number of seconds")]
+    /// A time is not a number of seconds, or beyond all times.
+    #[error("a time in the token is not a number of seconds")]
     TimeMalformed,
     /// `sub` is missing, empty, too long or not a text.
     #[error("token does not say whom it is about")]

@@ -224,7 +224,7 @@ fn check_logout(claims: &Claims) -> Result<(), TokenRefusal> {
     if !events.contains_key(LOGOUT) {
         return Err(TokenRefusal::EventWrong);
     }
-    let session = claims.text("sid")?.filter(|sid| !sid.is_empty());
+    let session = claims.session()?;
     if claims.has("sub") || session.is_some() { Ok(()) } else { Err(TokenRefusal::NobodyNamed) }
 }
 

@@ -41,7 +41,6 @@ pub struct DeviceStart {
 pub struct DevicePending {
     details: StandardDeviceAuthorizationResponse,
     interval: Duration,
-    asked: OffsetDateTime,
     next: OffsetDateTime,
     expires_at: OffsetDateTime,
     /// INVARIANT: once there was an answer that ends it, the provider is not asked again.
@@ -134,9 +133,8 @@ impl Provider {
         if now < pending.next {
             return Ok(DevicePoll::Pending { next: pending.next });
         }
-        pending.asked = now;
         pending.next = later(now, pending.interval);
-        let outcome = match self.ask_once(pending).await? {
+        let outcome = match self.ask_once(pending, now).await? {
             Answer::Ended(outcome) => outcome,
             Answer::Wait(interval) => return Ok(pending.wait(interval, now)),
         };
@@ -155,8 +153,8 @@ impl Provider {
     }
 
     /// The library would sleep and ask again; it is left at its first sleep, which says what the answer was.
-    async fn ask_once(&self, pending: &DevicePending) -> Result<Answer, Refusal> {
-        let metadata = self.metadata(pending.asked).await?;
+    async fn ask_once(&self, pending: &DevicePending, now: OffsetDateTime) -> Result<Answer, Refusal> {
+        let metadata = self.metadata(now).await?;
         let http = Noting { http: &self.http, failure: Mutex::new(None) };
         let (wants, mut wanted) = tokio::sync::mpsc::unbounded_channel();
         let sleep = |interval| {
@@ -208,7 +206,7 @@ fn start(details: StandardDeviceAuthorizationResponse, now: OffsetDateTime) -> R
     let complete = details.verification_uri_complete().map(|complete| https(complete.secret())).transpose()?;
     let interval = details.interval().clamp(INTERVALS.0, INTERVALS.1);
     let expires_at = later(now, details.expires_in().min(LONGEST_LIFE));
-    let pending = DevicePending { details, interval, asked: now, next: later(now, interval), expires_at, over: false };
+    let pending = DevicePending { details, interval, next: later(now, interval), expires_at, over: false };
     Ok(DeviceStart { user_code, verification_uri, verification_uri_complete: complete, expires_at, interval, pending })
 }
 

@@ -115,7 +115,7 @@ impl Discovery {
 }
 
 /// The host, with the port if it is not the one of https.
-fn host(url: &Url) -> Option<String> {
+pub(super) fn host(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

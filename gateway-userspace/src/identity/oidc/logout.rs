@@ -37,7 +37,7 @@ impl Provider {
         let worth = FRESH.saturating_add(self.settings.leeway).saturating_add(Duration::from_secs(1));
         Ok(LogoutToken {
             subject: claims.subject()?.map(str::to_owned),
-            sid: claims.text("sid")?.filter(|sid| !sid.is_empty()).map(str::to_owned),
+            sid: claims.session()?.map(str::to_owned),
             jti: claims.identifier()?.to_owned(),
             iat,
             forget_at: iat.saturating_add(time::Duration::try_from(worth).unwrap_or(time::Duration::MAX)),

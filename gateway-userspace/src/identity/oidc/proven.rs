@@ -82,7 +82,7 @@ impl Provider {
         let id_token = tokens.extra_fields().id_token.as_ref().ok_or(Refusal::IdTokenMissing)?;
         Ok(Proven {
             subject,
-            sid: claims.text("sid")?.filter(|sid| !sid.is_empty()).map(str::to_owned),
+            sid: claims.session()?.map(str::to_owned),
             display_name: person.display_name()?.unwrap_or_else(|| username.clone()),
             username,
             groups: person.groups()?,

@@ -1,5 +1,6 @@
 //! What an administrator says of a provider, and what is wrong with it.
 
+use super::discovery::host;
 use super::preset::Preset;
 use crate::identity::jose::Algorithms;
 use secrecy::SecretString;
@@ -222,12 +223,7 @@ impl Settings {
 
 /// Whether a URL of it has just that host.
 fn is_host(text: &str) -> bool {
-    let authority = |url: &Url| match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => String::new(),
-    };
-    Url::parse(&format!("https://{text}/")).is_ok_and(|url| authority(&url) == text)
+    Url::parse(&format!("https://{text}/")).is_ok_and(|url| host(&url).as_deref() == Some(text))
 }
 
 #[cfg(test)]

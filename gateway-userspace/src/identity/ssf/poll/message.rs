@@ -2,10 +2,9 @@
 
 use super::super::refusal::SetError;
 use super::MAX_EVENTS;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::identity::json::object;
+use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,10 +32,9 @@ pub struct Delivery {
 }
 
 /// What is answered. `moreAvailable` is not looked at: after events one asks again anyway.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollMessage {
     /// The events. Those over the number that was asked for are left for the next time.
-    #[serde(deserialize_with = "deliveries")]
     pub sets: Vec<Delivery>,
 }
 
@@ -44,33 +42,11 @@ impl PollMessage {
     /// Reads an answer. `None` if it is not one: each event has one token, and each member stands there once.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        // The derived reader would take an array for an object.
-        let is_object = body.trim_ascii_start().first() == Some(&b'{');
-        serde_json::from_slice(body).ok().filter(|_| is_object)
-    }
-}
-
-fn deliveries<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Delivery>, D::Error> {
-    reader.deserialize_map(Sets)
-}
-
-struct Sets;
-
-impl<'de> Visitor<'de> for Sets {
-    type Value = Vec<Delivery>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tokens")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Vec<Delivery>, A::Error> {
-        let mut sets = BTreeMap::new();
-        while let Some((jti, token)) = members.next_entry::<String, String>()? {
-            if sets.insert(jti, token).is_some() {
-                return Err(A::Error::custom("an event stands there twice"));
-            }
-        }
-        Ok(sets.into_iter().take(MAX_EVENTS).map(|(jti, token)| Delivery { jti, token }).collect())
+        let message = object(body).ok()?;
+        let sets = message.get("sets")?.as_object()?;
+        let sets = sets.iter().map(|(jti, token)| Some((jti, token.as_str()?))).collect::<Option<BTreeMap<_, _>>>()?;
+        let delivery = |(jti, token): (&String, &str)| Delivery { jti: jti.clone(), token: token.to_owned() };
+        Some(Self { sets: sets.into_iter().take(MAX_EVENTS).map(delivery).collect() })
     }
 }
 

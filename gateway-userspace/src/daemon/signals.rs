@@ -153,6 +153,7 @@ async fn attend(stream: &Stream, metrics: &Metrics) {
 /// Receives events until the transmitter knows nothing of the stream any more.
 async fn receive(stream: &Stream, manager: &Manager, document: &StreamDocument, token: &Path, metrics: &Metrics) {
     tracing::info!(provider = %stream.provider, stream = document.stream_id, "security events are received");
+    stream.push.intake.pace(Rhythm::default().within(document.min_verification_interval()));
     let polled = async {
         if let (Delivery::Poll, Some(endpoint)) = (stream.config.delivery, document.delivery.endpoint_url.clone()) {
             let (client, intake) = (stream.client.clone(), Arc::clone(&stream.push.intake));

@@ -37,7 +37,9 @@ pub use push::{Answer, LARGEST, MEDIA_TYPE, Push, PushRefusal, Pushed, admit};
 pub use refusal::{ErrorCode, Refusal, SetError};
 pub use seen::Seen;
 pub use signal::{CredentialChange, Direction, Kind, RiskLevel, Signal, StreamStatus};
-pub use stream::{Manager, Status, StreamDocument, TransmitterDocument, TransmitterKeys, Wanted, configuration_url};
+pub use stream::{
+    Manager, Published, Status, StreamDocument, TransmitterDocument, TransmitterKeys, Wanted, configuration_url,
+};
 pub use subject::{Complex, Identifier, Malformed, Role, Subject, SubjectId};
 
 #[cfg(test)]

@@ -128,6 +128,12 @@ impl KeySet {
     }
 }
 
+impl AsRef<Self> for KeySet {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Key {
     fn fits(&self, algorithm: Algorithm) -> bool {
         self.kind == algorithm.key_kind() && self.algorithm.is_none_or(|only| only == algorithm)

@@ -118,17 +118,17 @@ impl<S: Source> Inner<S> {
     }
 }
 
-impl<S: Source<Item = KeySet>> Store<S> {
+impl<S: Source<Item: AsRef<KeySet>>> Store<S> {
     /// Verifies a token with the keys that are kept. A key that is not among them is looked for once.
     ///
     /// # Errors
     /// The first reason against it.
     pub async fn verify(&self, token: &str, expect: &Expect<'_>, now: OffsetDateTime) -> Result<Claims, TokenRefusal> {
         let keys = self.current(now).await.ok_or(TokenRefusal::KeysUnavailable)?;
-        match verify(token, &keys, expect, now) {
+        match verify(token, (*keys).as_ref(), expect, now) {
             Err(TokenRefusal::KeyUnknown) => {
                 let newer = self.newer(&keys, now).await.ok_or(TokenRefusal::KeyUnknown)?;
-                verify(token, &newer, expect, now)
+                verify(token, (*newer).as_ref(), expect, now)
             }
             decided => decided,
         }

@@ -4,13 +4,14 @@
 use super::effect::Effect;
 use super::event::{Initiator, SecurityEvent, Window};
 use super::latest::Latest;
-use super::liveness::{Condition, Liveness};
+use super::liveness::{Condition, Liveness, Rhythm};
 use super::naming::Naming;
 use super::order::{Apply, NotApplied, Note, Order, Ruling, rule};
 use super::refusal::{Refusal, SetError};
 use super::seen::Seen;
 use super::signal::Signal;
-use crate::identity::jose::{Algorithms, Expect, KeySet, Kind, Source, Store, TokenRefusal};
+use super::stream::Published;
+use crate::identity::jose::{Algorithms, Expect, Kind, Source, Store, TokenRefusal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use time::OffsetDateTime;
 
@@ -89,7 +90,7 @@ impl Taken {
 
 /// Takes the tokens of one stream.
 #[derive(Debug)]
-pub struct Intake<S: Source<Item = KeySet>, A> {
+pub struct Intake<S: Source<Item = Published>, A> {
     profile: Profile,
     keys: Store<S>,
     apply: A,
@@ -104,7 +105,7 @@ struct Memory {
     liveness: Liveness,
 }
 
-impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
+impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
     /// One that has taken nothing yet.
     #[must_use]
     pub fn new(profile: Profile, keys: Store<S>, apply: A, liveness: Liveness) -> Self {
@@ -148,7 +149,9 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
         if self.memory().seen.contains(&self.profile.issuer, &event.jti) {
             return Ok(Taken { event, done: Err(Note::Replayed) });
         }
-        let done = match rule(event.clone(), &self.profile.naming) {
+        // They were there a moment ago, with the keys.
+        let published = self.keys.current(now).await.ok_or(Refusal::Token(TokenRefusal::KeysUnavailable))?;
+        let done = match rule(event.clone(), &self.profile.naming, &published.critical) {
             Ruling::Apply(order) => self.follow(*order).await?,
             Ruling::Noted(note) => Err(note),
         };
@@ -166,6 +169,11 @@ impl<S: Source<Item = KeySet>, A: Apply> Intake<S, A> {
         self.apply.apply(order.clone()).await?;
         latest.note(&order);
         Ok(Ok(order.effect))
+    }
+
+    /// The transmitter says how often it may be asked for a verification event.
+    pub fn pace(&self, rhythm: Rhythm) {
+        self.memory().liveness.pace(rhythm);
     }
 
     /// The `state` to ask the transmitter with for a verification event, if it is time to.

@@ -3,7 +3,7 @@
 
 use super::refusal::Refusal;
 use super::signal::StreamStatus;
-use rand::RngExt as _;
+use crate::identity::random_text;
 use std::collections::VecDeque;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -89,12 +89,17 @@ impl Liveness {
         Self { rhythm, since: now, asked: VecDeque::new(), last_asked_at: None, last_verified_at: None, status }
     }
 
+    /// The stream is verified in another rhythm.
+    pub const fn pace(&mut self, rhythm: Rhythm) {
+        self.rhythm = rhythm;
+    }
+
     /// The `state` to ask the transmitter with, if it is time to.
     pub fn due(&mut self, now: OffsetDateTime) -> Option<String> {
-        if self.last_asked_at.is_some_and(|last| now < last + self.rhythm.every) {
+        if self.last_asked_at.is_some_and(|last| now - last < self.rhythm.every) {
             return None;
         }
-        let state: String = rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect();
+        let state = random_text();
         if self.asked.len() >= ASKED {
             self.asked.pop_front();
         }
@@ -131,7 +136,7 @@ impl Liveness {
     /// How the stream is.
     #[must_use]
     pub fn condition(&self, now: OffsetDateTime) -> Condition {
-        let lasting = now < self.last_verified_at.unwrap_or(self.since) + self.rhythm.lasts;
+        let lasting = now - self.last_verified_at.unwrap_or(self.since) < self.rhythm.lasts;
         match (self.status, self.last_verified_at, lasting) {
             (StreamStatus::Disabled, ..) => Condition::Disabled,
             (StreamStatus::Paused, ..) => Condition::Paused,
@@ -205,5 +210,7 @@ mod tests {
         assert_eq!(stream.asked.len(), ASKED);
         let slow = Rhythm::default().within(24 * HOUR);
         assert_eq!((slow.every, slow.lasts), (24 * HOUR, 48 * HOUR));
+        stream.pace(Rhythm::default().within(Duration::MAX));
+        assert_eq!((stream.due(NOW + 1000 * HOUR), stream.condition(NOW + 1000 * HOUR)), (None, Condition::New));
     }
 }

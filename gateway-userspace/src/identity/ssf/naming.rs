@@ -15,8 +15,6 @@ pub struct Naming {
     pub opaque_is_sub: bool,
     /// Whether the provider's users are called by their address of e-mail.
     pub email_is_username: bool,
-    /// The members of a complex subject without which, as the transmitter says, it is not understood.
-    pub critical: BTreeSet<String>,
 }
 
 /// A person, by one of two names.
@@ -66,13 +64,13 @@ impl Nobody {
 impl Naming {
     /// Whom a subject names, if access is taken away (`gives` is false) or given by it.
     ///
-    /// The framework says to discard an event whose subject has a critical member that is not understood. This is
+    /// The framework says to discard an event whose subject has a `critical` member that is not understood. This is
     /// followed where access is given. Where it is taken away, the members that are understood decide.
     ///
     /// # Errors
     /// If it names nobody.
-    pub fn target(&self, subject: &Subject, gives: bool) -> Result<Target, Nobody> {
-        if gives && !subject.others.is_disjoint(&self.critical) {
+    pub fn target(&self, subject: &Subject, critical: &BTreeSet<String>, gives: bool) -> Result<Target, Nobody> {
+        if gives && !subject.others.is_disjoint(critical) {
             return Err(Nobody::NotToGive);
         }
         let person = subject.user.as_ref().map(|user| self.person(user, gives)).transpose();
@@ -138,6 +136,10 @@ mod tests {
         Naming { issuers: [ISSUER.to_owned()].into(), ..Naming::default() }
     }
 
+    fn none() -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
     fn iss_sub(iss: &str, sub: &str) -> Identifier {
         Identifier::IssSub { iss: iss.into(), sub: sub.into() }
     }
@@ -152,21 +154,21 @@ mod tests {
 
     #[test]
     fn the_sub_of_the_providers_issuer_names_a_person_and_that_of_another_nobody() {
-        let target = naming().target(&user(iss_sub(ISSUER, "u1")), true);
+        let target = naming().target(&user(iss_sub(ISSUER, "u1")), &none(), true);
         assert_eq!(target, Ok(person(Person::Sub("u1".into()))));
         for foreign in ["https://idp.example/", "https://evil.example", "HTTPS://idp.example"] {
-            assert_eq!(naming().target(&user(iss_sub(foreign, "u1")), false), Err(Nobody::ForeignIssuer));
+            assert_eq!(naming().target(&user(iss_sub(foreign, "u1")), &none(), false), Err(Nobody::ForeignIssuer));
         }
     }
 
     #[test]
     fn an_address_of_e_mail_takes_away_where_it_is_the_users_name_and_never_gives() {
         let email = user(Identifier::Email("ada@example.com".into()));
-        assert_eq!(naming().target(&email, false), Err(Nobody::NoName));
+        assert_eq!(naming().target(&email, &none(), false), Err(Nobody::NoName));
         let by_email = Naming { email_is_username: true, ..naming() };
-        assert_eq!(by_email.target(&email, false), Ok(person(Person::UserName("ada@example.com".into()))));
-        assert_eq!(by_email.target(&email, true), Err(Nobody::NotToGive));
-        assert_eq!(naming().target(&email, true), Err(Nobody::NotToGive));
+        assert_eq!(by_email.target(&email, &none(), false), Ok(person(Person::UserName("ada@example.com".into()))));
+        assert_eq!(by_email.target(&email, &none(), true), Err(Nobody::NotToGive));
+        assert_eq!(naming().target(&email, &none(), true), Err(Nobody::NotToGive));
     }
 
     #[test]
@@ -174,10 +176,10 @@ mod tests {
         let id = || Some(Identifier::Opaque("x".into()));
         let subject = Subject { user: id(), session: id(), ..Subject::default() };
         let session = Target { session: Some("x".into()), ..Target::default() };
-        assert_eq!(naming().target(&subject, false), Ok(session));
+        assert_eq!(naming().target(&subject, &none(), false), Ok(session));
         let by_sub = Naming { opaque_is_sub: true, ..naming() };
-        assert_eq!(by_sub.target(&subject, false), Ok(person(Person::Sub("x".into()))));
-        assert_eq!(naming().target(&user(Identifier::Opaque("x".into())), true), Err(Nobody::NotToGive));
+        assert_eq!(by_sub.target(&subject, &none(), false), Ok(person(Person::Sub("x".into()))));
+        assert_eq!(naming().target(&user(Identifier::Opaque("x".into())), &none(), true), Err(Nobody::NotToGive));
     }
 
     #[test]
@@ -185,33 +187,33 @@ mod tests {
         let email = Identifier::Email("ada@example.com".into());
         let aliases = |list: &[Identifier]| user(Identifier::Aliases(list.to_vec()));
         let both = aliases(&[email.clone(), iss_sub(ISSUER, "u1")]);
-        assert_eq!(naming().target(&both, true), Ok(person(Person::Sub("u1".into()))));
+        assert_eq!(naming().target(&both, &none(), true), Ok(person(Person::Sub("u1".into()))));
         let two = aliases(&[iss_sub(ISSUER, "u1"), iss_sub(ISSUER, "u2")]);
-        assert_eq!(naming().target(&two, true), Err(Nobody::NotToGive));
-        assert_eq!(naming().target(&two, false), Ok(person(Person::Sub("u1".into()))));
-        assert_eq!(naming().target(&aliases(&[email]), false), Err(Nobody::NoName));
+        assert_eq!(naming().target(&two, &none(), true), Err(Nobody::NotToGive));
+        assert_eq!(naming().target(&two, &none(), false), Ok(person(Person::Sub("u1".into()))));
+        assert_eq!(naming().target(&aliases(&[email]), &none(), false), Err(Nobody::NoName));
     }
 
     #[test]
     fn a_critical_member_that_is_not_understood_keeps_from_giving_and_not_from_taking_away() {
-        let naming = Naming { critical: ["tenant".to_owned()].into(), ..naming() };
+        let critical = ["tenant".to_owned()].into();
         let subject = Subject { others: ["tenant".to_owned()].into(), ..user(iss_sub(ISSUER, "u1")) };
-        assert_eq!(naming.target(&subject, true), Err(Nobody::NotToGive));
-        assert_eq!(naming.target(&subject, false), Ok(person(Person::Sub("u1".into()))));
+        assert_eq!(naming().target(&subject, &critical, true), Err(Nobody::NotToGive));
+        assert_eq!(naming().target(&subject, &critical, false), Ok(person(Person::Sub("u1".into()))));
     }
 
     #[test]
     fn a_device_or_a_session_of_another_issuer_is_nobodys_here() {
         let foreign = Some(iss_sub("https://evil.example", "d1"));
         let device = Subject { device: foreign.clone(), ..Subject::default() };
-        assert_eq!(naming().target(&device, true), Err(Nobody::ForeignIssuer));
+        assert_eq!(naming().target(&device, &none(), true), Err(Nobody::ForeignIssuer));
         let session = Subject { session: foreign, ..user(iss_sub(ISSUER, "u1")) };
-        assert_eq!(naming().target(&session, false), Err(Nobody::ForeignIssuer));
+        assert_eq!(naming().target(&session, &none(), false), Err(Nobody::ForeignIssuer));
     }
 
     #[test]
     fn a_tenant_alone_names_nobody() {
         let tenant = Subject { others: ["tenant".to_owned()].into(), ..Subject::default() };
-        assert_eq!(naming().target(&tenant, false), Err(Nobody::NoName));
+        assert_eq!(naming().target(&tenant, &none(), false), Err(Nobody::NoName));
     }
 }

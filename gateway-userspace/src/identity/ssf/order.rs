@@ -4,6 +4,7 @@ use super::effect::{Effect, effect};
 use super::event::SecurityEvent;
 use super::naming::{Naming, Nobody, Person, Target};
 use super::signal::Signal;
+use std::collections::BTreeSet;
 use std::future::Future;
 use time::OffsetDateTime;
 
@@ -75,16 +76,17 @@ pub trait Apply: Send + Sync {
     fn apply(&self, order: Order) -> impl Future<Output = Result<(), NotApplied>> + Send;
 }
 
-/// Decides what becomes of an event.
+/// Decides what becomes of an event. `critical` are the members of a complex subject without which, as the transmitter
+/// says, it is not understood.
 #[must_use]
-pub fn rule(event: SecurityEvent, naming: &Naming) -> Ruling {
+pub fn rule(event: SecurityEvent, naming: &Naming, critical: &BTreeSet<String>) -> Ruling {
     let effect = match (&event.signal, effect(&event.signal)) {
         (Signal::Unknown(_), _) => return Ruling::Noted(Note::UnknownEvent),
         (signal, _) if signal.is_of_the_stream() => return Ruling::Noted(Note::Stream),
         (_, Effect::Nothing) => return Ruling::Noted(Note::Informational),
         (_, effect) => effect,
     };
-    match naming.target(&event.subject, effect.gives()) {
+    match naming.target(&event.subject, critical, effect.gives()) {
         Err(nobody) => Ruling::Noted(Note::Nobody(nobody)),
         Ok(target) => match fitting(effect, &target) {
             Ok(effect) => Ruling::Apply(Box::new(Order { effect, target, as_of: event.as_of(), event })),
@@ -135,7 +137,7 @@ mod tests {
 
     fn ruled(kind: Kind, subject: Subject) -> Result<(Effect, Target), Note> {
         let naming = Naming { issuers: [ISSUER.into()].into(), email_is_username: true, ..Naming::default() };
-        match rule(event(kind, &json!({}), subject), &naming) {
+        match rule(event(kind, &json!({}), subject), &naming, &BTreeSet::new()) {
             Ruling::Apply(order) => Ok((order.effect, order.target)),
             Ruling::Noted(note) => Err(note),
         }

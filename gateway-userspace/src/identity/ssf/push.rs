@@ -4,8 +4,9 @@
 use super::intake::{Intake, IntakeError};
 use super::order::Apply;
 use super::refusal::{ErrorCode, SetError};
+use super::stream::Published;
 use crate::identity::SecretHash;
-use crate::identity::jose::{KeySet, Source};
+use crate::identity::jose::Source;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
@@ -85,14 +86,14 @@ impl Answer {
 
 /// A stream that is pushed.
 #[derive(Debug)]
-pub struct Push<S: Source<Item = KeySet>, A> {
+pub struct Push<S: Source<Item = Published>, A> {
     /// What takes the tokens.
     pub intake: Arc<Intake<S, A>>,
     /// The hash of the whole `Authorization` header that the transmitter was given; `None` if it was given none.
     pub authorization: Option<SecretHash>,
 }
 
-impl<S: Source<Item = KeySet>, A: Apply> Push<S, A> {
+impl<S: Source<Item = Published>, A: Apply> Push<S, A> {
     /// Answers a request. What it orders is in force before it is accepted.
     pub async fn answer(&self, pushed: Pushed<'_>, now: OffsetDateTime) -> Answer {
         let token = match admit(pushed, self.authorization.as_ref()) {

@@ -6,7 +6,7 @@ mod keys;
 mod manage;
 
 pub use document::{Status, StreamDocument, TransmitterDocument};
-pub use keys::TransmitterKeys;
+pub use keys::{Published, TransmitterKeys};
 pub use manage::Manager;
 
 use super::http::Failure;

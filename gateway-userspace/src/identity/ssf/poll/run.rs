@@ -4,8 +4,9 @@ use super::super::credential::Credential;
 use super::super::http::{self, Failure};
 use super::super::intake::Intake;
 use super::super::order::{Apply, Note};
+use super::super::stream::Published;
 use super::{Delivery, PollMessage, PollRequest, Poller, Verdict};
-use crate::identity::jose::{KeySet, Source};
+use crate::identity::jose::Source;
 use reqwest::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Default for PollPace {
 
 /// A stream that is polled.
 #[derive(Debug)]
-pub struct Poll<S: Source<Item = KeySet>, A> {
+pub struct Poll<S: Source<Item = Published>, A> {
     /// Who asks.
     pub client: Client,
     /// `endpoint_url` of the stream.
@@ -40,7 +41,7 @@ pub struct Poll<S: Source<Item = KeySet>, A> {
     pub intake: Arc<Intake<S, A>>,
 }
 
-impl<S: Source<Item = KeySet>, A: Apply> Poll<S, A> {
+impl<S: Source<Item = Published>, A: Apply> Poll<S, A> {
     /// Polls until it is dropped. Dropping it loses nothing: what was not acknowledged comes again.
     pub async fn run(&self) -> std::convert::Infallible {
         let mut poller = Poller::default();

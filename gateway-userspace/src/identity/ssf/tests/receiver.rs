@@ -4,10 +4,11 @@ use crate::identity::SecretHash;
 use crate::identity::jose::forge::{self, Signer};
 use crate::identity::jose::{Algorithms, Fetched, KeySet, Pace, Source, Store};
 use crate::identity::ssf::{
-    Answer, Apply, Intake, Liveness, MEDIA_TYPE, Naming, NotApplied, Order, Profile, Pushed, Rhythm, Taken, Window,
-    admit,
+    Answer, Apply, Intake, Liveness, MEDIA_TYPE, Naming, NotApplied, Order, Profile, Published, Pushed, Rhythm, Taken,
+    Window, admit,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
@@ -51,11 +52,12 @@ impl Apply for Recorder {
 pub(super) struct Keys(Mutex<Option<String>>);
 
 impl Source for Keys {
-    type Item = KeySet;
+    type Item = Published;
 
-    async fn fetch(&self, _: OffsetDateTime) -> Option<Fetched<KeySet>> {
+    async fn fetch(&self, _: OffsetDateTime) -> Option<Fetched<Published>> {
         let text = self.0.lock().unwrap().clone()?;
-        KeySet::parse(text.as_bytes()).ok().map(|item| Fetched { item, max_age: None })
+        let keys = KeySet::parse(text.as_bytes()).ok()?;
+        Some(Fetched { item: Published { keys, critical: BTreeSet::new() }, max_age: None })
     }
 }
 

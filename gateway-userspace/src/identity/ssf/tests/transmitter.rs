@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) streams: BTreeMap<String, Value>,
     pub(super) subjects: Vec<Value>,
     pub(super) grants: usize,
+    /// Members of subjects without which they are not understood.
+    pub(super) critical: Vec<&'static str>,
     issuer: String,
 }
 
@@ -69,7 +71,17 @@ impl Transmitter {
 
     /// Makes an event about Ada wait to be polled.
     pub(super) fn emit(&self, jti: &str, uri: &str, body: &Value) {
-        let token = sign(&self.signer, &claims(&self.issuer, jti, uri, body));
+        self.emit_of_tenant(jti, uri, body, None);
+    }
+
+    /// The same about Ada of a tenant.
+    pub(super) fn emit_of_tenant(&self, jti: &str, uri: &str, body: &Value, tenant: Option<&str>) {
+        let mut claims = claims(&self.issuer, jti, uri, body);
+        if let Some(tenant) = tenant {
+            let user = claims["sub_id"].take();
+            claims["sub_id"] = json!({"format": "complex", "user": user, "tenant": {"format": "opaque", "id": tenant}});
+        }
+        let token = sign(&self.signer, &claims);
         self.shared().waiting.insert(jti.to_owned(), token);
     }
 
@@ -105,6 +117,7 @@ async fn configuration(State(me): State<Transmitter>) -> Json<Value> {
     ] {
         document[name] = json!(format!("{base}/{path}"));
     }
+    document["critical_subject_members"] = json!(me.shared().critical);
     document["delivery_methods_supported"] = json!(["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"]);
     Json(document)
 }

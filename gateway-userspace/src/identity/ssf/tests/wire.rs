@@ -118,6 +118,19 @@ async fn of_two_events_in_one_answer_the_later_counts_in_whichever_order_they_st
 }
 
 #[tokio::test]
+async fn a_member_that_the_transmitter_calls_critical_keeps_from_giving_and_not_from_taking_away() {
+    for (critical, expected) in [(vec![], Effect::Resume), (vec!["tenant"], Effect::Suspend)] {
+        let mut world = World::new();
+        world.transmitter.shared().critical = critical;
+        world.transmitter.emit_of_tenant("1", &Kind::AccountEnabled.uri(), &json!({}), Some("t1"));
+        world.step().await;
+        world.transmitter.emit_of_tenant("2", &Kind::AccountDisabled.uri(), &json!({}), Some("t1"));
+        world.step().await;
+        assert_eq!(world.effects()[0], expected);
+    }
+}
+
+#[tokio::test]
 async fn an_outage_of_the_transmitter_loses_nothing() {
     let mut world = World::new();
     world.transmitter.emit("1", &Kind::AccountPurged.uri(), &json!({}));

@@ -7,7 +7,6 @@ use std::{
     fs,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    path::Path,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -34,7 +33,7 @@ pub const SCIM_TOKEN: &str = "the token of the company";
 pub const PASSWORD: &str = "correct horse battery";
 
 /// What is asked for.
-const SCOPES: &str = "scopes = [\"profile\", \"email\", \"groups\"]";
+pub const SCOPES: &str = "scopes = [\"profile\", \"email\", \"groups\"]";
 
 /// A company. Dropping ends and removes everything.
 pub struct Corp<P = OidcProvider> {
@@ -51,22 +50,24 @@ impl Corp {
         Self::with(lines, &settings())
     }
 
-    /// The same after something has been put where the configuration finds it.
-    pub fn prepared(lines: &str, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
-        let lines = format!("{SCOPES}\n{lines}");
-        let start = |world: &World, authority: &Authority| {
-            prepare(world.scratch())?;
-            OidcProvider::start(&world.gateway, address(), authority, &settings())
-        };
-        Self::around(&issuer(), (CLIENT, SECRET), &lines, start)
-    }
-
     /// The same with a provider that knows other people.
     pub fn with(lines: &str, settings: &Settings) -> Result<Self> {
-        let lines = format!("{SCOPES}\n{lines}");
-        let start =
-            |world: &World, authority: &Authority| OidcProvider::start(&world.gateway, address(), authority, settings);
-        Self::around(&issuer(), (CLIENT, SECRET), &lines, start)
+        Self::prepared(lines, settings, |_, _| Ok(())).map(|(corp, ())| corp)
+    }
+
+    /// The same with what has to be there before the gateway starts.
+    pub fn prepared<T>(
+        lines: &str,
+        settings: &Settings,
+        prepare: impl FnOnce(&World, &Authority) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let start = |world: &World, authority: &Authority| {
+            let prepared = prepare(world, authority)?;
+            Ok((OidcProvider::start(&world.gateway, address(), authority, settings)?, prepared))
+        };
+        let company = Corp::around(&issuer(), (CLIENT, SECRET), &format!("{SCOPES}\n{lines}"), start)?;
+        let Corp { provider: (provider, prepared), browser, gate, authority } = company;
+        Ok((Self { provider, browser, gate, authority }, prepared))
     }
 
     /// Somebody signs in by the provider's form, in this browser; what they see then.

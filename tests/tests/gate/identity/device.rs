@@ -11,13 +11,13 @@ use gateway_tests::{
 };
 use serde_json::{Value, json};
 
-use super::corp::{Corp, PASSWORD, issuer, last};
+use super::corp::{Corp, PASSWORD, PORTAL, issuer, last};
 use crate::scene::{Apps, SOON, V4, is_kept_out, reaches};
 
 /// A person's command line on the client.
 fn cli(corp: &Corp) -> Result<Cli> {
     Ok(Cli::new(binary("portcullis")?, &corp.gate.world.client)
-        .env("PORTCULLIS_URL", "https://10.77.0.1")
+        .env("PORTCULLIS_URL", PORTAL)
         .env("PORTCULLIS_CA", &corp.authority.root().display().to_string())
         .env("XDG_RUNTIME_DIR", &corp.gate.world.scratch().display().to_string()))
 }

@@ -7,7 +7,7 @@ use gateway_tests::{
 };
 use serde_json::json;
 
-use super::corp::{Corp, MANAGEMENT, PASSWORD, PLAIN, PORTAL, SCIM, SCIM_TOKEN, address, issuer, last};
+use super::corp::{Corp, MANAGEMENT, PASSWORD, PLAIN, PORTAL, SCIM, SCIM_TOKEN, SCOPES, address, issuer, last};
 use crate::record::wait_for;
 use crate::scene::{Apps, V4, falls_silent, is_kept_out, reaches, stream};
 
@@ -101,9 +101,8 @@ fn glewlwyd_vouches_for_a_person_and_ends_their_session() -> Result<()> {
         users: vec![json!({ "username": "alice", "password": PASSWORD, "name": "Alice", "email": "alice@example.com",
             "preferred_username": "alice", "groups": ["finance"] })],
     };
-    let lines = "scopes = [\"profile\", \"email\", \"groups\"]";
     let issuer = format!("{}/api/oidc", issuer());
-    let corp = Corp::around(&issuer, PLAIN, lines, |world: &World, authority: &Authority| {
+    let corp = Corp::around(&issuer, PLAIN, SCOPES, |world: &World, authority: &Authority| {
         Glewlwyd::start(&world.gateway, address(), authority, &settings)
     })?;
     let client = &corp.gate.world.client;

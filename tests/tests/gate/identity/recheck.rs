@@ -1,7 +1,10 @@
 //! The gateway asks the provider again and again whether a session may go on.
 
 use anyhow::{Context as _, Result};
-use gateway_tests::{peer::oidc_provider::Trouble, wait_until};
+use gateway_tests::{
+    peer::{Browser, oidc_provider::Trouble},
+    wait_until,
+};
 use serde_json::{Value, json};
 
 use super::corp::{Corp, PORTAL};
@@ -60,8 +63,7 @@ fn a_provider_that_is_away_ends_no_session_and_begins_none() -> Result<()> {
     corp.sign_in(&corp.browser, "alice")?;
     let session = corp.session()?;
     let kept = stream(client, V4.crm())?;
-    let other = corp.browser.on(&corp.gate.world.client);
-    other.forget();
+    let other = Browser::new(client, &corp.authority);
     let answer = corp.sign_in_halfway(&other, "alice")?;
     corp.provider.trouble(Trouble::Down)?;
     asked(&corp, "provider_fails")?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use gateway_tests::{Outcome, stream::End, wait_until};
 use serde_json::{Value, json};
 
-use super::corp::{Corp, issuer};
+use super::corp::{Corp, issuer, settings};
 use super::transmitter::{AUDIENCE, Transmitter};
 use crate::record::wait_for;
 use crate::scene::{Apps, SOON, V4, goes_on, is_kept_out, reaches, stream};
@@ -27,12 +27,11 @@ fn lines(more: &str) -> Result<String> {
 
 /// The company, and the transmitter of its events.
 fn company(more: &str) -> Result<(Corp, Transmitter)> {
-    let corp = Corp::prepared(&lines(more)?, |scratch| {
-        fs::write(scratch.join("push"), format!("{AUTHORIZATION}\n"))?;
-        Ok(fs::write(scratch.join("signals"), "the token of the gateway\n")?)
-    })?;
-    let transmitter = Transmitter::start(&corp.gate.world.gateway, address()?, &corp.authority)?;
-    Ok((corp, transmitter))
+    Corp::prepared(&lines(more)?, &settings(), |world, authority| {
+        fs::write(world.scratch().join("push"), format!("{AUTHORIZATION}\n"))?;
+        fs::write(world.scratch().join("signals"), "the token of the gateway\n")?;
+        Transmitter::start(&world.gateway, address()?, authority)
+    })
 }
 
 fn pushed() -> Result<(Corp, Transmitter)> {
@@ -157,14 +156,14 @@ fn a_stream_that_is_polled_is_made_verified_and_acknowledged_when_in_force() -> 
     let (corp, transmitter) = company(more)?;
     let _apps = Apps::start(&corp.gate.world, V4)?;
     corp.sign_in(&corp.browser, "alice")?;
-    let wanted = wait_until("the stream", LATER, || transmitter.wanted())?;
+    let wanted = wait_until("the stream", SOON, || transmitter.wanted())?;
     assert_eq!(wanted["delivery"]["method"], "urn:ietf:rfc:8936");
     let cut = stream(&corp.gate.world.client, V4.crm())?;
     transmitter.let_wait("e-1", transmitter.event("e-1", DISABLED, &alice(), json!({}))?);
-    wait_until("the acknowledgement", LATER, || transmitter.is_acknowledged("e-1").then_some(()))?;
+    wait_until("the acknowledgement", SOON, || transmitter.is_acknowledged("e-1").then_some(()))?;
     assert!(corp.sessions()?.is_empty(), "acknowledged, and in force");
     wait_until("the end of the stream", SOON, || cut.ended())?;
-    wait_until("the verification", LATER, || transmitter.is_acknowledged("verification").then_some(()))?;
+    wait_until("the verification", SOON, || transmitter.is_acknowledged("verification").then_some(()))?;
     let metrics = corp.gate.api.get("/metrics")?;
     assert!(metrics.text.contains("portcullis_signal_stream_alive{provider=\"corp\"} 1"), "{}", metrics.text);
     Ok(())
@@ -176,7 +175,7 @@ fn events_that_come_up_while_the_transmitter_restarts_are_polled_when_it_is_back
     let (corp, mut transmitter) = company(more)?;
     let _apps = Apps::start(&corp.gate.world, V4)?;
     corp.sign_in(&corp.browser, "alice")?;
-    wait_until("the verification", LATER, || transmitter.is_acknowledged("verification").then_some(()))?;
+    wait_until("the verification", SOON, || transmitter.is_acknowledged("verification").then_some(()))?;
     let cut = stream(&corp.gate.world.client, V4.crm())?;
 
     transmitter.stop();
@@ -185,12 +184,9 @@ fn events_that_come_up_while_the_transmitter_restarts_are_polled_when_it_is_back
     // Nobody knows of it yet: an outage alone takes nothing away.
     goes_on(&cut)?;
     transmitter.resume()?;
-    wait_until("the acknowledgement", LATER, || transmitter.is_acknowledged("e-1").then_some(()))?;
+    wait_until("the acknowledgement", SOON, || transmitter.is_acknowledged("e-1").then_some(()))?;
     assert!(corp.sessions()?.is_empty(), "acknowledged, and in force");
     wait_until("the end of the stream", SOON, || cut.ended())?;
     is_kept_out(&corp.gate.world.client, V4.crm());
     Ok(())
 }
-
-/// The gateway tries again after half a minute what it could not set up at its start.
-const LATER: std::time::Duration = std::time::Duration::from_secs(60);

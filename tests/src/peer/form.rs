@@ -145,25 +145,36 @@ fn value(rest: &str) -> (String, &str) {
     (unescape(value), after)
 }
 
-fn unescape(text: &str) -> String {
-    let mut plain = text.to_owned();
-    for (entity, character) in [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&#39;", "'"),
-        ("&#x27;", "'"),
-        ("&amp;", "&"),
-    ] {
-        plain = plain.replace(entity, character);
+/// What stands for a character in a page, after its `&`.
+const ENTITIES: [(&str, char); 10] = [
+    ("lt;", '<'),
+    ("gt;", '>'),
+    ("quot;", '"'),
+    ("amp;", '&'),
+    ("#34;", '"'),
+    ("#38;", '&'),
+    ("#39;", '\''),
+    ("#x27;", '\''),
+    ("#60;", '<'),
+    ("#62;", '>'),
+];
+
+/// A text as it is read, from how it stands in a page.
+pub fn unescape(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('&') {
+        let known = ENTITIES.iter().find_map(|(entity, character)| Some((*character, after.strip_prefix(entity)?)));
+        let (character, left) = known.unwrap_or(('&', after));
+        plain.push_str(before);
+        plain.push(character);
+        rest = left;
     }
-    plain
+    plain + rest
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Form;
+    use super::{Form, unescape};
 
     const PAGE: &str = r#"<p>a < b</p><form id=one action="/go?a=1&amp;b=2" method='POST'>
         <input type="hidden" name="csrf" value="x&quot;y"><input name=login><input type=checkbox name=no value=1>
@@ -180,6 +191,12 @@ mod tests {
         assert!(pressed.fields.contains(&("login".to_owned(), "alice".to_owned())));
         assert!(pressed.fields.contains(&("logout".to_owned(), "yes".to_owned())));
         assert!(!pressed.fields.iter().any(|(name, _)| name == "abort"));
+    }
+
+    #[test]
+    fn what_stands_for_a_character_is_read_once() {
+        assert_eq!(unescape("a &#38; b &amp; &#60;c&gt; &quot;d&#39;"), "a & b & <c> \"d'");
+        assert_eq!(unescape("&amp;lt; &#38;amp; & &x;"), "&lt; &amp; & &x;");
     }
 
     #[test]

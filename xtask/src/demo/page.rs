@@ -1,5 +1,7 @@
 //! What a person reads on a page: its words, line by line, with [buttons and links] and fields to fill in.
 
+use gateway_tests::peer::form::unescape;
+
 /// The lines of a page. What is folded away is not shown.
 pub fn lines(html: &str) -> Vec<String> {
     let mut text = String::new();
@@ -45,9 +47,7 @@ fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
 }
 
 fn decode(text: &str) -> String {
-    let text = text.replace(" ]", "]").replace("[ ", "[").replace(" ,", ",");
-    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<")];
-    named.iter().fold(text, |text, (code, sign)| text.replace(code, sign)).replace("&#38;", "&").replace("&amp;", "&")
+    unescape(&text.replace(" ]", "]").replace("[ ", "[").replace(" ,", ","))
 }
 
 /// An address as a transcript shows it: the names of what it carries, without the values, which are long and secret.

@@ -1,7 +1,7 @@
 //! A person signs in with a browser, and out.
 
 use anyhow::{Context as _, Result};
-use gateway_tests::peer::{Browser, Page};
+use gateway_tests::peer::{Browser, Page, form::unescape};
 use serde_json::json;
 
 use super::corp::{Corp, PORTAL, issuer, last};
@@ -76,5 +76,5 @@ fn the_page_of_one_browser_is_not_that_of_another_at_the_same_address() -> Resul
 fn link(page: &Page, begin: &str) -> Result<String> {
     let (_, rest) = page.body.split_once(&format!("href=\"{begin}")).with_context(|| page.body.clone())?;
     let (rest, _) = rest.split_once('"').context("a link without an end")?;
-    Ok(format!("{begin}{}", rest.replace("&amp;", "&").replace("&#38;", "&")))
+    Ok(format!("{begin}{}", unescape(rest)))
 }

@@ -8,6 +8,7 @@ mod corp;
 mod leaving;
 mod logins;
 mod provider;
+mod serving;
 mod signer;
 
 use crate::measure::options::Options;

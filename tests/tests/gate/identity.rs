@@ -22,6 +22,8 @@ mod recheck;
 mod refused;
 #[path = "identity/scim.rs"]
 mod scim;
+#[path = "../../benches/gateway/identity/serving.rs"]
+mod serving;
 #[path = "identity/sign_in.rs"]
 mod sign_in;
 #[path = "identity/signals.rs"]

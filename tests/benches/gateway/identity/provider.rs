@@ -3,6 +3,7 @@
 //! A code names its person and the login that it belongs to, so that nothing is kept. People prove nothing here: that
 //! happens at the provider, before the gateway hears of it.
 
+use super::serving::Serving;
 use super::signer::Signer;
 use crate::crowd::pushed::subject;
 use anyhow::{Context as _, Result};
@@ -10,17 +11,12 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use gateway_tests::Namespace;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use time::OffsetDateTime;
-use tokio::runtime::Builder;
 
 /// How it knows the gateway, and what its events are for.
 pub const CLIENT: &str = "gateway";
@@ -34,10 +30,9 @@ const REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/sessi
 pub struct Provider {
     known: Arc<Known>,
     certificate: String,
-    handle: Handle<SocketAddr>,
-    thread: Option<JoinHandle<()>>,
     /// The number of its thread.
     task: i32,
+    _serving: Serving,
 }
 
 struct Known {
@@ -49,10 +44,9 @@ impl Provider {
     /// Starts it on a host, with a certificate of its own.
     pub fn start(host: &Namespace) -> Result<Self> {
         let listener = host.enter(|| TcpListener::bind("127.0.0.1:0"))??;
-        listener.set_nonblocking(true)?;
         let issuer = format!("https://{}", listener.local_addr()?);
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
-        let (certificate, chain, key) = (made.cert.pem(), made.cert.der().to_vec(), made.signing_key.serialize_der());
+        let certificate = made.cert.pem();
         let known = Arc::new(Known { issuer, signer: Signer::new()? });
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
@@ -60,18 +54,9 @@ impl Provider {
             .route("/keys", get(keys))
             .route("/token", post(token))
             .with_state(Arc::clone(&known));
-        let handle = Handle::new();
-        let (own, (tell, told)) = (handle.clone(), std::sync::mpsc::channel());
-        // Whoever came first has installed it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let thread = std::thread::spawn(move || {
-            // Whoever waits for the number sees that it has failed.
-            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
-            let _ = tell.send(nix::unistd::gettid().as_raw());
-            let _ = runtime.block_on(serve(listener, (chain, key), routes, own));
-        });
-        let task = told.recv().context("the provider has no thread")?;
-        Ok(Self { known, certificate, handle, thread: Some(thread), task })
+        let pem = (certificate.clone().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+        let (_serving, task) = Serving::start(listener, pem, routes)?;
+        Ok(Self { known, certificate, task, _serving })
     }
 
     /// Its issuer, which is also its base address.
@@ -113,25 +98,6 @@ impl Provider {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", self.task))?;
         stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).with_context(|| format!("no time in `{stat}`"))
     }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        self.thread.take().map(JoinHandle::join);
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    (chain, key): (Vec<u8>, Vec<u8>),
-    routes: Router,
-    handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let tls = RustlsConfig::from_der(vec![chain], key).await?;
-    // Otherwise an answer waits until the one before it has been acknowledged.
-    let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
-    axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).serve(routes.into_make_service()).await
 }
 
 /// For OpenID Connect and for shared signals.

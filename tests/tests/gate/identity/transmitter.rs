@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
 };
 
 use anyhow::Result;
@@ -14,16 +14,14 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
 use gateway_tests::{
     Namespace,
     peer::{Authority, Certificate},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio::runtime::Builder;
 
-use super::signer::Signer;
+use super::{serving::Serving, signer::Signer};
 
 /// For whom its events are.
 pub const AUDIENCE: &str = "https://gate.example";
@@ -37,11 +35,6 @@ pub struct Transmitter {
     address: SocketAddr,
     certificate: Certificate,
     serving: Option<Serving>,
-}
-
-struct Serving {
-    handle: Handle<SocketAddr>,
-    thread: Option<JoinHandle<()>>,
 }
 
 struct Known {
@@ -77,9 +70,6 @@ impl Transmitter {
 
     /// Starts it again with what it knew.
     pub fn resume(&mut self) -> Result<()> {
-        let listener = self.host.enter(|| TcpListener::bind(self.address))??;
-        listener.set_nonblocking(true)?;
-        let certificate = self.certificate.clone();
         let routes = Router::new()
             .route("/.well-known/ssf-configuration", get(configuration))
             .route("/keys", get(keys))
@@ -87,20 +77,9 @@ impl Transmitter {
             .route("/verify", post(verify))
             .route("/poll", post(poll))
             .with_state(Arc::clone(&self.known));
-        let handle = Handle::new();
-        let own = handle.clone();
-        // Whoever came first has installed it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let thread = std::thread::spawn(move || {
-            let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
-            // A test that hears nothing of it fails.
-            let _ = runtime.block_on(async {
-                let tls = RustlsConfig::from_pem_file(&certificate.certificate, &certificate.key).await?;
-                let server = axum_server::from_tcp_rustls(listener, tls)?.handle(own);
-                server.serve(routes.into_make_service()).await
-            });
-        });
-        self.serving = Some(Serving { handle, thread: Some(thread) });
+        let listener = self.host.enter(|| TcpListener::bind(self.address))??;
+        let pem = (fs::read(&self.certificate.certificate)?, fs::read(&self.certificate.key)?);
+        self.serving = Some(Serving::start(listener, pem, routes)?.0);
         Ok(())
     }
 
@@ -131,13 +110,6 @@ impl Transmitter {
     /// How the receiver wants its stream.
     pub fn wanted(&self) -> Option<Value> {
         self.known.stream().wanted.clone()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        self.thread.take().map(JoinHandle::join);
     }
 }
 

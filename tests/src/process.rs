@@ -91,6 +91,14 @@ pub fn memory(pid: u32, name: &str) -> Result<u64> {
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
+/// How long a process was at work so far: in whole ticks, which are hundredths of a second.
+pub fn time_at_work(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+    let times: Vec<u64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(Duration::from_millis(10 * times.iter().sum::<u64>()))
+}
+
 /// Looks until `condition` gives a value; an error names `what` was awaited in vain.
 pub fn wait_until<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
     let start = Instant::now();

@@ -5,9 +5,8 @@ use crate::filled::Filled;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result};
 use gateway_tests::api::Api;
-use gateway_tests::process::memory;
+use gateway_tests::process::{memory, time_at_work};
 use gateway_tests::{Gate, wait_until};
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// Revocations that are measured.
@@ -85,13 +84,7 @@ fn round(api: &Api) -> Result<f64> {
 
 /// How much of a CPU the daemon uses in two seconds without a request, in percent.
 fn busy(pid: u32) -> Result<f64> {
-    let ticks = || -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> = stat.rsplit_once(") ").context("no name")?.1.split(' ').collect();
-        Ok(fields.get(11..13).context("no times")?.iter().filter_map(|field| field.parse::<f64>().ok()).sum())
-    };
-    let before = ticks()?;
+    let before = time_at_work(pid)?;
     std::thread::sleep(Duration::from_secs(2));
-    // A tick is a hundredth of a second.
-    Ok((ticks()? - before) / 2.0)
+    Ok((time_at_work(pid)? - before).as_secs_f64() / 2.0 * 100.0)
 }

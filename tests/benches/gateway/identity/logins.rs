@@ -9,6 +9,7 @@ use super::provider::Provider;
 use crate::crowd;
 use crate::measure::row::Row;
 use anyhow::{Context as _, Result, ensure};
+use gateway_tests::process::time_at_work;
 use nix::time::{ClockId, clock_gettime};
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -16,7 +17,6 @@ use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use std::fs;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
@@ -118,10 +118,7 @@ fn tls(corp: &Corp) -> Result<ClientConfig> {
 
 /// Microseconds at work so far: the daemon, the provider, and the rest of this process, which is the browsers.
 fn busy(corp: &Corp) -> Result<[f64; 3]> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", corp.gate.daemon.pid()))?;
-    let fields = stat.rsplit_once(") ").context("no name")?.1.split(' ').skip(11).take(2);
-    // A tick is a hundredth of a second.
-    let daemon = fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * 1e4;
+    let daemon = time_at_work(corp.gate.daemon.pid())?.as_secs_f64() * 1e6;
     let provider = corp.provider.busy()? as f64 / 1e3;
     let own = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
     let own = own.tv_sec() as f64 * 1e6 + own.tv_nsec() as f64 / 1e3;

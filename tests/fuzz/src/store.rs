@@ -34,8 +34,22 @@ pub fn run(input: &[u8]) {
 
 /// All rows of it. A later one takes the place of an earlier one with its key, so they are read in their order.
 fn write(stored: &Stored) -> Vec<(Table, String, String)> {
-    let Stored { users, passwords, groups, apps, app_ids, policy, generation, counters, sessions, tokens, .. } = stored;
-    let Stored { identities, provider_sessions, resources, services, .. } = stored;
+    let Stored {
+        users,
+        passwords,
+        groups,
+        apps,
+        app_ids,
+        policy,
+        generation,
+        counters,
+        sessions,
+        tokens,
+        services,
+        identities,
+        resources,
+        provider_sessions,
+    } = stored;
     let mut writes: Vec<Write> = users.iter().cloned().map(Write::PutUser).collect();
     writes.extend(passwords.iter().map(|(name, hash)| Write::PutPassword(name.clone(), hash.clone())));
     writes.extend(groups.iter().cloned().map(Write::PutGroup));

@@ -162,5 +162,5 @@ for given in config["users"]:
 for given in config["groups"]:
     in_app(group)(**given)
 start()
-commands = {command.__name__: in_app(command) for command in (client, user, group, delete_user, delete_group, rotate)}
-obey(commands, {})
+commands = {command.__name__: in_app(command) for command in (user, group, delete_user, delete_group, rotate)}
+obey(commands)

@@ -110,7 +110,7 @@ function build() {
       profile: ['name', 'preferred_username', 'given_name', 'family_name', 'updated_at'],
       groups: ['groups'],
     },
-    scopes: ['openid', 'offline_access', 'email', 'profile', 'groups', ...(config.scopes ?? [])],
+    scopes: ['openid', 'offline_access', 'email', 'profile', 'groups'],
     // Claims in the ID token as well: most providers of companies do so.
     conformIdTokenClaims: false,
     // Its own dispatcher refuses private addresses, and there are no others in a test.

@@ -42,7 +42,8 @@ fn is_kept(corp: &Corp, caller: &Caller<'_>) -> Result<()> {
     };
     let judge = || schemathesis(host, &format!("{base}/v1/openapi.json"), &corp.authority, &options);
     let mut outcome = judge()?;
-    // A body that is too large is answered and the connection closed, which it may notice before the answer.
+    // A request that is refused before its body has come is answered, and the connection closed without saying so: the next
+    // request that is sent on it is lost.
     if outcome.report.contains("Network Error") {
         outcome = judge()?;
     }

@@ -18,7 +18,7 @@ fn admin(gate: &Gate) -> Result<Cli> {
 }
 
 /// A person's, on the client, with nothing but the gateway's certificate.
-fn person(gate: &Gate) -> Result<Cli> {
+pub fn person(gate: &Gate) -> Result<Cli> {
     Ok(Cli::new(binary("portcullis")?, &gate.world.client)
         .env("PORTCULLIS_URL", "https://10.77.0.1")
         .env("PORTCULLIS_CA", &gate.world.scratch().join("state/api.crt").display().to_string())

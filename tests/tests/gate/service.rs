@@ -3,11 +3,12 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Result;
-use gateway_tests::{Api, Cli, Gate, World, gate, link, wait_until, world::at};
+use gateway_tests::{Api, Gate, World, link, wait_until, world::at};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+use crate::cli::person;
 use crate::scene::{Apps, FAMILIES, Family, SOON, V4, falls_silent, is_kept_out, reaches, stream};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -186,10 +187,7 @@ fn a_certificate_logs_a_host_in_and_one_that_is_not_good_is_refused_with_its_rea
 
     let (certificate, key) = issue(&gate, &authority, &client("host"), "host")?;
     let home = gate.world.scratch().join("home");
-    let cli = Cli::new(gate::binary("portcullis")?, host)
-        .env("PORTCULLIS_URL", &format!("https://{}", V4.guard0))
-        .env("PORTCULLIS_CA", &gate.world.scratch().join("state/api.crt").display().to_string())
-        .env("XDG_RUNTIME_DIR", &home.display().to_string());
+    let cli = person(&gate)?.env("XDG_RUNTIME_DIR", &home.display().to_string());
     let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
     let session = cli.json(&["login", "--certificate", &certificate, "--key", &key, "--json"])?;
     assert_eq!((&session["user"], &session["factors"]), (&json!("host"), &json!(["certificate"])));

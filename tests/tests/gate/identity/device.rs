@@ -5,21 +5,18 @@ use std::thread;
 use anyhow::{Context as _, Result, anyhow};
 use gateway_tests::{
     Cli,
-    gate::binary,
     peer::{Browser, oidc_provider::Trouble},
     wait_until,
 };
 use serde_json::{Value, json};
 
-use super::corp::{Corp, PASSWORD, PORTAL, issuer, last};
+use super::corp::{Corp, PASSWORD, issuer, last};
+use crate::cli::person;
 use crate::scene::{Apps, SOON, V4, is_kept_out, reaches};
 
 /// A person's command line on the client.
 fn cli(corp: &Corp) -> Result<Cli> {
-    Ok(Cli::new(binary("portcullis")?, &corp.gate.world.client)
-        .env("PORTCULLIS_URL", PORTAL)
-        .env("PORTCULLIS_CA", &corp.authority.root().display().to_string())
-        .env("XDG_RUNTIME_DIR", &corp.gate.world.scratch().display().to_string()))
+    Ok(person(&corp.gate)?.env("PORTCULLIS_CA", &corp.authority.root().display().to_string()))
 }
 
 /// Somebody enters a code, in this browser, and logs in.

@@ -90,11 +90,8 @@ impl Transmitter {
 
     /// The same for another audience.
     pub fn token(&self, jti: &str, audience: &str, kind: &str, about: &Value, mut says: Value) -> Result<String> {
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        says["event_timestamp"] = json!(now);
-        let claims = json!({ "iss": self.known.issuer, "aud": audience, "iat": now, "jti": jti, "sub_id": about,
-            "events": { format!("{EVENTS}/{kind}"): says } });
-        self.known.signer.sign("secevent+jwt", &claims)
+        says["event_timestamp"] = json!(OffsetDateTime::now_utc().unix_timestamp());
+        self.known.token(jti, audience, kind, about, &says)
     }
 
     /// Lets an event wait until it is polled.
@@ -116,6 +113,13 @@ impl Transmitter {
 impl Known {
     fn stream(&self) -> std::sync::MutexGuard<'_, Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token(&self, jti: &str, audience: &str, kind: &str, about: &Value, says: &Value) -> Result<String> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let claims = json!({ "iss": self.issuer, "aud": audience, "iat": now, "jti": jti, "sub_id": about,
+            "events": { format!("{EVENTS}/{kind}"): says } });
+        self.signer.sign("secevent+jwt", &claims)
     }
 
     fn document(&self, wanted: &Value) -> Value {
@@ -152,12 +156,10 @@ async fn create(State(known): State<Arc<Known>>, Json(wanted): Json<Value>) -> (
 
 /// The event that was asked for waits with the others.
 async fn verify(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> StatusCode {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
     let whom = json!({ "format": "opaque", "id": STREAM });
     let says = json!({ "state": asked["state"] });
-    let claims = json!({ "iss": known.issuer, "aud": AUDIENCE, "iat": now, "jti": "verification", "sub_id": whom,
-        "events": { format!("{EVENTS}/ssf/event-type/verification"): says } });
-    let Ok(token) = known.signer.sign("secevent+jwt", &claims) else { return StatusCode::INTERNAL_SERVER_ERROR };
+    let token = known.token("verification", AUDIENCE, "ssf/event-type/verification", &whom, &says);
+    let Ok(token) = token else { return StatusCode::INTERNAL_SERVER_ERROR };
     known.stream().waiting.insert("verification".into(), token);
     StatusCode::NO_CONTENT
 }

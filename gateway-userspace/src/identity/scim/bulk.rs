@@ -1,6 +1,7 @@
 //! Many operations in one request (RFC 7644, 3.7): each is a change of its own, in an order in which references can be
 //! resolved, and answered in the order of the request.
 
+use super::read::member;
 use super::{
     Action, Decided, LARGEST_BODY, MOST_BULK_OPERATIONS, Operation, PatchOperation, Precondition, ResourceId,
     ResourceKind, ScimError, entity_tag, location,
@@ -199,10 +200,6 @@ impl Item {
         put("response", error.as_ref().map(ScimError::document));
         Some(answer)
     }
-}
-
-fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    members.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn creations(items: &[Item]) -> Result<BTreeMap<String, Creation>, ScimError> {

@@ -191,11 +191,14 @@ impl Realm {
     }
 
     fn found(&self, kind: ResourceKind, term: Term, text: &str) -> impl Iterator<Item = &Arc<Resource>> {
-        let index = match kind {
+        self.terms(kind).find(kind, term, text).filter_map(move |id| self.resource(kind, id))
+    }
+
+    fn terms(&self, kind: ResourceKind) -> &Index {
+        match kind {
             ResourceKind::User => &self.user_terms,
             ResourceKind::Group => &self.group_terms,
-        };
-        index.find(kind, term, text).filter_map(move |id| self.resource(kind, id))
+        }
     }
 
     fn put(&mut self, resource: &Arc<Resource>) {
@@ -203,14 +206,10 @@ impl Realm {
             ResourceKind::User => (&mut self.users, &mut self.user_terms),
             ResourceKind::Group => (&mut self.groups, &mut self.group_terms),
         };
-        let former = resources.insert(resource.id, Arc::clone(resource));
+        let former = resources.insert(resource.id, Arc::clone(resource)).inspect(|former| terms.remove(former));
+        terms.insert(resource);
         if let Some(former) = former {
-            terms.remove(&former);
             self.forget_name(&former);
-        }
-        match resource.kind() {
-            ResourceKind::User => self.user_terms.insert(resource),
-            ResourceKind::Group => self.group_terms.insert(resource),
         }
         match &resource.facts {
             Facts::User { name, .. } => drop(self.user_names.insert(name.clone(), resource.id)),
@@ -235,8 +234,7 @@ impl Realm {
             self.forget_name(&former);
         }
         let of_group: Vec<_> = self.members_of(id).map(|user| (id, user)).collect();
-        let of_user = self.memberships.range((id, ResourceId::LEAST)..=(id, ResourceId::GREATEST));
-        let of_user: Vec<_> = of_user.map(|(user, group)| (*group, *user)).collect();
+        let of_user: Vec<_> = self.groups_of(id).map(|group| (group.id, id)).collect();
         of_group.into_iter().chain(of_user).for_each(|(group, user)| self.leave(group, user));
     }
 
@@ -264,14 +262,6 @@ impl Realm {
         assert_eq!(fresh.group_terms.len(), self.group_terms.len());
         for resource in self.users.values().chain(self.groups.values()) {
             assert!(super::index::is_indexed(self.terms(resource.kind()), resource));
-        }
-    }
-
-    #[cfg(test)]
-    fn terms(&self, kind: ResourceKind) -> &Index {
-        match kind {
-            ResourceKind::User => &self.user_terms,
-            ResourceKind::Group => &self.group_terms,
         }
     }
 }

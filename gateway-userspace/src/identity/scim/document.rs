@@ -176,10 +176,7 @@ pub(super) fn members(value: &Value) -> Result<Members, ScimError> {
 }
 
 fn member(item: &Value) -> Result<ResourceId, ScimError> {
-    let part = |name: &str| {
-        let members = item.as_object()?;
-        members.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    };
+    let part = |name: &str| super::read::member(item.as_object()?, name);
     if part("type").is_some_and(|kind| !kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("User"))) {
         return Err(ScimError::value("`members.type` is not `User`: groups within groups are not supported"));
     }

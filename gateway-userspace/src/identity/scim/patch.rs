@@ -11,6 +11,7 @@ pub(super) use members::MemberDraft;
 use super::document::{Document, Members};
 use super::filter::Selection;
 use super::path::{self, Named, Place};
+use super::read::member;
 use super::schema::Attribute;
 use super::{Resource, ResourceKind, ScimError, ScimType, document};
 use scim_v2::filter::PatchPath;
@@ -46,9 +47,7 @@ impl PatchOperation {
     /// # Errors
     /// If it is not one.
     pub fn read_all(body: &Map<String, Value>) -> Result<Vec<Self>, ScimError> {
-        let member =
-            |name: &str| body.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        let operations = member("Operations").and_then(Value::as_array);
+        let operations = member(body, "Operations").and_then(Value::as_array);
         let operations = operations.ok_or_else(|| ScimError::syntax("`Operations` is missing, or no list"))?;
         if operations.is_empty() || operations.len() > MOST_OPERATIONS {
             return Err(ScimError::syntax(format!("send 1 to {MOST_OPERATIONS} `Operations`")));
@@ -57,27 +56,25 @@ impl PatchOperation {
     }
 
     fn read(sent: &Value) -> Result<Self, ScimError> {
-        let members = sent.as_object().ok_or_else(|| ScimError::syntax("an operation is no object"))?;
-        let member =
-            |name: &str| members.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        let verb = match member("op").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
+        let sent = sent.as_object().ok_or_else(|| ScimError::syntax("an operation is no object"))?;
+        let verb = match member(sent, "op").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
             Some("add") => Verb::Add,
             Some("replace") => Verb::Replace,
             Some("remove") => Verb::Remove,
             _ => return Err(ScimError::syntax("`op` is not `add`, `replace` or `remove`")),
         };
-        let path = match member("path") {
+        let path = match member(sent, "path") {
             None | Some(Value::Null) => None,
             Some(Value::String(path)) => Some(parse(path)?),
             Some(_) => return Err(ScimError::of(ScimType::InvalidPath, "`path` is no text")),
         };
-        let value = member("value").cloned().unwrap_or_default();
+        let value = member(sent, "value");
         match (verb, &path) {
             (Verb::Remove, None) => Err(ScimError::of(ScimType::NoTarget, "`remove` needs a `path`")),
-            (Verb::Add | Verb::Replace, _) if member("value").is_none() => {
+            (Verb::Add | Verb::Replace, _) if value.is_none() => {
                 Err(ScimError::value("`add` and `replace` need a `value`"))
             }
-            _ => Ok(Self { verb, path, value }),
+            _ => Ok(Self { verb, path, value: value.cloned().unwrap_or_default() }),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::filter::Subject;
 use super::path::{self, Named, Place};
+use super::read::member;
 use super::schema::Type;
 use super::{
     Directory, Facts, Filter, Projection, Resource, ResourceId, ResourceKind, ScimError, Shown, filter, render,
@@ -91,19 +92,17 @@ impl Parameters {
     /// # Errors
     /// If a member has another type.
     pub fn read(body: &Map<String, Value>) -> Result<Self, ScimError> {
-        let member =
-            |name: &str| body.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let wrong = |name: &str| ScimError::syntax(format!("`{name}` is of another type"));
-        let text = |name: &str| match member(name) {
+        let text = |name: &str| match member(body, name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| wrong(name)),
         };
-        let number = |name: &str| match member(name) {
+        let number = |name: &str| match member(body, name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Number(number)) => Ok(Some(number.as_i64().unwrap_or(i64::MAX))),
             Some(_) => Err(wrong(name)),
         };
-        let names = |name: &str| match member(name) {
+        let names = |name: &str| match member(body, name) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(names)) => {
                 names.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(name))).collect()

@@ -15,6 +15,11 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
     object_within(body, DEEPEST).map_err(|error| ScimError::syntax(format!("the JSON is not valid: {error}")))
 }
 
+/// A member of an object. Names have no case (RFC 7643, 2.1).
+pub(super) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::ScimType;

@@ -1,7 +1,7 @@
 //! Answers: SCIM, whatever they say.
 
 use super::ROOT;
-use crate::identity::scim::{Projection, ScimError, Shown, entity_tag, location};
+use crate::identity::scim::{Projection, Resource, ScimError, Shown, entity_tag, location};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,17 +14,17 @@ pub(super) const MEDIA_TYPE: &str = "application/scim+json";
 /// Largest refusal of another layer that is read for what it says.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 
-/// An answer with a document, or without one.
+/// An answer with a document, or without one. A document is written at once: where the answer is made there is time.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
-    document: Option<Value>,
+    document: Option<String>,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl Answer {
     pub fn of(document: Value) -> Self {
-        Self { status: StatusCode::OK, document: Some(document), headers: Vec::new() }
+        Self { status: StatusCode::OK, document: Some(document.to_string()), headers: Vec::new() }
     }
 
     pub fn empty(status: StatusCode) -> Self {
@@ -33,7 +33,7 @@ impl Answer {
 
     /// A resource, with its version.
     pub fn resource(shown: &Shown, projection: &Projection, base: &str) -> Self {
-        Self::of(shown.document(projection, base).into()).tagged(shown)
+        Self::of(shown.document(projection, base).into()).tagged(shown.resource())
     }
 
     /// That a resource has been created, and where.
@@ -45,8 +45,8 @@ impl Answer {
     }
 
     /// With the version of a resource.
-    pub fn tagged(self, shown: &Shown) -> Self {
-        self.with(ETAG, entity_tag(shown.resource().version))
+    pub fn tagged(self, resource: &Resource) -> Self {
+        self.with(ETAG, entity_tag(resource.version))
     }
 
     fn with(mut self, name: HeaderName, value: String) -> Self {
@@ -58,7 +58,7 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = match self.document {
-            Some(document) => with_document(self.status, &document),
+            Some(document) => with_document(self.status, document),
             None => self.status.into_response(),
         };
         let headers = self.headers.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?)));
@@ -67,9 +67,9 @@ impl IntoResponse for Answer {
     }
 }
 
-fn with_document(status: StatusCode, document: &Value) -> Response {
+fn with_document(status: StatusCode, document: String) -> Response {
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))];
-    (status, content_type, document.to_string()).into_response()
+    (status, content_type, document).into_response()
 }
 
 /// A refusal.
@@ -85,7 +85,7 @@ impl From<ScimError> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = with_document(status, &self.0.document());
+        let mut response = with_document(status, self.0.document().to_string());
         let header = match status {
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, HeaderValue::from_static("1"))),

@@ -17,7 +17,7 @@ pub(super) async fn list(call: Call, kind: ResourceKind, parameters: Parameters)
     let query = Arc::new(Query::of(kind, &parameters)?);
     let page = find(&call, &query).await?;
     let shown = gather(&call, &query, &page).await?;
-    Ok(Answer::of(elsewhere(move || query.answer(&page, &shown, &call.base)).await?))
+    Ok(elsewhere(move || Answer::of(query.answer(&page, &shown, &call.base))).await?)
 }
 
 /// The page that a query finds.
@@ -76,7 +76,7 @@ pub(super) async fn read(
     });
     let shown = found.await?.ok_or_else(|| ScimError::not_found(&id.to_string()))?;
     if call.knows(shown.resource().version)? {
-        return Ok(Answer::empty(StatusCode::NOT_MODIFIED).tagged(&shown));
+        return Ok(Answer::empty(StatusCode::NOT_MODIFIED).tagged(shown.resource()));
     }
     Ok(elsewhere(move || Answer::resource(&shown, &projection, &call.base)).await?)
 }
@@ -119,8 +119,7 @@ pub(super) async fn patch(
     let decided = operate(&call, kind, id, Action::Patch(PatchOperation::read_all(&body)?)).await?;
     if kind == ResourceKind::Group && projection == Projection::Whole {
         // Nobody wants a hundred thousand members for one that was added (RFC 7644, 3.5.2).
-        let shown = show(&call, decided.resource, &Projection::Without(vec!["members".to_owned()])).await?;
-        return Ok(Answer::empty(StatusCode::NO_CONTENT).tagged(&shown));
+        return Ok(Answer::empty(StatusCode::NO_CONTENT).tagged(&decided.resource));
     }
     let shown = show(&call, decided.resource, &projection).await?;
     Ok(elsewhere(move || Answer::resource(&shown, &projection, &call.base)).await?)

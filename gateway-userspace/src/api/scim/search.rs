@@ -5,7 +5,6 @@ use super::extract::{Body, Call};
 use super::resources::{self, elsewhere, find, gather};
 use crate::identity::scim::{Page, Parameters, Query, ResourceKind};
 use crate::wire::ScimDocument;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Search users.
@@ -37,27 +36,12 @@ pub(super) async fn all(call: Call, Body(body): Body) -> Result<Answer, Failure>
     let user_page = find(&call, &users).await?;
     let groups = Arc::new(Query::of(ResourceKind::Group, &parameters)?.after(&user_page));
     let group_page = find(&call, &groups).await?;
-    let (shown_users, shown_groups) =
-        (gather(&call, &users, &user_page).await?, gather(&call, &groups, &group_page).await?);
+    let mut shown = gather(&call, &users, &user_page).await?;
     // A page that ended early must not be followed by something that belongs on a later one.
-    let is_whole = shown_users.len() == user_page.ids.len();
-    let shown_groups = if is_whole { shown_groups } else { Vec::new() };
+    if shown.len() == user_page.ids.len() {
+        shown.extend(gather(&call, &groups, &group_page).await?);
+    }
     let total = user_page.total.saturating_add(group_page.total);
     let page = Page { total, ..user_page };
-    let answer = move || {
-        let mut answer = users.answer(&page, &shown_users, &call.base);
-        let mut more = groups.answer(&page, &shown_groups, &call.base);
-        let more = more.get_mut("Resources").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
-        let count = shown_users.len().saturating_add(more.len());
-        if let Some(members) = answer.as_object_mut() {
-            members.insert("itemsPerPage".to_owned(), count.into());
-            members
-                .get_mut("Resources")
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .for_each(|all| all.extend(more.clone()));
-        }
-        answer
-    };
-    Ok(Answer::of(elsewhere(answer).await?))
+    Ok(elsewhere(move || Answer::of(users.answer(&page, &shown, &call.base))).await?)
 }

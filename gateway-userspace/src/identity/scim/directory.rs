@@ -136,6 +136,11 @@ impl Directory {
         self.realm(provider).into_iter().flat_map(move |realm| realm.groups_of(user))
     }
 
+    /// The identifiers of a group's members.
+    pub fn member_ids(&self, provider: &ProviderName, group: ResourceId) -> impl Iterator<Item = ResourceId> {
+        self.realm(provider).into_iter().flat_map(move |realm| realm.members_of(group))
+    }
+
     /// The members of a group.
     pub fn members_of(&self, provider: &ProviderName, group: ResourceId) -> impl Iterator<Item = &Arc<Resource>> {
         self.realm(provider)

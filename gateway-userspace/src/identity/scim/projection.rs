@@ -46,9 +46,12 @@ impl Projection {
         }
     }
 
-    /// Whether an attribute can be left out of documents beforehand, because it would be taken out.
-    #[must_use]
-    pub fn omits(&self, kind: ResourceKind, name: &str) -> bool {
+    /// Whether other resources can be left out of documents beforehand, because they would be taken out.
+    pub(super) fn omits_others(&self, kind: ResourceKind) -> bool {
+        self.omits(kind, kind.others())
+    }
+
+    fn omits(&self, kind: ResourceKind, name: &str) -> bool {
         let is_named = |names: &[String], whole: bool| {
             named(kind, names).iter().any(|named| match named {
                 Named::Place(place) => place.attribute.name == name && (!whole || place.part.is_none()),

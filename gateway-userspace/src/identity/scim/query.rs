@@ -63,7 +63,7 @@ struct Sort {
 #[derive(Clone, Debug)]
 pub struct Candidate {
     resource: Arc<Resource>,
-    groups: Vec<Value>,
+    groups: Vec<Arc<Resource>>,
     members: Vec<ResourceId>,
 }
 
@@ -194,11 +194,10 @@ impl Query {
         };
         let (mut groups, mut members) = (Vec::new(), Vec::new());
         if self.kind == ResourceKind::User && mentions("groups") {
-            let all = directory.groups_of(&resource.provider, resource.id);
-            groups = all.map(|group| render::membership(group, "")).collect();
+            groups = directory.groups_of(&resource.provider, resource.id).cloned().collect();
         }
         if self.kind == ResourceKind::Group && mentions("members") {
-            members = directory.members_of(&resource.provider, resource.id).map(Resource::id_of).collect();
+            members = directory.member_ids(&resource.provider, resource.id).collect();
         }
         Candidate { resource: Arc::clone(resource), groups, members }
     }
@@ -224,7 +223,8 @@ impl Query {
             document.entry("active").or_insert(Value::Bool(active));
         }
         if !candidate.groups.is_empty() {
-            document.insert("groups".to_owned(), candidate.groups.clone().into());
+            let groups = candidate.groups.iter().map(|group| render::membership(group, ""));
+            document.insert("groups".to_owned(), groups.collect());
         }
         let subject = Subject { document: &document, members: &candidate.members };
         let matches = self.filter.as_ref().is_none_or(|filter| filter.matches(subject));
@@ -242,7 +242,8 @@ impl Query {
             breadth = breadth.saturating_add(shown.breadth());
             is_first || breadth <= BROADEST_PAGE
         };
-        found.map(|resource| directory.show(resource, &self.projection)).take_while(within).collect()
+        let is_alone = self.projection.omits_others(self.kind);
+        found.map(|resource| directory.shown(resource, is_alone)).take_while(within).collect()
     }
 
     /// The answer with a page.

@@ -19,19 +19,31 @@ const MOST_GROUPS: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Shown {
     resource: Arc<Resource>,
-    others: Vec<Arc<Resource>>,
+    others: Others,
+}
+
+/// Whom a representation names. Of members that is their identifiers: there may be very many.
+#[derive(Clone, Debug)]
+enum Others {
+    Groups(Vec<Arc<Resource>>),
+    Members(Vec<ResourceId>),
 }
 
 impl Directory {
     /// A resource as it is to be shown: as the directory has it, or as it is after a change that the directory has adopted.
     #[must_use]
     pub fn show(&self, resource: &Arc<Resource>, projection: &Projection) -> Shown {
-        let (provider, kind) = (&resource.provider, resource.kind());
-        let others = match kind {
-            ResourceKind::User if projection.omits(kind, "groups") => Vec::new(),
-            ResourceKind::User => self.groups_of(provider, resource.id).take(MOST_GROUPS).cloned().collect(),
-            ResourceKind::Group if projection.omits(kind, "members") => Vec::new(),
-            ResourceKind::Group => self.members_of(provider, resource.id).cloned().collect(),
+        self.shown(resource, projection.omits_others(resource.kind()))
+    }
+
+    /// The same, if it is known already whether it is shown alone.
+    pub(super) fn shown(&self, resource: &Arc<Resource>, is_alone: bool) -> Shown {
+        let (provider, most) = (&resource.provider, if is_alone { 0 } else { usize::MAX });
+        let others = match resource.kind() {
+            ResourceKind::User => {
+                Others::Groups(self.groups_of(provider, resource.id).take(most.min(MOST_GROUPS)).cloned().collect())
+            }
+            ResourceKind::Group => Others::Members(self.member_ids(provider, resource.id).take(most).collect()),
         };
         Shown { resource: Arc::clone(resource), others }
     }
@@ -47,7 +59,10 @@ impl Shown {
     /// How many others are named.
     #[must_use]
     pub const fn breadth(&self) -> usize {
-        self.others.len()
+        match &self.others {
+            Others::Groups(groups) => groups.len(),
+            Others::Members(members) => members.len(),
+        }
     }
 
     /// The representation. `base` is where the interface is, without a slash at its end:
@@ -56,12 +71,12 @@ impl Shown {
     pub fn document(&self, projection: &Projection, base: &str) -> Map<String, Value> {
         let kind = self.resource.kind();
         let mut document = basis(&self.resource, base);
-        let (name, of): (_, fn(&Resource, &str) -> Value) = match kind {
-            ResourceKind::User => ("groups", membership),
-            ResourceKind::Group => ("members", member),
-        };
-        if !self.others.is_empty() {
-            document.insert(name.to_owned(), self.others.iter().map(|other| of(other, base)).collect());
+        if self.breadth() > 0 {
+            let others = match &self.others {
+                Others::Groups(groups) => groups.iter().map(|group| membership(group, base)).collect(),
+                Others::Members(members) => members.iter().map(|user| member(*user, base)).collect(),
+            };
+            document.insert(kind.others().to_owned(), others);
         }
         projection.apply(kind, document)
     }
@@ -104,7 +119,6 @@ pub(super) fn membership(group: &Resource, base: &str) -> Value {
 }
 
 /// A user, as a group's document lists them: without what they are called, so that what is answered is what was sent.
-fn member(user: &Resource, base: &str) -> Value {
-    let place = location(ResourceKind::User, user.id, base);
-    json!({"value": user.id.to_string(), "$ref": place, "type": "User"})
+fn member(user: ResourceId, base: &str) -> Value {
+    json!({"value": user.to_string(), "$ref": location(ResourceKind::User, user, base), "type": "User"})
 }

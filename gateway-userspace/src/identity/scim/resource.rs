@@ -34,6 +34,14 @@ impl ResourceKind {
         }
     }
 
+    /// The attribute that names others.
+    pub(super) const fn others(self) -> &'static str {
+        match self {
+            Self::User => "groups",
+            Self::Group => "members",
+        }
+    }
+
     /// Where resources of the kind are.
     #[must_use]
     pub const fn endpoint(self) -> &'static str {

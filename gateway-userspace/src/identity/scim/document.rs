@@ -84,15 +84,21 @@ pub(super) fn values(attribute: &Attribute, value: &Value) -> Result<Option<Valu
         // Where there is one value, some providers leave the list out.
         single => std::slice::from_ref(single),
     };
-    if items.len() > MOST_VALUES {
-        return Err(ScimError::value(format!("`{}` has more than {MOST_VALUES} values", attribute.name)));
-    }
+    expect_few(attribute, items)?;
     let items = items.iter().filter_map(|item| one(attribute.name, attribute, item).transpose());
     let items = items.collect::<Result<Vec<_>, _>>()?;
     if items.iter().filter(|item| is_primary(item)).count() > 1 {
         return Err(ScimError::value(format!("more than one of `{}` is primary", attribute.name)));
     }
     Ok(Some(items).filter(|items| !items.is_empty()).map(Value::Array))
+}
+
+/// Whether an attribute does not have too many values.
+pub(super) fn expect_few(attribute: &Attribute, items: &[Value]) -> Result<(), ScimError> {
+    if items.len() > MOST_VALUES {
+        return Err(ScimError::value(format!("`{}` has more than {MOST_VALUES} values", attribute.name)));
+    }
+    Ok(())
 }
 
 /// Whether a value is the preferred one.

@@ -1,6 +1,6 @@
 //! One operation on the attributes of a document.
 
-use super::super::document::{is_primary, one, put, values};
+use super::super::document::{expect_few, is_primary, one, put, values};
 use super::super::filter::Selection;
 use super::super::path::Place;
 use super::super::{ScimError, ScimType};
@@ -30,6 +30,8 @@ fn within(attributes: &mut Map<String, Value>, verb: Verb, target: &Target, valu
         (true, _) => {
             let items = former.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
             let items = several(items, verb, *place, selection.as_ref(), value)?;
+            // After each operation: values are compared with each other, and a thousand operations could add very many.
+            expect_few(place.attribute, &items)?;
             Some(items).filter(|items| !items.is_empty()).map(Value::Array)
         }
         (false, Verb::Remove) => without(former, *place),

@@ -141,3 +141,17 @@ fn a_document_is_bounded_as_a_whole_also_by_small_steps() {
     let error = world.patch(USER, ada, json!([{"op": "add", "path": "roles", "value": small(1)}])).unwrap_err();
     assert!(error.detail.contains("more than 200"), "{error}");
 }
+
+#[test]
+fn values_are_counted_after_every_operation() {
+    let mut world = World::new();
+    let ada = world.user("ada");
+    let add = |from: usize| {
+        let roles: Vec<_> = (from..from + 150).map(|number| json!({"value": number.to_string()})).collect();
+        json!({"op": "add", "path": "roles", "value": roles})
+    };
+    let error = world.patch(USER, ada, json!([add(0), add(150), {"op": "remove", "path": "roles"}])).unwrap_err();
+    assert_eq!(error.scim_type, Some(ScimType::InvalidValue));
+    assert!(error.detail.contains("`roles` has more than"), "{error}");
+    world.patch(USER, ada, json!([add(0), {"op": "remove", "path": "roles"}, add(150)])).unwrap();
+}

@@ -39,8 +39,8 @@ pub mod server;
 
 pub use access::{Access, RULES};
 pub use context::{
-    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, NoProviders, Readiness, SourceError, SourceResolver,
-    ViewError, Views,
+    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError,
+    Views,
 };
 pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
 pub use ssf::{SignalReceiver, Signals};
@@ -77,11 +77,8 @@ struct Document;
 
 /// The whole interface.
 pub fn router(context: Context) -> Router {
-    let (routes, mut document) = routes().split_for_parts();
-    access::describe(&mut document);
-    refusals::describe(&mut document);
-    scim::describe(&mut document);
-    let shared = Shared::new(context, document);
+    let (routes, document) = routes().split_for_parts();
+    let shared = Shared::new(context, described(document));
     routes
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard))
         .fallback(|| async { ApiError::not_found() })
@@ -101,7 +98,11 @@ pub fn where_people_log_in(router: Router) -> Router {
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = routes().into_openapi();
+    described(routes().into_openapi())
+}
+
+/// With what the layers around all operations do.
+fn described(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     access::describe(&mut document);
     refusals::describe(&mut document);
     scim::describe(&mut document);

@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
@@ -76,18 +76,13 @@ impl Certificate {
     /// # Errors
     /// If a file cannot be read, or holds something else, or if the key is open to everybody.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let file =
-            |path: &Path| fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source });
-        let not_pem = |path: &Path, wanted| CertificateError::NotPem { path: path.to_owned(), wanted };
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file(chain)?).collect();
-        let certificates = certificates.ok().filter(|chain| !chain.is_empty());
-        let certificates = certificates.ok_or_else(|| not_pem(chain, "certificate"))?;
-        let text = file(key)?;
+        let chain = read_all(chain, "certificate")?;
+        let text = read_file(key)?;
         if fs::metadata(key).is_ok_and(|data| data.permissions().mode() & 0o007 != 0) {
             return Err(CertificateError::Exposed(key.to_owned()));
         }
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| not_pem(key, "private key"))?;
-        Ok(Self { chain: certificates, key })
+        let not_pem = |_| CertificateError::NotPem { path: key.to_owned(), wanted: "private key" };
+        Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(&text).map_err(not_pem)? })
     }
 
     /// Reads the certificate, or makes one that signs itself if there is neither certificate nor key. Logs its
@@ -143,6 +138,17 @@ impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
     }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source })
+}
+
+/// All of a kind that a file holds, and at least one.
+pub(super) fn read_all<T: PemObject>(path: &Path, wanted: &'static str) -> Result<Vec<T>, CertificateError> {
+    let found: Result<Vec<T>, _> = T::pem_slice_iter(&read_file(path)?).collect();
+    let not_pem = || CertificateError::NotPem { path: path.to_owned(), wanted };
+    found.ok().filter(|found| !found.is_empty()).ok_or_else(not_pem)
 }
 
 /// The wall clock for TLS, which knows no time before 1970: rustls' own panics then, in each handshake.

@@ -4,16 +4,14 @@
 //! Signature, dates, revocation and purpose are for rustls to check. What it leaves open is closed here: the certificate
 //! itself has to say that it is for clients, and one that has expired since the handshake is worth nothing.
 
-use super::certificate::CertificateError;
+use super::certificate::{CertificateError, read_all};
 use crate::identity::CertificateName;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
@@ -38,33 +36,23 @@ impl ClientAuthority {
     /// # Errors
     /// If a file cannot be read, or holds something else.
     pub fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
-        let text = read_file(&self.certificates)?;
-        let not_pem = |path: &Path, wanted| CertificateError::NotPem { path: path.to_owned(), wanted };
+        let wanted = "certificate of an authority";
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&text) {
-            let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-            added.ok_or_else(|| not_pem(&self.certificates, "certificate of an authority"))?;
-        }
-        if roots.is_empty() {
-            return Err(not_pem(&self.certificates, "certificate of an authority"));
+        for certificate in read_all::<CertificateDer<'_>>(&self.certificates, wanted)? {
+            let not_one = |_| CertificateError::NotPem { path: self.certificates.clone(), wanted };
+            roots.add(certificate).map_err(not_one)?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated();
         if let Some(path) = &self.revoked {
-            let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&read_file(path)?).collect();
-            let lists = lists.ok().filter(|lists| !lists.is_empty());
             builder = builder
-                .with_crls(lists.ok_or_else(|| not_pem(path, "certificate revocation list"))?)
+                .with_crls(read_all::<CertificateRevocationListDer<'_>>(path, "certificate revocation list")?)
                 .only_check_end_entity_revocation()
                 .enforce_revocation_expiration();
         }
         builder.build().map_err(CertificateError::ClientAuthority)
     }
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    fs::read(path).map_err(|source| CertificateError::File { path: path.to_owned(), source })
 }
 
 /// A certificate that was good in its handshake.
@@ -166,6 +154,7 @@ pub(super) mod tests {
         BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
         KeyUsagePurpose, SanType,
     };
+    use std::fs;
 
     /// An authority's certificate and key.
     pub fn authority() -> CertifiedIssuer<'static, KeyPair> {

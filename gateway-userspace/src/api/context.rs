@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 use tokio::sync::{MutexGuard, watch};
 
 /// An answer that comes later.
@@ -50,7 +51,11 @@ pub trait AccessTokens: Send + Sync {
     ///
     /// # Errors
     /// If it is not good now.
-    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>>;
+    fn verify<'a>(
+        &'a self,
+        token: &'a str,
+        now: OffsetDateTime,
+    ) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>>;
 }
 
 /// Why an access token proves nothing.
@@ -76,16 +81,6 @@ impl AccessTokenRefusal {
             Self::Refused(_) => "token_refused",
             Self::Unavailable => "token_keys",
         }
-    }
-}
-
-/// Knows no provider.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoProviders;
-
-impl AccessTokens for NoProviders {
-    fn verify<'a>(&'a self, _: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
-        Box::pin(async { Err(AccessTokenRefusal::UnknownIssuer) })
     }
 }
 

@@ -139,7 +139,7 @@ pub(super) async fn login_certificate(
     presented: Option<Extension<Presented>>,
 ) -> Result<axum::Json<LoginResponse>, ApiError> {
     let presented = presented.map(|Extension(presented)| presented).unwrap_or_default();
-    let outcome = as_service(&shared, peer, async { by_certificate(&shared, &presented).await }).await;
+    let outcome = as_service(&shared, peer, by_certificate(&shared, &presented)).await;
     outcome.map(axum::Json)
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn login_token(
 ) -> Result<axum::Json<LoginResponse>, ApiError> {
     let token = bearer(&headers).filter(|token| is_signed_token(token));
     let token = token.ok_or_else(|| ApiError::unauthorized("send an access token of your identity provider"))?;
-    as_service(&shared, peer, async { by_token(&shared, &token).await }).await.map(axum::Json)
+    as_service(&shared, peer, by_token(&shared, &token)).await.map(axum::Json)
 }
 
 /// A session of a service, which is asked for its proof after the throttle.

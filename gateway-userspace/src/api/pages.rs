@@ -38,7 +38,6 @@ pub(super) struct SignedInPage {
     pub apps: Vec<AppLine>,
     /// What could be reached after another sign-in.
     pub step_up: Vec<String>,
-    pub step_up_href: String,
 }
 
 /// An app on that page.

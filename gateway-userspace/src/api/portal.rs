@@ -164,7 +164,6 @@ fn signed_in_page(state: &CoreState, session: &Session, now: Moment, stronger: &
         Some(AppLine { name: name.to_string(), description: app.description.clone(), places })
     };
     let provider = session.assurance.provider.as_ref().map(ToString::to_string);
-    let step_up_href = provider.as_ref().map_or_else(|| "/sign-in".into(), |name| format!("/sign-in/{name}?step_up=1"));
     let short = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     SignedInPage {
         user: session.user.to_string(),
@@ -179,6 +178,5 @@ fn signed_in_page(state: &CoreState, session: &Session, now: Moment, stronger: &
             None => Vec::new(),
         },
         provider,
-        step_up_href,
     }
 }

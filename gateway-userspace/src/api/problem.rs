@@ -38,6 +38,16 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title, detail).with_errors(errors)
     }
 
+    /// Why a body was refused that names groups: one that does not exist is a mistake in it, and nothing that was asked for.
+    pub fn in_the_body(error: CoreError) -> Self {
+        match error {
+            CoreError::Refused(refusal @ Refusal::UnknownGroup(_)) => {
+                Self::invalid(vec![FieldError::at("groups", refusal)])
+            }
+            other => other.into(),
+        }
+    }
+
     pub fn unauthorized(detail: &str) -> Self {
         let error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "who are you?", detail);
         error.with_header(WWW_AUTHENTICATE, "Bearer")

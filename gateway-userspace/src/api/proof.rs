@@ -58,7 +58,7 @@ pub(super) async fn by_certificate(shared: &Shared, presented: &Presented) -> Re
 
 /// The service that an access token of a provider proves.
 pub(super) async fn by_token(shared: &Shared, token: &Bearer) -> Result<Proved, Unproved> {
-    let (provider, client) = shared.context.tokens.verify(token).await?;
+    let (provider, client) = shared.context.tokens.verify(token, shared.now().wall).await?;
     let unknown = Unproved::UnknownClient(client.clone());
     let find = move |state: &State| {
         let service = state.accounts.services.with_client(&provider, &client)?;

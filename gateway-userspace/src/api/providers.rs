@@ -153,7 +153,11 @@ fn on_boot_clock(at: OffsetDateTime, now: Moment) -> KernelNanos {
 }
 
 impl AccessTokens for Providers {
-    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
+    fn verify<'a>(
+        &'a self,
+        token: &'a str,
+        now: OffsetDateTime,
+    ) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
         Box::pin(async move {
             // Nothing is believed of this but whose keys to try.
             let issuer = claimed_issuer(token);
@@ -162,7 +166,7 @@ impl AccessTokens for Providers {
             // Two clients of one issuer are two providers here, and one of them takes such tokens.
             let found = found.max_by_key(|(_, entry)| entry.oidc.settings().services.is_some());
             let (name, entry) = found.ok_or(AccessTokenRefusal::UnknownIssuer)?;
-            match entry.oidc.access_token(token, OffsetDateTime::now_utc()).await {
+            match entry.oidc.access_token(token, now).await {
                 Ok(service) => Ok((name.clone(), service.client_id)),
                 Err(refusal) if refusal.is_outage() => Err(AccessTokenRefusal::Unavailable),
                 Err(refusal) => Err(AccessTokenRefusal::Refused(refusal.label())),

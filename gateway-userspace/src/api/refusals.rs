@@ -4,10 +4,11 @@
 use super::access::{Access, RULES};
 use super::scim;
 use crate::wire::Problem;
-use utoipa::PartialSchema as _;
+use utoipa::PartialSchema;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, ResponseBuilder};
 
+const MEDIA_TYPE: &str = "application/problem+json";
 /// Refusals, and what they mean.
 const ALWAYS: [(u16, &str); 4] = [
     (400, "It cannot be read"),
@@ -32,12 +33,12 @@ pub(super) fn describe(document: &mut OpenApi) {
         let operations = [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)];
         for (method, operation) in operations {
             let Some(operation) = operation else { continue };
-            add(operation, &ALWAYS);
+            add::<Problem>(operation, MEDIA_TYPE, &ALWAYS);
             if operation.request_body.is_some() {
-                add(operation, &WITH_A_BODY);
+                add::<Problem>(operation, MEDIA_TYPE, &WITH_A_BODY);
             }
             if is_administration(method, path) {
-                add(operation, &OF_ADMINISTRATION);
+                add::<Problem>(operation, MEDIA_TYPE, &OF_ADMINISTRATION);
             }
         }
     }
@@ -48,11 +49,11 @@ fn is_administration(method: &str, path: &str) -> bool {
     rules.any(|(_, _, access)| matches!(access, Access::Token(_) | Access::Metrics))
 }
 
-fn add(operation: &mut Operation, refusals: &[(u16, &str)]) {
+/// Adds refusals of a shape to those that an operation has.
+pub(super) fn add<P: PartialSchema>(operation: &mut Operation, media_type: &str, refusals: &[(u16, &str)]) {
     for (status, meaning) in refusals {
-        let content = ContentBuilder::new().schema(Some(Problem::schema())).build();
-        let response =
-            ResponseBuilder::new().description(*meaning).content("application/problem+json", content).build();
+        let content = ContentBuilder::new().schema(Some(P::schema())).build();
+        let response = ResponseBuilder::new().description(*meaning).content(media_type, content).build();
         operation.responses.responses.entry(status.to_string()).or_insert(RefOr::T(response));
     }
 }

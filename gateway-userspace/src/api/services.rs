@@ -5,10 +5,10 @@ use super::context::Shared;
 use super::extract::{Json, Named, Parameters};
 use super::page::PageQuery;
 use super::problem::ApiError;
-use crate::core::{Actor, CoreError, Request, State as CoreState};
+use crate::core::{Actor, Request, State as CoreState};
 use crate::identity::{Scope, Service, ServiceRefusal};
-use crate::policy::{Refusal, User, UserName};
-use crate::wire::{self, FieldError, Page, ServiceIdentity, ServicePut};
+use crate::policy::{User, UserName};
+use crate::wire::{self, Page, ServiceIdentity, ServicePut};
 use axum::extract::{Extension, State};
 use std::sync::Arc;
 
@@ -23,9 +23,8 @@ pub(super) async fn list(
     let read = move |state: &CoreState| {
         let services = state.accounts.services.iter();
         let services = services.filter_map(|service| Some((service, state.gateway.user(&service.name)?)));
-        let services: Vec<_> = services.collect();
         query.page(
-            services.into_iter(),
+            services,
             |(service, _)| service.name.to_string(),
             |(service, user)| ServiceIdentity::of(service, user),
         )
@@ -72,12 +71,7 @@ pub(super) async fn put(
     let (user, service) = request.into_model(known.unwrap_or_else(|| User::new(name.clone())), was)?;
     may_put(&scopes, before.as_ref(), &service)?;
     let changed = shared.context.core.change(actor, Request::PutService { user, service }).await;
-    changed.map_err(|error| match error {
-        CoreError::Refused(refusal @ Refusal::UnknownGroup(_)) => {
-            ApiError::invalid(vec![FieldError::at("groups", refusal)])
-        }
-        other => other.into(),
-    })?;
+    changed.map_err(ApiError::in_the_body)?;
     current(&shared, name).await.map(axum::Json)
 }
 

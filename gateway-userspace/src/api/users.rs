@@ -6,7 +6,7 @@ use super::page::PageQuery;
 use super::problem::ApiError;
 use crate::core::{Actor, Request, State as CoreState};
 use crate::policy::{Input, Refusal, User, UserName};
-use crate::wire::{self, FieldError, Page, PasswordChange, UserPut};
+use crate::wire::{self, Page, PasswordChange, UserPut};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -60,12 +60,7 @@ pub(super) async fn put(
     let user = request.into_model(before.clone())?;
     unless_managed(&before, &user)?;
     let changed = shared.context.core.change(actor, Request::PutUser { user, password }).await;
-    changed.map_err(|error| match error {
-        crate::core::CoreError::Refused(refusal @ Refusal::UnknownGroup(_)) => {
-            ApiError::invalid(vec![FieldError::at("groups", refusal)])
-        }
-        other => other.into(),
-    })?;
+    changed.map_err(ApiError::in_the_body)?;
     current(&shared, name).await.map(axum::Json)
 }
 

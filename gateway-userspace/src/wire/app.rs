@@ -1,6 +1,6 @@
 //! Apps, in the API and in files.
 
-use super::problem::{FieldError, Invalid, noted};
+use super::problem::{Invalid, each, noted};
 use super::quantity::Bytes;
 use super::service::{format_prefix, parse_prefix, parse_service};
 use crate::policy;
@@ -133,16 +133,6 @@ impl App {
             _ => Err(Invalid(errors)),
         }
     }
-}
-
-fn each<T: Ord, E: std::fmt::Display>(
-    errors: &mut Vec<FieldError>,
-    field: &str,
-    texts: &[String],
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> BTreeSet<T> {
-    let parsed = texts.iter().enumerate();
-    parsed.filter_map(|(index, text)| noted(errors, format!("{field}[{index}]"), parse(text))).collect()
 }
 
 #[cfg(test)]

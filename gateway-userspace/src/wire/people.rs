@@ -1,7 +1,7 @@
 //! Users and groups.
 
 use super::Secret;
-use super::problem::{FieldError, Invalid, noted};
+use super::problem::{FieldError, Invalid, each};
 use crate::policy::{self, GroupName, UserName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,19 +110,22 @@ impl UserPut {
         let Self { name: given, has_password: _, display_name, groups, enabled, password: _, .. } = self;
         let name = &before.name;
         let mut errors = Vec::new();
-        if let Some(given) = given.filter(|given| *given != name.as_str()) {
-            let message = format!("the user is named `{given}` and the path says `{name}`; make them equal");
-            errors.push(FieldError::at("name", message));
-        }
-        let read = groups.iter().enumerate();
-        let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
-        let groups = groups.collect();
+        expect_name(&mut errors, "user", given, name);
+        let groups = each(&mut errors, "groups", &groups, GroupName::new);
         if errors.is_empty() {
             let enabled = enabled.unwrap_or(before.enabled);
             Ok(policy::User { display_name, groups, enabled, ..before })
         } else {
             Err(Invalid(errors))
         }
+    }
+}
+
+/// Notes that a shape and its path name two different ones.
+pub(super) fn expect_name(errors: &mut Vec<FieldError>, what: &str, given: Option<String>, name: &UserName) {
+    if let Some(given) = given.filter(|given| *given != name.as_str()) {
+        let message = format!("the {what} is named `{given}` and the path says `{name}`; make them equal");
+        errors.push(FieldError::at("name", message));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Problem documents, RFC 9457.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// Why a request was not done.
@@ -69,4 +70,15 @@ pub(super) fn noted<T, E: std::fmt::Display>(
     result: Result<T, E>,
 ) -> Option<T> {
     result.map_err(|error| errors.push(FieldError::at(field, error))).ok()
+}
+
+/// Takes those of several values that can be read, and notes the others, each at its place in a field.
+pub(super) fn each<'t, T: Ord, E: std::fmt::Display>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    texts: impl IntoIterator<Item = &'t String>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> BTreeSet<T> {
+    let read = texts.into_iter().enumerate().map(|(index, text)| (index, read(text)));
+    read.filter_map(|(index, read)| noted(errors, format!("{field}[{index}]"), read)).collect()
 }

@@ -1,11 +1,13 @@
 //! Services: users who are no persons, and what they prove themselves with.
 
-use super::problem::{FieldError, Invalid, noted};
+use super::people::expect_name;
+use super::problem::{FieldError, Invalid, each, noted};
 use super::session::format_mac;
 use crate::identity::{self, Binding, CertificateName, Scope};
 use crate::policy::{self, GroupName, ProviderName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -151,17 +153,9 @@ impl ServicePut {
     ) -> Result<(policy::User, identity::Service), Invalid> {
         let Self { name: given, display_name, groups, scopes, certificate, client, binding, .. } = self;
         let mut errors = Vec::new();
-        let name = &user.name;
-        if let Some(given) = given.filter(|given| *given != name.as_str()) {
-            let message = format!("the service is named `{given}` and the path says `{name}`; make them equal");
-            errors.push(FieldError::at("name", message));
-        }
-        let read = groups.iter().enumerate();
-        let groups = read.filter_map(|(i, group)| noted(&mut errors, format!("groups[{i}]"), GroupName::new(group)));
-        let groups = groups.collect();
-        let read = scopes.iter().enumerate();
-        let scopes = read.filter_map(|(i, scope)| noted(&mut errors, format!("scopes[{i}]"), scope.parse::<Scope>()));
-        let scopes = scopes.collect();
+        expect_name(&mut errors, "service", given, &user.name);
+        let groups = each(&mut errors, "groups", &groups, GroupName::new);
+        let scopes = each(&mut errors, "scopes", &scopes, Scope::from_str);
         let certificate =
             certificate.and_then(|name| noted(&mut errors, "certificate", name.parse::<CertificateName>()));
         let client = client.and_then(|ServiceClient { provider, id }| {

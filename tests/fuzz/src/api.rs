@@ -130,7 +130,7 @@ impl World {
             core,
             views: Arc::new(FixedViews),
             resolver: Arc::new(FixedResolver),
-            tokens: Arc::new(gateway_userspace::api::NoProviders),
+            tokens: Arc::new(gateway_userspace::api::Providers::default()),
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,

@@ -1,10 +1,11 @@
 //! What every operation can be refused with, for the OpenAPI document.
 
+use super::super::refusals::add;
 use super::ROOT;
+use super::answer::MEDIA_TYPE;
 use crate::wire::ScimProblem;
-use utoipa::PartialSchema as _;
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, ResponseBuilder};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
 
 /// Refusals, and what they mean.
 const ALWAYS: [(u16, &str); 7] = [
@@ -28,22 +29,14 @@ pub fn describe(document: &mut OpenApi) {
         let is_filtered = path.ends_with("/Schemas") || path.ends_with("/ResourceTypes");
         let PathItem { get, put, post, delete, patch, .. } = item;
         for operation in [get, put, post, delete, patch].into_iter().flatten() {
-            add(operation, &ALWAYS);
+            add::<ScimProblem>(operation, MEDIA_TYPE, &ALWAYS);
             if operation.request_body.is_some() {
-                add(operation, &WITH_A_BODY);
+                add::<ScimProblem>(operation, MEDIA_TYPE, &WITH_A_BODY);
             }
             if is_filtered {
-                add(operation, &[(403, "It cannot be filtered")]);
+                add::<ScimProblem>(operation, MEDIA_TYPE, &[(403, "It cannot be filtered")]);
             }
         }
-        delete.iter_mut().for_each(|operation| add(operation, &WITH_A_BODY[1..2]));
-    }
-}
-
-fn add(operation: &mut Operation, refusals: &[(u16, &str)]) {
-    for (status, meaning) in refusals {
-        let content = ContentBuilder::new().schema(Some(ScimProblem::schema())).build();
-        let response = ResponseBuilder::new().description(*meaning).content("application/scim+json", content).build();
-        operation.responses.responses.entry(status.to_string()).or_insert(RefOr::T(response));
+        delete.iter_mut().for_each(|operation| add::<ScimProblem>(operation, MEDIA_TYPE, &WITH_A_BODY[1..2]));
     }
 }

@@ -1,11 +1,12 @@
 //! What handlers take from a request. Whatever cannot be taken is a refusal in SCIM.
 
-use super::answer::Failure;
+use super::super::extract::media_type;
+use super::answer::{Failure, MEDIA_TYPE};
 use super::{ROOT, Scim, ScimClient};
 use crate::identity::scim::{self, Parameters, Precondition, Projection, ResourceId, ScimError, ScimType};
 use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::{CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{HOST, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -103,9 +104,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.and_then(|value| value.split(';').next()).map(str::trim).unwrap_or_default();
-        if !["application/scim+json", "application/json"].iter().any(|known| media_type.eq_ignore_ascii_case(known)) {
+        let media_type = media_type(request.headers()).unwrap_or_default();
+        if ![MEDIA_TYPE, "application/json"].iter().any(|known| media_type.eq_ignore_ascii_case(known)) {
             return Err(ScimError::status(415, "send `Content-Type: application/scim+json`").into());
         }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {

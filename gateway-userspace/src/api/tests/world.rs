@@ -216,7 +216,11 @@ impl SourceResolver for FixedResolver {
 struct FixedTokens;
 
 impl AccessTokens for FixedTokens {
-    fn verify<'a>(&'a self, token: &'a str) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
+    fn verify<'a>(
+        &'a self,
+        token: &'a str,
+        _: OffsetDateTime,
+    ) -> Later<'a, Result<(ProviderName, String), AccessTokenRefusal>> {
         let known = (ProviderName::new("corp").unwrap(), "ci".to_owned());
         Box::pin(
             async move { if token == "aa.bb.cc" { Ok(known) } else { Err(AccessTokenRefusal::Refused("signature")) } },

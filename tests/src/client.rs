@@ -78,9 +78,19 @@ pub fn udp_exchange(host: &Namespace, to: SocketAddr, payload: &[u8], timeout: D
         // Connected, so that ICMP errors arrive as errors of the socket.
         socket.connect(to)?;
         socket.send(payload)?;
-        socket.recv(&mut [0; 2048])
+        receive(&socket, &mut [0; 2048])
     };
     Ok(host.enter(exchange)?.map_or_else(|error| Outcome::from(&error), |_| Outcome::Answered))
+}
+
+/// The next datagram. A process that was frozen and goes on is interrupted where it waits with a timeout, and waits again.
+pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
 }
 
 /// One HTTP request without TLS: the status and the body.

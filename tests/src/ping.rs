@@ -9,7 +9,10 @@ use std::{
 use anyhow::Result;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-use crate::{client::Outcome, netns::Namespace};
+use crate::{
+    client::{Outcome, receive},
+    netns::Namespace,
+};
 
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
@@ -32,7 +35,7 @@ fn echo(to: IpAddr, timeout: Duration) -> io::Result<()> {
     message[0] = if to.is_ipv4() { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
     socket.send(&message)?;
     // Replies reach a ping socket only if they carry its identifier.
-    socket.recv(&mut message).map(|_| ())
+    receive(&socket, &mut message).map(|_| ())
 }
 
 fn open(to: IpAddr) -> io::Result<UdpSocket> {

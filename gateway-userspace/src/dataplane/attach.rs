@@ -107,16 +107,14 @@ pub struct Attached {
 pub(super) type Held = BTreeMap<PathBuf, FdLink>;
 
 /// Attaches the programs to each interface, or replaces those behind the links that are there; that of the replies to the
-/// interfaces that face apps.
-/// Afterwards removes the links of interfaces that are no longer guarded, and maps of older layouts.
+/// interfaces that face apps. Returns the links that do so beside how each interface is guarded; all others are still there.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     folder: &Path,
-    pins: &Path,
     interfaces: &[GuardedInterface],
     apps: &[AppInterface],
     held: &mut Held,
-) -> Result<Vec<Attached>, DataPlaneError> {
+) -> Result<(Vec<Attached>, BTreeSet<PathBuf>), DataPlaneError> {
     let links = folder.join("links");
     let mut kept = BTreeSet::new();
     let mut attached = Vec::new();
@@ -136,10 +134,20 @@ pub(super) fn attach(
         attach_xdp(xdp(ebpf, REPLIES)?, place, &links, held)?;
         kept.extend(place.paths(&links));
     }
+    Ok((attached, kept))
+}
+
+/// Removes all links but these, which are those of interfaces that are no longer guarded, and maps of older layouts.
+pub(super) fn detach_others(
+    folder: &Path,
+    pins: &Path,
+    kept: &BTreeSet<PathBuf>,
+    held: &mut Held,
+) -> Result<(), DataPlaneError> {
+    let links = folder.join("links");
     held.retain(|path, _| kept.contains(path));
     remove_others(&links, |path| kept.contains(path))?;
-    remove_others(folder, |path| path == links || path == pins)?;
-    Ok(attached)
+    remove_others(folder, |path| path == links || path == pins)
 }
 
 /// Takes every program off and removes every pin. From then on nothing is guarded.

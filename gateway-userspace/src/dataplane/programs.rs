@@ -1,6 +1,6 @@
 //! The loaded programs, and the interfaces that they guard.
 
-use super::attach::{Attached, GuardedInterface, Held, are_pinned};
+use super::attach::{self, Attached, GuardedInterface, Held, are_pinned};
 use super::barrier::Barrier;
 use super::constants::Constants;
 use super::device::xdp_program;
@@ -86,10 +86,11 @@ impl Programs {
     pub fn guard(&mut self, interfaces: &[GuardedInterface]) -> Result<Vec<Attached>, DataPlaneError> {
         self.configure(interfaces)?;
         self.apps = self.app_side.present();
-        let attached =
-            super::attach::attach(&mut self.ebpf, &self.folder, &self.pins, interfaces, &self.apps, &mut self.held)?;
+        let (attached, links) = attach::attach(&mut self.ebpf, &self.folder, interfaces, &self.apps, &mut self.held)?;
         self.renew_ports(interfaces)?;
+        // The barrier closes before programs go: an interface that comes back from another namespace has its number still.
         self.let_through(&interfaces.iter().map(|guarded| guarded.index).collect::<Vec<_>>())?;
+        attach::detach_others(&self.folder, &self.pins, &links, &mut self.held)?;
         Ok(attached)
     }
 

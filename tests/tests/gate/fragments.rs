@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use gateway_tests::{Gate, Namespace, Scapy, UdpEcho};
+use gateway_tests::{Gate, Namespace, Scapy, UdpEcho, client::receive};
 
 use crate::crafted::{alice, is_dropped};
 use crate::scene::{FAMILIES, SOON, on};
@@ -50,7 +50,7 @@ pub fn comes_back_within(host: &Namespace, to: SocketAddr, size: usize, time: Du
         socket.connect(to)?;
         socket.send(&sent)?;
         let mut buffer = vec![0; 1 << 16];
-        let length = socket.recv(&mut buffer)?;
+        let length = receive(&socket, &mut buffer)?;
         buffer.truncate(length);
         Ok(buffer)
     })??;

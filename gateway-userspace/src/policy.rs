@@ -25,7 +25,7 @@ pub mod gateway;
 pub mod plan;
 pub mod table;
 
-pub use cedar::{PolicyError, PolicySet, PolicyWarning};
+pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
 pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
 pub use gateway::{Drafted, Gateway, NextIds, Problem, Restored};
 pub use model::*;

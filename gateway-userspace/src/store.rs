@@ -10,7 +10,9 @@ mod shape;
 
 use crate::identity::scim::{Resource, ResourceId, ResourceKind};
 use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
-use crate::policy::{App, AppId, AppName, Generation, GroupName, ProviderName, Session, SessionToken, User, UserName};
+use crate::policy::{
+    App, AppId, AppName, Generation, GroupName, PolicyFile, ProviderName, Session, SessionToken, User, UserName,
+};
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,8 +24,8 @@ pub use file::FileStore;
 /// The version of the stored shapes that this program writes. Those of 1 know no `opens`, `trip_wire` and `budget` of
 /// apps, and no protocols but TCP, UDP and ICMP: a program that knows only them would take a trip-wire for an app. Those
 /// of 2 know no identity providers and no services: a program that knows only them would let those in again who were
-/// suspended.
-pub const SCHEMA: u32 = 3;
+/// suspended. Those of 3 know one text of policies.
+pub const SCHEMA: u32 = 4;
 /// The first version, and the oldest that is read.
 const FIRST_SCHEMA: u32 = 1;
 
@@ -134,8 +136,8 @@ pub struct Stored {
 pub struct StoredPolicy {
     /// The generation.
     pub generation: Generation,
-    /// Cedar.
-    pub text: String,
+    /// Files of Cedar, as they are evaluated.
+    pub files: Vec<PolicyFile>,
 }
 
 /// The next free numbers. None is ever used twice.

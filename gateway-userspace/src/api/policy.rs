@@ -3,8 +3,8 @@
 use super::context::Shared;
 use super::extract::Text;
 use super::problem::ApiError;
-use crate::core::{Actor, Request, State as CoreState};
-use crate::policy::{Generation, Input};
+use crate::core::{Actor, CoreError, Request, State as CoreState};
+use crate::policy::{Generation, Input, PolicySet};
 use crate::wire::{self, Policy, PolicyCheck, PolicyPut};
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -38,8 +38,9 @@ pub(super) async fn put(
     Text(text): Text,
 ) -> Result<Response, ApiError> {
     let if_match = if_match(&headers)?;
+    let input = parsed(move || Input::put_policy(&text, if_match)).await?.map_err(CoreError::from)?;
     let _edit = shared.edit().await;
-    shared.context.core.change(actor, Request::Policy(Input::PutPolicy { text, if_match })).await?;
+    shared.context.core.change(actor, Request::Policy(input)).await?;
     current(&shared).await
 }
 
@@ -52,14 +53,23 @@ pub(super) async fn check(
     State(shared): State<Arc<Shared>>,
     Text(text): Text,
 ) -> Result<axum::Json<PolicyCheck>, ApiError> {
-    let read = move |state: &CoreState| PolicyCheck::of(&state.gateway.check_policy(&text));
+    let policy = match parsed(move || PolicySet::parse(&text)).await? {
+        Ok(policy) => policy,
+        Err(errors) => return Ok(axum::Json(PolicyCheck::of(&Err(errors)))),
+    };
+    let read = move |state: &CoreState| PolicyCheck::of(&Ok(state.gateway.warnings_of(&policy)));
     Ok(axum::Json(shared.context.core.read(read).await?))
+}
+
+/// Reads policies, which may be many, where nobody waits for it.
+async fn parsed<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(read).await.map_err(|_| CoreError::Stopped.into())
 }
 
 async fn current(shared: &Shared) -> Result<Response, ApiError> {
     let read = |state: &CoreState| {
         let gateway = &state.gateway;
-        Policy::of(gateway.generation(), gateway.policy_text(), &gateway.policy_warnings())
+        Policy::of(gateway.generation(), &gateway.policy_text(), &gateway.policy_warnings())
     };
     let policy = shared.context.core.read(read).await?;
     let tag = format!("\"{}\"", policy.generation);

@@ -293,8 +293,7 @@ async fn policy_that_cannot_be_stored_is_not_in_force() {
     let generation = core.read(|state| state.gateway.generation()).await.unwrap();
     disk.fill(true);
     let text = "permit (principal, action, resource);".to_owned();
-    ask(&core, Request::Policy(Input::PutPolicy { text, if_match: None })).await.unwrap_err();
-    let (now, text) =
-        core.read(|state| (state.gateway.generation(), state.gateway.policy_text().to_owned())).await.unwrap();
+    ask(&core, Request::Policy(Input::put_policy(&text, None).unwrap())).await.unwrap_err();
+    let (now, text) = core.read(|state| (state.gateway.generation(), state.gateway.policy_text())).await.unwrap();
     assert_eq!((now, text.as_str()), (generation, ""));
 }

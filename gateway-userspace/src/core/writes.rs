@@ -13,7 +13,7 @@ pub(crate) fn restored(stored: Stored, sessions: Vec<Session>, found: &TableSet)
         groups: stored.groups,
         apps: stored.apps,
         app_ids: stored.app_ids,
-        policy: stored.policy.map(|policy| policy.text).unwrap_or_default(),
+        policy: stored.policy.map(|policy| policy.files).unwrap_or_default(),
         generation: stored.generation,
         sessions,
         next_ids: next_ids.above(found),
@@ -65,9 +65,9 @@ pub(super) fn of(gateway: &Gateway, input: &Input, drafted: &Drafted) -> Vec<Wri
             writes.extend(id.map(|id| Write::PutApp { app: app.clone(), id }));
         }
         Input::RemoveApp(name) => writes.push(Write::RemoveApp(name.clone())),
-        Input::PutPolicy { text, .. } => {
+        Input::PutPolicy { policy, .. } => {
             let generation = drafted.generation().unwrap_or_else(|| gateway.generation());
-            writes.push(Write::PutPolicy(StoredPolicy { generation, text: text.clone() }));
+            writes.push(Write::PutPolicy(StoredPolicy { generation, files: policy.files().to_vec() }));
         }
         Input::Login { .. } | Input::End { .. } | Input::Tick => {}
     }

@@ -22,7 +22,7 @@ const TOKEN_FILE: &str = "admin.token";
 #[derive(Default)]
 pub(super) struct First {
     apps: Vec<App>,
-    policies: Option<String>,
+    policies: Option<Box<PolicySet>>,
 }
 
 /// Reads and checks the files, before anything is touched.
@@ -49,10 +49,9 @@ fn rehearse(first: &First, config: &Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-fn checked_policies(path: &Path) -> Result<String, DaemonError> {
-    let text = text(path)?;
-    match PolicySet::parse(&text) {
-        Ok(_) => Ok(text),
+fn checked_policies(path: &Path) -> Result<Box<PolicySet>, DaemonError> {
+    match PolicySet::parse(&text(path)?) {
+        Ok(policy) => Ok(Box::new(policy)),
         Err(errors) => {
             let mut message = String::new();
             for error in errors {
@@ -78,8 +77,8 @@ pub(super) async fn begin(core: &Core, config: &Config, first: First) -> Result<
         let name = app.name.clone();
         change(core, Request::Policy(Input::PutApp(app)), &format!("app `{name}`")).await?;
     }
-    if let Some(text) = policies {
-        change(core, Request::Policy(Input::PutPolicy { text, if_match: None }), "policies").await?;
+    if let Some(policy) = policies {
+        change(core, Request::Policy(Input::PutPolicy { policy, if_match: None }), "policies").await?;
     }
     let is_first = core.read(|state| state.accounts.tokens.is_empty()).await;
     if is_first.map_err(|error| DaemonError::FirstStart(error.to_string()))? {

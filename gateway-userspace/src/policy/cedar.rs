@@ -13,7 +13,9 @@ pub(super) use ask::Facts;
 pub use ask::{Faults, Judged, Subject};
 pub(in crate::policy) use sight::SeenSource;
 
-use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema};
+use cedar_policy::{
+    EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema, Validator,
+};
 use sight::Sight;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -23,10 +25,21 @@ use std::sync::{Arc, LazyLock};
 /// The schema that policies are checked against.
 pub const SCHEMA: &str = include_str!("portcullis.cedarschema");
 
+/// Policies that are written together: a file of a bundle, or a text that was given as a whole.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PolicyFile {
+    /// Its path in the bundle, with `/`.
+    pub name: String,
+    /// Cedar.
+    pub text: String,
+}
+
 /// A place in the text of the policies, and what is wrong there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
+#[error("{}{line}:{column}: {message}", in_file(.file.as_deref()))]
 pub struct PolicyError {
+    /// Name of the file, where it is not [`PolicyFile::ALONE`].
+    pub file: Option<String>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -45,7 +58,7 @@ pub type PolicyWarning = PolicyError;
 /// The policies in force.
 #[derive(Clone)]
 pub struct PolicySet {
-    text: Arc<str>,
+    files: Arc<[PolicyFile]>,
     rules: Vec<Rule>,
     by_id: HashMap<PolicyId, usize>,
     /// Rules that name one app in their scope.
@@ -61,7 +74,9 @@ pub struct PolicySet {
 struct Rule {
     policy: Policy,
     name: String,
-    /// Where it stands in the text.
+    /// The number of its file.
+    file: usize,
+    /// Where it stands in the text of that.
     span: Range<usize>,
     who: Who,
     /// How old the authentication may be, in nanoseconds.
@@ -101,7 +116,7 @@ impl PolicySet {
     #[must_use]
     pub fn empty() -> Self {
         Self {
-            text: Arc::from(""),
+            files: Arc::from([]),
             rules: Vec::new(),
             by_id: HashMap::new(),
             on_app: BTreeMap::new(),
@@ -116,29 +131,44 @@ impl PolicySet {
     /// # Errors
     /// All that is wrong with it, in the order of the text.
     pub fn parse(text: &str) -> Result<Self, Vec<PolicyError>> {
+        Self::parse_files(vec![PolicyFile::alone(text)])
+    }
+
+    /// Parses and checks files of policies. Each of them stands for itself: none goes on in the next one.
+    ///
+    /// # Errors
+    /// All that is wrong with them, in the order of the files and of their text.
+    pub fn parse_files(files: Vec<PolicyFile>) -> Result<Self, Vec<PolicyError>> {
         let Some(kinds) = kinds() else {
             return Err(vec![place::whole(String::from("the built-in schema does not parse"))]);
         };
-        let parsed = cedar_policy::PolicySet::from_str(text).map_err(|errors| place::syntax(text, &errors))?;
-        let mut errors = Vec::new();
-        let rules = annotation::rules(text, &parsed, &mut errors);
-        let by_id: HashMap<_, _> = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
-        let rule_of = |id: &PolicyId| by_id.get(id).and_then(|at| rules.get(*at));
-        let remarks = place::validated(text, &parsed, &kinds.schema, rule_of, &mut errors);
+        let (validator, mut reading) = (Validator::new(kinds.schema.clone()), Reading::default());
+        for (number, file) in files.iter().enumerate() {
+            reading.read(number, file, &validator);
+        }
+        let Reading { rules, mut errors, remarks } = reading;
+        annotation::refuse_twins(&files, &rules, &mut errors);
         if !errors.is_empty() {
             errors.sort();
             errors.dedup();
             return Err(errors);
         }
+        let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
         let (on_app, everywhere) = index(&rules);
         let sight = Sight::of(rules.iter().map(|rule| &rule.policy));
-        Ok(Self { text: Arc::from(text), rules, by_id, on_app, everywhere, sight, remarks })
+        Ok(Self { files: Arc::from(files), rules, by_id, on_app, everywhere, sight, remarks })
     }
 
-    /// The text, as it was given.
+    /// The files, as they were given.
     #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn files(&self) -> &Arc<[PolicyFile]> {
+        &self.files
+    }
+
+    /// The text of all files, one after the other.
+    #[must_use]
+    pub fn text(&self) -> String {
+        PolicyFile::joined(&self.files)
     }
 
     /// How many policies there are.
@@ -161,9 +191,73 @@ impl PolicySet {
     /// The text of the policy with this name.
     #[must_use]
     pub fn policy_text(&self, name: &str) -> Option<&str> {
-        let rule = self.rules.iter().find(|rule| rule.name == name)?;
-        self.text.get(rule.span.clone())
+        self.text_of(self.rules.iter().find(|rule| rule.name == name)?)
     }
+
+    fn text_of(&self, rule: &Rule) -> Option<&str> {
+        self.files.get(rule.file)?.text.get(rule.span.clone())
+    }
+}
+
+impl PolicyFile {
+    /// The name of a text that was given without one. Its policies need no file to be told apart.
+    pub const ALONE: &'static str = "policy.cedar";
+
+    /// A text that was given without a name.
+    #[must_use]
+    pub fn alone(text: &str) -> Self {
+        Self { name: Self::ALONE.to_owned(), text: text.to_owned() }
+    }
+
+    /// The text of several files, with a line before each that says which it is; of one as it is.
+    #[must_use]
+    pub fn joined(files: &[Self]) -> String {
+        match files {
+            [] => String::new(),
+            [file] => file.text.clone(),
+            files => files.iter().map(|file| format!("// {}\n{}\n", file.name, file.text.trim_end())).collect(),
+        }
+    }
+
+    /// Its name, where that says anything.
+    fn known(&self) -> Option<String> {
+        (self.name != Self::ALONE).then(|| self.name.clone())
+    }
+
+    /// What the names of its nameless policies begin with.
+    fn prefix(&self) -> String {
+        let stem = self.name.rsplit('/').next().unwrap_or_default();
+        self.known().map_or_else(String::new, |_| format!("{}-", stem.strip_suffix(".cedar").unwrap_or(stem)))
+    }
+}
+
+/// What has been read of the files so far.
+#[derive(Default)]
+struct Reading {
+    rules: Vec<Rule>,
+    errors: Vec<PolicyError>,
+    remarks: Vec<PolicyWarning>,
+}
+
+impl Reading {
+    fn read(&mut self, number: usize, file: &PolicyFile, validator: &Validator) {
+        let parsed = match cedar_policy::PolicySet::from_str(&file.text) {
+            Ok(parsed) => parsed,
+            Err(errors) => return self.errors.extend(place::syntax(file, &errors)),
+        };
+        let rules = annotation::rules(number, file, &parsed, &mut self.errors);
+        self.remarks.extend(place::validated(file, &parsed, validator, &rules, &mut self.errors));
+        // Each file numbers its policies from 0.
+        let renamed = rules.into_iter().map(|rule| {
+            let id = PolicyId::new(format!("{number}/{}", rule.policy.id()));
+            Rule { policy: rule.policy.new_id(id), ..rule }
+        });
+        self.rules.extend(renamed);
+    }
+}
+
+fn in_file(file: Option<&str>) -> String {
+    file.map_or_else(String::new, |file| format!("{file}:"))
 }
 
 impl Default for PolicySet {
@@ -174,13 +268,13 @@ impl Default for PolicySet {
 
 impl std::fmt::Debug for PolicySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("PolicySet").field(&self.text).finish()
+        f.debug_tuple("PolicySet").field(&self.files).finish()
     }
 }
 
 impl PartialEq for PolicySet {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.files == other.files
     }
 }
 

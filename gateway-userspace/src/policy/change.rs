@@ -4,7 +4,7 @@ use super::cedar::Faults;
 use super::model::{
     App, AppName, Generation, GroupName, InvalidName, Proof, Session, SessionToken, Source, User, UserName,
 };
-use super::{Plan, PolicyError};
+use super::{Plan, PolicyError, PolicySet};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,15 +53,26 @@ pub enum Input {
     PutApp(App),
     /// Remove an app.
     RemoveApp(AppName),
-    /// Replace the whole text of the policies.
+    /// Replace all policies.
     PutPolicy {
-        /// Cedar.
-        text: String,
+        /// By these.
+        policy: Box<PolicySet>,
         /// Refuse unless this generation is in force.
         if_match: Option<Generation>,
     },
     /// Time has passed: end what is past its deadline.
     Tick,
+}
+
+impl Input {
+    /// Replace all policies by those of a text.
+    ///
+    /// # Errors
+    /// [`Refusal::Policy`], with all that is wrong with it.
+    pub fn put_policy(text: &str, if_match: Option<Generation>) -> Result<Self, Refusal> {
+        let policy = Box::new(PolicySet::parse(text).map_err(Refusal::Policy)?);
+        Ok(Self::PutPolicy { policy, if_match })
+    }
 }
 
 /// Which sessions.

@@ -150,7 +150,7 @@ impl Gateway {
             Input::RemoveGroup(name) => self.remove_group(&mut draft, name),
             Input::PutApp(app) => self.put_app(&mut draft, app),
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),
-            Input::PutPolicy { text, if_match } => self.put_policy(&mut draft, text, *if_match),
+            Input::PutPolicy { policy, if_match } => self.put_policy(&mut draft, policy, *if_match),
             Input::Tick => Ok(()),
         }?;
         self.finish(draft)

@@ -8,7 +8,7 @@ mod session;
 
 use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
-use crate::policy::{App, AppName, Generation, GroupName, Protocol, ProviderName, Service, User, UserName};
+use crate::policy::{App, AppName, Generation, GroupName, PolicyFile, Protocol, ProviderName, Service, User, UserName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,20 +164,33 @@ impl TryFrom<ServiceShape> for Service {
 #[derive(Serialize, Deserialize)]
 pub(super) struct PolicyShape {
     generation: u64,
+    #[serde(default)]
+    files: Vec<PolicyFileShape>,
+    /// What was there before schema 4.
+    #[serde(default, skip_serializing)]
+    text: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PolicyFileShape {
+    name: String,
     text: String,
 }
 
 impl From<&StoredPolicy> for PolicyShape {
     fn from(policy: &StoredPolicy) -> Self {
-        let StoredPolicy { generation, text } = policy;
-        Self { generation: generation.0, text: text.clone() }
+        let StoredPolicy { generation, files } = policy;
+        let shape = |PolicyFile { name, text }: &PolicyFile| PolicyFileShape { name: name.clone(), text: text.clone() };
+        Self { generation: generation.0, files: files.iter().map(shape).collect(), text: None }
     }
 }
 
 impl From<PolicyShape> for StoredPolicy {
     fn from(shape: PolicyShape) -> Self {
-        let PolicyShape { generation, text } = shape;
-        Self { generation: Generation(generation), text }
+        let PolicyShape { generation, files, text } = shape;
+        let files = files.into_iter().map(|PolicyFileShape { name, text }| PolicyFile { name, text });
+        let files = files.chain(text.iter().map(|text| PolicyFile::alone(text))).collect();
+        Self { generation: Generation(generation), files }
     }
 }
 

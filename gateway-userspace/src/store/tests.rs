@@ -96,7 +96,10 @@ fn everything_that_is_written_is_read_back_after_reopening() {
     let (token, _) =
         ApiToken::issue("ci".into(), Scope::ALL.into(), session.wall_deadline, Some(session.wall_deadline));
     let counters = Counters { next_app: 2, next_app_set: 3, next_allow_list: 4, next_block: u32::MAX };
-    let policy = StoredPolicy { generation: Generation(9), text: "permit (principal, action, resource);".into() };
+    let policy = StoredPolicy {
+        generation: Generation(9),
+        files: vec![PolicyFile::alone("permit (principal, action, resource);")],
+    };
     let batch = [
         Write::PutUser(user("ada")),
         Write::PutPassword(user("ada").name, hash.clone()),
@@ -143,9 +146,14 @@ fn former_policies_are_kept_for_a_while_and_the_last_one_is_in_force() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = FileStore::open(&folder.path().join("s")).unwrap();
     for generation in (1..=40).map(Generation) {
-        store.commit(&[Write::PutPolicy(StoredPolicy { generation, text: generation.0.to_string() })]).unwrap();
+        store
+            .commit(&[Write::PutPolicy(StoredPolicy {
+                generation,
+                files: vec![PolicyFile::alone(&generation.0.to_string())],
+            })])
+            .unwrap();
     }
-    assert_eq!(store.load().unwrap().policy.unwrap().text, "40");
+    assert_eq!(store.load().unwrap().policy.unwrap().files, [PolicyFile::alone("40")]);
 }
 
 #[test]
@@ -169,7 +177,10 @@ fn what_the_first_schema_knew_is_read_and_from_then_on_the_file_has_the_present_
     FileStore::open(&path).unwrap();
     let crm = r#"{"name":"crm","description":"","prefixes":["192.0.2.0/24"],"services":[{"protocol":"tcp","ports":[80,443]}],"labels":[],"enabled":true}"#;
     file::overwrite(&path, "apps", "crm", crm);
+    file::overwrite(&path, "policies", "1", r#"{"generation":1,"text":"permit (principal, action, resource);"}"#);
     file::overwrite_schema(&path, "1");
+    let files = reopened(&path).policy.unwrap().files;
+    assert_eq!(files, [PolicyFile::alone("permit (principal, action, resource);")]);
     let apps = reopened(&path).apps;
     assert_eq!((apps[0].opens.len(), apps[0].trip_wire, apps[0].budget), (0, false, None));
     assert_eq!(file::schema(&path), Some(SCHEMA));

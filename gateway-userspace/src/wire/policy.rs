@@ -39,6 +39,9 @@ pub struct PolicyCheck {
 /// Something wrong, or odd, at a place in the text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PolicyIssue {
+    /// Name of the file, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
@@ -76,15 +79,21 @@ impl PolicyCheck {
 
 impl From<&PolicyError> for PolicyIssue {
     fn from(error: &PolicyError) -> Self {
-        let PolicyError { line, column, policy, message, hint } = error.clone();
-        Self { line, column, policy, message, hint }
+        let PolicyError { file, line, column, policy, message, hint } = error.clone();
+        Self { file, line, column, policy, message, hint }
     }
 }
 
 impl From<&PolicyError> for FieldError {
     fn from(error: &PolicyError) -> Self {
-        let PolicyError { line, column, policy, message, hint } = error.clone();
+        let PolicyError { file, line, column, policy, message, hint } = error.clone();
         let message = policy.map_or(message.clone(), |policy| format!("policy `{policy}`: {message}"));
-        Self { field: Some("text".to_owned()), line: Some(line), column: Some(column), message, hint }
+        Self {
+            field: Some(file.unwrap_or_else(|| "text".to_owned())),
+            line: Some(line),
+            column: Some(column),
+            message,
+            hint,
+        }
     }
 }

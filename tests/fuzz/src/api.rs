@@ -234,7 +234,7 @@ fn gateway() -> Gateway {
         enabled: true,
     }));
     let text = "permit (principal in Group::\"staff\", action, resource == App::\"crm\");".to_owned();
-    put(Input::PutPolicy { text, if_match: None });
+    put(Input::put_policy(&text, None).unwrap());
     put(Input::Login {
         token: SessionToken(0xab),
         user: UserName::new("ada").unwrap(),

@@ -2,7 +2,7 @@
 //! read is what was written.
 
 use crate::bytes::Bytes;
-use gateway_userspace::policy::{Generation, GroupName, User, UserName};
+use gateway_userspace::policy::{Generation, GroupName, PolicyFile, User, UserName};
 use gateway_userspace::store::{FileStore, Store as _, StoreError, StoredPolicy, Write};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -19,8 +19,10 @@ static HONEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     };
     store.commit(&(0..40).map(|n| Write::PutUser(user(n))).collect::<Vec<_>>()).unwrap();
     for generation in 1..=3 {
-        let policy =
-            StoredPolicy { generation: Generation(generation), text: "permit(principal,action,resource);".into() };
+        let policy = StoredPolicy {
+            generation: Generation(generation),
+            files: vec![PolicyFile::alone("permit(principal,action,resource);")],
+        };
         store.commit(&[Write::PutPolicy(policy), Write::SetGeneration(Generation(generation))]).unwrap();
     }
     drop(store);

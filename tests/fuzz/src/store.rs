@@ -84,7 +84,7 @@ fn restored(stored: Stored) {
         groups,
         apps,
         app_ids,
-        policy: policy.map(|policy| policy.text).unwrap_or_default(),
+        policy: policy.map(|policy| policy.files).unwrap_or_default(),
         generation,
         sessions: sessions.into_iter().map(|stored| stored.session).collect(),
         next_ids,

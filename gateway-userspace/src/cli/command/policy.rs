@@ -82,7 +82,7 @@ async fn apply(context: &Context, file: &Path, if_match: Option<u64>) -> Result<
 
 /// `file:line:column: message`, which editors understand, and the hint below it.
 fn written(file: &Path, kind: &str, issue: &PolicyIssue) -> String {
-    let PolicyIssue { line, column, policy, message, hint } = issue;
+    let PolicyIssue { file: _, line, column, policy, message, hint } = issue;
     let policy = policy.as_ref().map(|policy| format!("policy `{policy}`: ")).unwrap_or_default();
     let first = plain(&format!("{}:{line}:{column}: {kind}{policy}{message}", file.display()));
     let hint = hint.as_ref().map(|hint| format!("\n  hint: {}", plain(hint))).unwrap_or_default();
@@ -96,6 +96,7 @@ mod tests {
     #[test]
     fn an_issue_has_its_place_its_policy_and_its_hint() {
         let mut issue = PolicyIssue {
+            file: None,
             line: 3,
             column: 7,
             policy: Some("books".into()),

@@ -97,7 +97,7 @@ async fn whoever_arrives_becomes_a_user_and_stays_that_user() {
 async fn a_group_that_policies_name_comes_into_being_with_its_first_member() {
     let core = core(&Disk::default());
     let text = "permit (principal in Group::\"books\", action, resource);".to_owned();
-    ask(&core, Request::Policy(Input::PutPolicy { text, if_match: None })).await.unwrap();
+    ask(&core, Request::Policy(Input::put_policy(&text, None).unwrap())).await.unwrap();
     ask(&core, arrives(1, arrival("1", "ada", &["books", "other"]))).await.unwrap();
     let groups: Vec<_> = user_of(&core, "ada").await.unwrap().groups.into_iter().collect();
     assert_eq!(groups, [GroupName::new("books").unwrap()]);

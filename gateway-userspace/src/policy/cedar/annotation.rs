@@ -1,6 +1,6 @@
 //! What stands before a policy: its name, and how old an authentication it accepts.
 
-use super::{PolicyError, Rule, place, who_in_scope};
+use super::{PolicyError, PolicyFile, Rule, place, who_in_scope};
 use cedar_policy::{Effect, Policy};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -8,38 +8,52 @@ use std::ops::Range;
 const ID: &str = "id";
 const REAUTHENTICATE: &str = "reauthenticate";
 
-/// The policies in the order of the text, with names and spans. Finds templates, names given twice, and ages that
-/// are none.
-pub(super) fn rules(text: &str, parsed: &cedar_policy::PolicySet, errors: &mut Vec<PolicyError>) -> Vec<Rule> {
+/// The policies of a file in the order of its text, with names and spans. Finds templates, and ages that are none.
+pub(super) fn rules(
+    number: usize,
+    file: &PolicyFile,
+    parsed: &cedar_policy::PolicySet,
+    errors: &mut Vec<PolicyError>,
+) -> Vec<Rule> {
     for template in parsed.templates() {
-        let at = text.find(template.to_cedar().as_str()).unwrap_or(0);
+        let at = file.text.find(template.to_cedar().as_str()).unwrap_or(0);
         let message = String::from("templates are not supported: write a policy without `?principal` and `?resource`");
-        errors.push(place::at(text, at, None, message, None));
+        errors.push(place::at(file, at, None, message, None));
     }
     let mut policies: Vec<&Policy> = parsed.policies().collect();
-    policies.sort_by_key(|policy| number(policy));
-    let mut names = HashSet::new();
+    policies.sort_by_key(|policy| order(policy));
     let mut rules = Vec::with_capacity(policies.len());
     let mut from = 0;
     for policy in policies {
-        let span = span(text, policy, from);
+        let span = span(&file.text, policy, from);
         from = span.end;
-        let rule = rule(text, policy, span, errors);
-        if !names.insert(rule.name.clone()) {
-            let message = format!("two policies are named `{}`", rule.name);
-            let hint = Some(String::from("give each policy its own `@id`"));
-            errors.push(place::at(text, spot(text, &rule.span, ID), Some(rule.name.clone()), message, hint));
-        }
-        rules.push(rule);
+        rules.push(rule((number, file), policy, span, errors));
     }
     rules
 }
 
-fn rule(text: &str, policy: &Policy, span: Range<usize>, errors: &mut Vec<PolicyError>) -> Rule {
-    let name = policy.annotation(ID).map_or_else(|| policy.id().to_string(), str::to_owned);
+/// Finds names that are given twice.
+pub(super) fn refuse_twins(files: &[PolicyFile], rules: &[Rule], errors: &mut Vec<PolicyError>) {
+    let mut names = HashSet::new();
+    for rule in rules {
+        let Some(file) = files.get(rule.file).filter(|_| !names.insert(rule.name.as_str())) else { continue };
+        let message = format!("two policies are named `{}`", rule.name);
+        let hint = Some(String::from("give each policy its own `@id`"));
+        errors.push(place::at(file, spot(&file.text, &rule.span, ID), Some(rule.name.clone()), message, hint));
+    }
+}
+
+fn rule(
+    (number, file): (usize, &PolicyFile),
+    policy: &Policy,
+    span: Range<usize>,
+    errors: &mut Vec<PolicyError>,
+) -> Rule {
+    let named = policy.annotation(ID).map(str::to_owned);
+    let name = named.unwrap_or_else(|| format!("{}{}", file.prefix(), policy.id()));
     let mut wrong = |key: &str, message: String, hint: Option<&str>| {
-        let at = spot(text, &span, key);
-        errors.push(place::at(text, at, Some(name.clone()), message, hint.map(str::to_owned)));
+        let at = spot(&file.text, &span, key);
+        errors.push(place::at(file, at, Some(name.clone()), message, hint.map(str::to_owned)));
     };
     if name.trim().is_empty() {
         wrong(ID, String::from("the name of a policy is empty"), None);
@@ -53,11 +67,11 @@ fn rule(text: &str, policy: &Policy, span: Range<usize>, errors: &mut Vec<Policy
     if given.is_some() && policy.effect() == Effect::Forbid {
         wrong(REAUTHENTICATE, String::from("`@reauthenticate` has a meaning on `permit` only"), None);
     }
-    Rule { policy: policy.clone(), name, span, who: who_in_scope(policy), reauthenticate }
+    Rule { policy: policy.clone(), name, file: number, span, who: who_in_scope(policy), reauthenticate }
 }
 
 /// The parser numbers policies in the order of the text.
-fn number(policy: &Policy) -> usize {
+fn order(policy: &Policy) -> usize {
     policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX)
 }
 

@@ -242,7 +242,7 @@ impl<'q> Question<'q> {
             return Judged { decision: Decision::deny(faults.keys().cloned().collect()), faults };
         }
         let mut determining: Vec<&Rule> = response.diagnostics().reason().filter_map(rule).collect();
-        determining.sort_by_key(|rule| rule.span.start);
+        determining.sort_by_key(|rule| (rule.file, rule.span.start));
         let permit = response.decision() == cedar_policy::Decision::Allow;
         let policies = determining.iter().map(|rule| rule.name.clone()).collect();
         // Each permit stands for itself, so the most generous one counts; one without a limit has none.

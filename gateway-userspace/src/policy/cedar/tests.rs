@@ -240,6 +240,36 @@ fn annotations_that_mean_something_are_checked() {
 }
 
 #[test]
+fn files_stand_for_themselves_and_their_errors_say_which_it_is() {
+    let file = |name: &str, text: &str| PolicyFile { name: name.into(), text: text.into() };
+    let permit = "permit (principal, action, resource);";
+    let told = |files: Vec<PolicyFile>| -> Vec<String> {
+        PolicySet::parse_files(files).unwrap_err().iter().map(ToString::to_string).collect()
+    };
+    // What the one file leaves open the other one does not close.
+    let broken = told(vec![file("a.cedar", "permit (principal, action,"), file("b.cedar", "resource);")]);
+    assert!(broken[0].starts_with("a.cedar:1:") && broken[1].starts_with("b.cedar:1:"), "{broken:?}");
+    let twice = vec![
+        file("a.cedar", &format!("@id(\"x\") {permit}")),
+        file(
+            "x/b.cedar",
+            &format!("{permit}\n@id(\"x\") {permit}\npermit (principal, action, resource) when {{ 1 }};"),
+        ),
+    ];
+    let twice = told(twice);
+    assert_eq!(twice[0], "x/b.cedar:2:1: two policies are named `x`");
+    assert!(twice[1].starts_with("x/b.cedar:3:45: "), "{twice:?}");
+
+    let files = vec![file("x/net.cedar", permit), file("hr.cedar", &format!("{permit} {permit}")), file("e.cedar", "")];
+    let set = PolicySet::parse_files(files).unwrap();
+    assert_eq!(set.names().collect::<Vec<_>>(), ["net-policy0", "hr-policy0", "hr-policy1"]);
+    assert_eq!(set.policy_text("hr-policy1"), Some(permit));
+    let decision = set.decide(&subject(&[], &[]), &app("crm", &[])).decision;
+    assert_eq!(decision.policies, ["net-policy0", "hr-policy0", "hr-policy1"]);
+    assert_eq!(set.text(), format!("// x/net.cedar\n{permit}\n// hr.cedar\n{permit} {permit}\n// e.cedar\n\n"));
+}
+
+#[test]
 fn undefined_names_and_impossible_policies_are_warnings() {
     let text = r#"permit (principal in Group::"finanse", action, resource == App::"payroll");
 permit (principal, action, resource == App::"Crm") unless { principal in Group::"zebra" };

@@ -27,14 +27,15 @@ impl PolicySet {
         let names: BTreeSet<String> =
             rule.policy.entity_literals().iter().filter_map(|uid| id_of_kind(uid, kind)).collect();
         let unknown = names.into_iter().filter(|name| !known.contains(name.as_str()));
-        let own = self.text.get(rule.span.clone()).unwrap_or_default();
+        let Some(file) = self.files.get(rule.file) else { return Vec::new() };
+        let own = self.text_of(rule).unwrap_or_default();
         unknown
             .map(|name| {
                 let offset = own.find(&format!(r#"{kind}::"{name}""#)).unwrap_or(0);
                 let message = format!("{} `{name}` is not defined", kind.to_lowercase());
                 let hint = nearest(&name, known).map(|near| format!("did you mean `{near}`?"));
                 let at = rule.span.start.saturating_add(offset);
-                place::at(&self.text, at, Some(rule.name.clone()), message, hint)
+                place::at(file, at, Some(rule.name.clone()), message, hint)
             })
             .collect()
     }

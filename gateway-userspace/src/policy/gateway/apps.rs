@@ -45,19 +45,26 @@ impl Gateway {
     pub(super) fn put_policy(
         &mut self,
         draft: &mut Draft,
-        text: &str,
+        policy: &PolicySet,
         if_match: Option<Generation>,
     ) -> Result<(), Refusal> {
-        if let Some(expected) = if_match.filter(|expected| *expected != self.generation) {
-            return Err(Refusal::GenerationMismatch { expected, found: self.generation });
-        }
-        if text == self.policy.text() {
+        self.expect(if_match)?;
+        if *policy == self.policy {
             return Ok(());
         }
-        let policy = PolicySet::parse(text).map_err(Refusal::Policy)?;
-        self.move_all_under(draft, World { policy: &policy, apps: &self.apps, app_ids: &self.app_ids })?;
-        draft.facts.push(Fact::Policy(Box::new(policy)));
+        self.move_all_under(draft, World { policy, apps: &self.apps, app_ids: &self.app_ids })?;
+        draft.facts.push(Fact::Policy(Box::new(policy.clone())));
         Ok(())
+    }
+
+    /// Refuses what was made for another generation than the one in force.
+    fn expect(&self, generation: Option<Generation>) -> Result<(), Refusal> {
+        match generation {
+            Some(expected) if expected != self.generation => {
+                Err(Refusal::GenerationMismatch { expected, found: self.generation })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Decides all sessions anew under other apps or policies.

@@ -2,7 +2,7 @@
 
 use super::judge::subject;
 use super::{Gateway, NextIds};
-use crate::policy::cedar::{PolicyError, PolicySet, PolicyWarning, Subject};
+use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
     App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User,
@@ -140,7 +140,7 @@ impl Gateway {
 
     /// The text of the policies in force.
     #[must_use]
-    pub fn policy_text(&self) -> &str {
+    pub fn policy_text(&self) -> String {
         self.policy.text()
     }
 
@@ -150,12 +150,10 @@ impl Gateway {
         self.policy.warnings(&self.groups, self.apps.keys())
     }
 
-    /// What looks odd about a text, if it were in force.
-    ///
-    /// # Errors
-    /// All that is wrong with it.
-    pub fn check_policy(&self, text: &str) -> Result<Vec<PolicyWarning>, Vec<PolicyError>> {
-        Ok(PolicySet::parse(text)?.warnings(&self.groups, self.apps.keys()))
+    /// What looks odd about policies, if they were in force.
+    #[must_use]
+    pub fn warnings_of(&self, policy: &PolicySet) -> Vec<PolicyWarning> {
+        policy.warnings(&self.groups, self.apps.keys())
     }
 
     /// Whether the policies in force name a group.

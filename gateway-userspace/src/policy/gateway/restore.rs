@@ -6,7 +6,7 @@
 use super::judge::{World, subject};
 use super::lists::entries;
 use super::{Gateway, NextIds};
-use crate::policy::cedar::{PolicyError, PolicySet};
+use crate::policy::cedar::{PolicyError, PolicyFile, PolicySet};
 use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Input, Refusal};
 use crate::policy::compile::check;
 use crate::policy::model::{
@@ -26,8 +26,8 @@ pub struct Restored {
     pub apps: Vec<App>,
     /// The numbers of all apps that ever were.
     pub app_ids: BTreeMap<AppName, AppId>,
-    /// Cedar.
-    pub policy: String,
+    /// Files of policies.
+    pub policy: Vec<PolicyFile>,
     /// Number of the state.
     pub generation: Generation,
     /// Sessions. What they may reach is decided anew.
@@ -89,7 +89,7 @@ impl Gateway {
         gateway.groups = groups;
         gateway.app_names = app_ids.iter().map(|(name, id)| (*id, name.clone())).collect();
         gateway.app_ids = app_ids;
-        gateway.policy = PolicySet::parse(&policy).unwrap_or_else(|errors| {
+        gateway.policy = PolicySet::parse_files(policy).unwrap_or_else(|errors| {
             problems.push(Problem::Policy(errors));
             PolicySet::empty()
         });

@@ -1,6 +1,7 @@
 mod limits;
 
 use super::*;
+use crate::policy::cedar::PolicyFile;
 use crate::policy::change::{EndCause, Selector};
 use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, SessionToken, Source};
 use crate::policy::plan::{Plan, Step};
@@ -59,7 +60,7 @@ pub(crate) fn login(token: u64, user: &str, host: u32) -> Input {
 }
 
 pub(crate) fn policy(text: &str) -> Input {
-    Input::PutPolicy { text: text.to_owned(), if_match: None }
+    Input::put_policy(text, None).unwrap()
 }
 
 const BY_GROUP: &str = r#"permit (principal in Group::"finance", action, resource == App::"payroll");
@@ -211,7 +212,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     }
     let clash = Input::PutApp(App { name: app_name("copy"), ..app("copy", "10.1.0.0/16") });
     let unlawful = Input::PutApp(App { prefixes: BTreeSet::new(), ..app("wiki", "10.2.0.0/16") });
-    let stale = Input::PutPolicy { text: String::new(), if_match: Some(Generation(0)) };
+    let stale = Input::put_policy("", Some(Generation(0))).unwrap();
     let gone = |which| Input::End { which, cause: EndCause::Revoked };
     for (input, expected) in [
         (login(9, "mallory", 9), "user `mallory` is not defined"),
@@ -221,7 +222,6 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (clash, "app `copy`: it claims 10.1.0.0/16 443/tcp which app `payroll` claims too"),
         (unlawful, "app `wiki`: it has no prefix"),
         (stale, "generation 0 was expected but 6 is in force"),
-        (policy("permit (principal, action, resource) when { context.mfaa };"), "policy: 1 error(s)"),
         (gone(Selector::Session(SessionToken(9))), "session `0000000000000009` does not exist"),
         (gone(Selector::User(user_name("mallory"))), "user `mallory` is not defined"),
         (gone(Selector::App(app_name("crm"))), "app `crm` is not defined"),
@@ -406,7 +406,7 @@ fn stored(gateway: &Gateway) -> Restored {
         groups: gateway.groups.clone(),
         apps: gateway.apps().map(|(_, app)| app.clone()).collect(),
         app_ids: gateway.app_ids().clone(),
-        policy: gateway.policy_text().to_owned(),
+        policy: gateway.policy().files().to_vec(),
         generation: gateway.generation(),
         sessions: gateway.sessions().cloned().collect(),
         next_ids: gateway.next_ids(),
@@ -430,10 +430,10 @@ fn a_gateway_comes_back_as_it_was() {
     let carried = Plan::between(&old.tables(), &new.tables()).steps;
     assert!(!carried.iter().any(|step| matches!(step, Step::EndSession(_))), "ids are new, so all is carried over");
 
-    let broken = Restored { policy: "permit".into(), groups: BTreeSet::new(), ..stored };
+    let broken = Restored { policy: vec![PolicyFile::alone("permit")], groups: BTreeSet::new(), ..stored };
     let (new, problems) =
         Gateway::restore(broken, Capacities::default(), SessionLimits::default(), NOW.after(HOUR)).unwrap();
-    assert_eq!((new.sessions().len(), new.policy_text()), (0, ""));
+    assert_eq!((new.sessions().len(), new.policy_text()), (0, String::new()));
     assert_eq!(problems.len(), 1 + 3 + 3, "{problems:?}");
 }
 

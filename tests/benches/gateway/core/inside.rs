@@ -5,7 +5,8 @@ use crate::measure::row::Row;
 use anyhow::{Context as _, Result, ensure};
 use gateway_common::KernelNanos;
 use gateway_userspace::policy::{
-    App, AppName, Capacities, EndCause, Gateway, Input, Plan, Protocol, Restored, Selector, Service, SessionLimits,
+    App, AppName, Capacities, EndCause, Gateway, Input, Plan, PolicyFile, Protocol, Restored, Selector, Service,
+    SessionLimits,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
         users: Crowd::of(count).users()?,
         groups: BTreeSet::from([crowd::group()?]),
         apps: vec![app("crm", "10.20.0.10/32")?, app("vault", "10.20.0.11/32")?],
-        policy: crowd::policies(false),
+        policy: vec![PolicyFile::alone(&crowd::policies(false))],
         sessions: Crowd::of(count).sessions(1, now)?,
         ..Restored::default()
     };
@@ -33,7 +34,7 @@ pub fn measure(count: u32) -> Result<Vec<Row>> {
 
     let (mut decided, mut adopted) = (Vec::new(), Vec::new());
     for round in 1..=GENERATIONS {
-        let input = Input::PutPolicy { text: crowd::policies(round % 2 == 1), if_match: None };
+        let input = Input::put_policy(&crowd::policies(round % 2 == 1), None)?;
         let began = Instant::now();
         let drafted = gateway.draft(&input, now)?;
         decided.push(millis(began.elapsed()));

@@ -18,6 +18,7 @@
 
 pub mod model;
 
+pub mod bundle;
 pub mod cedar;
 pub mod change;
 pub mod compile;
@@ -25,9 +26,10 @@ pub mod gateway;
 pub mod plan;
 pub mod table;
 
+pub use bundle::Bundle;
 pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
 pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
-pub use gateway::{Drafted, Gateway, NextIds, Problem, Restored};
+pub use gateway::{Drafted, Fact, Gateway, NextIds, Problem, Restored};
 pub use model::*;
 pub use plan::{Plan, Step};
 pub use table::TableSet;

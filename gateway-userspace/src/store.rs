@@ -11,7 +11,8 @@ mod shape;
 use crate::identity::scim::{Resource, ResourceId, ResourceKind};
 use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
 use crate::policy::{
-    App, AppId, AppName, Generation, GroupName, PolicyFile, ProviderName, Session, SessionToken, User, UserName,
+    App, AppId, AppName, Generation, GroupName, PolicyFile, ProviderName, Session, SessionToken, Settings, User,
+    UserName,
 };
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,8 @@ pub enum Write {
     },
     /// Remove an app; its number stays taken.
     RemoveApp(AppName),
+    /// Replace the settings.
+    PutSettings(Settings),
     /// Replace the policies. Former texts are kept for a while.
     PutPolicy(StoredPolicy),
     /// The generation in force.
@@ -111,6 +114,8 @@ pub struct Stored {
     pub apps: Vec<App>,
     /// The numbers of all apps, also of those that were removed.
     pub app_ids: BTreeMap<AppName, AppId>,
+    /// What holds for all policies.
+    pub settings: Settings,
     /// The policies in force, if any were ever set.
     pub policy: Option<StoredPolicy>,
     /// The generation in force.

@@ -4,6 +4,7 @@
 //! refuse unknown members; answers do not, so that an older client reads a newer gateway. No rule is decided here.
 
 mod app;
+mod bundle;
 mod flow;
 mod moment;
 mod page;
@@ -20,6 +21,7 @@ mod status;
 mod token;
 
 pub use app::{App, AppsFile, OnDaemonLoss};
+pub use bundle::{Bundle, PolicyFile, Settings};
 pub use flow::{Drops, Flow, FlowState, Opener};
 pub use moment::Moment;
 pub use page::Page;

@@ -201,7 +201,7 @@ impl Keeper {
     ) -> Result<Done, CoreError> {
         let drafted = self.state.gateway.draft(&input, asked.at)?;
         if gives_access(&input, &drafted) {
-            let writes = self.writes(&input, &drafted, also, secret.map(|secret| (secret, asked.clock)));
+            let writes = self.writes(&drafted, also, secret.map(|secret| (secret, asked.clock)));
             // Nothing has changed yet, and if this fails nothing does.
             self.save(writes)?;
             let applied = self.apply(drafted.plan());
@@ -220,7 +220,7 @@ impl Keeper {
         }
         // What takes access away is in force before anything else is thought about.
         let applied = self.apply(drafted.plan());
-        let writes = self.writes(&input, &drafted, also, None);
+        let writes = self.writes(&drafted, also, None);
         let changed = self.state.gateway.adopt(drafted);
         let done = self.settle(asked, changed, applied);
         let saved = self.save_what_is_in_force(writes);
@@ -231,15 +231,9 @@ impl Keeper {
     }
 
     /// What has to be stored of a change that has not been adopted yet.
-    fn writes(
-        &self,
-        input: &Input,
-        drafted: &Drafted,
-        also: Vec<Write>,
-        secret: Option<(&SecretHash, WallClock)>,
-    ) -> Vec<Write> {
+    fn writes(&self, drafted: &Drafted, also: Vec<Write>, secret: Option<(&SecretHash, WallClock)>) -> Vec<Write> {
         let gateway = &self.state.gateway;
-        let mut writes = writes::of(gateway, input, drafted);
+        let mut writes = writes::of(gateway, drafted);
         writes.extend(also);
         if drafted.next_ids() != gateway.next_ids() {
             writes.push(Write::SetCounters(writes::counters_after(gateway, drafted)));
@@ -396,8 +390,7 @@ pub(super) fn takes_access_away(input: &Input) -> bool {
         Input::End { .. } | Input::RemoveUser(_) | Input::RemoveGroup(_) | Input::RemoveApp(_) => true,
         Input::PutUser(user) => !user.is_active(),
         Input::PutApp(app) => !app.enabled,
-        Input::Login { .. } | Input::PutGroup(_) | Input::Members { .. } | Input::PutPolicy { .. } | Input::Tick => {
-            false
-        }
+        Input::Login { .. } | Input::PutGroup(_) | Input::Members { .. } | Input::PutPolicy { .. } => false,
+        Input::Apply { .. } | Input::Tick => false,
     }
 }

@@ -1,6 +1,6 @@
 //! What has to be stored of a change, and what a gateway is made of again.
 
-use crate::policy::{Drafted, Gateway, Input, NextIds, Restored, Session, TableSet};
+use crate::policy::{Drafted, Fact, Gateway, NextIds, Restored, Session, TableSet};
 use crate::store::{Counters, Stored, StoredPolicy, Write};
 
 /// What a gateway is restored from: what was stored, and these of its sessions. No id is given out that is in the tables
@@ -13,6 +13,7 @@ pub(crate) fn restored(stored: Stored, sessions: Vec<Session>, found: &TableSet)
         groups: stored.groups,
         apps: stored.apps,
         app_ids: stored.app_ids,
+        settings: stored.settings,
         policy: stored.policy.map(|policy| policy.files).unwrap_or_default(),
         generation: stored.generation,
         sessions,
@@ -27,7 +28,7 @@ pub(crate) fn counters(gateway: &Gateway) -> Counters {
 
 /// The same, once a change is adopted.
 pub(super) fn counters_after(gateway: &Gateway, drafted: &Drafted) -> Counters {
-    let app = drafted.app_id().map_or(0, |id| id.0);
+    let app = drafted.last_app().map_or(0, |id| id.0);
     numbered(drafted.next_ids(), last_app(gateway).max(app))
 }
 
@@ -42,34 +43,29 @@ fn numbered(next: NextIds, last_app: u32) -> Counters {
 }
 
 /// The writes of a change that `gateway` has not adopted yet.
-pub(super) fn of(gateway: &Gateway, input: &Input, drafted: &Drafted) -> Vec<Write> {
+pub(super) fn of(gateway: &Gateway, drafted: &Drafted) -> Vec<Write> {
     let mut writes: Vec<Write> = drafted.ended().map(Write::RemoveSession).collect();
-    match input {
-        Input::PutUser(user) => writes.push(Write::PutUser(user.clone())),
-        Input::RemoveUser(name) => writes.push(Write::RemoveUser(name.clone())),
-        Input::PutGroup(name) => writes.push(Write::PutGroup(name.clone())),
-        Input::Members { group, .. } => {
-            writes.push(Write::PutGroup(group.clone()));
-            writes.extend(drafted.users().cloned().map(Write::PutUser));
+    for fact in drafted.facts() {
+        match fact {
+            Fact::User(user) => writes.push(Write::PutUser(user.clone())),
+            Fact::NoUser(name) => writes.push(Write::RemoveUser(name.clone())),
+            Fact::Group(name) => writes.push(Write::PutGroup(name.clone())),
+            Fact::NoGroup(name) => {
+                let members = gateway.users().filter(|user| user.groups.contains(name));
+                writes.extend(members.cloned().map(|mut user| {
+                    user.groups.remove(name);
+                    Write::PutUser(user)
+                }));
+                writes.push(Write::RemoveGroup(name.clone()));
+            }
+            Fact::App(app, id) => writes.push(Write::PutApp { app: app.clone(), id: *id }),
+            Fact::NoApp(name) => writes.push(Write::RemoveApp(name.clone())),
+            Fact::Policy(policy) => {
+                let generation = drafted.generation().unwrap_or_else(|| gateway.generation());
+                writes.push(Write::PutPolicy(StoredPolicy { generation, files: policy.files().to_vec() }));
+            }
+            Fact::Settings(settings) => writes.push(Write::PutSettings(settings.clone())),
         }
-        Input::RemoveGroup(name) => {
-            let members = gateway.users().filter(|user| user.groups.contains(name));
-            writes.extend(members.cloned().map(|mut user| {
-                user.groups.remove(name);
-                Write::PutUser(user)
-            }));
-            writes.push(Write::RemoveGroup(name.clone()));
-        }
-        Input::PutApp(app) => {
-            let id = drafted.app_id().or_else(|| gateway.app(&app.name).map(|(id, _)| id));
-            writes.extend(id.map(|id| Write::PutApp { app: app.clone(), id }));
-        }
-        Input::RemoveApp(name) => writes.push(Write::RemoveApp(name.clone())),
-        Input::PutPolicy { policy, .. } => {
-            let generation = drafted.generation().unwrap_or_else(|| gateway.generation());
-            writes.push(Write::PutPolicy(StoredPolicy { generation, files: policy.files().to_vec() }));
-        }
-        Input::Login { .. } | Input::End { .. } | Input::Tick => {}
     }
     writes.extend(drafted.generation().map(Write::SetGeneration));
     writes

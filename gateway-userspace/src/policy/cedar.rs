@@ -34,6 +34,14 @@ pub struct PolicyFile {
     pub text: String,
 }
 
+/// Why the name of a file of policies was refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a name for a file of policies: write a relative path of letters, digits, `.`, `_` and `-` that ends in \
+     `.cedar`, like `finance/payroll.cedar`"
+)]
+pub struct InvalidFileName(String);
+
 /// A place in the text of the policies, and what is wrong there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 #[error("{}{line}:{column}: {message}", in_file(.file.as_deref()))]
@@ -207,6 +215,19 @@ impl PolicyFile {
     #[must_use]
     pub fn alone(text: &str) -> Self {
         Self { name: Self::ALONE.to_owned(), text: text.to_owned() }
+    }
+
+    /// A name that a file may have: a relative path with `/`, of letters, digits, `.`, `_` and `-`, that ends in `.cedar`.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn checked_name(name: &str) -> Result<String, InvalidFileName> {
+        let is_plain = |part: &str| {
+            let is_known = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_known)
+        };
+        let is_valid = name.len() <= 255 && name.ends_with(".cedar") && name.split('/').all(is_plain);
+        if is_valid { Ok(name.to_owned()) } else { Err(InvalidFileName(name.to_owned())) }
     }
 
     /// The text of several files, with a line before each that says which it is; of one as it is.

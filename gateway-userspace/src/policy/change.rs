@@ -4,7 +4,7 @@ use super::cedar::Faults;
 use super::model::{
     App, AppName, Generation, GroupName, InvalidName, Proof, Session, SessionToken, Source, User, UserName,
 };
-use super::{Plan, PolicyError, PolicySet};
+use super::{Bundle, Plan, PolicyError, PolicySet};
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,6 +57,13 @@ pub enum Input {
     PutPolicy {
         /// By these.
         policy: Box<PolicySet>,
+        /// Refuse unless this generation is in force.
+        if_match: Option<Generation>,
+    },
+    /// Put a bundle in force.
+    Apply {
+        /// All that is declared.
+        bundle: Box<Bundle>,
         /// Refuse unless this generation is in force.
         if_match: Option<Generation>,
     },

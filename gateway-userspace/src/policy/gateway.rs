@@ -6,6 +6,7 @@
 //! policy looks at all of them.
 
 mod adopt;
+mod apply;
 mod apps;
 mod assurances;
 mod book;
@@ -19,12 +20,14 @@ mod restore;
 mod sessions;
 mod steps;
 
-pub use draft::Drafted;
+pub use draft::{Drafted, Fact};
 pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};
-use super::model::{App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, User, UserName};
+use super::model::{
+    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, Settings, User, UserName,
+};
 use super::table::{SessionEntry, TableSet};
 use assurances::Assurances;
 use book::Book;
@@ -47,6 +50,7 @@ pub struct Gateway {
     app_ids: BTreeMap<AppName, AppId>,
     app_names: BTreeMap<AppId, AppName>,
     policy: PolicySet,
+    settings: Settings,
     judge: Judge,
     assurances: Assurances,
     sessions: Book,
@@ -110,6 +114,7 @@ impl Gateway {
             app_ids: BTreeMap::new(),
             app_names: BTreeMap::new(),
             policy: PolicySet::empty(),
+            settings: Settings::default(),
             judge: Judge::default(),
             assurances: Assurances::default(),
             sessions: Book::default(),
@@ -151,6 +156,7 @@ impl Gateway {
             Input::PutApp(app) => self.put_app(&mut draft, app),
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),
             Input::PutPolicy { policy, if_match } => self.put_policy(&mut draft, policy, *if_match),
+            Input::Apply { bundle, if_match } => self.apply(&mut draft, bundle, *if_match),
             Input::Tick => Ok(()),
         }?;
         self.finish(draft)

@@ -2,10 +2,12 @@
 
 mod assurance;
 mod factors;
+mod settings;
 mod user;
 
 pub use assurance::{Assurance, Proof};
 pub use factors::{Factor, Factors};
+pub use settings::{Settings, Timezone, UnknownTimezone};
 pub use user::{Standing, User};
 
 use arcstr::ArcStr;

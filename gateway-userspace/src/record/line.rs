@@ -262,6 +262,7 @@ pub(super) fn described(input: &Input) -> Option<(&'static str, String)> {
         Input::PutApp(app) => ("app_disabled", app.name.to_string()),
         Input::RemoveApp(name) => ("app_removed", name.to_string()),
         Input::PutPolicy { .. } => ("policy_applied", "policy".into()),
+        Input::Apply { .. } => ("bundle_applied", "bundle".into()),
         Input::Login { .. } | Input::End { .. } | Input::Tick => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::shape::{
     AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ResourceShape, ServiceIdentityShape,
-    TokenShape, UserShape, written,
+    SettingsShape, TokenShape, UserShape, written,
 };
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
@@ -51,6 +51,7 @@ pub const TABLES: [Table; 13] = [
 pub(super) const SCHEMA_KEY: &str = "schema";
 const GENERATION_KEY: &str = "generation";
 const COUNTERS_KEY: &str = "counters";
+const SETTINGS_KEY: &str = "settings";
 
 /// A row to be written, or removed if it has no value.
 #[derive(Debug)]
@@ -84,6 +85,7 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
         Write::PutPolicy(policy) => {
             vec![put(POLICIES, &policy_key(policy.generation), &PolicyShape::from(policy))?]
         }
+        Write::PutSettings(settings) => vec![put(META, SETTINGS_KEY, &SettingsShape::from(settings))?],
         Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
         Write::SetCounters(counters) => vec![put(META, COUNTERS_KEY, &CountersShape::from(*counters))?],
         Write::PutSession(stored) => {
@@ -200,6 +202,7 @@ fn take_meta(stored: &mut Stored, key: &str, value: &[u8]) -> Result<(), String>
     match key {
         GENERATION_KEY => stored.generation = Generation(json(value)?),
         COUNTERS_KEY => stored.counters = json::<CountersShape>(value)?.into(),
+        SETTINGS_KEY => stored.settings = json::<SettingsShape>(value)?.try_into()?,
         SCHEMA_KEY => {}
         _ => return Err("it has no meaning".to_owned()),
     }

@@ -8,7 +8,10 @@ mod session;
 
 use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
-use crate::policy::{App, AppName, Generation, GroupName, PolicyFile, Protocol, ProviderName, Service, User, UserName};
+use crate::policy::{
+    App, AppName, Generation, GroupName, PolicyFile, Protocol, ProviderName, Service, Settings, Timezone, User,
+    UserName,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,6 +194,27 @@ impl From<PolicyShape> for StoredPolicy {
         let files = files.into_iter().map(|PolicyFileShape { name, text }| PolicyFile { name, text });
         let files = files.chain(text.iter().map(|text| PolicyFile::alone(text))).collect();
         Self { generation: Generation(generation), files }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct SettingsShape {
+    timezone: String,
+}
+
+impl From<&Settings> for SettingsShape {
+    fn from(settings: &Settings) -> Self {
+        let Settings { timezone } = settings;
+        Self { timezone: timezone.to_string() }
+    }
+}
+
+impl TryFrom<SettingsShape> for Settings {
+    type Error = String;
+
+    fn try_from(shape: SettingsShape) -> Result<Self, String> {
+        let SettingsShape { timezone } = shape;
+        Ok(Self { timezone: Timezone::new(&timezone).map_err(|error| error.to_string())? })
     }
 }
 

@@ -55,6 +55,12 @@ impl FieldError {
         Self { field: Some(field.into()), message: error.to_string(), ..Self::default() }
     }
 
+    /// The same, where its member is one of another.
+    pub(super) fn within(self, outer: &str) -> Self {
+        let field = self.field.map_or_else(|| outer.to_owned(), |field| format!("{outer}.{field}"));
+        Self { field: Some(field), ..self }
+    }
+
     fn line_of_text(&self) -> String {
         match &self.field {
             Some(field) => format!("{field}: {}", self.message),

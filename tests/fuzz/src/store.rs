@@ -40,6 +40,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
         groups,
         apps,
         app_ids,
+        settings,
         policy,
         generation,
         counters,
@@ -57,6 +58,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
         let id = app_ids.get(&app.name).copied().unwrap_or_default();
         writes.push(Write::PutApp { app: app.clone(), id });
     }
+    writes.push(Write::PutSettings(settings.clone()));
     writes.extend(policy.iter().cloned().map(Write::PutPolicy));
     writes.extend([Write::SetGeneration(*generation), Write::SetCounters(*counters)]);
     writes.extend(sessions.iter().cloned().map(Write::PutSession));
@@ -76,7 +78,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
 }
 
 fn restored(stored: Stored) {
-    let Stored { users, groups, apps, app_ids, policy, generation, counters, sessions, .. } = stored;
+    let Stored { users, groups, apps, app_ids, settings, policy, generation, counters, sessions, .. } = stored;
     let next_ids =
         NextIds { app_set: counters.next_app_set, block: counters.next_block, allow_list: counters.next_allow_list };
     let restored = Restored {
@@ -84,6 +86,7 @@ fn restored(stored: Stored) {
         groups,
         apps,
         app_ids,
+        settings,
         policy: policy.map(|policy| policy.files).unwrap_or_default(),
         generation,
         sessions: sessions.into_iter().map(|stored| stored.session).collect(),

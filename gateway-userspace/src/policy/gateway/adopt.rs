@@ -54,6 +54,7 @@ impl Gateway {
             }
             Fact::NoApp(name) => drop(self.apps.remove(&name)),
             Fact::Policy(policy) => self.policy = *policy,
+            Fact::Settings(settings) => self.settings = settings,
         }
     }
 

@@ -58,7 +58,7 @@ impl Gateway {
     }
 
     /// Refuses what was made for another generation than the one in force.
-    fn expect(&self, generation: Option<Generation>) -> Result<(), Refusal> {
+    pub(super) fn expect(&self, generation: Option<Generation>) -> Result<(), Refusal> {
         match generation {
             Some(expected) if expected != self.generation => {
                 Err(Refusal::GenerationMismatch { expected, found: self.generation })
@@ -68,7 +68,7 @@ impl Gateway {
     }
 
     /// Decides all sessions anew under other apps or policies.
-    fn move_all_under(&self, draft: &mut Draft, world: World<'_>) -> Result<(), Refusal> {
+    pub(super) fn move_all_under(&self, draft: &mut Draft, world: World<'_>) -> Result<(), Refusal> {
         let mut judge = Judge::default();
         self.draft_move_all(draft, Pass::new(&mut judge, world))?;
         draft.judge = Some(judge);
@@ -78,17 +78,13 @@ impl Gateway {
 
     /// The number of an app: its own, or the next free one.
     pub(super) fn app_id(&self, name: &AppName) -> Result<AppId, Refusal> {
-        if let Some(known) = self.app_ids.get(name) {
-            return Ok(*known);
-        }
+        self.app_numbers().of(name)
+    }
+
+    /// The numbers of apps, and those that are free.
+    pub(super) fn app_numbers(&self) -> AppNumbers<'_> {
         let last = self.app_names.last_key_value().map_or(0, |(id, _)| id.0);
-        let id = last.checked_add(1).ok_or(Refusal::NumbersUsedUp("apps"))?;
-        // The table of app counters is an array that begins at 0, which is no app.
-        let needed = usize::try_from(id).unwrap_or(usize::MAX).saturating_add(1);
-        match needed > self.capacities.apps {
-            true => Err(Refusal::TableFull { table: "apps", needed, capacity: self.capacities.apps }),
-            false => Ok(AppId(id)),
-        }
+        AppNumbers { known: &self.app_ids, last, most: self.capacities.apps }
     }
 
     pub(super) fn app_set_of(
@@ -103,6 +99,30 @@ impl Gateway {
             u32::MAX => Err(used_up(u32::MAX)),
             _ => Ok(NewAppSet { id, compiled }),
         }
+    }
+}
+
+/// Gives numbers to apps that have none.
+pub(super) struct AppNumbers<'n> {
+    known: &'n BTreeMap<AppName, AppId>,
+    last: u32,
+    most: usize,
+}
+
+impl AppNumbers<'_> {
+    /// The number of an app: its own, or the next free one.
+    pub(super) fn of(&mut self, name: &AppName) -> Result<AppId, Refusal> {
+        if let Some(known) = self.known.get(name) {
+            return Ok(*known);
+        }
+        let id = self.last.checked_add(1).ok_or(Refusal::NumbersUsedUp("apps"))?;
+        // The table of app counters is an array that begins at 0, which is no app.
+        let needed = usize::try_from(id).unwrap_or(usize::MAX).saturating_add(1);
+        if needed > self.most {
+            return Err(Refusal::TableFull { table: "apps", needed, capacity: self.most });
+        }
+        self.last = id;
+        Ok(AppId(id))
     }
 }
 
@@ -122,17 +142,22 @@ pub(super) enum Trouble {
     Refused(Refusal),
 }
 
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::App(Uncompilable { app, problem }) => Self::App { app, problem },
+            Trouble::Refused(refusal) => refusal,
+        }
+    }
+}
+
 /// Of two apps that claim the same, the one that has just been given is told.
 fn blame(trouble: Trouble, given: &AppName) -> Refusal {
-    let Uncompilable { app, problem } = match trouble {
-        Trouble::App(found) => found,
-        Trouble::Refused(refusal) => return refusal,
-    };
-    match problem {
-        AppProblem::Ambiguous { prefix, service, other } if other == *given => {
+    match trouble.into() {
+        Refusal::App { app, problem: AppProblem::Ambiguous { prefix, service, other } } if other == *given => {
             let problem = AppProblem::Ambiguous { prefix, service, other: app };
             Refusal::App { app: given.clone(), problem }
         }
-        problem => Refusal::App { app, problem },
+        refusal => refusal,
     }
 }

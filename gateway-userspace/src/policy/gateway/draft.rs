@@ -8,7 +8,7 @@ use crate::policy::cedar::{Faults, PolicySet};
 use crate::policy::change::{EndCause, Input, Refusal, Regranted};
 use crate::policy::compile::Compiled;
 use crate::policy::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, Standing, User, UserName,
+    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, Settings, Standing, User, UserName,
 };
 use crate::policy::plan::Plan;
 use gateway_common::KernelNanos;
@@ -35,14 +35,24 @@ pub(super) struct Draft {
 }
 
 /// A change of what the gateway knows, beside its sessions.
-pub(super) enum Fact {
+#[derive(Debug)]
+pub enum Fact {
+    /// A user is there, or another one.
     User(User),
+    /// A user is gone.
     NoUser(UserName),
+    /// A group is there.
     Group(GroupName),
+    /// A group is gone, and with it everybody's membership.
     NoGroup(GroupName),
+    /// An app is there, or another one, with its number.
     App(App, AppId),
+    /// An app is gone.
     NoApp(AppName),
+    /// These are the policies.
     Policy(Box<PolicySet>),
+    /// These are the settings.
+    Settings(Settings),
 }
 
 pub(super) struct NewAppSet {
@@ -83,9 +93,10 @@ impl Drafted {
         &self.draft.regranted
     }
 
-    /// The users that will be put, as they are to be.
-    pub fn users(&self) -> impl Iterator<Item = &User> {
-        self.draft.facts.iter().filter_map(|fact| if let Fact::User(user) = fact { Some(user) } else { None })
+    /// What the gateway will know.
+    #[must_use]
+    pub fn facts(&self) -> &[Fact] {
+        &self.draft.facts
     }
 
     /// The ids that will be given out next.
@@ -94,10 +105,10 @@ impl Drafted {
         self.next_ids
     }
 
-    /// The number of the app that will be put.
+    /// The highest number of an app that will be put.
     #[must_use]
-    pub fn app_id(&self) -> Option<AppId> {
-        self.draft.facts.iter().find_map(|fact| if let Fact::App(_, id) = fact { Some(*id) } else { None })
+    pub fn last_app(&self) -> Option<AppId> {
+        self.facts().iter().filter_map(|fact| if let Fact::App(_, id) = fact { Some(*id) } else { None }).max()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::cedar::{PolicyError, PolicyFile, PolicySet};
 use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Input, Refusal};
 use crate::policy::compile::check;
 use crate::policy::model::{
-    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Source, User, UserName,
+    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Settings, Source, User, UserName,
 };
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,8 @@ pub struct Restored {
     pub apps: Vec<App>,
     /// The numbers of all apps that ever were.
     pub app_ids: BTreeMap<AppName, AppId>,
+    /// What holds for all policies.
+    pub settings: Settings,
     /// Files of policies.
     pub policy: Vec<PolicyFile>,
     /// Number of the state.
@@ -82,11 +84,12 @@ impl Gateway {
         limits: SessionLimits,
         now: KernelNanos,
     ) -> Result<(Self, Vec<Problem>), Refusal> {
-        let Restored { users, groups, apps, app_ids, policy, generation, sessions, next_ids } = stored;
+        let Restored { users, groups, apps, app_ids, settings, policy, generation, sessions, next_ids } = stored;
         let mut problems = Vec::new();
         let mut gateway = Self::numbered_from(capacities, limits.countable(), next_ids);
         gateway.generation = generation;
         gateway.groups = groups;
+        gateway.settings = settings;
         gateway.app_names = app_ids.iter().map(|(name, id)| (*id, name.clone())).collect();
         gateway.app_ids = app_ids;
         gateway.policy = PolicySet::parse_files(policy).unwrap_or_else(|errors| {

@@ -1,9 +1,10 @@
 mod limits;
 
 use super::*;
+use crate::policy::bundle::Bundle;
 use crate::policy::cedar::PolicyFile;
 use crate::policy::change::{EndCause, Selector};
-use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, SessionToken, Source};
+use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, SessionToken, Settings, Source, Timezone};
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
 
@@ -406,6 +407,7 @@ fn stored(gateway: &Gateway) -> Restored {
         groups: gateway.groups.clone(),
         apps: gateway.apps().map(|(_, app)| app.clone()).collect(),
         app_ids: gateway.app_ids().clone(),
+        settings: gateway.settings.clone(),
         policy: gateway.policy().files().to_vec(),
         generation: gateway.generation(),
         sessions: gateway.sessions().cloned().collect(),
@@ -438,6 +440,33 @@ fn a_gateway_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_bundle_for_another_generation_or_with_apps_that_contradict_each_other_changes_nothing() {
+    let mut world = World::with_sessions();
+    let mut bundle = world.gateway.bundle();
+    let stale = Input::Apply { bundle: Box::new(bundle.clone()), if_match: Some(Generation(1)) };
+    assert!(matches!(world.take_at(stale, NOW), Err(Refusal::GenerationMismatch { .. })));
+    bundle.apps.insert(app_name("copy"), app("copy", "10.1.0.0/16"));
+    let problem = world.take_at(apply(bundle), NOW).unwrap_err().to_string();
+    assert!(
+        problem.starts_with("app `payroll`: it claims 10.1.0.0/16 443/tcp which app `copy` claims too"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_bundle_moves_an_address_from_one_app_to_another_in_one_step() {
+    let mut world = World::with_sessions();
+    let mut bundle = world.gateway.bundle();
+    bundle.apps.remove(&app_name("wiki"));
+    bundle.apps.insert(app_name("notes"), app("notes", "10.2.0.0/16"));
+    bundle.policy = PolicySet::parse(&BY_GROUP.replace("wiki", "notes")).unwrap();
+    let changed = world.take(apply(bundle));
+    assert_eq!(world.reach(2), ["mail", "notes"]);
+    let shift = |token: u64| changed.regranted.iter().find(|it| it.token == SessionToken(token)).unwrap();
+    assert_eq!((&*shift(2).gained, &*shift(2).lost), (&[app_name("notes")][..], &[app_name("wiki")][..]));
+}
+
+#[test]
 fn ids_go_on_above_what_was_found() {
     let world = World::with_sessions();
     assert_eq!(NextIds::default().above(&world.kernel), world.gateway.next_ids());
@@ -459,6 +488,25 @@ const PREFIXES: [&str; 6] = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.
 
 fn text(chosen: &[bool]) -> String {
     POLICIES.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(policy, _)| *policy).collect()
+}
+
+/// Any settings, groups, apps and policies, also such as contradict each other.
+fn bundles() -> impl Strategy<Value = Bundle> {
+    let group = prop::sample::select(vec!["finance", "staff", "hr"]);
+    let placed = (prop::sample::select(vec!["payroll", "wiki", "mail", "books"]), prop::sample::select(&PREFIXES[..]));
+    let timezone = prop::sample::select(vec!["UTC", "Europe/Berlin"]);
+    let (groups, apps) = (prop::collection::vec(group, 0..3), prop::collection::vec(placed, 0..4));
+    let chosen = prop::collection::vec(any::<bool>(), 6);
+    (timezone, groups, apps, chosen).prop_map(|(timezone, groups, apps, chosen)| Bundle {
+        settings: Settings { timezone: Timezone::new(timezone).unwrap() },
+        groups: groups.into_iter().map(group_name).collect(),
+        apps: apps.into_iter().map(|(name, net)| (app_name(name), app(name, net))).collect(),
+        policy: PolicySet::parse(&text(&chosen)).unwrap(),
+    })
+}
+
+fn apply(bundle: Bundle) -> Input {
+    Input::Apply { bundle: Box::new(bundle), if_match: None }
 }
 
 /// What may happen to the gateway of [`beginning`].
@@ -487,6 +535,7 @@ pub(crate) fn inputs() -> impl Strategy<Value = Input> {
             which: Selector::Session(SessionToken(token)),
             cause: EndCause::Logout,
         }),
+        2 => bundles().prop_map(apply),
         1 => apps.prop_map(|name| Input::End { which: Selector::App(app_name(name)), cause: EndCause::Revoked }),
     ]
 }
@@ -517,6 +566,32 @@ proptest! {
                 let decision = world.gateway.decide_for(&session.user, &session.factors.into(), &session.source, &app.name).unwrap();
                 prop_assert_eq!(decision.permit.then_some(&decision), session.permitted.get(&app.name), "{:?}", groups);
             }
+        }
+    }
+
+    /// A bundle leads to what its parts lead to one by one, in one generation; and a second time to nothing.
+    #[test]
+    fn a_bundle_is_the_sum_of_its_parts(bundle in bundles()) {
+        let (mut world, mut twin) = (World::with_sessions(), World::with_sessions());
+        let generation = world.gateway.generation();
+        if let Ok(changed) = world.take_at(apply(bundle.clone()), NOW) {
+            prop_assert_eq!(changed.generation, Some(Generation(generation.0 + 1)));
+            let Bundle { groups, apps, policy, .. } = bundle.clone();
+            for name in world.gateway.apps.keys().chain(twin.gateway.apps.keys()).cloned().collect::<BTreeSet<_>>() {
+                // All go first: new ones may be where old ones were.
+                let _ = twin.take_at(Input::RemoveApp(name), NOW);
+            }
+            groups.into_iter().for_each(|name| drop(twin.take(Input::PutGroup(name))));
+            apps.into_values().for_each(|app| drop(twin.take(Input::PutApp(app))));
+            twin.take(Input::PutPolicy { policy: Box::new(policy), if_match: None });
+            for session in world.gateway.sessions() {
+                prop_assert_eq!(&session.permitted, &twin.gateway.session(session.token).unwrap().permitted);
+            }
+            prop_assert_eq!(&world.gateway.bundle().apps, &twin.gateway.bundle().apps);
+            prop_assert_eq!(&world.gateway.bundle().groups, &twin.gateway.bundle().groups);
+            prop_assert_eq!(&world.gateway.bundle().policy, &bundle.policy);
+            let again = world.take(apply(bundle));
+            prop_assert_eq!((again.plan.steps.len(), again.generation), (0, None));
         }
     }
 

@@ -13,6 +13,7 @@ mod names;
 pub use denials::Denials;
 pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
+pub(crate) use line::described;
 pub use line::protocol;
 pub use log::{AccessLog, Sink};
 pub use metrics::Metrics;
@@ -120,7 +121,7 @@ impl Recorder {
         // In the order in which both sides keep them: each is found beside the one before.
         changed.sort_unstable();
         changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.regranted(gateway, tokens)));
-        if matches!(input, Input::PutApp(_)) {
+        if matches!(input, Input::PutApp(_) | Input::Apply { .. }) {
             self.names_mut(|names| names.learn_apps(gateway));
         }
         self.write_ends(&done.receipts);

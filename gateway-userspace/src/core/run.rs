@@ -115,6 +115,8 @@ fn is_urgent(request: &Request) -> bool {
         | Request::Renewed(_)
         | Request::SetPassword { .. }
         | Request::PutService { .. }
+        | Request::Apply(_)
+        | Request::Confirm(_)
         | Request::PutApiToken(_) => false,
     }
 }
@@ -220,7 +222,9 @@ impl Keeper {
 
     fn until_next_deadline(&self) -> Duration {
         let next = self.state.gateway.next_deadline();
-        next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())))
+        let next = next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())));
+        let undone = self.state.history.undone_at();
+        next.min(undone.map_or(TICK, |at| Duration::from_nanos(at.since(self.plane.now()))))
     }
 
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
@@ -239,6 +243,7 @@ impl Keeper {
         if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
             tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
         }
+        self.undo_what_was_not_confirmed();
         if self.looked.elapsed() >= self.looking {
             self.end_those_who_touched_a_trip_wire();
         }

@@ -266,7 +266,12 @@ mod tests {
     /// A core that answers nobody until the sender is dropped, and cannot be asked for more.
     fn busy_core(metrics: &Metrics, folder: &TempDir) -> (Core, Sender<()>) {
         let gateway = Gateway::new(Capacities::default());
-        let state = State { gateway, accounts: Accounts::default(), directory: Default::default() };
+        let state = State {
+            gateway,
+            accounts: Accounts::default(),
+            directory: Default::default(),
+            history: Default::default(),
+        };
         let store = Box::new(FileStore::open(&folder.path().join("state.redb")).unwrap());
         let plane = Box::new(MemoryDataPlane::new(Capacities::default()));
         let recorder = Recorder::new(metrics.clone(), AccessLog::start(Sink::Nowhere).unwrap(), None);

@@ -5,8 +5,8 @@ use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
-    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User,
-    UserName,
+    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Settings, Source,
+    User, UserName,
 };
 use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
@@ -130,6 +130,12 @@ impl Gateway {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What holds for all policies.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The policies in force.

@@ -491,7 +491,7 @@ fn text(chosen: &[bool]) -> String {
 }
 
 /// Any settings, groups, apps and policies, also such as contradict each other.
-fn bundles() -> impl Strategy<Value = Bundle> {
+pub(crate) fn bundles() -> impl Strategy<Value = Bundle> {
     let group = prop::sample::select(vec!["finance", "staff", "hr"]);
     let placed = (prop::sample::select(vec!["payroll", "wiki", "mail", "books"]), prop::sample::select(&PREFIXES[..]));
     let timezone = prop::sample::select(vec!["UTC", "Europe/Berlin"]);

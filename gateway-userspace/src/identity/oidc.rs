@@ -22,7 +22,7 @@ mod service;
 mod settings;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use device::{DevicePending, DevicePoll, DeviceStart};
 pub use login::{Ask, Begun, Pending, Prompt};

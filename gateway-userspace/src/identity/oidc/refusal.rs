@@ -257,6 +257,13 @@ impl Refusal {
                 | Self::ClientRefused
         )
     }
+
+    /// Whether it says of somebody who had access that they have none any more: what is believed of the provider is
+    /// about another, or not about one of those who may come in.
+    #[must_use]
+    pub const fn ends_access(self) -> bool {
+        matches!(self, Self::SubjectChanged | Self::ClaimRequired)
+    }
 }
 
 #[cfg(test)]

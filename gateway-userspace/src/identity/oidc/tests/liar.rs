@@ -25,7 +25,7 @@ pub(super) const AUDIENCE: &str = "https://gate.example/api";
 
 /// Where it lies.
 #[derive(Clone, Copy)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     Metadata(fn(&mut Value)),
     Keys(fn(&mut Value)),
     /// The header of an ID token.
@@ -45,7 +45,7 @@ pub(super) enum Lie {
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Copy)]
-pub(super) enum Raw {
+pub(crate) enum Raw {
     Text(&'static str),
     Status(u16, &'static str),
     Redirect(&'static str),
@@ -70,7 +70,7 @@ pub(super) struct Grant {
 }
 
 /// The state of the provider.
-pub(super) struct Liar {
+pub(crate) struct Liar {
     pub(super) issuer: String,
     ca: NamedTempFile,
     pub(super) signers: Mutex<Vec<Signer>>,
@@ -84,7 +84,7 @@ pub(super) struct Liar {
 }
 
 impl Liar {
-    pub(super) fn start() -> Arc<Self> {
+    pub(crate) fn start() -> Arc<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -111,7 +111,7 @@ impl Liar {
         liar
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let redirect = "https://gate.example/login/corp".parse().unwrap();
         let mut settings = Settings::new("corp", Preset::Generic, &self.issuer, CLIENT, redirect);
         settings.client_secret = Some(SECRET.to_owned().into());
@@ -123,7 +123,7 @@ impl Liar {
         Provider::new(self.settings()).unwrap()
     }
 
-    pub(super) fn lie(&self, lie: Option<Lie>) {
+    pub(crate) fn lie(&self, lie: Option<Lie>) {
         *lock(&self.lie) = lie;
     }
 
@@ -131,7 +131,7 @@ impl Liar {
         lock(&self.signers).last().unwrap().clone()
     }
 
-    pub(super) fn asked(&self, path: &str) -> usize {
+    pub(crate) fn asked(&self, path: &str) -> usize {
         lock(&self.asked).get(path).copied().unwrap_or_default()
     }
 

@@ -16,6 +16,7 @@ mod password;
 mod scope;
 mod secret;
 mod service;
+mod span;
 mod throttle;
 mod token;
 mod verifier;

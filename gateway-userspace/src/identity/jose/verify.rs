@@ -3,6 +3,7 @@
 use super::algorithm::{Algorithm, Algorithms, Hash};
 use super::header::Compact;
 use super::{Claims, KeySet, TokenRefusal, base64url};
+use crate::identity::span::signed;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -127,10 +128,6 @@ impl Expect<'_> {
     fn leeway(&self) -> time::Duration {
         signed(self.leeway)
     }
-}
-
-fn signed(duration: Duration) -> time::Duration {
-    time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)
 }
 
 /// A text, or a list of texts.

@@ -5,6 +5,7 @@ use super::proven::{Demand, Evidence};
 use super::provider::{Tokens, check_type, meant, refused};
 use super::{Proven, Provider, Refusal};
 use crate::identity::jose::Kind;
+use crate::identity::span::signed;
 use oauth2::{
     AsyncHttpClient, DeviceAuthorizationUrl, DeviceCodeErrorResponse, DeviceCodeErrorResponseType, HttpRequest,
     RequestTokenError, Scope, StandardDeviceAuthorizationResponse, TokenResponse as _,
@@ -218,5 +219,5 @@ fn https(text: &str) -> Result<Url, Refusal> {
 }
 
 fn later(now: OffsetDateTime, wait: Duration) -> OffsetDateTime {
-    now.saturating_add(time::Duration::try_from(wait).unwrap_or(time::Duration::MAX))
+    now.saturating_add(signed(wait))
 }

@@ -7,6 +7,7 @@ use super::provider::{check_type, named, refused};
 use super::{Parameters, Proven, Provider, Refusal};
 use crate::identity::jose::Kind;
 use crate::identity::secret::{SecretHash, random_text};
+use crate::identity::span::signed;
 use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, Scope, TokenResponse as _};
 use std::fmt;
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Pending {
     /// From when on it is worth nothing.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
-        self.began.saturating_add(time::Duration::try_from(PATIENCE).unwrap_or(time::Duration::ZERO))
+        self.began.saturating_add(signed(PATIENCE))
     }
 }
 

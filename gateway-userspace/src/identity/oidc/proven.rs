@@ -3,6 +3,7 @@
 use super::provider::Tokens;
 use super::{ClaimNames, Provider, Refusal};
 use crate::identity::jose::{Claims, TokenRefusal};
+use crate::identity::span::signed;
 use oauth2::TokenResponse as _;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -103,7 +104,6 @@ impl Provider {
         demand: &Demand,
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, Refusal> {
-        let signed = |duration| time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
         let leeway = signed(self.settings.leeway);
         let auth_time = claims.time("auth_time")?;
         if auth_time.is_some_and(|time| time > now.saturating_add(leeway)) {

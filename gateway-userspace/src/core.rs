@@ -161,7 +161,7 @@ pub enum Who {
 }
 
 /// A session that goes on, as its provider says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Renewed {
     /// Which.
     pub token: SessionToken,

@@ -5,7 +5,7 @@
 //! whatever else the answer says: the one before it may be worth nothing any more.
 
 use crate::api::{ProviderEntry, Providers};
-use crate::core::{Actor, Core, Renewed, Request, State};
+use crate::core::{Actor, Core, CoreError, Renewed, Request, State};
 use crate::identity::ProviderSession;
 use crate::identity::oidc::{RefreshError, Refreshed, Refusal};
 use crate::policy::{EndCause, Input, ProviderName, Selector, SessionToken};
@@ -49,6 +49,13 @@ enum Outcome {
     Unclear,
     /// There was no answer, which says something about the provider.
     Away,
+}
+
+/// What an answer asks for.
+#[derive(Debug)]
+enum Deed {
+    End,
+    GoOn(Box<Renewed>),
 }
 
 impl Asker<'_> {
@@ -95,20 +102,42 @@ impl Asker<'_> {
         let answer = entry.oidc.refresh(&refresh_token, &kept.subject, OffsetDateTime::now_utc()).await;
         let reason = label(&answer);
         metrics.renewed(reason);
-        let (outcome, request) = meaning(entry, token, kept, answer);
+        let (outcome, deed) = meaning(entry, token, kept, answer);
         if outcome != Outcome::Known {
             tracing::warn!(provider = %name, session = %token, reason, "a provider could not be asked whether a session may go on");
-        } else if matches!(request, Some(Request::Policy(_))) {
+        } else if matches!(deed, Some(Deed::End)) {
             tracing::info!(provider = %name, session = %token, reason, "a provider does not let a session go on");
         }
-        let Some(request) = request else { return outcome };
-        let actor = Actor { name: format!("provider {name}"), address: None };
-        match core.change(actor, request).await {
-            Ok(_) => outcome,
-            Err(error) => {
-                tracing::error!(provider = %name, session = %token, %error, "what a provider said of a session could not be done");
-                if outcome == Outcome::Known { Outcome::Unclear } else { outcome }
+        match deed {
+            Some(deed) if !self.has_done(token, &deed).await && outcome == Outcome::Known => Outcome::Unclear,
+            _ => outcome,
+        }
+    }
+
+    /// Has the core do what an answer asks for, and waits for one that is busy: the provider does not say it twice.
+    async fn has_done(self, token: SessionToken, deed: &Deed) -> bool {
+        let actor = Actor { name: format!("provider {}", self.name), address: None };
+        loop {
+            match self.core.change(actor.clone(), deed.request(token)).await {
+                Ok(_) => return true,
+                Err(CoreError::Busy) => tokio::time::sleep(LOOK).await,
+                Err(error) => {
+                    tracing::error!(provider = %self.name, session = %token, %error, "what a provider said of a session could not be done");
+                    return false;
+                }
             }
+        }
+    }
+}
+
+impl Deed {
+    fn request(&self, token: SessionToken) -> Request {
+        match self {
+            Self::End => {
+                let which = Selector::Sessions([token].into());
+                Request::Policy(Input::End { which, cause: EndCause::ProviderRefused })
+            }
+            Self::GoOn(renewed) => Request::Renewed(Renewed::clone(renewed)),
         }
     }
 }
@@ -142,34 +171,29 @@ fn label(answer: &Result<Refreshed, RefreshError>) -> &'static str {
     }
 }
 
-/// What an answer means for a session, and what has to be done about it.
+/// What an answer means for a session, and what it asks for.
 fn meaning(
     entry: &ProviderEntry,
     token: SessionToken,
     kept: ProviderSession,
     answer: Result<Refreshed, RefreshError>,
-) -> (Outcome, Option<Request>) {
-    let end = || {
-        let which = Selector::Sessions([token].into());
-        Some(Request::Policy(Input::End { which, cause: EndCause::ProviderRefused }))
-    };
+) -> (Outcome, Option<Deed>) {
+    let go_on = |arrival, session| Some(Deed::GoOn(Box::new(Renewed { token, arrival, session })));
     let unclear = |refusal: Refusal| if refusal.is_outage() { Outcome::Away } else { Outcome::Unclear };
     match answer {
-        Err(RefreshError::Ended) => (Outcome::Known, end()),
+        Err(RefreshError::Ended) => (Outcome::Known, Some(Deed::End)),
         Err(RefreshError::Unreachable(_)) => (Outcome::Away, None),
         Err(RefreshError::Refused(_)) => (Outcome::Unclear, None),
-        Ok(Refreshed { proven: Err(refusal), .. }) if refusal.ends_access() => (Outcome::Known, end()),
+        Ok(Refreshed { proven: Err(refusal), .. }) if refusal.ends_access() => (Outcome::Known, Some(Deed::End)),
         Ok(Refreshed { refresh_token: None, proven: Err(refusal) }) => (unclear(refusal), None),
         Ok(Refreshed { refresh_token, proven: Err(refusal) }) => {
-            let session = ProviderSession { refresh_token, ..kept };
-            (unclear(refusal), Some(Request::Renewed(Renewed { token, arrival: None, session })))
+            (unclear(refusal), go_on(None, ProviderSession { refresh_token, ..kept }))
         }
         Ok(Refreshed { refresh_token, proven: Ok(proven) }) => {
             let arrival = proven.as_ref().and_then(|proven| entry.arrival(&kept.provider, proven).ok());
             let refresh_token = refresh_token.or(kept.refresh_token);
             let id_token = proven.map(|proven| proven.id_token).or(kept.id_token);
-            let session = ProviderSession { refresh_token, id_token, ..kept };
-            (Outcome::Known, Some(Request::Renewed(Renewed { token, arrival, session })))
+            (Outcome::Known, go_on(arrival, ProviderSession { refresh_token, id_token, ..kept }))
         }
     }
 }

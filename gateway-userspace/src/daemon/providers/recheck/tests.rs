@@ -80,6 +80,21 @@ async fn a_core_that_is_too_busy_to_say_which_sessions_there_are_is_asked_again(
 }
 
 #[tokio::test]
+async fn what_a_provider_has_said_waits_for_a_core_that_is_busy() {
+    let (metrics, folder) = (Metrics::new().unwrap(), tempfile::tempdir().unwrap());
+    let (core, held) = busy_core(&metrics, &folder);
+    let (name, entry) = (name("corp"), entry(Liar::start().settings()));
+    let asker = Asker { name: &name, entry: &entry, core: &core, metrics: &metrics };
+    let (token, session) = (SessionToken(7), kept("corp"));
+    let deed = Deed::GoOn(Box::new(Renewed { token, arrival: entry.arrival(&name, &proven()).ok(), session }));
+    let mut done = Box::pin(asker.has_done(token, &deed));
+    assert!((&mut done).now_or_never().is_none(), "it is given up");
+    drop(held);
+    assert!(done.await);
+    assert_eq!(core.read(|state| state.gateway.users().count()).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_provider_that_is_silent_keeps_no_other_from_being_asked_again_and_again() {
     let (metrics, folder) = (Metrics::new().unwrap(), tempfile::tempdir().unwrap());
     let (silent, honest) = (Liar::start(), Liar::start());
@@ -125,25 +140,25 @@ async fn once_a_provider_is_away_nobody_else_is_asked_about_and_who_is_on_the_wa
 
 /// What is done about an answer.
 #[derive(PartialEq, Debug)]
-enum Deed {
+enum Does {
     /// The session ends.
-    Ended,
+    End,
     /// It goes on, with these tokens, and with what its user is called if that is known anew.
-    Kept(String, String, Option<String>),
+    Keep(String, String, Option<String>),
 }
 
-fn done(entry: &ProviderEntry, answer: Result<Refreshed, RefreshError>) -> (Outcome, &'static str, Option<Deed>) {
+fn done(entry: &ProviderEntry, answer: Result<Refreshed, RefreshError>) -> (Outcome, &'static str, Option<Does>) {
     let label = label(&answer);
-    let (outcome, request) = meaning(entry, SessionToken(7), kept("corp"), answer);
-    let deed = request.map(|request| match request {
+    let (outcome, deed) = meaning(entry, SessionToken(7), kept("corp"), answer);
+    let deed = deed.map(|deed| match deed.request(SessionToken(7)) {
         Request::Policy(Input::End { which: Selector::Sessions(tokens), cause: EndCause::ProviderRefused }) => {
             assert_eq!(tokens, [SessionToken(7)].into());
-            Deed::Ended
+            Does::End
         }
         Request::Renewed(Renewed { token: SessionToken(7), arrival, session }) => {
             let text = |secret: Option<secrecy::SecretString>| secret.unwrap().expose_secret().to_owned();
             let called = arrival.map(|arrival| arrival.name.to_string());
-            Deed::Kept(text(session.refresh_token), text(session.id_token), called)
+            Does::Keep(text(session.refresh_token), text(session.id_token), called)
         }
         other => panic!("{other:?}"),
     });
@@ -173,7 +188,7 @@ async fn what_a_provider_has_given_to_ask_with_is_kept_and_only_what_is_about_th
     let entry = entry(Liar::start().settings());
     let answer = |token: Option<&str>, proven| Ok(Refreshed { refresh_token: token.map(Into::into), proven });
     let kept = |token: &str, id: &str, called: Option<&str>| {
-        Some(Deed::Kept(token.to_owned(), id.to_owned(), called.map(str::to_owned)))
+        Some(Does::Keep(token.to_owned(), id.to_owned(), called.map(str::to_owned)))
     };
     let (known, unclear, away) = (Outcome::Known, Outcome::Unclear, Outcome::Away);
     let (new, wrong) = (Some("refresh-1"), Refusal::Token(TokenRefusal::AudienceWrong));
@@ -182,13 +197,13 @@ async fn what_a_provider_has_given_to_ask_with_is_kept_and_only_what_is_about_th
         (answer(new, Ok(Some(proven()))), known, "goes_on", kept("refresh-1", "after", Some("ada"))),
         (answer(None, Ok(Some(proven()))), known, "goes_on", kept("refresh-0", "after", Some("ada"))),
         (answer(None, Ok(None)), known, "goes_on", kept("refresh-0", "before", None)),
-        (answer(new, Err(Refusal::SubjectChanged)), known, "subject_changed", Some(Deed::Ended)),
-        (answer(new, Err(Refusal::ClaimRequired)), known, "claim_required", Some(Deed::Ended)),
-        (answer(None, Err(Refusal::ClaimRequired)), known, "claim_required", Some(Deed::Ended)),
+        (answer(new, Err(Refusal::SubjectChanged)), known, "subject_changed", Some(Does::End)),
+        (answer(new, Err(Refusal::ClaimRequired)), known, "claim_required", Some(Does::End)),
+        (answer(None, Err(Refusal::ClaimRequired)), known, "claim_required", Some(Does::End)),
         (answer(new, Err(wrong)), unclear, "audience_wrong", kept("refresh-1", "before", None)),
         (answer(new, Err(down)), away, "provider_unreachable", kept("refresh-1", "before", None)),
         (answer(None, Err(wrong)), unclear, "audience_wrong", None),
-        (Err(RefreshError::Ended), known, "ended", Some(Deed::Ended)),
+        (Err(RefreshError::Ended), known, "ended", Some(Does::End)),
         (Err(RefreshError::Unreachable(down)), away, "provider_unreachable", None),
         (Err(RefreshError::Refused(no)), unclear, "request_refused", None),
     ] {

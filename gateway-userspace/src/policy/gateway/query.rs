@@ -39,6 +39,17 @@ impl Gateway {
         groups
     }
 
+    /// Whether a group is there.
+    #[must_use]
+    pub fn has_group(&self, name: &GroupName) -> bool {
+        self.groups.contains(name)
+    }
+
+    /// The users in a group, if it is there.
+    pub fn members<'g>(&'g self, name: &'g GroupName) -> Option<impl Iterator<Item = &'g User>> {
+        self.has_group(name).then(|| self.users.values().filter(|user| user.groups.contains(name)))
+    }
+
     /// All apps with their numbers.
     pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> {
         self.apps.iter().filter_map(|(name, app)| Some((*self.app_ids.get(name)?, app)))

@@ -49,7 +49,12 @@ fn kept(provider: &str) -> ProviderSession {
 fn state(sessions: impl IntoIterator<Item = (u64, &'static str)>) -> State {
     let sessions = sessions.into_iter().map(|(token, provider)| (SessionToken(token), kept(provider)));
     let accounts = Accounts { provider_sessions: sessions.collect(), ..Accounts::default() };
-    State { gateway: Gateway::new(Capacities::default()), accounts, directory: Default::default(), history: Default::default() }
+    State {
+        gateway: Gateway::new(Capacities::default()),
+        accounts,
+        directory: Default::default(),
+        history: Default::default(),
+    }
 }
 
 fn core(state: State, metrics: &Metrics, folder: &TempDir) -> Core {

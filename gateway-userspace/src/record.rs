@@ -164,6 +164,14 @@ impl Recorder {
         Cut::of(taken)
     }
 
+    /// How many connections a session has open to these apps.
+    #[must_use]
+    pub fn count_open(&self, token: SessionToken, apps: &[AppName]) -> usize {
+        let is_meant = |app: u32| self.names(|names| names.app(app).is_some_and(|app| apps.contains(app)));
+        let open = self.open_flows(Some(token)).filter(|(_, flow)| !Flow::is_over(flow.copy.ends));
+        open.filter(|(_, flow)| is_meant(flow.app())).count()
+    }
+
     /// Copies of the flows that are open: those of a session, or all. These are copied some at a time, so that nobody
     /// waits for long; one that begins or ends meanwhile may or may not be among them.
     pub fn open_flows(&self, of: Option<SessionToken>) -> impl Iterator<Item = (FlowKey, TrackedFlow)> {

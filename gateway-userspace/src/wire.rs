@@ -6,6 +6,7 @@
 mod app;
 mod bundle;
 mod flow;
+mod generation;
 mod moment;
 mod page;
 mod people;
@@ -23,6 +24,7 @@ mod token;
 pub use app::{App, AppsFile, OnDaemonLoss};
 pub use bundle::{Bundle, PolicyFile, Settings};
 pub use flow::{Drops, Flow, FlowState, Opener};
+pub use generation::{Applied, ChangedNames, Changes, Generation, PersonPlan, Plan};
 pub use moment::Moment;
 pub use page::Page;
 pub use people::{Group, PasswordChange, User, UserPut};

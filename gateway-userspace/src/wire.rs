@@ -20,6 +20,7 @@ mod service_identity;
 mod session;
 mod status;
 mod token;
+mod trial;
 
 pub use app::{App, AppsFile, OnDaemonLoss};
 pub use bundle::{Bundle, PolicyFile, Settings};
@@ -41,3 +42,4 @@ pub use session::{
 };
 pub use status::{Interface, Status, TableUse, Vlan};
 pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};
+pub use trial::{CaseResult, PolicyTest};

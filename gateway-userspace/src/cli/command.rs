@@ -1,6 +1,7 @@
 //! The nouns and verbs. Each file holds the arguments of one noun, and what is done with them.
 
 mod app;
+mod bundle;
 mod device;
 mod flow;
 pub(super) mod generate;

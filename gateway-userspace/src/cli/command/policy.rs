@@ -1,6 +1,6 @@
 //! `portcullis policy`
 
-use super::read_input;
+use super::{bundle, read_input};
 use crate::cli::CliError;
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
@@ -13,15 +13,57 @@ use std::path::{Path, PathBuf};
 /// What is to be done with the policies.
 #[derive(Subcommand, Debug)]
 #[command(
-    after_help = "Examples:\n  portcullis policy check policies.cedar\n  portcullis policy apply policies.cedar --if-match 12"
+    after_help = "Examples:\n  \
+        portcullis policy new second-factor --dir office\n  \
+        portcullis policy check office\n  \
+        portcullis policy test office --junit report.xml\n  \
+        portcullis policy check policies.cedar\n  \
+        portcullis policy apply policies.cedar --if-match 12"
 )]
 pub(in crate::cli) enum Policy {
     /// Show the policies in force
     Show,
-    /// Check policies against the gateway, without putting them in force
+    /// Check a bundle, or a file of policies, without putting it in force
+    ///
+    /// A directory is a bundle, which is checked here: no gateway is asked, and no token is needed. A file is checked
+    /// against the groups and apps of the gateway.
+    #[command(after_help = "Examples:\n  \
+        portcullis policy check office\n  \
+        portcullis policy check policies.cedar\n  \
+        portcullis policy check policies.cedar --offline\n\n\
+        Exit status: 0 nothing is wrong (warnings are not errors), 1 something is, 2 usage.")]
     Check {
-        /// The file; `-` for the standard input
-        file: PathBuf,
+        /// The directory or file; `-` for the standard input
+        path: PathBuf,
+        /// Ask no gateway about a file; which groups and apps there are is not known then
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Try the test cases of a bundle; no gateway is asked
+    #[command(after_help = "Examples:\n  \
+        portcullis policy test office\n  \
+        portcullis policy test office --json\n  \
+        portcullis policy test office --junit report.xml\n\n\
+        Exit status: 0 all came out as expected; 1 one did not, there is none, or the bundle is not valid; 2 usage.")]
+    Test {
+        /// The directory
+        path: PathBuf,
+        /// Also write a report in JUnit's form, for CI
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
+    /// Begin with a template: list all, show one, or write its files
+    #[command(after_help = "Examples:\n  \
+        portcullis policy new\n  \
+        portcullis policy new second-factor\n  \
+        portcullis policy new second-factor --dir office")]
+    New {
+        /// The template; all are listed if left out
+        #[arg(value_parser = bundle::templates())]
+        template: Option<String>,
+        /// Write its files to this directory; none that is there is overwritten
+        #[arg(long, value_name = "PATH", requires = "template")]
+        dir: Option<PathBuf>,
     },
     /// Put policies in force, all of them at once; sessions follow at once
     Apply {
@@ -34,13 +76,26 @@ pub(in crate::cli) enum Policy {
 }
 
 impl Policy {
+    /// Does what needs no gateway. Everything else is given back.
+    pub(in crate::cli) fn offline(self, output: Output) -> Result<Result<(), CliError>, Self> {
+        match self {
+            Self::Check { path, .. } if path.is_dir() => Ok(bundle::check(output, &path)),
+            Self::Check { path, offline: true } => Ok(bundle::check_file(output, &path)),
+            Self::Test { path, junit } => Ok(bundle::test(output, &path, junit.as_deref())),
+            Self::New { template, dir } => Ok(bundle::new(output, template.as_deref(), dir.as_deref())),
+            online => Err(online),
+        }
+    }
+
     pub(super) async fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Show => {
                 let policy = context.administer(Method::GET, &["v1", "policy"])?.answer::<wire::Policy>().await?;
                 context.output.either(&policy.json, || printable(&policy.shape.text))
             }
-            Self::Check { file } => check(context, &file).await,
+            Self::Check { path, .. } => check(context, &path).await,
+            Self::Test { path, junit } => bundle::test(context.output, &path, junit.as_deref()),
+            Self::New { template, dir } => bundle::new(context.output, template.as_deref(), dir.as_deref()),
             Self::Apply { file, if_match } => apply(context, &file, if_match).await,
         }
     }
@@ -81,7 +136,7 @@ async fn apply(context: &Context, file: &Path, if_match: Option<u64>) -> Result<
 }
 
 /// `file:line:column: message`, which editors understand, and the hint below it.
-fn written(file: &Path, kind: &str, issue: &PolicyIssue) -> String {
+pub(super) fn written(file: &Path, kind: &str, issue: &PolicyIssue) -> String {
     let PolicyIssue { file: _, line, column, policy, message, hint } = issue;
     let policy = policy.as_ref().map(|policy| format!("policy `{policy}`: ")).unwrap_or_default();
     let first = plain(&format!("{}:{line}:{column}: {kind}{policy}{message}", file.display()));

@@ -23,7 +23,8 @@ fn add(text: &mut String, case: &CaseResult) {
         return;
     }
     let expected = escaped(&case.mismatches.join("; "));
-    let _ = writeln!(text, ">\n      <failure message=\"{expected}\">{}</failure>\n    </testcase>", escaped(&case.why));
+    let _ =
+        writeln!(text, ">\n      <failure message=\"{expected}\">{}</failure>\n    </testcase>", escaped(&case.why));
 }
 
 /// Without what XML takes for its own, or cannot hold at all.

@@ -147,7 +147,8 @@ fn write_all(output: Output, template: &Template, directory: &Path) -> Result<()
     for (path, text) in &files {
         write(&directory.join(path), text)?;
     }
-    let lines = || files.keys().map(|path| format!("{}", directory.join(path).display())).collect::<Vec<_>>().join("\n");
+    let lines =
+        || files.keys().map(|path| format!("{}", directory.join(path).display())).collect::<Vec<_>>().join("\n");
     output.either(&json!({ "name": template.name, "written": files.keys().collect::<Vec<_>>() }), lines)
 }
 
@@ -233,7 +234,10 @@ mod tests {
         let directory = bundle(&[("apps.toml", "x = 1")]);
         let found = bundle::read(directory.path()).unwrap_err();
         let line = line(directory.path(), "", &found.errors[0]);
-        let expected = format!("{}:1:1: x: is not a known key\n  hint: known here: `app`", directory.path().join("apps.toml").display());
+        let expected = format!(
+            "{}:1:1: x: is not a known key\n  hint: known here: `app`",
+            directory.path().join("apps.toml").display()
+        );
         assert_eq!(line, expected);
     }
 }

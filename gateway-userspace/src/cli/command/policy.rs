@@ -12,14 +12,12 @@ use std::path::{Path, PathBuf};
 
 /// What is to be done with the policies.
 #[derive(Subcommand, Debug)]
-#[command(
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         portcullis policy new second-factor --dir office\n  \
         portcullis policy check office\n  \
         portcullis policy test office --junit report.xml\n  \
         portcullis policy check policies.cedar\n  \
-        portcullis policy apply policies.cedar --if-match 12"
-)]
+        portcullis policy apply policies.cedar --if-match 12")]
 pub(in crate::cli) enum Policy {
     /// Show the policies in force
     Show,

@@ -120,12 +120,12 @@ fn before(asked: &Asked<'_>, order: &Order) -> KernelNanos {
 const fn cause(signal: &Signal) -> EndCause {
     match signal {
         Signal::CredentialChanged { .. }
-        | Signal::CredentialCompromised { .. }
+        | Signal::CredentialCompromised
         | Signal::CredentialChangeRequired
         | Signal::RecoveryActivated
         | Signal::IdentifierChanged
         | Signal::IdentifierRecycled => EndCause::CredentialChanged,
-        Signal::AssuranceChanged { .. } | Signal::TokenClaimsChanged { .. } => EndCause::AssuranceLowered,
+        Signal::AssuranceChanged { .. } | Signal::TokenClaimsChanged => EndCause::AssuranceLowered,
         Signal::RiskChanged { .. } => EndCause::RiskRaised,
         _ => EndCause::ProviderLogout,
     }

@@ -114,7 +114,6 @@ fn stream(
         naming: Naming {
             issuers: [provider.issuer.clone(), issuer.clone()].into(),
             email_is_username: config.email_is_username,
-            ..Naming::default()
         },
     };
     let liveness = Liveness::new(Rhythm::default(), OffsetDateTime::now_utc());
@@ -157,7 +156,7 @@ async fn receive(stream: &Stream, manager: &Manager, document: &StreamDocument, 
     let polled = async {
         if let (Delivery::Poll, Some(endpoint)) = (stream.config.delivery, document.delivery.endpoint_url.clone()) {
             let (client, intake) = (stream.client.clone(), Arc::clone(&stream.push.intake));
-            let credential = Credential::TokenFile(token.to_owned());
+            let credential = Credential(token.to_owned());
             Poll { client, endpoint, credential, pace: PollPace::default(), intake }.run().await;
         }
         std::future::pending::<()>().await;
@@ -169,7 +168,7 @@ async fn receive(stream: &Stream, manager: &Manager, document: &StreamDocument, 
 }
 
 async fn set_up(stream: &Stream, token: &Path) -> Result<(Manager, StreamDocument), Failure> {
-    let credential = Credential::TokenFile(token.to_owned());
+    let credential = Credential(token.to_owned());
     let audience = stream.config.audience.clone();
     let manager = Manager::discover(stream.client.clone(), credential, &stream.issuer, audience).await?;
     let wanted = match stream.config.delivery {
@@ -201,7 +200,7 @@ async fn keep_alive(stream: &Stream, manager: &Manager, id: &str, metrics: &Metr
                 return;
             }
         }
-        let (condition, _) = stream.push.intake.condition(now);
+        let condition = stream.push.intake.condition(now);
         metrics.stream(stream.provider.as_str(), condition.is_good());
     }
 }

@@ -181,11 +181,10 @@ impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
         self.memory().liveness.due(now)
     }
 
-    /// How the stream is, and when it was last verified.
+    /// How the stream is.
     #[must_use]
-    pub fn condition(&self, now: OffsetDateTime) -> (Condition, Option<OffsetDateTime>) {
-        let memory = self.memory();
-        (memory.liveness.condition(now), memory.liveness.last_verified_at())
+    pub fn condition(&self, now: OffsetDateTime) -> Condition {
+        self.memory().liveness.condition(now)
     }
 
     fn expect(&self) -> Expect<'_> {
@@ -198,7 +197,7 @@ impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
         let mut memory = self.memory();
         match &event.signal {
             Signal::Verification { state } => memory.liveness.verified(state.as_deref(), now)?,
-            Signal::StreamUpdated { status, .. } => memory.liveness.updated(*status),
+            Signal::StreamUpdated { status } => memory.liveness.updated(*status),
             _ => {}
         }
         memory.seen.note(&self.profile.issuer, &event.jti);

@@ -127,12 +127,6 @@ impl Liveness {
         self.status = status;
     }
 
-    /// When a verification event last came.
-    #[must_use]
-    pub const fn last_verified_at(&self) -> Option<OffsetDateTime> {
-        self.last_verified_at
-    }
-
     /// How the stream is.
     #[must_use]
     pub fn condition(&self, now: OffsetDateTime) -> Condition {
@@ -166,7 +160,7 @@ mod tests {
         assert_eq!(stream.due(NOW + HOUR / 2), None);
         assert_eq!(stream.condition(NOW), Condition::New);
         assert_eq!(stream.verified(Some(&state), NOW), Ok(()));
-        assert_eq!((stream.condition(NOW), stream.last_verified_at()), (Condition::Alive, Some(NOW)));
+        assert_eq!(stream.condition(NOW), Condition::Alive);
         assert_eq!(stream.condition(NOW + 4 * HOUR), Condition::Silent);
     }
 
@@ -178,7 +172,7 @@ mod tests {
         let state = stream.due(NOW).unwrap();
         assert_eq!(stream.verified(Some(&state), NOW), Ok(()));
         assert_eq!(stream.verified(Some(&state), NOW + HOUR), Err(Refusal::UnexpectedState));
-        assert_eq!(stream.last_verified_at(), Some(NOW));
+        assert_eq!(stream.last_verified_at, Some(NOW));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<S: Source<Item = Published>, A: Apply> Poll<S, A> {
 
     async fn ask(&self, request: &PollRequest) -> Result<PollMessage, Failure> {
         let http = self.client.post(self.endpoint.clone()).json(request);
-        let http = self.credential.present(http, &self.client).await?;
+        let http = self.credential.present(http).await?;
         let body = http::send(http, self.pace.patience).await?;
         PollMessage::read(&body).ok_or(Failure::Malformed("a poll response of RFC 8936"))
     }

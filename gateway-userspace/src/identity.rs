@@ -24,7 +24,7 @@ mod verifier;
 pub mod scim;
 
 pub use account::Accounts;
-pub use arrival::{Arrival, ArrivalRefusal, Identities, KnownAs, LONGEST_SUBJECT, ProviderSession};
+pub use arrival::{Arrival, ArrivalRefusal, Identities, KnownAs, ProviderSession};
 pub use password::{PasswordHash, PasswordProblem};
 pub use scope::{Scope, UnknownScope};
 pub(crate) use secret::random_text;

@@ -167,7 +167,7 @@ impl AccessTokens for Providers {
             let found = found.max_by_key(|(_, entry)| entry.oidc.settings().services.is_some());
             let (name, entry) = found.ok_or(AccessTokenRefusal::UnknownIssuer)?;
             match entry.oidc.access_token(token, now).await {
-                Ok(service) => Ok((name.clone(), service.client_id)),
+                Ok(client) => Ok((name.clone(), client)),
                 Err(refusal) if refusal.is_outage() => Err(AccessTokenRefusal::Unavailable),
                 Err(refusal) => Err(AccessTokenRefusal::Refused(refusal.label())),
             }

@@ -170,7 +170,7 @@ async fn begin(
     let now = shared.now().wall;
     let ask = if is_step_up {
         let acr = entry.settings.mfa_acr.clone();
-        Ask { prompt: Some(Prompt::Login), max_age: Some(std::time::Duration::ZERO), acr, login_hint: None }
+        Ask { prompt: Some(Prompt::Login), max_age: Some(std::time::Duration::ZERO), acr }
     } else {
         Ask::default()
     };

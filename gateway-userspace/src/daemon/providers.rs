@@ -11,7 +11,6 @@ use crate::identity::SecretHash;
 use crate::identity::jose::{Algorithm, Algorithms};
 use crate::identity::oidc::{self, Preset, ServiceSettings, Settings};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::BTreeSet;
 use std::path::Path;
 use url::Url;
 
@@ -92,7 +91,6 @@ fn settings(
     settings.max_age = config.max_age;
     settings.services = config.audience.clone().map(|audience| ServiceSettings {
         audience,
-        scopes: BTreeSet::new(),
         // These do not say of an access token that it is one.
         untyped: matches!(kind, Preset::Entra | Preset::Okta | Preset::Keycloak),
     });

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 /// Until the end of the year 9999, which is as far as dates go.
 const LATEST: i64 = 253_402_300_799;
+/// In bytes (OpenID Connect Core 1.0, section 2).
 const LONGEST_SUBJECT: usize = 255;
 
 /// The claims of a token.
@@ -20,11 +21,6 @@ impl Claims {
             Malformed::Duplicate => TokenRefusal::DuplicateMember,
             Malformed::Syntax(_) | Malformed::NoObject => TokenRefusal::ClaimsMalformed,
         })
-    }
-
-    /// Takes an object that came over a channel that proves where it comes from.
-    pub(in crate::identity) const fn from_members(members: Map<String, Value>) -> Self {
-        Self(members)
     }
 
     /// A claim as it stands.

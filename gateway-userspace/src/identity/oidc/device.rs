@@ -179,7 +179,7 @@ impl Provider {
         let kind = Kind::IdToken { nonce: None, access_token, code: None };
         let claims = self.verify(id_token.secret(), &self.expect(kind), now).await?;
         let demand = Demand { max_age: self.settings.max_age, acr: Vec::new() };
-        self.prove(Evidence { claims, tokens }, &demand, now).await
+        self.prove(Evidence { claims, tokens }, &demand, now)
     }
 }
 

@@ -44,9 +44,8 @@ impl Preset {
     #[must_use]
     pub const fn hosts(self) -> &'static [&'static str] {
         match self {
-            Self::Generic | Self::Okta | Self::Keycloak => &[],
-            Self::Entra => &["graph.microsoft.com"],
-            Self::Google => &["oauth2.googleapis.com", "www.googleapis.com", "openidconnect.googleapis.com"],
+            Self::Google => &["oauth2.googleapis.com", "www.googleapis.com"],
+            Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => &[],
         }
     }
 

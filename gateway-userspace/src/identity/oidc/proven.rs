@@ -60,7 +60,7 @@ pub(super) struct Evidence<'a> {
 
 impl Provider {
     /// What is known of whom verified claims are about.
-    pub(super) async fn prove(
+    pub(super) fn prove(
         &self,
         evidence: Evidence<'_>,
         demand: &Demand,
@@ -74,11 +74,7 @@ impl Provider {
         check_acr(acr.as_deref(), demand)?;
         let amr: BTreeSet<_> = claims.texts("amr")?.into_iter().flatten().map(str::to_owned).collect();
         let mfa = amr.contains("mfa") || acr.as_ref().is_some_and(|acr| self.settings.mfa_acrs.contains(acr));
-        let person = Person {
-            first: &claims,
-            second: self.userinfo(&subject, tokens, now).await?,
-            names: &self.settings.claims,
-        };
+        let person = Person { claims: &claims, names: &self.settings.claims };
         let username = person.username()?;
         let id_token = tokens.extra_fields().id_token.as_ref().ok_or(Refusal::IdTokenMissing)?;
         Ok(Proven {
@@ -114,23 +110,6 @@ impl Provider {
         let oldest = now.saturating_sub(leeway).saturating_sub(signed(max_age));
         if time < oldest { Err(Refusal::AuthTimeTooOld) } else { Ok(auth_time) }
     }
-
-    /// What the UserInfo endpoint says of the same person, if it is to be asked.
-    pub(super) async fn userinfo(
-        &self,
-        subject: &str,
-        tokens: &Tokens,
-        now: OffsetDateTime,
-    ) -> Result<Option<Claims>, Refusal> {
-        if !self.settings.userinfo {
-            return Ok(None);
-        }
-        let metadata = self.metadata(now).await?;
-        let url = metadata.userinfo.as_ref().ok_or(Refusal::EndpointMissing)?;
-        let claims = Claims::from_members(self.http.claims(url, tokens.access_token().secret()).await?);
-        // OpenID Connect Core 1.0 §5.3.4: the access token could have been another's.
-        if claims.subject()? == Some(subject) { Ok(Some(claims)) } else { Err(Refusal::SubjectChanged) }
-    }
 }
 
 fn check_required(claims: &Claims, required: &BTreeMap<String, String>) -> Result<(), Refusal> {
@@ -150,17 +129,15 @@ fn check_acr(acr: Option<&str>, demand: &Demand) -> Result<(), Refusal> {
     }
 }
 
-/// What the ID token says of a person, and what else is known; the ID token counts first.
+/// What the ID token says of a person.
 struct Person<'a> {
-    first: &'a Claims,
-    second: Option<Claims>,
+    claims: &'a Claims,
     names: &'a ClaimNames,
 }
 
 impl Person<'_> {
     fn get(&self, name: &str) -> Option<&Value> {
-        let second = || self.second.as_ref().and_then(|claims| claims.get(name));
-        self.first.get(name).or_else(second).filter(|value| !value.is_null())
+        self.claims.get(name).filter(|value| !value.is_null())
     }
 
     fn username(&self) -> Result<String, Refusal> {

@@ -9,16 +9,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// How the gateway proves itself at the token endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `client_secret_basic`.
-    #[default]
-    Basic,
-    /// `client_secret_post`.
-    Post,
-}
-
 /// Which claims say what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
@@ -36,8 +26,6 @@ pub struct ClaimNames {
 pub struct ServiceSettings {
     /// What `aud` must contain. Another than the client's id, so that no ID token passes for one.
     pub audience: String,
-    /// Scopes that the token must have.
-    pub scopes: BTreeSet<String>,
     /// Whether tokens pass that do not say that they are access tokens, as with older providers.
     pub untyped: bool,
 }
@@ -53,10 +41,8 @@ pub struct Settings {
     pub issuer: String,
     /// The gateway's name there.
     pub client_id: String,
-    /// The gateway's secret there; `None` for a public client.
+    /// The gateway's secret there, presented as `client_secret_basic`; `None` for a public client.
     pub client_secret: Option<SecretString>,
-    /// How the secret is presented.
-    pub auth: ClientAuth,
     /// Where the browser comes back to.
     pub redirect_uri: Url,
     /// What is asked for.
@@ -78,8 +64,6 @@ pub struct Settings {
     pub mfa_acrs: BTreeSet<String>,
     /// How long ago somebody may have authenticated, if a login does not say otherwise.
     pub max_age: Option<Duration>,
-    /// Whether the UserInfo endpoint is asked for what the ID token does not say.
-    pub userinfo: bool,
     /// Authorities to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
     /// How far the clocks may be apart.
@@ -154,7 +138,6 @@ impl Settings {
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),
             client_secret: None,
-            auth: ClientAuth::Basic,
             redirect_uri,
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             hosts: preset.hosts().iter().map(|host| (*host).to_owned()).collect(),
@@ -165,7 +148,6 @@ impl Settings {
             acr_values: Vec::new(),
             mfa_acrs: BTreeSet::new(),
             max_age: None,
-            userinfo: false,
             ca: None,
             leeway: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
@@ -267,8 +249,7 @@ mod tests {
         assert!(matches!(change(|s| s.claims.username.clear()), Err(SettingsError::Claims)));
         assert!(matches!(change(|s| s.redirect_uri.set_scheme("http").unwrap()), Err(SettingsError::RedirectUri(_))));
         let same = |s: &mut Settings| {
-            s.services =
-                Some(ServiceSettings { audience: s.client_id.clone(), scopes: BTreeSet::new(), untyped: true });
+            s.services = Some(ServiceSettings { audience: s.client_id.clone(), untyped: true });
         };
         assert!(matches!(change(same), Err(SettingsError::Audience(_))));
         for host in ["https://a.example", "a.example/x", "a@b", "", "A.example", "a.example:443"] {

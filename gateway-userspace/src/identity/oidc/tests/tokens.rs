@@ -86,16 +86,14 @@ async fn every_lie_in_a_logout_token_is_refused() {
 }
 
 fn services(liar: &Arc<Liar>, untyped: bool) -> Provider {
-    let scopes = ["gate.read".to_owned()].into();
-    let services = Some(ServiceSettings { audience: AUDIENCE.into(), scopes, untyped });
+    let services = Some(ServiceSettings { audience: AUDIENCE.into(), untyped });
     Provider::new(Settings { services, ..liar.settings() }).unwrap()
 }
 
 fn access(liar: &Liar) -> Value {
     let now = NOW.unix_timestamp();
     json!({
-        "iss": liar.issuer, "aud": AUDIENCE, "sub": "ci", "client_id": "ci", "iat": now - 1_800, "exp": now + 1_800,
-        "jti": "j1", "scope": "gate.read gate.write",
+        "iss": liar.issuer, "aud": AUDIENCE, "sub": "ci", "client_id": "ci", "iat": now - 1_800, "exp": now + 1_800, "jti": "j1",
     })
 }
 
@@ -105,15 +103,12 @@ async fn a_service_is_known_by_its_access_token() {
     let header = with(liar.signer().header(), json!({ "typ": "at+jwt" }));
     let token = liar.signer().sign_as(&header, &access(&liar));
     let found = services(&liar, false).access_token(&token, NOW).await.unwrap();
-    assert_eq!((found.client_id.as_str(), found.subject.as_str()), ("ci", "ci"));
-    assert_eq!(found.scopes, ["gate.read", "gate.write"].map(str::to_owned).into());
+    assert_eq!(found, "ci");
     assert_eq!(liar.provider().access_token(&token, NOW).await.unwrap_err(), Refusal::ServicesOff);
-    // As Okta sends them, and as Entra does.
-    let listed = with(without(access(&liar), &["scope"]), json!({ "scp": ["gate.read"] }));
-    assert!(services(&liar, false).access_token(&liar.signer().sign_as(&header, &listed), NOW).await.is_ok());
+    // As Entra sends them.
     let older = with(without(access(&liar), &["client_id", "jti"]), json!({ "azp": "ci" }));
     let found = services(&liar, true).access_token(&liar.signer().sign(&older), NOW).await.unwrap();
-    assert_eq!(found.client_id, "ci");
+    assert_eq!(found, "ci");
 }
 
 #[tokio::test]
@@ -133,9 +128,6 @@ async fn every_lie_in_an_access_token_is_refused() {
         (&strict, &typed, with(honest.clone(), json!({ "exp": now - 61 })), token(TokenRefusal::Expired)),
         (&strict, &typed, with(honest.clone(), json!({ "iat": now - 90_000 })), token(TokenRefusal::TooOld)),
         (&strict, &typed, with(honest.clone(), json!({ "events": {} })), token(TokenRefusal::EventsUnexpected)),
-        (&strict, &typed, with(honest.clone(), json!({ "scope": 7 })), token(TokenRefusal::ClaimMalformed)),
-        (&strict, &typed, with(honest.clone(), json!({ "scope": "gate.reader" })), Refusal::ScopeMissing),
-        (&strict, &typed, without(honest.clone(), &["scope"]), Refusal::ScopeMissing),
         (&strict, &typed, without(honest.clone(), &["sub"]), token(TokenRefusal::SubjectMissing)),
         (&strict, &typed, without(honest.clone(), &["jti"]), token(TokenRefusal::IdentifierMissing)),
         (&strict, &typed, without(honest, &["client_id"]), token(TokenRefusal::ClientMissing)),

@@ -59,6 +59,12 @@ impl Failure {
             Self::NotOffered(_) => "not_offered",
         }
     }
+
+    /// Whether the transmitter says that what it is asked about is not there.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::Status { status: 404 | 410, .. })
+    }
 }
 
 /// A client for transmitters, which trusts whom `tls` trusts.

@@ -176,6 +176,11 @@ impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
         self.memory().liveness.pace(rhythm);
     }
 
+    /// The transmitter has lost the stream.
+    pub fn lost(&self) {
+        self.memory().liveness.lost();
+    }
+
     /// The `state` to ask the transmitter with for a verification event, if it is time to.
     pub fn verification_due(&self, now: OffsetDateTime) -> Option<String> {
         self.memory().liveness.due(now)

@@ -127,6 +127,13 @@ impl Liveness {
         self.status = status;
     }
 
+    /// The transmitter has lost the stream. What it said of it says nothing about the next one, which is verified as
+    /// soon as it is there. Until then nobody knows whether events arrive, so the last verification goes on counting.
+    pub const fn lost(&mut self) {
+        self.status = StreamStatus::Enabled;
+        self.last_asked_at = None;
+    }
+
     /// How the stream is.
     #[must_use]
     pub fn condition(&self, now: OffsetDateTime) -> Condition {
@@ -193,6 +200,19 @@ mod tests {
         assert_eq!(stream.condition(NOW), Condition::Paused);
         stream.updated(StreamStatus::Disabled);
         assert_eq!(stream.condition(NOW), Condition::Disabled);
+    }
+
+    #[test]
+    fn a_stream_that_was_lost_is_verified_at_once_and_what_was_said_of_it_does_not_count() {
+        let mut stream = stream();
+        let state = stream.due(NOW).unwrap();
+        stream.updated(StreamStatus::Disabled);
+        stream.lost();
+        assert_eq!(stream.condition(NOW), Condition::New);
+        assert!(stream.due(NOW).is_some_and(|next| next != state));
+        // One that is lost again and again falls silent all the same.
+        stream.lost();
+        assert_eq!(stream.condition(NOW + 4 * HOUR), Condition::Silent);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::identity::ssf::{
 };
 use secrecy::SecretString;
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -47,8 +48,11 @@ impl World {
         }
     }
 
+    /// How long it waits then, whether it goes on or not.
     async fn step(&mut self) -> Duration {
-        self.poll.step(&mut self.poller, || NOW).await
+        match self.poll.step(&mut self.poller, || NOW).await {
+            ControlFlow::Continue(wait) | ControlFlow::Break(wait) => wait,
+        }
     }
 
     /// As after a restart: nothing is remembered.
@@ -149,6 +153,16 @@ async fn an_outage_of_the_transmitter_loses_nothing() {
     }
     assert_eq!(world.step().await, Duration::ZERO);
     assert_eq!((world.effects(), world.poller.failures()), (vec![Effect::Remove], 0));
+}
+
+#[tokio::test]
+async fn only_a_transmitter_that_says_that_there_is_no_such_stream_has_lost_it() {
+    let mut world = World::new();
+    for (status, is_lost) in [(404, true), (410, true), (400, false), (401, false), (503, false), (200, false)] {
+        world.transmitter.shared().faults.push_back((status, String::new()));
+        let next = world.poll.step(&mut world.poller, || NOW).await;
+        assert_eq!(next.is_break(), is_lost, "{status}");
+    }
 }
 
 #[tokio::test]

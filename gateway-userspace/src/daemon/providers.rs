@@ -9,7 +9,7 @@ use crate::api::{Link, ProviderEntry, ProviderSettings, Providers};
 use crate::config::{self, ClaimNames, Config, GroupSource, ProviderConfig, ScimConfig, UserSource};
 use crate::identity::SecretHash;
 use crate::identity::jose::{Algorithm, Algorithms};
-use crate::identity::oidc::{self, Preset, ServiceSettings, Settings};
+use crate::identity::oidc::{self, Settings};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::path::Path;
 use url::Url;
@@ -32,8 +32,6 @@ fn entry(config: &ProviderConfig, url: &str) -> Result<ProviderEntry, DaemonErro
     let settings = ProviderSettings {
         title: config.title.clone(),
         mfa_acr: config.mfa_acr.clone(),
-        // The tokens of these two have neither `acr` nor `amr`.
-        knows_strength: !matches!(config.kind, Preset::Entra | Preset::Google),
         claims_groups: config.groups == GroupSource::Claims,
         group_names: config.group_names.clone(),
         may_be_new: config.users == UserSource::Login,
@@ -67,14 +65,10 @@ fn settings(
     settings.hosts.extend(config.hosts.iter().cloned());
     settings.algorithms = algorithms(config, &wrong)?;
     if let Some(scopes) = &config.scopes {
-        settings.scopes = std::iter::once("openid".to_owned()).chain(scopes.iter().cloned()).collect();
-        settings.scopes.dedup();
+        settings.scopes = vec!["openid".to_owned()];
+        settings.ask_for(scopes.iter().cloned());
     }
-    // These two give refresh tokens to nobody who does not ask so.
-    let must_ask = config.recheck.is_some() && matches!(kind, Preset::Entra | Preset::Okta);
-    if must_ask && !settings.scopes.iter().any(|scope| scope == "offline_access") {
-        settings.scopes.push("offline_access".to_owned());
-    }
+    settings.ask_for(config.recheck.and(kind.refresh_scope()).map(str::to_owned));
     let ClaimNames { username, display_name, groups } = &config.claims;
     if let Some(username) = username {
         settings.claims.username = vec![username.clone()];
@@ -89,11 +83,7 @@ fn settings(
     settings.acr_values.clone_from(&config.acr_values);
     settings.mfa_acrs = config.mfa_acr.iter().cloned().collect();
     settings.max_age = config.max_age;
-    settings.services = config.audience.clone().map(|audience| ServiceSettings {
-        audience,
-        // These do not say of an access token that it is one.
-        untyped: matches!(kind, Preset::Entra | Preset::Okta | Preset::Keycloak),
-    });
+    settings.service_audience.clone_from(&config.audience);
     Ok(settings)
 }
 

@@ -35,4 +35,4 @@ pub use refresh::{RefreshError, Refreshed};
 pub use refusal::Refusal;
 pub use replays::Replays;
 pub use roots::config as authorities;
-pub use settings::{ClaimNames, ServiceSettings, Settings, SettingsError};
+pub use settings::{ClaimNames, Settings, SettingsError};

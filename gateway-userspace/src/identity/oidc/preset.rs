@@ -59,6 +59,35 @@ impl Preset {
         ClaimNames { username: vec![username.into()], display_name: "name".into(), groups: "groups".into() }
     }
 
+    /// Whether it says how strongly somebody has proved who they are, and can be asked for more.
+    #[must_use]
+    pub const fn knows_strength(self) -> bool {
+        match self {
+            Self::Generic | Self::Okta | Self::Keycloak => true,
+            // Their tokens have neither `acr` nor `amr`.
+            Self::Entra | Self::Google => false,
+        }
+    }
+
+    /// The scope without which it gives refresh tokens to nobody.
+    #[must_use]
+    pub const fn refresh_scope(self) -> Option<&'static str> {
+        match self {
+            Self::Entra | Self::Okta => Some("offline_access"),
+            Self::Generic | Self::Google | Self::Keycloak => None,
+        }
+    }
+
+    /// The claim of an access token that names the client, where the token does not say as RFC 9068 has it that it is
+    /// one; `None` where it does.
+    pub(super) const fn older_client(self) -> Option<&'static str> {
+        match self {
+            Self::Entra | Self::Keycloak => Some("azp"),
+            Self::Okta => Some("cid"),
+            Self::Generic | Self::Google => None,
+        }
+    }
+
     /// What it must be told besides what the standard says, so that it gives a refresh token.
     pub(super) const fn parameters(self) -> &'static [(&'static str, &'static str)] {
         match self {

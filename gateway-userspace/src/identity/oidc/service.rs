@@ -14,11 +14,10 @@ impl Provider {
     /// # Errors
     /// The first reason not to believe it.
     pub async fn access_token(&self, text: &str, now: OffsetDateTime) -> Result<String, Refusal> {
-        let services = self.settings.services.as_ref().ok_or(Refusal::ServicesOff)?;
-        let untyped = services.untyped;
-        let base = self.expect(Kind::AccessToken { untyped });
-        let expect = Expect { audience: &services.audience, oldest: Some(OLDEST), ..base };
+        let audience = self.settings.service_audience.as_ref().ok_or(Refusal::ServicesOff)?;
+        let older = self.settings.preset.older_client();
+        let expect = Expect { audience, oldest: Some(OLDEST), ..self.expect(Kind::AccessToken { older }) };
         let claims = self.verify(text, &expect, now).await?;
-        Ok(claims.client(untyped)?.to_owned())
+        Ok(claims.client(older)?.to_owned())
     }
 }

@@ -21,15 +21,6 @@ pub struct ClaimNames {
     pub groups: String,
 }
 
-/// Access tokens of services (RFC 9068), which get them with their own credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceSettings {
-    /// What `aud` must contain. Another than the client's id, so that no ID token passes for one.
-    pub audience: String,
-    /// Whether tokens pass that do not say that they are access tokens, as with older providers.
-    pub untyped: bool,
-}
-
 /// A provider, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -70,8 +61,9 @@ pub struct Settings {
     pub leeway: Duration,
     /// How long one request may take.
     pub timeout: Duration,
-    /// Access tokens of services; `None` if there are none.
-    pub services: Option<ServiceSettings>,
+    /// What `aud` of access tokens of services (RFC 9068) must contain, which get them with their own credentials; `None` if
+    /// there are none. Another than the client's id, so that no ID token passes for one.
+    pub service_audience: Option<String>,
 }
 
 /// What is wrong with the settings of a provider.
@@ -151,7 +143,16 @@ impl Settings {
             ca: None,
             leeway: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
-            services: None,
+            service_audience: None,
+        }
+    }
+
+    /// Asks for further scopes, for each once.
+    pub fn ask_for(&mut self, scopes: impl IntoIterator<Item = String>) {
+        for scope in scopes {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
         }
     }
 
@@ -180,9 +181,9 @@ impl Settings {
         if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
             return Err(SettingsError::Host(host.clone()));
         }
-        match &self.services {
-            Some(services) if services.audience.is_empty() || services.audience == self.client_id => {
-                Err(SettingsError::Audience(services.audience.clone()))
+        match &self.service_audience {
+            Some(audience) if audience.is_empty() || *audience == self.client_id => {
+                Err(SettingsError::Audience(audience.clone()))
             }
             _ => Ok(()),
         }
@@ -248,16 +249,21 @@ mod tests {
         assert!(matches!(change(|s| s.client_id.clear()), Err(SettingsError::ClientId)));
         assert!(matches!(change(|s| s.claims.username.clear()), Err(SettingsError::Claims)));
         assert!(matches!(change(|s| s.redirect_uri.set_scheme("http").unwrap()), Err(SettingsError::RedirectUri(_))));
-        let same = |s: &mut Settings| {
-            s.services = Some(ServiceSettings { audience: s.client_id.clone(), untyped: true });
-        };
-        assert!(matches!(change(same), Err(SettingsError::Audience(_))));
+        assert!(matches!(change(|s| s.service_audience = Some(s.client_id.clone())), Err(SettingsError::Audience(_))));
         for host in ["https://a.example", "a.example/x", "a@b", "", "A.example", "a.example:443"] {
             let mut settings = settings(Preset::Generic, "https://id.example");
             settings.hosts.insert(host.into());
             assert!(matches!(settings.check(), Err(SettingsError::Host(_))), "{host}");
         }
         assert!(change(|s| s.hosts = ["a.example:8443".into()].into()).is_ok());
+    }
+
+    #[test]
+    fn each_scope_is_asked_for_once_in_the_order_in_which_they_are_named() {
+        let mut settings = settings(Preset::Generic, "https://id.example");
+        settings.scopes = vec!["openid".into()];
+        settings.ask_for(["groups", "openid", "profile", "groups"].map(str::to_owned));
+        assert_eq!(settings.scopes, ["openid", "groups", "profile"]);
     }
 
     #[test]

@@ -29,7 +29,6 @@ fn entry(theirs: Settings) -> ProviderEntry {
     let settings = ProviderSettings {
         title: String::new(),
         mfa_acr: Vec::new(),
-        knows_strength: true,
         claims_groups: true,
         group_names: BTreeMap::new(),
         may_be_new: true,

@@ -1,6 +1,6 @@
 //! Tokens that a provider sends by itself or gives to programs: logouts, and access tokens of services.
 
-use super::super::{LogoutToken, Provider, Refusal, Replays, ServiceSettings, Settings};
+use super::super::{LogoutToken, Preset, Provider, Refusal, Replays, Settings};
 use super::liar::{AUDIENCE, CLIENT, Liar, lock};
 use crate::identity::jose::TokenRefusal;
 use crate::identity::jose::forge::{NOW, Signer};
@@ -85,9 +85,9 @@ async fn every_lie_in_a_logout_token_is_refused() {
     }
 }
 
-fn services(liar: &Arc<Liar>, untyped: bool) -> Provider {
-    let services = Some(ServiceSettings { audience: AUDIENCE.into(), untyped });
-    Provider::new(Settings { services, ..liar.settings() }).unwrap()
+fn services(liar: &Arc<Liar>, preset: Preset) -> Provider {
+    let service_audience = Some(AUDIENCE.into());
+    Provider::new(Settings { preset, service_audience, ..liar.settings() }).unwrap()
 }
 
 fn access(liar: &Liar) -> Value {
@@ -102,19 +102,24 @@ async fn a_service_is_known_by_its_access_token() {
     let liar = Liar::start();
     let header = with(liar.signer().header(), json!({ "typ": "at+jwt" }));
     let token = liar.signer().sign_as(&header, &access(&liar));
-    let found = services(&liar, false).access_token(&token, NOW).await.unwrap();
+    let found = services(&liar, Preset::Generic).access_token(&token, NOW).await.unwrap();
     assert_eq!(found, "ci");
     assert_eq!(liar.provider().access_token(&token, NOW).await.unwrap_err(), Refusal::ServicesOff);
-    // As Entra sends them.
-    let older = with(without(access(&liar), &["client_id", "jti"]), json!({ "azp": "ci" }));
-    let found = services(&liar, true).access_token(&liar.signer().sign(&older), NOW).await.unwrap();
-    assert_eq!(found, "ci");
+    // As each of these sends them: without a type, and with the client in a claim of its own.
+    for (preset, claim) in [(Preset::Entra, "azp"), (Preset::Keycloak, "azp"), (Preset::Okta, "cid")] {
+        let older = with(without(access(&liar), &["client_id", "jti"]), json!({ claim: "ci" }));
+        let token = liar.signer().sign(&older);
+        assert_eq!(services(&liar, preset).access_token(&token, NOW).await.unwrap(), "ci", "{preset:?}");
+        let other = if preset == Preset::Okta { Preset::Entra } else { Preset::Okta };
+        let refused = services(&liar, other).access_token(&token, NOW).await.unwrap_err();
+        assert_eq!(refused, TokenRefusal::ClientMissing.into());
+    }
 }
 
 #[tokio::test]
 async fn every_lie_in_an_access_token_is_refused() {
     let liar = Liar::start();
-    let (strict, older, now) = (services(&liar, false), services(&liar, true), NOW.unix_timestamp());
+    let (strict, older, now) = (services(&liar, Preset::Generic), services(&liar, Preset::Entra), NOW.unix_timestamp());
     let (typed, plain) = (with(liar.signer().header(), json!({ "typ": "at+jwt" })), liar.signer().header());
     let (honest, id_claims) = (access(&liar), with(liar.claims(), json!({ "nonce": "n" })));
     let token = |refusal: TokenRefusal| Refusal::Token(refusal);

@@ -11,7 +11,6 @@ pub mod ssf;
 mod account;
 mod arrival;
 mod json;
-mod outward;
 mod password;
 mod scope;
 mod secret;

@@ -13,6 +13,7 @@ pub mod core;
 pub mod daemon;
 pub mod dataplane;
 pub mod identity;
+mod outward;
 pub mod policy;
 pub mod record;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use super::{Refusal, Settings, SettingsError, roots};
 use crate::identity::json::object;
-use crate::identity::outward::{self, Unread};
+use crate::outward::{self, Unread};
 use oauth2::http::header::CACHE_CONTROL;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, Response};

@@ -1,6 +1,6 @@
 //! Requests to a transmitter, within bounded time and memory.
 
-use crate::identity::outward::{self, Unread};
+use crate::outward::{self, Unread};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder};

@@ -80,10 +80,18 @@ impl State {
 /// Who asks for something, for the records.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The user, the service, the API token's name, or `local`.
+    /// The user, the service, the provider, the API token's name, or `local`.
     pub name: String,
     /// Where the request came from; `None` for the daemon itself.
     pub address: Option<IpAddr>,
+}
+
+impl Actor {
+    /// An identity provider, which asks from there, or was asked by the daemon.
+    #[must_use]
+    pub fn provider(name: &ProviderName, address: Option<IpAddr>) -> Self {
+        Self { name: format!("provider {name}"), address }
+    }
 }
 
 /// Something to be done.

@@ -48,7 +48,7 @@ struct Enforcer {
 
 impl Apply for Enforcer {
     async fn apply(&self, order: Order) -> Result<(), NotApplied> {
-        let actor = Actor { name: format!("provider {}", self.provider), address: None };
+        let actor = Actor::provider(&self.provider, None);
         let effect = order.effect.label();
         let request = Request::Signal(self.provider.clone(), Box::new(order));
         match self.core.change(actor, request).await {

@@ -116,7 +116,7 @@ impl Asker<'_> {
 
     /// Has the core do what an answer asks for, and waits for one that is busy: the provider does not say it twice.
     async fn has_done(self, token: SessionToken, deed: &Deed) -> bool {
-        let actor = Actor { name: format!("provider {}", self.name), address: None };
+        let actor = Actor::provider(self.name, None);
         loop {
             match self.core.change(actor.clone(), deed.request(token)).await {
                 Ok(_) => return true,

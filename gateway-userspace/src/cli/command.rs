@@ -5,6 +5,7 @@ mod bundle;
 mod device;
 mod flow;
 pub(super) mod generate;
+mod generation;
 mod group;
 mod own;
 mod policy;

@@ -145,6 +145,12 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// A message, or a time to confirm, for what is no bundle.
+    #[error("`--message` and `--confirm-within` are for bundles, and `{0}` is no directory; nothing changed")]
+    NotABundle(PathBuf),
+    /// No change is remembered.
+    #[error("no change is remembered, so there is nothing to go back to")]
+    NothingToUndo,
     /// A user that is there already.
     #[error("user `{0}` exists already; change them with `portcullis user set`")]
     UserExists(String),

@@ -57,7 +57,13 @@ fn counted(loaded: &Loaded) -> String {
 }
 
 /// What was found, with places that editors understand.
-fn report(output: Output, path: &Path, errors: &[Finding], warnings: &[Finding], done: &str) -> Result<(), CliError> {
+pub(super) fn report(
+    output: Output,
+    path: &Path,
+    errors: &[Finding],
+    warnings: &[Finding],
+    done: &str,
+) -> Result<(), CliError> {
     let issues = |found: &[Finding]| found.iter().map(PolicyIssue::from).collect();
     let check = PolicyCheck { valid: errors.is_empty(), errors: issues(errors), warnings: issues(warnings) };
     let lines = || {
@@ -152,7 +158,7 @@ fn write_all(output: Output, template: &Template, directory: &Path) -> Result<()
     output.either(&json!({ "name": template.name, "written": files.keys().collect::<Vec<_>>() }), lines)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), CliError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, text));
     written.map_err(|source| CliError::Unwritable { path: path.into(), source })

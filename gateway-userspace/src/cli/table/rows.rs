@@ -3,8 +3,8 @@
 use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, Provider, ServiceIdentity, Session, Status,
-    TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, ServiceIdentity,
+    Session, Status, TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -32,6 +32,34 @@ impl Listed for User {
 impl Shown for User {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         Self::HEADER.iter().copied().zip(self.row(now)).collect()
+    }
+}
+
+impl Listed for Generation {
+    const HEADER: &'static [&'static str] = &["generation", "when", "who", "what", "message"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { generation, at, author, message, action, object, confirm_until } = self;
+        let what = match action.as_str() {
+            "rolled_back" => format!("rolled back to {object}"),
+            "app_put" | "app_removed" => format!("{} {object}", action.replace('_', " ")),
+            other => other.replace('_', " "),
+        };
+        let what = match confirm_until {
+            Some(at) => Value::Odd(format!("{what}, undone {} unless confirmed", until(*at, now))),
+            None => what.into(),
+        };
+        vec![generation.into(), ago(*at, now).into(), author.into(), what, message.into()]
+    }
+}
+
+impl Listed for PersonPlan {
+    const HEADER: &'static [&'static str] = &["user", "sessions", "gains", "loses", "cut"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { user, sessions, gained, lost, flows_cut } = self;
+        let lost = if lost.is_empty() { "-".into() } else { Value::Odd(joined(lost)) };
+        vec![user.into(), sessions.into(), joined(gained).into(), lost, flows_cut.into()]
     }
 }
 

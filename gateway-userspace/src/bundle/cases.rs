@@ -138,13 +138,13 @@ fn subject(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Subject> 
 
 fn groups(section: &mut Section<'_, '_>, known: &Known<'_>) -> BTreeSet<GroupName> {
     let Some(list) = section.value("groups") else { return BTreeSet::new() };
-    let declared: Vec<&str> = known.groups.names().map(GroupName::as_str).collect();
     let are_known = known.groups.is_declared && !known.groups.has_gap;
     let mut groups = BTreeSet::new();
     for value in list.list("write a list, like `[\"finance\"]`") {
         match value.text("finance").map(GroupName::new) {
             Some(Ok(group)) => {
-                if are_known && !declared.contains(&group.as_str()) {
+                if are_known && !known.groups.has(&group) {
+                    let declared: Vec<&str> = known.groups.names().map(GroupName::as_str).collect();
                     let problem = format!("group `{group}` is not defined");
                     value.refuse(problem, suggested(group.as_str(), &declared, "declare it in `groups.toml`"));
                 }

@@ -190,7 +190,7 @@ fn target(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Target> {
     let target = Target::parse(value.text("payroll")?);
     let target = target.map_err(|error| value.refuse(error.to_string(), "")).ok()?;
     if let Target::App(name) = &target
-        && known.apps.named(name.as_str()).is_none()
+        && !known.apps.has(name)
         && !known.apps.has_gap
     {
         let declared: Vec<&str> = known.apps.names().map(crate::policy::AppName::as_str).collect();

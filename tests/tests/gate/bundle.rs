@@ -44,6 +44,9 @@ fn what_is_planned_is_what_is_cut_and_a_roll_back_opens_it_again() -> Result<()>
 
     let policies = fs::read_to_string(folder.join("policy.cedar"))?;
     fs::write(folder.join("policy.cedar"), policies.replace("finance", "accounting"))?;
+    let misspelt = admin.run(&["policy", "plan", &path])?;
+    ensure!(misspelt.code == 1 && misspelt.stdout.contains("group `accounting` is not defined"), "{misspelt:?}");
+    fs::write(folder.join("groups.toml"), "[[group]]\nname = \"accounting\"\n[[group]]\nname = \"ops\"\n")?;
     let planned = wait_until("the open connection to be known", SOON, || {
         let plan = admin.json(&["policy", "plan", &path, "--json"]).ok()?;
         (plan["flows_cut"] == 1).then_some(plan)

@@ -30,7 +30,10 @@ pub mod table;
 pub use bundle::{Bundle, Declared, Difference, Names};
 pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
 pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
-pub use gateway::{Assumed, Drafted, Fact, Gateway, NextIds, Problem, Reach, Rehearsal, Restored};
+pub use gateway::{
+    Assumed, Destination, Drafted, Fact, Gateway, Missing, NextIds, Opinion, Problem, Reach, Rehearsal, Restored,
+    Ruling, Stance, Way,
+};
 pub use history::{History, HistoryEntry, Undo};
 pub use model::*;
 pub use plan::{Plan, Step};

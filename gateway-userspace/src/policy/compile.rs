@@ -9,6 +9,7 @@ mod check;
 mod flatten;
 
 pub use check::check;
+pub(in crate::policy) use flatten::protocol_number;
 
 use super::change::AppProblem;
 use super::model::{App, AppId, AppName, AppSetId, BlockId};

@@ -14,16 +14,20 @@ mod draft;
 mod judge;
 mod lists;
 mod moves;
+mod opinion;
 mod people;
 mod query;
 mod rehearse;
 mod restore;
 mod sessions;
 mod steps;
+mod ways;
 
 pub use draft::{Drafted, Fact};
+pub use opinion::{Missing, Opinion, Ruling, Stance};
 pub use rehearse::{Assumed, Reach, Rehearsal};
 pub use restore::{Problem, Restored};
+pub use ways::{Destination, Way};
 
 use super::cedar::PolicySet;
 use super::change::{Capacities, Changed, Input, Refusal};

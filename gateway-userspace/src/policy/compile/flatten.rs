@@ -139,7 +139,8 @@ fn ports(service: &Service) -> (Width, std::ops::RangeInclusive<u16>) {
     }
 }
 
-fn protocol_number(protocol: Protocol, prefix: &IpNet) -> u8 {
+/// How the kernel knows a protocol, in the family of a prefix.
+pub(in crate::policy) fn protocol_number(protocol: Protocol, prefix: &IpNet) -> u8 {
     match (protocol, prefix) {
         (Protocol::Tcp, _) => Packet::TCP,
         (Protocol::Udp, _) => Packet::UDP,

@@ -2,10 +2,11 @@
 
 use super::Gateway;
 use super::judge::{Judge, World};
+use super::opinion::Stance;
 use crate::policy::bundle::{Bundle, Difference};
 use crate::policy::cedar::{PolicyWarning, Subject};
 use crate::policy::change::{Input, Permitted, Refusal, Regranted};
-use crate::policy::model::{AppName, Assurance, Factor, Factors, User, UserName};
+use crate::policy::model::{AppName, User, UserName};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -101,16 +102,6 @@ impl Reach {
 
 impl Assumed {
     fn subject(&self, user: &User) -> Subject {
-        let assurance = Assurance { provider: user.provider.clone(), mfa: true, ..Assurance::default() };
-        Subject {
-            user: user.name.clone(),
-            groups: user.groups.clone(),
-            factors: Factors::from([Factor::Password, Factor::Totp]),
-            assurance: Arc::new(assurance),
-            dated: true,
-            compliant: user.standing().compliant,
-            source: self.source,
-            zone: self.zone.clone(),
-        }
+        Stance::assumed(user.name.clone(), user.provider.clone(), self).subject(user)
     }
 }

@@ -1,4 +1,5 @@
 mod limits;
+mod opinions;
 
 use super::*;
 use crate::policy::bundle::Bundle;
@@ -9,6 +10,8 @@ use crate::policy::model::{
 };
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) const HOUR: u64 = 3_600_000_000_000;
 pub(crate) const NOW: KernelNanos = KernelNanos(1_000);

@@ -12,6 +12,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod dataplane;
+pub mod explain;
 pub mod identity;
 mod outward;
 pub mod policy;

@@ -10,10 +10,9 @@ use crate::policy::model::{App, AppName, Decision, Protocol, Session, SessionTok
 use gateway_common::KernelNanos;
 use gateway_common::abi::AppKey;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
 use std::time::Duration;
 
 /// Where a connection goes.
@@ -84,37 +83,23 @@ impl Gateway {
         self.app_names.get(&crate::policy::model::AppId(entry.app()))
     }
 
-    /// The people who reach an app, or would, in the order of their names after one of them: as many as are wanted.
+    /// The people who reach an app, or would, in the order of their names.
     ///
     /// # Errors
     /// If the app is not defined.
-    pub fn who_reaches(
-        &self,
-        app: &AppName,
-        (after, most): (Option<&UserName>, usize),
-        assumed: &Assumed,
-        now: KernelNanos,
-    ) -> Result<Vec<Way>, Refusal> {
+    pub fn who_reaches(&self, app: &AppName, assumed: &Assumed, now: KernelNanos) -> Result<Vec<Way>, Refusal> {
         let app = self.apps.get(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
         let mut known = Known::new();
-        let ways = later(&self.users, after).filter_map(|user| self.way(user, app, assumed, now, &mut known));
-        Ok(ways.take(most).collect())
+        Ok(self.users.values().filter_map(|user| self.way(user, app, assumed, now, &mut known)).collect())
     }
 
-    /// The apps that somebody reaches, or would, in the same way.
+    /// The apps that somebody reaches, or would, in the order of their names.
     ///
     /// # Errors
     /// If the user is not defined.
-    pub fn what_reaches(
-        &self,
-        user: &UserName,
-        (after, most): (Option<&AppName>, usize),
-        assumed: &Assumed,
-        now: KernelNanos,
-    ) -> Result<Vec<Way>, Refusal> {
+    pub fn what_reaches(&self, user: &UserName, assumed: &Assumed, now: KernelNanos) -> Result<Vec<Way>, Refusal> {
         let user = self.users.get(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
-        let ways = later(&self.apps, after).filter_map(|app| self.way(user, app, assumed, now, &mut Known::new()));
-        Ok(ways.take(most).collect())
+        Ok(self.apps.values().filter_map(|app| self.way(user, app, assumed, now, &mut Known::new())).collect())
     }
 
     fn way(&self, user: &User, app: &App, assumed: &Assumed, now: KernelNanos, known: &mut Known) -> Option<Way> {
@@ -136,11 +121,6 @@ impl Gateway {
             most: decision.max_authentication_age.map(Duration::from_nanos),
         })
     }
-}
-
-fn later<'m, K: Ord, V>(all: &'m BTreeMap<K, V>, after: Option<&K>) -> impl Iterator<Item = &'m V> {
-    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-    all.range((from, Bound::Unbounded)).map(|(_, one)| one)
 }
 
 fn is_open(session: &Session, app: &App, now: KernelNanos) -> bool {

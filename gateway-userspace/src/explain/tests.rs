@@ -1,0 +1,146 @@
+use super::*;
+use crate::dataplane::explain::Basis;
+use crate::policy::{Missing, Protocol, Ruling};
+use gateway_common::{DropReason, Verdict};
+use std::time::Duration;
+
+fn opinion(ruling: Ruling) -> Opinion {
+    Opinion {
+        ruling,
+        policies: vec!["finance-payroll".to_owned()],
+        age: Some(Duration::from_secs(9 * 3600)),
+        most: Some(Duration::from_secs(8 * 3600)),
+        faults: [("finance-payroll".to_owned(), "overflow".to_owned())].into(),
+        missing: Vec::new(),
+        groups: Vec::new(),
+    }
+}
+
+fn gate(verdict: Verdict) -> Explanation {
+    Explanation {
+        verdict,
+        basis: Basis::Policy,
+        token: None,
+        app: None,
+        zone: 1,
+        flow: false,
+        opens: verdict == Verdict::Forward,
+        observed: false,
+        answered: false,
+    }
+}
+
+const ALL: [Ruling; 10] = [
+    Ruling::Permitted,
+    Ruling::NoPolicy,
+    Ruling::Forbidden,
+    Ruling::LoginTooOld,
+    Ruling::LoginUndated,
+    Ruling::Fault,
+    Ruling::AppDisabled,
+    Ruling::TripWire,
+    Ruling::UserDisabled,
+    Ruling::UserSuspended,
+];
+
+/// The answer about Alice and payroll.
+fn told(footing: Footing<'_>, opinion: Option<&Opinion>, gate: Option<&Explanation>) -> Told {
+    let (user, app) = (UserName::new("alice").unwrap(), AppName::new("payroll").unwrap());
+    let to = Destination { address: "10.20.0.10".parse().unwrap(), protocol: Protocol::Tcp, port: 443 };
+    let app = opinion.map(|_| &app);
+    let case = Case { who: "Alice", user: &user, to, app, footing, opinion, gate, trouble: None };
+    case.told()
+}
+
+#[test]
+fn an_old_login_is_explained_as_a_help_desk_would() {
+    let old = Opinion { missing: vec![Missing::FreshLogin], ..opinion(Ruling::LoginTooOld) };
+    let dropped = gate(Verdict::Drop(DropReason::ReauthRequired));
+    let Told { permitted, decider, disagree, sentence, next_step } = told(Footing::Live, Some(&old), Some(&dropped));
+    assert_eq!((permitted, decider, disagree), (false, Decider::Gate, false));
+    let expected = "Alice cannot reach payroll at 10.20.0.10:443/tcp: the last login is 9 hours old, and policy \
+         `finance-payroll` accepts 8 hours.";
+    assert_eq!((&sentence[..], &next_step[..]), (expected, "Log in again."));
+}
+
+#[test]
+fn every_ruling_on_every_footing_has_a_sentence_and_a_next_step() {
+    let bob = UserName::new("bob").unwrap();
+    let footings = [Footing::Live, Footing::Absent, Footing::Taken(&bob), Footing::Assumed, Footing::Over];
+    for footing in footings {
+        for ruling in ALL {
+            let Told { permitted, sentence, next_step, .. } = told(footing, Some(&opinion(ruling)), None);
+            assert!(sentence.starts_with("Alice ") && sentence.ends_with('.'), "{sentence}");
+            assert!(next_step.ends_with('.') && !sentence.contains(".."), "{sentence} {next_step}");
+            let speaks_of_now = matches!(footing, Footing::Live | Footing::Assumed);
+            assert_eq!(permitted, speaks_of_now && ruling == Ruling::Permitted, "{footing:?} {ruling:?}");
+        }
+    }
+}
+
+#[test]
+fn every_reason_of_the_gate_has_a_sentence_and_a_next_step_whatever_policies_say() {
+    for reason in DropReason::ALL {
+        for ruling in ALL {
+            let dropped = gate(Verdict::Drop(*reason));
+            let Told { permitted, sentence, next_step, .. } =
+                told(Footing::Live, Some(&opinion(ruling)), Some(&dropped));
+            assert!(!permitted && sentence.ends_with('.') && next_step.ends_with('.'), "{sentence} {next_step}");
+        }
+    }
+}
+
+#[test]
+fn gate_and_policies_that_contradict_each_other_are_reported_and_the_gate_has_the_last_word() {
+    let (yes, no) = (opinion(Ruling::Permitted), opinion(Ruling::NoPolicy));
+    let drop = |reason| gate(Verdict::Drop(reason));
+    for (gate, opinion, permitted) in [
+        (gate(Verdict::Forward), Some(&no), true),
+        (gate(Verdict::Forward), None, true),
+        (drop(DropReason::NoGrant), Some(&yes), false),
+        (drop(DropReason::NoGrant), None, false),
+        (drop(DropReason::AppUnknown), Some(&yes), false),
+        (drop(DropReason::NoSession), Some(&yes), false),
+    ] {
+        let told = told(Footing::Live, opinion, Some(&gate));
+        assert!(told.disagree && told.sentence.contains("contradict each other"), "{told:?}");
+        assert_eq!((told.permitted, told.decider), (permitted, Decider::Gate));
+    }
+    for (reason, opinion) in [
+        (DropReason::NoGrant, Some(&no)),
+        (DropReason::AppUnknown, None),
+        (DropReason::FlowRate, Some(&yes)),
+        (DropReason::SessionExpired, Some(&yes)),
+    ] {
+        assert!(!told(Footing::Live, opinion, Some(&drop(reason))).disagree, "{reason:?}");
+    }
+}
+
+#[test]
+fn what_is_only_observed_passes_and_is_said_to() {
+    let dropped = Explanation { observed: true, ..gate(Verdict::Drop(DropReason::NoGrant)) };
+    let told = told(Footing::Live, Some(&opinion(Ruling::NoPolicy)), Some(&dropped));
+    assert!(told.permitted && told.sentence.ends_with("because the interface only observes."), "{}", told.sentence);
+}
+
+#[test]
+fn somebody_who_is_not_logged_in_is_told_to_log_in_if_that_helps() {
+    let yes = told(Footing::Absent, Some(&opinion(Ruling::Permitted)), None);
+    assert!(
+        yes.sentence.starts_with("Alice is not logged in. After a login with two factors they would reach payroll")
+    );
+    assert_eq!((yes.permitted, &yes.next_step[..]), (false, "Log in."));
+    let no = told(Footing::Absent, Some(&opinion(Ruling::UserDisabled)), None);
+    assert!(
+        no.sentence.contains("Even after a login with two factors they could not reach payroll"),
+        "{}",
+        no.sentence
+    );
+}
+
+#[test]
+fn a_denial_by_default_names_a_group_that_would_help() {
+    let no = Opinion { groups: vec![crate::policy::GroupName::new("finance").unwrap()], ..opinion(Ruling::NoPolicy) };
+    let told = told(Footing::Assumed, Some(&no), None);
+    assert!(told.next_step.contains("`portcullis group join finance alice`"), "{}", told.next_step);
+}

@@ -9,6 +9,7 @@ mod apps;
 mod bundle;
 mod context;
 mod cookie;
+mod explain;
 mod extract;
 mod groups;
 mod handshake;
@@ -183,6 +184,9 @@ fn policy_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(bundle::history))
         .routes(routes!(bundle::show))
         .routes(routes!(bundle::rollback))
+        .routes(routes!(explain::explain))
+        .routes(routes!(explain::app))
+        .routes(routes!(explain::user))
         .layer(DefaultBodyLimit::max(MOST_POLICY))
 }
 

@@ -24,7 +24,8 @@ use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{
-    Barrier, DataPlaneError, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces, monitor, ways,
+    Barrier, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces,
+    monitor, ways,
 };
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
@@ -340,15 +341,17 @@ fn enforce(
         .map_err(system("the events thread cannot be started"))?;
     let watcher = ways::watch(Ways::open(plane.pins())?, Arc::clone(&stop))
         .map_err(system("the thread that watches routes cannot be started"))?;
+    let explainer: Arc<dyn Explain> = Arc::new(plane.explainer()?);
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
-    let gate = Gate { core, recorder, metrics, guarding, stop, threads: [keeper, follower, watcher] };
+    let gate = Gate { core, explainer, recorder, metrics, guarding, stop, threads: [keeper, follower, watcher] };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
 /// The running parts that others ask.
 struct Gate {
     core: Core,
+    explainer: Arc<dyn Explain>,
     recorder: Recorder,
     metrics: Metrics,
     guarding: Guarding,
@@ -366,7 +369,7 @@ impl Gate {
         providers: Providers,
         signals: Signals,
     ) -> Context {
-        let Self { core, recorder, metrics, guarding, .. } = self;
+        let Self { core, explainer, recorder, metrics, guarding, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
             recorder.clone(),
@@ -378,6 +381,7 @@ impl Gate {
             core: core.clone(),
             views: Arc::new(views),
             resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
+            gate: Arc::clone(explainer),
             tokens: Arc::new(providers.clone()),
             readiness,
             metrics: metrics.registry(),

@@ -26,7 +26,7 @@ pub struct Case<'c> {
     /// The app there, if there is one.
     pub app: Option<&'c AppName>,
     /// What it is about.
-    pub footing: Footing<'c>,
+    pub footing: Footing,
     /// What policies say, if there is an app.
     pub opinion: Option<&'c Opinion>,
     /// What the gate says of a packet from there, if it was asked.
@@ -36,14 +36,14 @@ pub struct Case<'c> {
 }
 
 /// What an answer is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Footing<'c> {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Footing {
     /// A session that is live.
     Live,
     /// Somebody who is not logged in: as after a login with two factors.
     Absent,
     /// Somebody who is not logged in, at an address that belongs to a session of this user.
-    Taken(&'c UserName),
+    Taken(UserName),
     /// A login that is assumed.
     Assumed,
     /// A session at a time when it will be over.

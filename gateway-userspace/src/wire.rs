@@ -5,6 +5,7 @@
 
 mod app;
 mod bundle;
+mod explain;
 mod flow;
 mod generation;
 mod moment;
@@ -24,6 +25,7 @@ mod trial;
 
 pub use app::{App, AppsFile, OnDaemonLoss};
 pub use bundle::{Bundle, PolicyFile, Settings};
+pub use explain::{ExplainRequest, Explained, Explanation, Way, Ways};
 pub use flow::{Drops, Flow, FlowState, Opener};
 pub use generation::{Applied, ChangedNames, Changes, Generation, PersonPlan, Plan};
 pub use moment::Moment;

@@ -5,10 +5,12 @@ use super::providers::Providers;
 use super::sign_ins::{BrowserSignIns, DeviceSignIns};
 use super::ssf::Signals;
 use crate::core::Core;
+use crate::dataplane::Explain;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
 use crate::record::Recorder;
 use crate::wire::{Drops, Flow, Moment, Status};
+use gateway_common::abi::Vlan;
 use ipnet::IpNet;
 use std::fmt;
 use std::future::Future;
@@ -29,6 +31,9 @@ pub trait SourceResolver: Send + Sync {
     /// # Errors
     /// If it is behind none, or nobody knows.
     fn resolve(&self, peer: IpAddr) -> Later<'_, Result<Source, SourceError>>;
+
+    /// The tags that packets from there carry.
+    fn tags(&self, source: &Source) -> Vlan;
 }
 
 /// Why no session can begin at an address.
@@ -140,6 +145,8 @@ pub struct Context {
     pub views: Arc<dyn Views>,
     /// Where peers are.
     pub resolver: Arc<dyn SourceResolver>,
+    /// Who can be asked what becomes of a packet.
+    pub gate: Arc<dyn Explain>,
     /// Who checks access tokens of identity providers.
     pub tokens: Arc<dyn AccessTokens>,
     /// Whether the gateway does its work.

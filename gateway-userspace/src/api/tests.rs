@@ -2,11 +2,13 @@
 
 mod admin;
 mod bundle;
+mod explain;
 mod pages;
 mod rules;
 mod services;
 mod shapes;
 mod sign_in;
+mod twin;
 mod world;
 
 use world::World;

@@ -5,6 +5,7 @@ use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::neighbours::{NeighbourError, Whereabouts, locate};
 use crate::policy::Source;
+use gateway_common::abi::Vlan;
 use std::net::IpAddr;
 
 /// Asks the kernel.
@@ -38,5 +39,13 @@ pub(super) fn source(address: IpAddr, found: Whereabouts) -> Source {
 impl SourceResolver for KernelResolver {
     fn resolve(&self, peer: IpAddr) -> Later<'_, Result<Source, SourceError>> {
         Box::pin(self.source(peer))
+    }
+
+    fn tags(&self, source: &Source) -> Vlan {
+        let interfaces = self.guarding.interfaces();
+        let guarded = interfaces.iter().find(|guarded| guarded.index == source.interface);
+        let tagged = guarded.filter(|guarded| guarded.zone != source.zone);
+        let vlan = tagged.and_then(|guarded| guarded.vlans.iter().find(|vlan| vlan.zone == source.zone));
+        vlan.map_or_else(Vlan::default, |vlan| vlan.vlan)
     }
 }

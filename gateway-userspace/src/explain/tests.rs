@@ -44,7 +44,7 @@ const ALL: [Ruling; 10] = [
 ];
 
 /// The answer about Alice and payroll.
-fn told(footing: Footing<'_>, opinion: Option<&Opinion>, gate: Option<&Explanation>) -> Told {
+fn told(footing: Footing, opinion: Option<&Opinion>, gate: Option<&Explanation>) -> Told {
     let (user, app) = (UserName::new("alice").unwrap(), AppName::new("payroll").unwrap());
     let to = Destination { address: "10.20.0.10".parse().unwrap(), protocol: Protocol::Tcp, port: 443 };
     let app = opinion.map(|_| &app);
@@ -66,10 +66,10 @@ fn an_old_login_is_explained_as_a_help_desk_would() {
 #[test]
 fn every_ruling_on_every_footing_has_a_sentence_and_a_next_step() {
     let bob = UserName::new("bob").unwrap();
-    let footings = [Footing::Live, Footing::Absent, Footing::Taken(&bob), Footing::Assumed, Footing::Over];
+    let footings = [Footing::Live, Footing::Absent, Footing::Taken(bob), Footing::Assumed, Footing::Over];
     for footing in footings {
         for ruling in ALL {
-            let Told { permitted, sentence, next_step, .. } = told(footing, Some(&opinion(ruling)), None);
+            let Told { permitted, sentence, next_step, .. } = told(footing.clone(), Some(&opinion(ruling)), None);
             assert!(sentence.starts_with("Alice ") && sentence.ends_with('.'), "{sentence}");
             assert!(next_step.ends_with('.') && !sentence.contains(".."), "{sentence} {next_step}");
             let speaks_of_now = matches!(footing, Footing::Live | Footing::Assumed);

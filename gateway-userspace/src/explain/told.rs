@@ -14,8 +14,10 @@ impl Case<'_> {
     /// The answer.
     #[must_use]
     pub fn told(&self) -> Told {
-        let told = match (self.footing, self.gate) {
+        let told = match (&self.footing, self.gate) {
             (Footing::Live, Some(gate)) if self.contradicts(gate.verdict) => self.contradiction(gate.verdict),
+            // Nobody is logged in there, as far as the daemon knows.
+            (Footing::Absent, Some(gate)) if gate.verdict == Verdict::Forward => self.contradiction(gate.verdict),
             (Footing::Live, Some(gate)) => self.by_gate(gate.verdict, gate.observed),
             (Footing::Live, None) => self.by_policy("reaches", "cannot reach"),
             (Footing::Assumed, _) => self.by_policy("would reach", "could not reach"),

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
+use gateway_common::abi::Vlan;
 use gateway_common::{DropReason, KernelNanos};
 use gateway_userspace::api::{
     Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError, Views, router,
@@ -23,7 +24,7 @@ use gateway_userspace::wire::{Drops, Flow, Moment, Problem, Status};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -135,6 +136,7 @@ impl World {
             core,
             views: Arc::new(FixedViews),
             resolver: Arc::new(FixedResolver),
+            gate: Arc::new(Mutex::new(MemoryDataPlane::new(Capacities::default()))),
             tokens: Arc::new(gateway_userspace::api::Providers::default()),
             readiness: ready,
             metrics: recorder.metrics().registry(),
@@ -281,6 +283,10 @@ impl SourceResolver for FixedResolver {
     fn resolve(&self, peer: IpAddr) -> Later<'_, Result<Source, SourceError>> {
         let is_client = peer.to_string().starts_with("198.51.100.");
         Box::pin(async move { if is_client { Ok(source(peer)) } else { Err(SourceError::NotGuarded(peer)) } })
+    }
+
+    fn tags(&self, _: &Source) -> Vlan {
+        Vlan::default()
     }
 }
 

@@ -17,7 +17,7 @@ fn operations() -> BTreeSet<(String, String)> {
 
 /// The path with something in the place of each parameter.
 fn example(path: &str) -> String {
-    let path = path.replace("{name}", "ada").replace("{user}", "ada");
+    let path = path.replace("{name}", "ada").replace("{user}", "ada").replace("{app}", "crm");
     path.replace("{token}", "00000000000000ab").replace("{id}", "0123456789ab")
 }
 

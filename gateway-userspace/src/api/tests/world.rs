@@ -1,12 +1,12 @@
 //! A gateway without kernel and sockets.
 
+use super::twin::Twin;
 use crate::api::client_certificate::Presented;
 use crate::api::{
     AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError,
     Views, router,
 };
 use crate::core::{self, Core};
-use crate::dataplane::MemoryDataPlane;
 use crate::identity::{Accounts, ApiToken, PasswordHash, Scope, ThrottleLimits};
 use crate::policy::{Capacities, Gateway, GroupName, Input, ProviderName, Source, User, UserName};
 use crate::record::{AccessLog, Metrics, Recorder, Sink};
@@ -16,6 +16,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
+use gateway_common::abi::Vlan;
 use gateway_common::{DropReason, KernelNanos};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -33,6 +34,7 @@ pub const CLIENT: &str = "198.51.100.7";
 pub struct World {
     router: Router,
     pub readiness: watch::Sender<Readiness>,
+    pub twin: Twin,
     tokens: Vec<(Scope, String)>,
     _folder: tempfile::TempDir,
 }
@@ -76,11 +78,12 @@ impl World {
         let state =
             core::State { gateway: gateway(), accounts, directory: Default::default(), history: Default::default() };
         let store = FileStore::open(&folder.path().join("state")).unwrap();
-        let plane = MemoryDataPlane::new(Capacities::default());
+        let twin = Twin::new();
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
-        let (core, _) = core::start(state, Box::new(store), Box::new(plane), recorder.clone(), "boot".into()).unwrap();
+        let (core, _) =
+            core::start(state, Box::new(store), Box::new(twin.clone()), recorder.clone(), "boot".into()).unwrap();
         let (readiness, ready) = watch::channel(Readiness::Ready);
-        Self { router: router(context(core, recorder, ready)), readiness, tokens, _folder: folder }
+        Self { router: router(context(core, recorder, ready, &twin)), readiness, twin, tokens, _folder: folder }
     }
 
     /// As it answers at the addresses where people log in.
@@ -176,11 +179,13 @@ fn gateway() -> Gateway {
     gateway
 }
 
-fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>) -> Context {
+fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>, twin: &Twin) -> Context {
+    let clock = twin.clone();
     Context {
         core,
         views: Arc::new(FixedViews),
         resolver: Arc::new(FixedResolver),
+        gate: Arc::new(twin.clone()),
         tokens: Arc::new(FixedTokens),
         readiness,
         metrics: recorder.metrics().registry(),
@@ -191,7 +196,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         management: vec!["192.0.2.0/24".parse().unwrap()],
         session_lifetime: Duration::from_secs(3600),
         throttle: ThrottleLimits { address_burst: 5, ..ThrottleLimits::default() },
-        clock: Arc::new(|| Moment { boot: KernelNanos(0), wall: OffsetDateTime::now_utc() }),
+        clock: Arc::new(move || Moment { boot: clock.plane().clock, wall: OffsetDateTime::now_utc() }),
     }
 }
 
@@ -210,6 +215,10 @@ impl SourceResolver for FixedResolver {
             mac: Some([2, 0, 0, 0, 0, 7]),
         };
         Box::pin(async move { if is_client { Ok(source) } else { Err(SourceError::NotGuarded(peer)) } })
+    }
+
+    fn tags(&self, _: &Source) -> Vlan {
+        Vlan::default()
     }
 }
 

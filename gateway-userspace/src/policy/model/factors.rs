@@ -20,7 +20,8 @@ pub enum Factor {
 }
 
 impl Factor {
-    const ALL: [Self; 6] =
+    /// All ways.
+    pub const ALL: [Self; 6] =
         [Self::Password, Self::Totp, Self::Passkey, Self::Provider, Self::Certificate, Self::Binding];
 
     const fn bit(self) -> u8 {

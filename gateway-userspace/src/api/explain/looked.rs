@@ -1,0 +1,237 @@
+//! What the state knows about a question: whose sessions it is about, where the destination is, what policies say.
+//!
+//! Looked up on the core's thread, so what can be many is bounded.
+
+use super::asked::{Asked, Assumption, Who};
+use crate::api::SourceResolver;
+use crate::bundle::Target;
+use crate::dataplane::explain::{Connection, Question};
+use crate::explain::Footing;
+use crate::policy::{
+    App, AppName, Assumed, Assurance, Destination, Factor, Factors, Gateway, Opinion, Refusal, Service, Session,
+    SessionToken, Source, Stance, User, UserName,
+};
+use crate::wire::Moment;
+use gateway_common::KernelNanos;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// Most sessions of a user that are looked at.
+const MOST_SESSIONS: usize = 8;
+/// Most answers.
+const MOST: usize = 32;
+/// Most hosts of a prefix that are tried for one at which the app is, and not another one within it.
+const MOST_HOSTS: usize = 16;
+/// The port that stands for any port.
+const ANY_PORT: u16 = 443;
+/// The port that the client's packet comes from. A new connection is judged alike from all of them.
+const CLIENT_PORT: u16 = 40_000;
+
+/// One thing to be answered.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// What people call them.
+    pub who: String,
+    pub user: UserName,
+    pub token: Option<SessionToken>,
+    /// The client's address, if one is known or assumed.
+    pub address: Option<IpAddr>,
+    pub to: Destination,
+    pub app: Option<AppName>,
+    pub footing: Footing,
+    pub opinion: Option<Opinion>,
+    /// Where a packet would come from.
+    source: Option<Source>,
+}
+
+/// Somebody, before it is known where to.
+struct Somebody {
+    stance: Stance,
+    footing: Footing,
+    token: Option<SessionToken>,
+    address: Option<IpAddr>,
+    source: Option<Source>,
+}
+
+/// What people call somebody.
+pub(super) fn called(user: &User) -> String {
+    if user.display_name.is_empty() { user.name.to_string() } else { user.display_name.clone() }
+}
+
+pub(super) fn look(
+    gateway: &Gateway,
+    asked: &Asked,
+    place: Option<&Source>,
+    now: Moment,
+) -> Result<Vec<Looked>, Refusal> {
+    let people = match &asked.who {
+        Who::Session(token) => {
+            let session = gateway.session(*token).ok_or(Refusal::UnknownSession(*token))?;
+            vec![of_session(session, asked, now)]
+        }
+        Who::User(name) => {
+            let user = gateway.user(name).ok_or_else(|| Refusal::UnknownUser(name.clone()))?;
+            of_user(gateway, user, asked, place, now)
+        }
+    };
+    let mut found = Vec::new();
+    for somebody in people {
+        for to in destinations(gateway, &asked.to, somebody.address)? {
+            found.push(somebody.to(gateway, to)?);
+        }
+    }
+    let is_a_packet =
+        |one: &Looked| one.source.as_ref().is_none_or(|source| source.address.is_ipv4() == one.to.address.is_ipv4());
+    found.retain(is_a_packet);
+    found.truncate(MOST);
+    Ok(found)
+}
+
+fn of_session(session: &Session, asked: &Asked, now: Moment) -> Somebody {
+    let at = asked.at.map_or(now.boot, |at| boot_of(at, now));
+    let footing = match asked.is_hypothetical() {
+        true if session.deadline.has_passed(at) => Footing::Over,
+        true => Footing::Assumed,
+        false => Footing::Live,
+    };
+    let stance = assume(Stance::of(session, at), &asked.assumption);
+    let source = Some(session.source.clone()).filter(|_| footing == Footing::Live);
+    Somebody { stance, footing, token: Some(session.token), address: Some(session.source.address), source }
+}
+
+fn of_user(gateway: &Gateway, user: &User, asked: &Asked, place: Option<&Source>, now: Moment) -> Vec<Somebody> {
+    let held = place.and_then(|place| gateway.session_at(place.zone, place.address));
+    if !asked.is_hypothetical() {
+        let mut sessions: Vec<_> = match (asked.from, held) {
+            (None, _) => gateway.sessions_of(&user.name).collect(),
+            (Some(_), held) => held.filter(|session| session.user == user.name).into_iter().collect(),
+        };
+        sessions.sort_by_key(|session| session.token);
+        if !sessions.is_empty() {
+            return sessions.into_iter().take(MOST_SESSIONS).map(|session| of_session(session, asked, now)).collect();
+        }
+    }
+    let footing = match held {
+        _ if asked.is_hypothetical() => Footing::Assumed,
+        Some(session) => Footing::Taken(session.user.clone()),
+        None => Footing::Absent,
+    };
+    let source = asked.from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let zone = place.map(|place| place.zone_name.clone()).unwrap_or_default();
+    let stance = Stance::assumed(user.name.clone(), user.provider.clone(), &Assumed { source, zone });
+    let stance = assume(stance, &asked.assumption);
+    vec![Somebody { stance, footing, token: None, address: asked.from, source: place.cloned() }]
+}
+
+/// The same with what is to be taken for true.
+fn assume(stance: Stance, assumption: &Assumption) -> Stance {
+    let Assumption { zone, factors, provider, compliant, login_age } = assumption;
+    let usual = provider.as_ref().map(|_| Factors::from([Factor::Provider]));
+    let chosen = (*factors).or(usual);
+    // Who says how they log in says also whether that is more than one factor.
+    let assurance = match (factors, provider) {
+        (None, None) => stance.assurance,
+        _ => {
+            let provider = provider.clone().or_else(|| stance.assurance.provider.clone());
+            let mfa = factors.is_none() && stance.assurance.mfa;
+            Arc::new(Assurance { provider, mfa, ..(*stance.assurance).clone() })
+        }
+    };
+    Stance {
+        factors: chosen.unwrap_or(stance.factors),
+        assurance,
+        compliant: compliant.or(stance.compliant),
+        age: login_age.or(stance.age),
+        zone: zone.as_ref().map_or(stance.zone, |zone| zone.as_str().into()),
+        ..stance
+    }
+}
+
+/// When that is on the boot clock; before the boot, at its beginning.
+fn boot_of(at: OffsetDateTime, now: Moment) -> KernelNanos {
+    let shift = (at - now.wall).whole_nanoseconds();
+    KernelNanos(u64::try_from(i128::from(now.boot.0).saturating_add(shift).max(0)).unwrap_or(u64::MAX))
+}
+
+/// Where a target is: for an app each of its services, at its first address of each family that the client can use.
+fn destinations(gateway: &Gateway, to: &Target, client: Option<IpAddr>) -> Result<Vec<Destination>, Refusal> {
+    let name = match to {
+        Target::Address(address) => {
+            let (address, protocol, port) = (address.ip.to_canonical(), address.protocol, address.port);
+            return Ok(vec![Destination { address, protocol, port }]);
+        }
+        Target::App(name) => name,
+    };
+    let (_, app) = gateway.app(name).ok_or_else(|| Refusal::UnknownApp(name.clone()))?;
+    let of_family = |is_ipv4: bool| -> Vec<Destination> {
+        let prefixes = || app.prefixes.iter().filter(|prefix| prefix.addr().is_ipv4() == is_ipv4);
+        app.services.iter().filter_map(|service| first(gateway, app, prefixes(), service)).collect()
+    };
+    let (mut four, six) = (of_family(true), of_family(false));
+    match client {
+        Some(IpAddr::V4(_)) if !four.is_empty() => Ok(four),
+        Some(IpAddr::V6(_)) if !six.is_empty() => Ok(six),
+        _ => {
+            four.extend(six);
+            Ok(four)
+        }
+    }
+}
+
+/// The first place at which the app is found, rather than another one within its prefix.
+fn first<'p>(
+    gateway: &Gateway,
+    app: &App,
+    prefixes: impl Iterator<Item = &'p IpNet>,
+    service: &Service,
+) -> Option<Destination> {
+    let port = match service.ports {
+        Some((first, _)) => first,
+        None if service.protocol.has_ports() => ANY_PORT,
+        None => 0,
+    };
+    let hosts = prefixes.flat_map(|prefix| prefix.hosts().take(MOST_HOSTS)).take(MOST_HOSTS);
+    let mut places = hosts.map(|address| Destination { address, protocol: service.protocol, port }).peekable();
+    let fallback = places.peek().copied();
+    places.find(|place| gateway.app_at(place) == Some(&app.name)).or(fallback)
+}
+
+impl Somebody {
+    fn to(&self, gateway: &Gateway, to: Destination) -> Result<Looked, Refusal> {
+        let app = gateway.app_at(&to).cloned();
+        let opinion = app.as_ref().map(|app| gateway.opinion(&self.stance, app)).transpose()?;
+        let who = gateway.user(&self.stance.user).map(called).unwrap_or_default();
+        let Self { stance, footing, token, address, source } = self;
+        Ok(Looked {
+            who,
+            user: stance.user.clone(),
+            token: *token,
+            address: *address,
+            to,
+            app,
+            footing: footing.clone(),
+            opinion,
+            source: source.clone(),
+        })
+    }
+}
+
+impl Looked {
+    /// What the gate is asked, if it is asked.
+    pub(super) fn question(&self, resolver: &dyn SourceResolver) -> Option<Question> {
+        let source = self.source.as_ref()?;
+        Some(Question {
+            interface: source.interface,
+            vlan: resolver.tags(source),
+            mac: source.mac,
+            source: source.address,
+            destination: self.to.address,
+            protocol: self.to.protocol_number(),
+            source_port: CLIENT_PORT,
+            destination_port: self.to.port,
+            connection: Connection::New,
+        })
+    }
+}

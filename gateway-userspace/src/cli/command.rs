@@ -3,6 +3,7 @@
 mod app;
 mod bundle;
 mod device;
+mod explain;
 mod flow;
 pub(super) mod generate;
 mod generation;
@@ -52,6 +53,8 @@ pub(super) enum Command {
     /// Open connections
     #[command(subcommand)]
     Flow(flow::Flow),
+    /// Say why somebody reaches an app or does not, and who reaches what
+    Explain(explain::Explain),
     /// Count what was dropped, by reason
     Drops,
     /// Identity providers that people can log in with
@@ -88,6 +91,7 @@ impl Command {
             Self::Service(command) => command.run(context).await,
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
+            Self::Explain(explain) => explain.run(context).await,
             Self::Drops => flow::drops(context).await,
             Self::Provider(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

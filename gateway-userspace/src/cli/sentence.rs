@@ -55,7 +55,8 @@ pub(super) fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
     format!("{} ago", span((now - at).max(Duration::ZERO)))
 }
 
-fn span(span: Duration) -> String {
+/// How long, in the two largest units.
+pub(super) fn span(span: Duration) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
     let mut left = span.whole_seconds();
     let mut parts = Vec::new();

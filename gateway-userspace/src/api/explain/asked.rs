@@ -23,7 +23,8 @@ pub(super) struct Asked {
 /// About whom.
 #[derive(Clone, Debug)]
 pub(super) enum Who {
-    Session(SessionToken),
+    /// If it is theirs.
+    Session(SessionToken, Option<UserName>),
     User(UserName),
 }
 
@@ -48,7 +49,7 @@ impl Asked {
         let age =
             |text: String| parse_duration(&text).ok_or_else(|| format!("`{text}` is not an age; write one like `9h`"));
         let login_age = login_age.map(|text| noted("login_age", age(text), &mut errors));
-        if from.is_some() && matches!(who, Some(Who::Session(_))) {
+        if from.is_some() && matches!(who, Some(Who::Session(..))) {
             errors.push(FieldError::at("from", "a session has its own address; leave it out, or ask about the user"));
         }
         match (who, to) {
@@ -74,13 +75,15 @@ impl Asked {
 
 fn who(session: Option<String>, user: Option<String>, errors: &mut Vec<FieldError>) -> Option<Who> {
     match (session, user) {
-        (Some(session), None) => {
+        (Some(session), user) => {
             let wrong = format!("`{session}` is not the name of a session: that has 16 hexadecimal digits");
-            noted("session", SessionToken::read(&session).map_err(|_| wrong), errors).map(Who::Session)
+            let token = noted("session", SessionToken::read(&session).map_err(|_| wrong), errors)?;
+            let user = user.map(|user| noted("user", UserName::new(&user), errors));
+            Some(Who::Session(token, user.flatten()))
         }
         (None, Some(user)) => noted("user", UserName::new(&user), errors).map(Who::User),
-        _ => {
-            let message = String::from("name either a `session` or a `user`");
+        (None, None) => {
+            let message = String::from("name a `session` or a `user`");
             errors.push(FieldError { message, ..FieldError::default() });
             None
         }

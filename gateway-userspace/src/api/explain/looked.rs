@@ -67,8 +67,10 @@ pub(super) fn look(
     now: Moment,
 ) -> Result<Vec<Looked>, Refusal> {
     let people = match &asked.who {
-        Who::Session(token) => {
-            let session = gateway.session(*token).ok_or(Refusal::UnknownSession(*token))?;
+        Who::Session(token, user) => {
+            let theirs =
+                gateway.session(*token).filter(|session| user.as_ref().is_none_or(|user| session.user == *user));
+            let session = theirs.ok_or(Refusal::UnknownSession(*token))?;
             vec![of_session(session, asked, now)]
         }
         Who::User(name) => {

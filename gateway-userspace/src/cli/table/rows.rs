@@ -8,7 +8,7 @@ use crate::wire::{
 };
 use time::OffsetDateTime;
 
-fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+pub(super) fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<T> = items.into_iter().collect();
     if items.is_empty() { "-".to_owned() } else { items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") }
 }

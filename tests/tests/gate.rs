@@ -16,6 +16,8 @@ mod clock;
 mod crafted;
 #[path = "gate/disk.rs"]
 mod disk;
+#[path = "gate/explain.rs"]
+mod explain;
 #[path = "gate/forward.rs"]
 mod forward;
 #[path = "gate/fragments.rs"]

@@ -46,6 +46,11 @@ impl Family {
         SocketAddr::new(self.vault, PORT)
     }
 
+    /// The second client, on `guard1`.
+    pub fn client2(self) -> IpAddr {
+        if self.client.is_ipv4() { at::CLIENT2 } else { at::CLIENT2_6 }
+    }
+
     /// alice logs in, on `guard0`.
     pub fn alice(self, gate: &Gate) -> Result<Login> {
         gate.login(&gate.world.client, self.guard0, "alice")

@@ -106,10 +106,9 @@ fn of_session(session: &Session, asked: &Asked, now: Moment) -> Somebody {
 fn of_user(gateway: &Gateway, user: &User, asked: &Asked, place: Option<&Source>, now: Moment) -> Vec<Somebody> {
     let held = place.and_then(|place| gateway.session_at(place.zone, place.address));
     if !asked.is_hypothetical() {
-        let mut sessions: Vec<_> = match (asked.from, held) {
-            (None, _) => gateway.sessions_of(&user.name).collect(),
-            (Some(_), held) => held.filter(|session| session.user == user.name).into_iter().collect(),
-        };
+        // Where the address is now may be unknown, because it has been silent for a while.
+        let is_there = |session: &&Session| asked.from.is_none_or(|from| session.source.address == from);
+        let mut sessions: Vec<_> = gateway.sessions_of(&user.name).filter(is_there).collect();
         sessions.sort_by_key(|session| session.token);
         if !sessions.is_empty() {
             return sessions.into_iter().take(MOST_SESSIONS).map(|session| of_session(session, asked, now)).collect();

@@ -42,10 +42,42 @@ impl SourceResolver for KernelResolver {
     }
 
     fn tags(&self, source: &Source) -> Vlan {
-        let interfaces = self.guarding.interfaces();
-        let guarded = interfaces.iter().find(|guarded| guarded.index == source.interface);
-        let tagged = guarded.filter(|guarded| guarded.zone != source.zone);
-        let vlan = tagged.and_then(|guarded| guarded.vlans.iter().find(|vlan| vlan.zone == source.zone));
-        vlan.map_or_else(Vlan::default, |vlan| vlan.vlan)
+        tags(&self.guarding.interfaces(), source)
+    }
+}
+
+/// The tags of the VLAN in whose zone that is; none, if that is the interface's own. VLANs of one zone are judged alike.
+fn tags(guarded: &[GuardedInterface], source: &Source) -> Vlan {
+    let interface = guarded.iter().find(|guarded| guarded.index == source.interface);
+    let tagged = interface.filter(|guarded| guarded.zone != source.zone);
+    let vlan = tagged.and_then(|guarded| guarded.vlans.iter().find(|vlan| vlan.zone == source.zone));
+    vlan.map_or_else(Vlan::default, |vlan| vlan.vlan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::attach::{GuardedVlan, InterfaceSettings, XdpChoice};
+
+    #[test]
+    fn packets_carry_the_tags_of_the_vlan_in_whose_zone_a_session_is() {
+        let vlan = |inner, zone| GuardedVlan { vlan: Vlan { outer: 0, inner }, zone, zone_name: String::new() };
+        let guarded = GuardedInterface {
+            name: "lan0".into(),
+            index: 3,
+            zone: 1,
+            zone_name: "office".into(),
+            has_link_layer: true,
+            mode: XdpChoice::Auto,
+            settings: InterfaceSettings::default(),
+            vlans: vec![vlan(20, 1), vlan(10, 2)],
+        };
+        let found = |interface, zone| {
+            let (zone_name, interface_name) = Default::default();
+            let address = "10.0.0.2".parse().unwrap();
+            let source = Source { address, zone, zone_name, interface, interface_name, mac: None };
+            tags(std::slice::from_ref(&guarded), &source).inner
+        };
+        assert_eq!((found(3, 1), found(3, 2), found(3, 9), found(4, 2)), (0, 10, 0, 0));
     }
 }

@@ -86,6 +86,12 @@ pub fn read(directory: &Path) -> Result<Loaded, BundleErrors> {
     digest(&files, findings)
 }
 
+/// The texts of the bundle in a directory, as far as they can be read: for finding out whether it has changed.
+#[must_use]
+pub fn texts(directory: &Path) -> Files {
+    folder::gather(directory, &mut Findings::default())
+}
+
 /// Reads a bundle of texts.
 ///
 /// # Errors

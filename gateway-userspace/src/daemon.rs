@@ -7,6 +7,7 @@
 
 mod bindings;
 mod bootstrap;
+mod directory;
 mod providers;
 mod restore;
 mod signals;
@@ -256,6 +257,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         tokio::spawn(attended),
         tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone())),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
+        follow_directory(&config, &gate),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -274,6 +276,16 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     gate.stop().await;
     outcome
+}
+
+/// Keeps the bundle in a directory in force, if there is one.
+fn follow_directory(config: &Config, gate: &Gate) -> tokio::task::JoinHandle<()> {
+    let (followed, core, metrics) = (config.followed.clone(), gate.core.clone(), gate.metrics.clone());
+    tokio::spawn(async move {
+        if let Some(followed) = followed {
+            directory::follow(followed, core, metrics).await;
+        }
+    })
 }
 
 /// What a start needs, found and checked before anything in the kernel is touched.

@@ -37,6 +37,7 @@ pub struct Metrics {
     records_lost: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
+    bundle_valid: IntGauge,
     data_plane_failures: IntCounter,
     drift: IntGauge,
     repaired: IntCounter,
@@ -125,6 +126,10 @@ impl Metrics {
                 "portcullis_store_unsaved",
                 "Changes that are in force and not on the disk. Make the disk of the state folder work; stop nothing before.",
             )?,
+            bundle_valid: gauge(
+                "portcullis_bundle_valid",
+                "0 if the bundle in the directory of `[policy]` is not valid and so not in force; else 1. Look at the log.",
+            )?,
             data_plane_failures: counter(
                 "portcullis_data_plane_failures_total",
                 "Plans that could be neither applied nor repaired. Look at the log, then restart the daemon.",
@@ -169,6 +174,7 @@ impl Metrics {
             records_lost,
             store_failures,
             unsaved,
+            bundle_valid,
             data_plane_failures,
             drift,
             repaired,
@@ -190,6 +196,8 @@ impl Metrics {
         registry.register(Box::new(streams.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
+        bundle_valid.set(1);
+        registry.register(Box::new(bundle_valid.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
         registry.register(Box::new(drift.clone()))?;
@@ -277,6 +285,10 @@ impl Metrics {
     /// How much is in force and not on the disk.
     pub(crate) fn unsaved(&self, changes: usize) {
         self.unsaved.set(signed(changes));
+    }
+
+    pub(crate) fn bundle_is_valid(&self, is_valid: bool) {
+        self.bundle_valid.set(is_valid.into());
     }
 
     pub(crate) fn data_plane_failed(&self) {

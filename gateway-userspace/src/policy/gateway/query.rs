@@ -55,6 +55,12 @@ impl Gateway {
         self.apps.iter().filter_map(|(name, app)| Some((*self.app_ids.get(name)?, app)))
     }
 
+    /// The apps that are disabled.
+    #[must_use]
+    pub fn disabled_apps(&self) -> BTreeSet<AppName> {
+        self.apps.values().filter(|app| !app.enabled).map(|app| app.name.clone()).collect()
+    }
+
     /// One app with its number.
     #[must_use]
     pub fn app(&self, name: &AppName) -> Option<(AppId, &App)> {

@@ -4,6 +4,7 @@ use super::decide::{Keeper, RETRY, takes_access_away};
 use super::truth::{self, Truth};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
+use crate::dataplane::clock::WallClock;
 use crate::identity::scim::Action;
 use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
@@ -219,8 +220,21 @@ impl Keeper {
     }
 
     fn until_next_deadline(&self) -> Duration {
-        let next = self.state.gateway.next_deadline();
-        next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())))
+        let gateway = &self.state.gateway;
+        let over = gateway.next_deadline().map(|deadline| Duration::from_nanos(deadline.since(self.plane.now())));
+        let look = gateway.next_look_at_the_clock().map(|look| {
+            let left = look.duration_since(WallClock::now().timestamp());
+            left.try_into().unwrap_or(Duration::ZERO)
+        });
+        over.into_iter().chain(look).min().unwrap_or(TICK)
+    }
+
+    /// Whether a session is over, or policies may see another time than before.
+    fn is_due(&mut self) -> bool {
+        let gateway = &mut self.state.gateway;
+        gateway.set_clock(WallClock::now().timestamp());
+        let over = gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
+        over || gateway.is_behind_the_clock()
     }
 
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
@@ -235,9 +249,10 @@ impl Keeper {
                 Err(error) => tracing::error!(%error, "the tables are not as they should be, and it is tried again"),
             }
         }
-        let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
-        if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
-            tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
+        if self.is_due()
+            && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO)
+        {
+            tracing::error!(%error, "what comes with the time could not be carried out; it is tried again");
         }
         if self.looked.elapsed() >= self.looking {
             self.end_those_who_touched_a_trip_wire();

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod histories;
+mod moments;
 mod provision;
 mod service;
 mod signal;

@@ -2,13 +2,17 @@
 
 mod assurance;
 mod factors;
+mod moment;
 mod settings;
 mod user;
+mod word;
 
 pub use assurance::{Assurance, Proof};
 pub use factors::{Factor, Factors};
+pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
 pub use user::{Standing, User};
+pub use word::{InvalidWord, LONGEST_WORD, word};
 
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
@@ -203,6 +207,10 @@ pub struct App {
     /// Whether it can be reached for as long as sessions last when the daemon is gone, and with it whoever would take access
     /// away; otherwise until the daemon's lease is over.
     pub outlasts_daemon: bool,
+    /// Who answers for it. Policies know it as `resource.owner`.
+    pub owner: String,
+    /// How much depends on it, in words of the operator's own. Policies know it as `resource.sensitivity`.
+    pub sensitivity: String,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
     /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.
@@ -210,6 +218,25 @@ pub struct App {
 }
 
 impl App {
+    /// An app that is nowhere yet, enabled and with nothing special.
+    #[must_use]
+    pub const fn new(name: AppName) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            prefixes: BTreeSet::new(),
+            services: BTreeSet::new(),
+            opens: BTreeSet::new(),
+            trip_wire: false,
+            budget: None,
+            outlasts_daemon: false,
+            owner: String::new(),
+            sensitivity: String::new(),
+            labels: BTreeSet::new(),
+            enabled: true,
+        }
+    }
+
     /// Whether whoever touches it loses the session, as things stand.
     #[must_use]
     pub const fn is_armed(&self) -> bool {

@@ -80,6 +80,10 @@ pub(super) struct AppShape {
     budget: Option<u64>,
     #[serde(default)]
     outlasts_daemon: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    owner: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sensitivity: String,
     labels: BTreeSet<String>,
     enabled: bool,
 }
@@ -92,8 +96,8 @@ struct ServiceShape {
 
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
-        let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled } =
-            app;
+        let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, .. } = app;
+        let App { owner, sensitivity, labels, enabled, .. } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
@@ -103,6 +107,8 @@ impl From<&App> for AppShape {
             trip_wire: *trip_wire,
             budget: *budget,
             outlasts_daemon: *outlasts_daemon,
+            owner: owner.clone(),
+            sensitivity: sensitivity.clone(),
             labels: labels.clone(),
             enabled: *enabled,
         }
@@ -122,6 +128,8 @@ impl TryFrom<AppShape> for App {
             trip_wire,
             budget,
             outlasts_daemon,
+            owner,
+            sensitivity,
             labels,
             enabled,
         } = shape;
@@ -130,7 +138,20 @@ impl TryFrom<AppShape> for App {
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let name = AppName::new(&name).map_err(words)?;
-        Ok(Self { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled })
+        Ok(Self {
+            name,
+            description,
+            prefixes,
+            services,
+            opens,
+            trip_wire,
+            budget,
+            outlasts_daemon,
+            owner,
+            sensitivity,
+            labels,
+            enabled,
+        })
     }
 }
 

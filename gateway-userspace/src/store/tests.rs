@@ -36,6 +36,8 @@ fn app() -> App {
         opens: [Service { protocol: Protocol::Udp, ports: Some((514, 514)) }].into(),
         trip_wire: true,
         outlasts_daemon: false,
+        owner: "finance".into(),
+        sensitivity: "high".into(),
         budget: Some(1 << 40),
         labels: ["pci".to_owned()].into(),
         enabled: true,

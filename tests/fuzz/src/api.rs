@@ -229,6 +229,8 @@ fn gateway() -> Gateway {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,

@@ -52,7 +52,11 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
     let groups: HashSet<EntityUid> = subject.groups.iter().map(|group| uid("Group", group.as_str())).collect();
     let (user, resource) = (uid("User", subject.user.as_str()), uid("App", app.name.as_str()));
     let labels = app.labels.iter().map(|label| RestrictedExpression::new_string(label.clone()));
-    let labels = HashMap::from([("labels".to_owned(), RestrictedExpression::new_set(labels))]);
+    let labels = HashMap::from([
+        ("owner".to_owned(), RestrictedExpression::new_string(app.owner.clone())),
+        ("sensitivity".to_owned(), RestrictedExpression::new_string(app.sensitivity.clone())),
+        ("labels".to_owned(), RestrictedExpression::new_set(labels)),
+    ]);
     let mut entities: Vec<Entity> =
         groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
     entities.push(Entity::new_no_attrs(user.clone(), groups));
@@ -81,6 +85,7 @@ fn subjects() -> [Subject; 2] {
         compliant: false,
         source: [192, 0, 2, 7].into(),
         zone: "office".into(),
+        moment: Arc::default(),
     };
     let bob = Subject {
         user: UserName::new("bob").unwrap(),
@@ -91,6 +96,7 @@ fn subjects() -> [Subject; 2] {
         compliant: false,
         source: "2001:db8::7".parse().unwrap(),
         zone: "branch".into(),
+        moment: Arc::default(),
     };
     [ada, bob]
 }
@@ -104,6 +110,8 @@ fn apps() -> [App; 4] {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,

@@ -68,10 +68,12 @@ impl Listed for App {
 impl Shown for App {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
-        let Self { description, opens, budget, .. } = self;
+        let Self { description, opens, budget, owner, sensitivity, .. } = self;
         fields.insert(1, ("description", description.as_str().into()));
         let budget = budget.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
+        let said = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
+        fields.splice(6..6, [("owner", said(owner)), ("sensitivity", said(sensitivity))]);
         fields
     }
 }

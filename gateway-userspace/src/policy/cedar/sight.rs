@@ -1,8 +1,9 @@
 //! What the policies look at. Sessions that differ only in what nobody looks at share their decisions.
 
+use crate::policy::model::Grain;
 use cedar_policy::Policy;
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -19,6 +20,8 @@ pub(super) struct Sight {
     pub source: bool,
     /// …the zone they are in.
     pub zone: bool,
+    /// …the clock, and how closely.
+    pub time: Option<Grain>,
     /// The addresses and ranges that policies compare with. Policies have no other way to tell two addresses apart, as
     /// the schema has no other address and strict validation wants literals.
     ranges: BTreeSet<IpNet>,
@@ -73,27 +76,45 @@ impl Sight {
         match policy.to_json() {
             Ok(json) => self.look_into(&json),
             // In doubt a policy looks at everything: sharing is an economy, not a right.
-            Err(_) => (self.every_user, self.zone, self.has_riddle) = (true, true, true),
+            Err(_) => {
+                (self.every_user, self.has_riddle) = (true, true);
+                self.note(&[]);
+            }
         }
     }
 
-    /// Looks for `context.source` and `context.zone`; any other use of the context but by attribute counts as both.
+    /// Looks for attributes of the context; any other use of it counts as all of them.
     fn look_into(&mut self, value: &Value) {
         match value {
-            Value::Object(fields) => {
-                let is_access = fields.get("left").is_some_and(is_context) && fields.contains_key("attr");
-                match fields.get("attr").and_then(Value::as_str).filter(|_| is_access) {
-                    Some("source") => self.source = true,
-                    Some("zone") => self.zone = true,
-                    Some(_) => {}
-                    None if is_context(value) => (self.source, self.zone) = (true, true),
-                    None => {
-                        fields.get("ip").into_iter().for_each(|arguments| self.note_range(arguments));
-                        fields.values().for_each(|field| self.look_into(field));
-                    }
+            Value::Object(fields) => match path(fields) {
+                Some(path) => self.note(&path),
+                None if is_context(value) => self.note(&[]),
+                None => {
+                    fields.get("ip").into_iter().for_each(|arguments| self.note_range(arguments));
+                    fields.values().for_each(|field| self.look_into(field));
                 }
-            }
+            },
             Value::Array(items) => items.iter().for_each(|item| self.look_into(item)),
+            _ => {}
+        }
+    }
+
+    /// Notes what is looked at: `context.time.hour` is `["time", "hour"]`, and the whole context `[]`.
+    fn note(&mut self, path: &[&str]) {
+        let time = match path {
+            [] => {
+                (self.source, self.zone) = (true, true);
+                Some(Grain::Minute)
+            }
+            ["time"] | ["time", "minute", ..] => Some(Grain::Minute),
+            ["time", "hour", ..] => Some(Grain::Hour),
+            ["time", ..] => Some(Grain::Day),
+            _ => None,
+        };
+        self.time = self.time.max(time);
+        match path.first() {
+            Some(&"source") => self.source = true,
+            Some(&"zone") => self.zone = true,
             _ => {}
         }
     }
@@ -108,6 +129,14 @@ impl Sight {
     }
 }
 
+/// The attributes that lead from the context to what is accessed here.
+fn path(access: &Map<String, Value>) -> Option<Vec<&str>> {
+    let (left, attribute) = (access.get("left")?, access.get("attr")?.as_str()?);
+    let mut path = if is_context(left) { Vec::new() } else { path(left.get(".")?.as_object()?)? };
+    path.push(attribute);
+    Some(path)
+}
+
 fn is_context(value: &Value) -> bool {
     value.get("Var").and_then(Value::as_str) == Some("context")
 }
@@ -115,6 +144,7 @@ fn is_context(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Sight;
+    use crate::policy::model::Grain;
     use std::str::FromStr;
 
     #[test]
@@ -131,6 +161,23 @@ mod tests {
             let sight = sight(condition);
             assert_eq!((sight.sees("ada"), sight.source, sight.zone), expected, "{condition}");
             assert!(!sight.sees("eve"), "{condition}");
+        }
+    }
+
+    #[test]
+    fn policies_see_no_more_of_the_clock_than_they_look_at() {
+        for (condition, expected) in [
+            ("context.mfa", None),
+            (r#"context.zone == "time""#, None),
+            (r#"context.time.weekday == "monday" && !context.mfa"#, Some(Grain::Day)),
+            (r#"context.time.date < datetime("2027-01-01")"#, Some(Grain::Day)),
+            (r#"context.time.hour > 8 || context.time.zone == "UTC""#, Some(Grain::Hour)),
+            (r#"context["time"]["minute"] > 8"#, Some(Grain::Minute)),
+            ("[context.time].contains(context.time)", Some(Grain::Minute)),
+            ("(if context.mfa then context.time else context.time).hour > 8", Some(Grain::Minute)),
+            ("[context].contains(context)", Some(Grain::Minute)),
+        ] {
+            assert_eq!(sight(condition).time, expected, "{condition}");
         }
     }
 

@@ -1,6 +1,7 @@
+use super::ask::Asked;
 use super::*;
 use crate::policy::model::{App, AppName, Assurance, Decision, Factor, GroupName, ProviderName, UserName};
-use cedar_policy::{Context, Request};
+use cedar_policy::{Entities, Request};
 use std::collections::BTreeSet;
 
 fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
@@ -13,6 +14,7 @@ fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
         compliant: false,
         source: "10.9.0.7".parse().unwrap(),
         zone: "branch".into(),
+        moment: Arc::default(),
     }
 }
 
@@ -25,6 +27,8 @@ fn app(name: &str, labels: &[&str]) -> App {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: "finance".to_owned(),
+        sensitivity: "high".to_owned(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,
@@ -49,12 +53,14 @@ fn errors(text: &str) -> Vec<String> {
 #[test]
 fn the_schema_parses_and_requests_fit_it() {
     let kinds = kinds().expect("the schema parses");
-    let user = EntityUid::from_str(r#"User::"ada""#).unwrap();
-    let app = EntityUid::from_str(r#"App::"payroll""#).unwrap();
-    let context = r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}},
-            "provider": "corp", "acr": "", "amr": ["otp"], "device": {"compliant": true}}"#;
-    let context = Context::from_json_str(context, Some((&kinds.schema, &kinds.connect))).unwrap();
-    Request::new(user, kinds.connect.clone(), app, context, Some(&kinds.schema)).expect("fits");
+    // One that looks at everything, so that nothing is left out.
+    let all = PolicySet::parse("permit (principal, action, resource) when { [context].contains(context) };").unwrap();
+    let (subject, app) = (subject(&["finance"], &[Factor::Password]), app("payroll", &["pci"]));
+    let asked = Asked::new(&all, &subject).unwrap();
+    let resource = asked.resource(&app).unwrap();
+    let (uid, schema) = (resource.uid(), Some(&kinds.schema));
+    Entities::from_entities(asked.people.iter().cloned().chain([resource]), schema).expect("the entities fit");
+    Request::new(asked.principal, kinds.connect.clone(), uid, asked.context, schema).expect("the request fits");
 }
 
 #[test]
@@ -109,6 +115,7 @@ fn a_policy_permits_by_group_app_label_context_and_user() {
         r#"context.source.isInRange(ip("10.9.0.0/16"))"#,
         r#"context.zone == "branch""#,
         r#"resource.labels.contains("pci")"#,
+        r#"resource.owner == "finance" && resource.sensitivity == "high""#,
         r#"principal == User::"ada""#,
         r#"principal in Group::"staff""#,
     ] {
@@ -236,7 +243,34 @@ fn annotations_that_mean_something_are_checked() {
         let found = errors(&text);
         assert!(found[0].starts_with(expected), "{found:?}");
     }
-    assert!(PolicySet::parse(&format!("@owner(\"net\") @ticket(\"N-1\") @description(\"all\") {permit}")).is_ok());
+}
+
+#[test]
+fn annotations_for_people_are_kept_and_those_that_mean_nothing_are_refused_with_what_was_meant() {
+    let permit = "permit (principal, action, resource);";
+    let text = format!(
+        "@id(\"a\") @name(\"All\") @owner(\"net\") @ticket(\"N-1\") @description(\"all of it\") {permit}\n{permit}"
+    );
+    let set = PolicySet::parse(&text).unwrap();
+    let kept: Vec<_> = set.annotations("a").collect();
+    let expected = [("description", "all of it"), ("id", "a"), ("name", "All"), ("owner", "net"), ("ticket", "N-1")];
+    assert_eq!((&kept[..], set.annotations("policy1").count(), set.annotations("b").count()), (&expected[..], 0, 0));
+    let all = "there are `@id`, `@reauthenticate`, `@expires`, `@name`, `@owner`, `@ticket`, `@description`";
+    for (text, expected) in [
+        (
+            format!("@id(\"a\") @expire(\"2026-12-31\") {permit}"),
+            "1:10: `@expire` is not an annotation (did you mean `@expires`?)",
+        ),
+        (format!("@Owner(\"net\") {permit}"), "1:1: `@Owner` is not an annotation (did you mean `@owner`?)"),
+        (format!("@severity(\"7\") {permit}"), &format!("1:1: `@severity` is not an annotation ({all})")),
+        (
+            format!("@expires(\"soon\") {permit}"),
+            "1:1: `soon` is neither a day nor a moment (write the last day, like `2026-12-31`, or a moment, like \
+             `2026-12-31T18:00:00+01:00`)",
+        ),
+    ] {
+        assert_eq!(errors(&text), [expected], "{text}");
+    }
 }
 
 #[test]

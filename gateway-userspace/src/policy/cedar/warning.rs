@@ -42,7 +42,7 @@ impl PolicySet {
 }
 
 /// The known name that differs by other capitals, or by at most a third of the letters.
-fn nearest<'n>(name: &str, known: &BTreeSet<&'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, known: &BTreeSet<&'n str>) -> Option<&'n str> {
     let folded = name.to_lowercase();
     let reach = folded.chars().count().div_ceil(3).min(3);
     let near = known.iter().map(|other| (distance(&folded, other), *other));

@@ -3,7 +3,7 @@
 use super::lists::Grants;
 use crate::policy::cedar::{Faults, PolicySet, Subject};
 use crate::policy::change::Permitted;
-use crate::policy::model::{App, AppId, AppName, Decision, Proof, Session, Standing};
+use crate::policy::model::{App, AppId, AppName, Decision, Moment, Proof, Session, Standing};
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,6 +23,7 @@ pub(super) struct World<'w> {
     pub policy: &'w PolicySet,
     pub apps: &'w BTreeMap<AppName, App>,
     pub app_ids: &'w BTreeMap<AppName, AppId>,
+    pub now: &'w Arc<Moment>,
 }
 
 /// The decisions so far under one state of policies and apps.
@@ -64,7 +65,7 @@ impl fmt::Debug for Judge {
 }
 
 /// A session as policies may know it, with what is known of its user.
-pub(super) fn subject(session: &Session, user: Standing<'_>) -> Subject {
+pub(super) fn subject(session: &Session, user: Standing<'_>, now: &Arc<Moment>) -> Subject {
     Subject {
         user: session.user.clone(),
         groups: user.groups.clone(),
@@ -74,6 +75,7 @@ pub(super) fn subject(session: &Session, user: Standing<'_>) -> Subject {
         compliant: user.compliant,
         source: session.source.address,
         zone: session.source.zone_name.clone(),
+        moment: Arc::clone(now),
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Pass<'p> {
     found: Vec<Entitlement>,
     /// By what was permitted before, under which list, and what is permitted now.
     shifts: HashMap<(*const Permitted, AllowListId, usize), Option<Shift>>,
+    /// Otherwise nobody gains anything, and whoever loses something loses all.
+    has_room: bool,
 }
 
 /// A session, as far as policies can tell it from others of the same state.
@@ -56,7 +58,12 @@ impl<'p> Pass<'p> {
     const MOST: usize = 65_536;
 
     pub(super) fn new(judge: &'p mut Judge, world: World<'p>) -> Self {
-        Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new() }
+        Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new(), has_room: true }
+    }
+
+    /// The same, where the tables have no room for other grants.
+    pub(super) fn without_room(self) -> Self {
+        Self { has_room: false, ..self }
     }
 
     fn entitle(&mut self, draft: &mut Draft, session: &'p Session, user: Standing<'_>) -> usize {
@@ -77,7 +84,7 @@ impl<'p> Pass<'p> {
             self.found.clear();
             self.shifts.clear();
         }
-        let entitlement = self.judge.entitle(self.world, &subject(session, user));
+        let entitlement = self.judge.entitle(self.world, &subject(session, user, self.world.now));
         draft.note(&entitlement);
         let place = self.found.len();
         self.found.push(entitlement);
@@ -113,6 +120,17 @@ fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
     old.iter().any(|(app, before)| !new.get(app).is_some_and(|after| covers(after, before)))
 }
 
+impl Draft {
+    /// Takes all grants from a session.
+    fn forfeit(&mut self, slot: Slot, session: &Session) {
+        let lost = session.permitted.keys().cloned().collect();
+        self.lists.give_back(session.allow_list);
+        self.moved.push(Move { slot, permitted: Arc::default(), allow_list: AllowListId(0), loses: true });
+        let (token, user, gained) = (session.token, session.user.clone(), Arc::default());
+        self.regranted.push(Regranted { token, user, gained, lost });
+    }
+}
+
 impl Gateway {
     /// Decides a session anew, with what is known of its user.
     pub(super) fn draft_move<'p>(
@@ -127,6 +145,12 @@ impl Gateway {
         }
         let to = pass.entitle(draft, session, user);
         let Some(Shift { gained, lost, loses }) = pass.shift(&self.lists, session, to) else { return Ok(()) };
+        if !pass.has_room {
+            if loses {
+                draft.forfeit(slot, session);
+            }
+            return Ok(());
+        }
         let Some(entitlement) = pass.found.get(to) else { return Ok(()) };
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
         draft.lists.give_back(session.allow_list);

@@ -147,13 +147,16 @@ impl Gateway {
     /// What looks odd about the policies in force.
     #[must_use]
     pub fn policy_warnings(&self) -> Vec<PolicyWarning> {
-        self.policy.warnings(&self.groups, self.apps.keys())
+        self.warnings_of(&self.policy)
     }
 
     /// What looks odd about policies, if they were in force.
     #[must_use]
     pub fn warnings_of(&self, policy: &PolicySet) -> Vec<PolicyWarning> {
-        policy.warnings(&self.groups, self.apps.keys())
+        let mut found = policy.warnings(&self.groups, self.apps.keys());
+        found.extend(policy.expiring(&self.clock.now));
+        found.sort();
+        found
     }
 
     /// Whether the policies in force name a group.
@@ -172,7 +175,7 @@ impl Gateway {
             granted.is_some_and(|granted| granted.max_authentication_age.is_none_or(|most| age <= most))
         };
         let assurance = Arc::new(stronger.clone());
-        let subject = Subject { assurance, dated: true, ..subject(session, user.standing()) };
+        let subject = Subject { assurance, dated: true, ..subject(session, user.standing(), &self.clock.now) };
         let closed = self.apps.values().filter(|app| !is_open(&app.name));
         self.policy.decide_all(&subject, closed).0.into_keys().collect()
     }
@@ -202,6 +205,7 @@ impl Gateway {
             compliant: user.standing().compliant,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
+            moment: Arc::clone(&self.clock.now),
         };
         Ok(self.policy.decide(&subject, app).decision)
     }

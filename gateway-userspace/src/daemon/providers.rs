@@ -85,7 +85,8 @@ fn settings(
     if must_ask && !settings.scopes.iter().any(|scope| scope == "offline_access") {
         settings.scopes.push("offline_access".to_owned());
     }
-    let ClaimNames { username, display_name, groups } = &config.claims;
+    let ClaimNames { username, display_name, groups, attributes } = &config.claims;
+    settings.claims.attributes.clone_from(attributes);
     if let Some(username) = username {
         settings.claims.username = vec![username.clone()];
     }

@@ -11,7 +11,7 @@ pub use assurance::{Assurance, Proof};
 pub use factors::{Factor, Factors};
 pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
-pub use user::{Standing, User};
+pub use user::{Attributes, InvalidAttribute, Kind, Risk, Standing, User, attribute};
 pub use word::{InvalidWord, LONGEST_WORD, word};
 
 use arcstr::ArcStr;

@@ -18,6 +18,10 @@ fn user(name: &str) -> User {
         suspended_at: 1_795_694_400,
         devices: [("laptop-7".to_owned(), false)].into(),
         enabled: true,
+        kind: crate::policy::Kind::Service,
+        attributes: [("department".to_owned(), "finance".to_owned())].into(),
+        risk: crate::policy::Risk::Medium,
+        risk_at: 1_795_694_401,
     }
 }
 

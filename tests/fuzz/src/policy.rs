@@ -4,7 +4,9 @@
 use crate::place;
 use cedar_policy::{Authorizer, Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use gateway_userspace::policy::cedar::Subject;
-use gateway_userspace::policy::{App, AppName, Factor, GroupName, PolicyError, PolicySet, UserName};
+use gateway_userspace::policy::{
+    App, AppName, Attributes, Factor, GroupName, Kind, PolicyError, PolicySet, Risk, UserName,
+};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -59,7 +61,9 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
     ]);
     let mut entities: Vec<Entity> =
         groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
-    entities.push(Entity::new_no_attrs(user.clone(), groups));
+    let kind = RestrictedExpression::new_string(subject.kind.label().to_owned());
+    let kind = HashMap::from([("kind".to_owned(), kind)]);
+    entities.push(Entity::new(user.clone(), kind, groups).unwrap());
     entities.push(Entity::new(resource.clone(), labels, HashSet::new()).unwrap());
     let factors = subject.factors.iter().map(|factor| RestrictedExpression::new_string(factor.label().to_owned()));
     let context = Context::from_pairs([
@@ -67,6 +71,7 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
         ("factors".to_owned(), RestrictedExpression::new_set(factors)),
         ("source".to_owned(), RestrictedExpression::new_ip(subject.source.to_string())),
         ("zone".to_owned(), RestrictedExpression::new_string(subject.zone.to_string())),
+        ("risk".to_owned(), RestrictedExpression::new_string(subject.risk.label().to_owned())),
     ]);
     let action = r#"Action::"connect""#.parse().unwrap();
     let request = Request::new(user, action, resource, context.unwrap(), None).unwrap();
@@ -83,6 +88,9 @@ fn subjects() -> [Subject; 2] {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: [192, 0, 2, 7].into(),
         zone: "office".into(),
         moment: Arc::default(),
@@ -94,6 +102,9 @@ fn subjects() -> [Subject; 2] {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: "2001:db8::7".parse().unwrap(),
         zone: "branch".into(),
         moment: Arc::default(),

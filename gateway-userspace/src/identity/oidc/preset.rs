@@ -1,6 +1,7 @@
 //! What is known of the providers that many have: where their endpoints are, and which claims say what.
 
 use super::settings::ClaimNames;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// A kind of provider.
@@ -57,7 +58,12 @@ impl Preset {
             Self::Google => "email",
             Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => "preferred_username",
         };
-        ClaimNames { username: vec![username.into()], display_name: "name".into(), groups: "groups".into() }
+        ClaimNames {
+            username: vec![username.into()],
+            display_name: "name".into(),
+            groups: "groups".into(),
+            attributes: BTreeMap::new(),
+        }
     }
 
     /// What it must be told besides what the standard says, so that it gives a refresh token.

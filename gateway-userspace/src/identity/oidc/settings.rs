@@ -29,6 +29,8 @@ pub struct ClaimNames {
     pub display_name: String,
     /// Their groups: a list of texts, or one text. Without it, none.
     pub groups: String,
+    /// What policies may ask for, by name, and the claim that says it.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Access tokens of services (RFC 9068), which get them with their own credentials.

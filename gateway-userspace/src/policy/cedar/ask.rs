@@ -3,7 +3,9 @@
 use super::sight::SeenSource;
 use super::time::{SeenTime, weekday};
 use super::{Kinds, PolicySet, Rule, Who, kinds};
-use crate::policy::model::{App, AppName, Assurance, Decision, Factor, Factors, GroupName, Moment, UserName};
+use crate::policy::model::{
+    App, AppName, Assurance, Attributes, Decision, Factor, Factors, GroupName, Kind, Moment, Risk, UserName,
+};
 use arcstr::ArcStr;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
@@ -31,6 +33,12 @@ pub struct Subject {
     pub dated: bool,
     /// Whether their devices are known to be compliant.
     pub compliant: bool,
+    /// Whether they are a person.
+    pub kind: Kind,
+    /// What is known of them.
+    pub attributes: Attributes,
+    /// How likely it is that it is not they.
+    pub risk: Risk,
     /// Where they come from.
     pub source: IpAddr,
     /// Name of the zone they are in.
@@ -47,6 +55,9 @@ pub(in crate::policy) struct Facts {
     assurance: Arc<Assurance>,
     dated: bool,
     compliant: bool,
+    kind: Option<Kind>,
+    attributes: Attributes,
+    risk: Option<Risk>,
     user: Option<UserName>,
     source: Option<SeenSource>,
     zone: Option<ArcStr>,
@@ -145,6 +156,9 @@ impl PolicySet {
             assurance: Arc::clone(&subject.assurance),
             dated: subject.dated,
             compliant: subject.compliant,
+            kind: self.sight.kind.then_some(subject.kind),
+            attributes: self.sight.attributes(&subject.attributes),
+            risk: self.sight.risk.then_some(subject.risk),
             user: self.sight.sees(subject.user.as_str()).then(|| subject.user.clone()),
             source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
@@ -266,7 +280,7 @@ impl Asked {
         let principal = uid(&kinds.user, subject.user.as_str());
         let mut people: Vec<Entity> =
             groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
-        people.push(Entity::new_no_attrs(principal.clone(), groups));
+        people.push(user(principal.clone(), groups, subject)?);
         Some(Self { kinds, principal, context: context(policies, subject)?, people })
     }
 }
@@ -300,10 +314,18 @@ fn context(policies: &PolicySet, subject: &Subject) -> Option<Context> {
         (String::from("provider"), text(provider)),
         (String::from("acr"), text(acr)),
         (String::from("amr"), RestrictedExpression::new_set(amr.iter().map(|method| text(method)))),
+        (String::from("risk"), text(subject.risk.label())),
         (String::from("device"), RestrictedExpression::new_record(device).ok()?),
     ];
     let time = policies.sight.time.and_then(|_| time(&subject.moment));
     Context::from_pairs(pairs.into_iter().chain(time.map(|time| (String::from("time"), time)))).ok()
+}
+
+fn user(principal: EntityUid, groups: HashSet<EntityUid>, subject: &Subject) -> Option<Entity> {
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let kind = [(String::from("kind"), text(subject.kind.label()))];
+    let tags = subject.attributes.iter().map(|(name, value)| (name.clone(), text(value)));
+    Entity::new_with_tags(principal, kind, groups, tags).ok()
 }
 
 fn time(moment: &Moment) -> Option<RestrictedExpression> {

@@ -1,6 +1,6 @@
 //! What the policies look at. Sessions that differ only in what nobody looks at share their decisions.
 
-use crate::policy::model::Grain;
+use crate::policy::model::{Attributes, Grain};
 use cedar_policy::Policy;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -22,6 +22,14 @@ pub(super) struct Sight {
     pub zone: bool,
     /// …the clock, and how closely.
     pub time: Option<Grain>,
+    /// …whether it is a person.
+    pub kind: bool,
+    /// …how likely it is that it is not they.
+    pub risk: bool,
+    /// …these attributes of the user.
+    attributes: BTreeSet<String>,
+    /// …all of them.
+    every_attribute: bool,
     /// The addresses and ranges that policies compare with. Policies have no other way to tell two addresses apart, as
     /// the schema has no other address and strict validation wants literals.
     ranges: BTreeSet<IpNet>,
@@ -64,6 +72,12 @@ impl Sight {
             .then(|| SeenSource::Like(address.is_ipv4(), address.is_loopback(), address.is_multicast(), ranges()))
     }
 
+    /// Those attributes of a user that some policy looks at.
+    pub(super) fn attributes(&self, of: &Attributes) -> Attributes {
+        let is_seen = |(name, _): &(&String, &String)| self.every_attribute || self.attributes.contains(*name);
+        of.iter().filter(is_seen).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     fn look_at(&mut self, policy: &Policy) {
         for uid in policy.entity_literals() {
             let id = uid.id().unescaped().to_owned();
@@ -77,7 +91,7 @@ impl Sight {
             Ok(json) => self.look_into(&json),
             // In doubt a policy looks at everything: sharing is an economy, not a right.
             Err(_) => {
-                (self.every_user, self.has_riddle) = (true, true);
+                (self.every_user, self.has_riddle, self.kind, self.every_attribute) = (true, true, true, true);
                 self.note(&[]);
             }
         }
@@ -90,6 +104,10 @@ impl Sight {
                 Some(path) => self.note(&path),
                 None if is_context(value) => self.note(&[]),
                 None => {
+                    // Only users have tags, and only they have a kind.
+                    self.kind |= fields.get("attr").is_some_and(|name| name == "kind");
+                    let tags = ["hasTag", "getTag"].into_iter().filter_map(|operator| fields.get(operator));
+                    tags.for_each(|operands| self.note_tag(operands));
                     fields.get("ip").into_iter().for_each(|arguments| self.note_range(arguments));
                     fields.values().for_each(|field| self.look_into(field));
                 }
@@ -103,7 +121,7 @@ impl Sight {
     fn note(&mut self, path: &[&str]) {
         let time = match path {
             [] => {
-                (self.source, self.zone) = (true, true);
+                (self.source, self.zone, self.risk) = (true, true, true);
                 Some(Grain::Minute)
             }
             ["time"] | ["time", "minute", ..] => Some(Grain::Minute),
@@ -115,7 +133,15 @@ impl Sight {
         match path.first() {
             Some(&"source") => self.source = true,
             Some(&"zone") => self.zone = true,
+            Some(&"risk") => self.risk = true,
             _ => {}
+        }
+    }
+
+    fn note_tag(&mut self, operands: &Value) {
+        match operands.get("right").and_then(|name| name.get("Value")).and_then(Value::as_str) {
+            Some(name) => drop(self.attributes.insert(name.to_owned())),
+            None => self.every_attribute = true,
         }
     }
 
@@ -144,7 +170,7 @@ fn is_context(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Sight;
-    use crate::policy::model::Grain;
+    use crate::policy::model::{Attributes, Grain};
     use std::str::FromStr;
 
     #[test]
@@ -178,6 +204,29 @@ mod tests {
             ("[context].contains(context)", Some(Grain::Minute)),
         ] {
             assert_eq!(sight(condition).time, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn policies_see_those_attributes_that_they_ask_for() {
+        let all: Attributes = ["a", "b", "context.risk"].map(|name| (name.to_owned(), name.to_owned())).into();
+        for (condition, names, kind, risk) in [
+            (r#"principal.hasTag("a") && principal.getTag("a") == "b""#, &["a"][..], false, false),
+            (r#"principal in Group::"b" && context.zone == "a""#, &[], false, false),
+            (r#"(if context.mfa then principal else User::"x").hasTag("b")"#, &["b"], false, false),
+            ("principal.hasTag(context.zone)", &["a", "b", "context.risk"], false, false),
+            (r#"principal.kind == "service""#, &[], true, false),
+            (r#"(if context.mfa then principal else User::"x").kind == "person""#, &[], true, false),
+            (r#"context.risk == "high""#, &[], false, true),
+            ("[context].contains(context)", &[], false, true),
+        ] {
+            let sight = sight(condition);
+            let seen: Vec<_> = sight.attributes(&all).into_keys().collect();
+            assert_eq!(
+                (&seen[..], sight.kind, sight.risk),
+                (&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..], kind, risk),
+                "{condition}"
+            );
         }
     }
 

@@ -1,6 +1,8 @@
 use super::ask::Asked;
 use super::*;
-use crate::policy::model::{App, AppName, Assurance, Decision, Factor, GroupName, ProviderName, UserName};
+use crate::policy::model::{
+    App, AppName, Assurance, Attributes, Decision, Factor, GroupName, Kind, ProviderName, Risk, UserName,
+};
 use cedar_policy::{Entities, Request};
 use std::collections::BTreeSet;
 
@@ -12,6 +14,9 @@ fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: "10.9.0.7".parse().unwrap(),
         zone: "branch".into(),
         moment: Arc::default(),
@@ -87,6 +92,26 @@ fn what_a_provider_vouches_for_is_seen() {
     }
     let policies = PolicySet::parse(r#"permit (principal, action, resource) when { context.provider == "local" };"#);
     assert!(policies.unwrap().decide(&nobody, &app("crm", &[])).decision.permit);
+}
+
+#[test]
+fn what_is_known_of_a_user_decides_and_what_is_not_known_is_nothing() {
+    let attributes = [("department".to_owned(), "finance".to_owned())].into();
+    let known = Subject { attributes, kind: Kind::Service, risk: Risk::High, ..subject(&[], &[]) };
+    for condition in [
+        r#"principal.hasTag("department") && principal.getTag("department") == "finance""#,
+        r#"principal.kind == "service""#,
+        r#"context.risk == "high""#,
+    ] {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let policies = PolicySet::parse(&text).expect(condition);
+        assert!(policies.decide(&known, &app("crm", &[])).decision.permit, "{condition}");
+        let Judged { decision, faults } = policies.decide(&subject(&[], &[]), &app("crm", &[]));
+        assert!(!decision.permit && faults.is_empty(), "{condition}");
+    }
+    let unguarded = r#"permit (principal, action, resource) when { principal.getTag("department") == "x" };"#;
+    assert!(errors(unguarded)[0].contains("department"), "{:?}", errors(unguarded));
+    assert!(PolicySet::parse("permit (principal, action, resource) when { principal.department == \"x\" };").is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::policy::change::{Permitted, Refusal, Regranted};
 use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Factors, Proof, Session, Standing, User};
 use crate::policy::table::covers;
 use gateway_common::abi::Grant;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A session that is to have other grants.
@@ -164,14 +164,12 @@ impl Gateway {
 
     /// Decides all sessions anew.
     pub(super) fn draft_move_all<'p>(&'p self, draft: &mut Draft, mut pass: Pass<'p>) -> Result<(), Refusal> {
-        let nothing = BTreeSet::new();
         // One block each that is given back as a whole. What grows leaves smaller ones behind, which the heap keeps, and
         // what is not touched costs nothing.
         draft.moved.reserve_exact(self.sessions.len());
         draft.regranted.reserve_exact(self.sessions.len());
         for (slot, session) in self.sessions.as_stored() {
-            let unknown = Standing { groups: &nothing, compliant: false };
-            let user = self.users.get(&session.user).map_or(unknown, User::standing);
+            let user = self.users.get(&session.user).map_or(Standing::NOBODY, User::standing);
             self.draft_move(draft, &mut pass, (slot, session), user)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ impl Gateway {
             self.end_all_of(draft, &user.name, EndCause::UserSuspended);
         }
         let before = self.users.get(&user.name);
-        if before.is_some_and(|before| before.groups != user.groups || before.devices != user.devices) {
+        if before.is_some_and(|before| before.standing() != user.standing()) {
             self.move_all_of(draft, user)?;
         }
         draft.facts.push(Fact::User(user.clone()));

@@ -196,13 +196,17 @@ impl Gateway {
         if !user.is_active() {
             return Ok(Decision::deny(vec![String::from(Decision::USER_DISABLED)]));
         }
+        let standing = user.standing();
         let subject = Subject {
             user: user.name.clone(),
             groups: user.groups.clone(),
             factors: proof.factors,
             assurance: Arc::clone(&proof.assurance),
             dated: proof.authenticated_at != Some(Proof::UNDATED),
-            compliant: user.standing().compliant,
+            compliant: standing.compliant,
+            kind: standing.kind,
+            attributes: standing.attributes.clone(),
+            risk: standing.risk,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
             moment: Arc::clone(&self.clock.now),

@@ -5,6 +5,7 @@
 
 mod app;
 mod event;
+mod explained;
 mod flow;
 mod fragments;
 mod interface;
@@ -14,6 +15,7 @@ mod session;
 
 pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey, GrantSlot};
 pub use event::{EVENT_WINDOW, Event, EventGate};
+pub use explained::Explained;
 pub use flow::{Carried, Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
 pub use interface::{Interface, InterfaceRow, Vlan, VlanKey};
@@ -168,6 +170,7 @@ const _: () = {
     assert!(size_of::<AppTraffic>() == 32);
     assert!(size_of::<EventGate>() == 24);
     assert!(size_of::<Event>() == 72);
+    assert!(size_of::<[u64; 4]>() == Explained::LENGTH);
     assert!(offset_of!(Event, interface) == 48 && offset_of!(Event, mac) == 64);
 };
 

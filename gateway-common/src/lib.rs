@@ -28,6 +28,7 @@ pub mod limits;
 pub mod mutant;
 pub mod packet;
 pub mod reason;
+pub mod rehearsal;
 pub mod table;
 pub mod tables;
 pub mod time;

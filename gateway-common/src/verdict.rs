@@ -32,6 +32,16 @@ impl Verdict {
             Self::Drop(reason) => 2_u32.saturating_add(reason as u32),
         }
     }
+
+    /// The verdict with this code, if there is one.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Forward),
+            1 => Some(Self::ToHost),
+            drop => DropReason::from_number(u8::try_from(drop.checked_sub(2)?).ok()?).map(Self::Drop),
+        }
+    }
 }
 
 const _: () = assert!(DropReason::LIMIT + 2 <= Verdict::OBSERVED as usize);
@@ -81,6 +91,8 @@ mod tests {
         let mut codes: std::vec::Vec<u32> = drops.chain([Verdict::Forward.code(), Verdict::ToHost.code()]).collect();
         codes.sort_unstable();
         codes.dedup();
+        assert!(codes.iter().all(|code| Verdict::from_code(*code).is_some_and(|verdict| verdict.code() == *code)));
+        assert_eq!(Verdict::from_code(Verdict::CODES), None);
         assert_eq!(codes.len(), DropReason::ALL.len() + 2);
         assert!(codes.iter().all(|code| *code < Verdict::CODES));
     }

@@ -1,5 +1,6 @@
 //! The enforcement point: an XDP program for what clients send, a TC program for what is sent to them; and, where
-//! packets are forwarded in XDP, another XDP program for what apps send.
+//! packets are forwarded in XDP, another XDP program for what apps send. Beside them one that is attached nowhere and says what
+//! the first of them would do.
 //!
 //! A thin adapter: it reads bytes, looks maps up, counts and reports. Every decision is `gateway_common::law`'s.
 #![no_std]
@@ -8,6 +9,7 @@
 #![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod answer;
+mod explain;
 mod forward;
 mod frame;
 mod maps;
@@ -94,6 +96,13 @@ pub fn pc_replies(ctx: XdpContext) -> u32 {
 #[classifier]
 pub fn pc_stripped(ctx: TcContext) -> i32 {
     vlan::check(&ctx)
+}
+
+/// Says what `pc_ingress` would make of a packet, and leaves everything as it is. Never attached: it drops whatever comes.
+#[xdp]
+pub fn pc_explain(ctx: XdpContext) -> u32 {
+    explain::run(&ctx);
+    xdp_action::XDP_DROP
 }
 
 /// Where the packet at hand is described. What an earlier one has left there is a description, too: the law overwrites

@@ -10,6 +10,7 @@ use gateway_common::abi::{
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
+use gateway_common::rehearsal::Copies;
 use gateway_common::table::index::Bucket;
 use gateway_common::table::{Layout, Secrets};
 use gateway_common::{Packet, Verdict, Word};
@@ -83,6 +84,21 @@ pub static WAY: PerCpuArray<Way> = PerCpuArray::with_max_entries(2, 0);
 /// What was understood of a reply, as [`PACKET`].
 #[map]
 pub static REPLY: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a dry run writes to, in the place of the other maps: one entry, because there is one run at a time, and
+/// memory-mapped, because only such an array lies at a multiple of 64 bytes.
+#[map]
+pub static REHEARSED: Array<Rehearsed> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What was understood of the packet, and copies of what the law writes to.
+#[repr(C)]
+pub struct Rehearsed {
+    pub packet: UnsafeCell<Packet>,
+    pub copies: Copies,
+}
+
+// SAFETY: `packet` is that of the one run at a time.
+unsafe impl Sync for Rehearsed {}
 
 /// How the tables are laid out: the daemon writes it into the object before it loads it.
 #[unsafe(no_mangle)]

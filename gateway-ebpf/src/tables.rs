@@ -54,7 +54,7 @@ fn session_filter() -> Table<Word> {
 }
 
 /// The flows. Not a [`Table`], because what is found must not end with it.
-struct FlowSlots;
+pub struct FlowSlots;
 
 impl Lines<Flow> for FlowSlots {
     #[inline(always)]

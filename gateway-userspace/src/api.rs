@@ -6,6 +6,7 @@
 
 mod access;
 mod apps;
+mod bundle;
 mod context;
 mod cookie;
 mod extract;
@@ -64,7 +65,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 const MOST_BODY: usize = 1024 * 1024;
-const MOST_POLICY: usize = 4 * 1024 * 1024;
+const MOST_POLICY: usize = 16 * 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(10);
 
 #[derive(utoipa::OpenApi)]
@@ -177,6 +178,12 @@ fn policy_routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(policy::read, policy::put))
         .routes(routes!(policy::check))
+        .routes(routes!(bundle::read, bundle::apply))
+        .routes(routes!(bundle::plan))
+        .routes(routes!(bundle::confirm))
+        .routes(routes!(bundle::history))
+        .routes(routes!(bundle::show))
+        .routes(routes!(bundle::rollback))
         .layer(DefaultBodyLimit::max(MOST_POLICY))
 }
 

@@ -1,7 +1,7 @@
 //! The command line: a client of the API, without a privilege that the API lacks.
 //!
-//! It knows the shapes of `wire`, how files write apps and durations, and nothing else of the gateway. Answers go to the
-//! standard output, as tables or as the API's own JSON; complaints go to the standard error.
+//! It knows the shapes of `wire`, how files write apps and durations, how others are asked (`outward`), and nothing else of
+//! the gateway. Answers go to the standard output, as tables or as the API's own JSON; complaints go to the standard error.
 
 mod arguments;
 mod client;
@@ -9,6 +9,7 @@ mod command;
 mod context;
 mod credential;
 mod error;
+mod junit;
 mod output;
 mod password;
 mod sentence;
@@ -19,6 +20,7 @@ use arguments::Arguments;
 use clap::Parser as _;
 use command::Command;
 use context::Context;
+use output::Output;
 use std::process::ExitCode;
 
 pub use error::CliError;
@@ -42,6 +44,11 @@ fn perform(arguments: Arguments) -> Result<(), CliError> {
     let command = match command {
         Command::Completions { shell } => return command::generate::completions(shell),
         Command::Man { words } => return command::generate::man(&words),
+        // These need no gateway, and nothing that is said about one.
+        Command::Policy(policy) => match policy.offline(Output::of(&global)) {
+            Ok(done) => return done,
+            Err(policy) => Command::Policy(policy),
+        },
         other => other,
     };
     let context = Context::new(global)?;

@@ -15,9 +15,9 @@ mod name;
 mod provider;
 mod quantity;
 mod read;
-mod section;
-mod suggest;
-mod value;
+pub(crate) mod section;
+pub(crate) mod suggest;
+pub(crate) mod value;
 
 use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::{AppSide, BarrierChoice};
@@ -27,11 +27,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use error::Places;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use interface::vlan_id;
 pub use limits::LimitsConfig;
 pub use provider::{ClaimNames, Delivery, GroupSource, Link, ProviderConfig, ScimConfig, SignalsConfig, UserSource};
 pub use quantity::parse_duration;
+pub(crate) use quantity::written_duration;
 
 /// What the daemon is to do. Relative paths in the file are relative to the file, and absolute here if its own path is.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,6 +4,7 @@
 //! nothing is in force that is not known. What takes access away reaches the data plane first: a full disk never delays
 //! a revocation, and what could not be stored is tried again until it is.
 
+mod apply;
 mod arrive;
 mod decide;
 mod provision;
@@ -14,6 +15,7 @@ mod truth;
 mod uses;
 mod writes;
 
+pub use apply::Apply;
 pub(crate) use provision::directory;
 pub use run::{Core, start};
 pub(crate) use truth::note as note_repairs;
@@ -26,8 +28,8 @@ use crate::identity::{
     ServiceRefusal, TokenId,
 };
 use crate::policy::{
-    EndCause, Gateway, Generation, Input, Proof, ProviderName, Refusal, Regranted, Session, SessionToken, Source,
-    UserName,
+    EndCause, Gateway, Generation, History, Input, Proof, ProviderName, Refusal, Regranted, Session, SessionToken,
+    Source, UserName,
 };
 use gateway_common::KernelNanos;
 use std::collections::BTreeSet;
@@ -44,6 +46,8 @@ pub struct State {
     pub accounts: Accounts,
     /// Users and groups as identity providers have pushed them.
     pub directory: Directory,
+    /// The generations of policy.
+    pub history: History,
 }
 
 impl State {
@@ -76,10 +80,18 @@ impl State {
 /// Who asks for something, for the records.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The user, the service, the API token's name, or `local`.
+    /// The user, the service, the provider, the API token's name, or `local`.
     pub name: String,
     /// Where the request came from; `None` for the daemon itself.
     pub address: Option<IpAddr>,
+}
+
+impl Actor {
+    /// An identity provider, which asks from there, or was asked by the daemon.
+    #[must_use]
+    pub fn provider(name: &ProviderName, address: Option<IpAddr>) -> Self {
+        Self { name: format!("provider {name}"), address }
+    }
 }
 
 /// Something to be done.
@@ -93,6 +105,10 @@ pub enum Request {
     Scim(Box<Operation>),
     /// A provider's event orders something.
     Signal(ProviderName, Box<Order>),
+    /// Put a bundle in force, or what was in force before.
+    Apply(Box<Apply>),
+    /// Keep the generation that would be undone otherwise; if one is named, that one.
+    Confirm(Option<Generation>),
     /// Whatever else policy decides about.
     Policy(Input),
     /// Create a user or replace what is known of them, with their password if one is given.
@@ -153,7 +169,7 @@ pub enum Who {
 }
 
 /// A session that goes on, as its provider says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Renewed {
     /// Which.
     pub token: SessionToken,
@@ -220,6 +236,12 @@ pub enum CoreError {
     /// A provider's operation makes no sense. Nothing changed.
     #[error("{}", .0.detail)]
     Scim(ScimError),
+    /// A generation waits for being confirmed, and until then nothing else is put in force.
+    #[error("generation {} is not confirmed yet; confirm it, or roll it back, and try again", .0.0)]
+    Unconfirmed(Generation),
+    /// No generation waits for that.
+    #[error("no generation waits for being confirmed")]
+    NothingToConfirm,
     /// No API token with this id.
     #[error("API token `{0}` does not exist")]
     UnknownApiToken(TokenId),

@@ -7,6 +7,7 @@ pub mod barrier;
 pub mod clock;
 mod constants;
 mod device;
+pub mod explain;
 mod filter;
 mod flows;
 mod grants;
@@ -38,6 +39,7 @@ use gateway_common::abi::{FlowCopy, FlowKey, Grant, GrantKey};
 use std::path::PathBuf;
 
 pub use barrier::{Barrier, BarrierChoice};
+pub use explain::{Explain, Explainer};
 pub use flows::FlowTable;
 pub use guarding::Guarding;
 pub use kernel::KernelDataPlane;

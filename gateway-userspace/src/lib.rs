@@ -1,16 +1,19 @@
 //! Portcullis in userspace: the daemon, and the command line that talks to it.
 //!
-//! Arrows point inward. `policy` is pure: no clock, socket, file, BPF map or HTTP. `dataplane` applies its plans and
+//! Arrows point inward. `policy` is pure: no clock, socket, file, BPF map or HTTP. `bundle` reads what is declared
+//! in a directory, without a gateway. `dataplane` applies its plans and
 //! knows no users. `api`, `cli`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
 //! everyone.
 
 pub mod api;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod dataplane;
 pub mod identity;
+mod outward;
 pub mod policy;
 pub mod record;
 pub mod store;

@@ -23,13 +23,15 @@ pub mod cedar;
 pub mod change;
 pub mod compile;
 pub mod gateway;
+pub mod history;
 pub mod plan;
 pub mod table;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, Declared, Difference, Names};
 pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
 pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
-pub use gateway::{Drafted, Fact, Gateway, NextIds, Problem, Restored};
+pub use gateway::{Assumed, Drafted, Fact, Gateway, NextIds, Problem, Reach, Rehearsal, Restored};
+pub use history::{History, HistoryEntry, Undo};
 pub use model::*;
 pub use plan::{Plan, Step};
 pub use table::TableSet;

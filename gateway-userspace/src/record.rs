@@ -13,6 +13,7 @@ mod names;
 pub use denials::Denials;
 pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
+pub(crate) use line::described;
 pub use line::protocol;
 pub use log::{AccessLog, Sink};
 pub use metrics::Metrics;
@@ -120,7 +121,7 @@ impl Recorder {
         // In the order in which both sides keep them: each is found beside the one before.
         changed.sort_unstable();
         changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.regranted(gateway, tokens)));
-        if matches!(input, Input::PutApp(_)) {
+        if matches!(input, Input::PutApp(_) | Input::Apply { .. }) {
             self.names_mut(|names| names.learn_apps(gateway));
         }
         self.write_ends(&done.receipts);
@@ -161,6 +162,14 @@ impl Recorder {
             self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { outcome });
         }
         Cut::of(taken)
+    }
+
+    /// How many connections a session has open to these apps.
+    #[must_use]
+    pub fn count_open(&self, token: SessionToken, apps: &[AppName]) -> usize {
+        let is_meant = |app: u32| self.names(|names| names.app(app).is_some_and(|app| apps.contains(app)));
+        let open = self.open_flows(Some(token)).filter(|(_, flow)| !Flow::is_over(flow.copy.ends));
+        open.filter(|(_, flow)| is_meant(flow.app())).count()
     }
 
     /// Copies of the flows that are open: those of a session, or all. These are copied some at a time, so that nobody

@@ -11,8 +11,8 @@ mod shape;
 use crate::identity::scim::{Resource, ResourceId, ResourceKind};
 use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
 use crate::policy::{
-    App, AppId, AppName, Generation, GroupName, PolicyFile, ProviderName, Session, SessionToken, Settings, User,
-    UserName,
+    App, AppId, AppName, Generation, GroupName, HistoryEntry, PolicyFile, ProviderName, Session, SessionToken,
+    Settings, User, UserName,
 };
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +73,10 @@ pub enum Write {
     PutSettings(Settings),
     /// Replace the policies. Former texts are kept for a while.
     PutPolicy(StoredPolicy),
+    /// Keep who has made a generation, and what undoes it.
+    PutHistory(Box<HistoryEntry>),
+    /// Forget it.
+    RemoveHistory(Generation),
     /// The generation in force.
     SetGeneration(Generation),
     /// The next free numbers.
@@ -118,6 +122,8 @@ pub struct Stored {
     pub settings: Settings,
     /// The policies in force, if any were ever set.
     pub policy: Option<StoredPolicy>,
+    /// The generations that are remembered, the oldest first.
+    pub history: Vec<HistoryEntry>,
     /// The generation in force.
     pub generation: Generation,
     /// The next free numbers.

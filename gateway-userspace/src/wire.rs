@@ -6,6 +6,7 @@
 mod app;
 mod bundle;
 mod flow;
+mod generation;
 mod moment;
 mod page;
 mod people;
@@ -19,10 +20,12 @@ mod service_identity;
 mod session;
 mod status;
 mod token;
+mod trial;
 
 pub use app::{App, AppsFile, OnDaemonLoss};
 pub use bundle::{Bundle, PolicyFile, Settings};
 pub use flow::{Drops, Flow, FlowState, Opener};
+pub use generation::{Applied, ChangedNames, Changes, Generation, PersonPlan, Plan};
 pub use moment::Moment;
 pub use page::Page;
 pub use people::{Group, PasswordChange, Risk, RiskPut, User, UserPut};
@@ -39,3 +42,4 @@ pub use session::{
 };
 pub use status::{Interface, Status, TableUse, Vlan};
 pub use token::{ApiToken, ApiTokenCreated, ApiTokenRequest};
+pub use trial::{CaseResult, PolicyTest};

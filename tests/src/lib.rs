@@ -5,7 +5,7 @@
 //! [`World`] is the place: two clients, the gateway, a host with apps. [`echo`] and [`http`] put
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
 //! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. [`bpf`] is for small programs on
-//! the way of a packet, [`disk`] for a state folder on a disk that fails, [`peer`] for real identity providers and those
+//! the way of a packet, [`disk`] for a state folder on a disk that fails, [`page`] for pages of the documentation that are done, [`peer`] for real identity providers and those
 //! who log in there. Everything ends, and is cleaned up, when it is dropped.
 
 pub mod api;
@@ -20,6 +20,7 @@ pub mod gate;
 pub mod http;
 pub mod link;
 pub mod netns;
+pub mod page;
 pub mod peer;
 pub mod ping;
 pub mod process;

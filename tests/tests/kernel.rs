@@ -6,6 +6,8 @@
 mod answers;
 #[path = "kernel/events.rs"]
 mod events;
+#[path = "kernel/explain.rs"]
+mod explain;
 #[path = "kernel/fate.rs"]
 mod fate;
 #[path = "kernel/frames.rs"]
@@ -28,6 +30,8 @@ mod reasons;
 mod room;
 #[path = "kernel/scene.rs"]
 mod scene;
+#[path = "kernel/tables.rs"]
+mod tables;
 #[path = "kernel/usual.rs"]
 mod usual;
 #[path = "kernel/verifier.rs"]

@@ -5,11 +5,6 @@ use crate::abi::Vlan;
 use crate::mutant::{self, Mutant::*};
 use crate::{DropReason, Frame};
 
-/// EtherType of an 802.1Q tag.
-const VLAN: u16 = 0x8100;
-/// EtherType of an 802.1ad tag.
-const SERVICE_VLAN: u16 = 0x88a8;
-
 /// Shortest frame on the wire without its checksum, counting a tag that was removed on the way (IEEE 802.3, 3.2.8).
 pub const SHORTEST: usize = 64;
 const HEADER: usize = 14;
@@ -35,6 +30,10 @@ impl Link {
     pub const ARP: u16 = 0x0806;
     /// EtherType of IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// EtherType of an 802.1Q tag.
+    pub const VLAN: u16 = 0x8100;
+    /// EtherType of an 802.1ad tag.
+    pub const SERVICE_VLAN: u16 = 0x88a8;
 }
 
 /// A tag that is not in the frame any more.
@@ -75,7 +74,7 @@ pub fn link<F: Frame + ?Sized>(frame: &F, has_link_layer: bool, packet: &mut Pac
 
 #[inline(always)]
 const fn is_tag(ethertype: u16) -> bool {
-    matches!(ethertype, VLAN | SERVICE_VLAN)
+    matches!(ethertype, Link::VLAN | Link::SERVICE_VLAN)
 }
 
 #[inline(always)]
@@ -117,8 +116,8 @@ fn inside(vlan: Vlan, tag: Tag) -> Vlan {
     let number = tag.control & mutant::unless(PriorityIsNumber, 0x0fff, 0xffff);
     match (tag.ethertype, vlan) {
         _ if number == 0 && !mutant::is(CountPriorityTags) => vlan,
-        (VLAN, Vlan { outer, inner: 0 }) => Vlan { outer, inner: number },
-        (SERVICE_VLAN, Vlan { outer: 0, inner: 0 }) => Vlan { outer: number, inner: 0 },
+        (Link::VLAN, Vlan { outer, inner: 0 }) => Vlan { outer, inner: number },
+        (Link::SERVICE_VLAN, Vlan { outer: 0, inner: 0 }) => Vlan { outer: number, inner: 0 },
         _ => Vlan::IMPOSSIBLE,
     }
 }

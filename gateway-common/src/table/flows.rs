@@ -119,6 +119,12 @@ pub fn open<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &FlowK
     false
 }
 
+/// Whether [`open`] finds a slot for this flow, as long as nobody else takes it.
+#[inline(always)]
+pub fn has_room<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &FlowKey) -> bool {
+    choose::<REACH, L>(slots, home::<REACH>(hash, slots.count()), key.words()).is_some()
+}
+
 /// The slot for a flow, and the state in which it was seen: its own, or the first free one, or that of the flow that was
 /// silent longest.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::problem::ApiError;
 use crate::identity::TokenId;
-use crate::policy::{AppName, GroupName, ProviderName, SessionToken, UserName};
+use crate::policy::{AppName, Generation, GroupName, ProviderName, SessionToken, UserName};
 use crate::wire::FieldError;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -179,6 +179,13 @@ impl Segment for SessionToken {
         token.map(Self).ok_or_else(|| {
             ApiError::bad_request(format!("session token `{text}` is not valid: use its 16 hexadecimal digits"))
         })
+    }
+}
+
+impl Segment for Generation {
+    fn read(text: &str) -> Result<Self, ApiError> {
+        let number = text.parse().map(Self);
+        number.map_err(|_| ApiError::bad_request(format!("`{text}` is not the number of a generation")))
     }
 }
 

@@ -118,8 +118,8 @@ pub(super) async fn remove_member(
 
 async fn current(shared: &Shared, name: GroupName) -> Result<Group, ApiError> {
     let read = move |state: &CoreState| {
-        let group = state.gateway.groups().get(&name).map(|members| Group::of(&name, members));
-        group.ok_or(Refusal::UnknownGroup(name))
+        let members = state.gateway.members(&name).map(|members| members.map(|user| user.name.clone()).collect());
+        members.map(|members| Group::of(&name, &members)).ok_or_else(|| Refusal::UnknownGroup(name.clone()))
     };
     Ok(shared.context.core.read(read).await??)
 }

@@ -73,7 +73,7 @@ async fn attempt(
         let error = ApiError::forbidden("user-disabled", format!("user `{}` is disabled", user.name));
         return Err(Failure("disabled", error));
     }
-    let by = user.name.to_string();
+    let by = Actor { name: user.name.to_string(), address: Some(source.address) };
     let proof = [Factor::Password].into();
     begin(shared, by, Who::Known(user.name), source, proof).await
 }
@@ -93,7 +93,7 @@ async fn authenticate(shared: &Shared, name: Option<UserName>, password: Secret)
 /// Begins a session for somebody who has proved who they are.
 pub(super) async fn begin(
     shared: &Shared,
-    by: String,
+    by: Actor,
     who: Who,
     source: Source,
     proof: Proof,
@@ -102,9 +102,8 @@ pub(super) async fn begin(
     let lifetime = u64::try_from(shared.context.session_lifetime.as_nanos()).unwrap_or(u64::MAX);
     let token = SessionToken(rand::random_range(1..=u64::MAX));
     let SessionSecret { secret, hash } = SessionSecret::draw(token);
-    let actor = Actor { name: by, address: Some(source.address) };
     let login = Login { token, secret: hash, who, source, proof, deadline: now.boot.after(lifetime) };
-    let done = shared.context.core.change(actor, Request::Login(Box::new(login))).await;
+    let done = shared.context.core.change(by, Request::Login(Box::new(login))).await;
     let done = done.map_err(|error| Failure(why(&error), error.into()))?;
     let session = done.opened.ok_or_else(|| Failure("failed", ApiError::internal()))?;
     Ok(LoginResponse { session: wire::Session::of(&session, now), secret: Secret(secret) })
@@ -201,7 +200,8 @@ async fn attempt_service(
     }
     let proof = proof_of(&credential);
     let who = Who::Service(service.name.clone(), credential);
-    begin(shared, service.name.to_string(), who, source, proof).await
+    let by = Actor { name: service.name.to_string(), address: Some(source.address) };
+    begin(shared, by, who, source, proof).await
 }
 
 fn proof_of(credential: &Credential) -> Proof {

@@ -62,7 +62,7 @@ pub(super) async fn check(
 }
 
 /// Reads policies, which may be many, where nobody waits for it.
-async fn parsed<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+pub(super) async fn parsed<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(read).await.map_err(|_| CoreError::Stopped.into())
 }
 
@@ -77,7 +77,7 @@ async fn current(shared: &Shared) -> Result<Response, ApiError> {
 }
 
 /// `"7"`, or `*` for whatever is in force.
-fn if_match(headers: &HeaderMap) -> Result<Option<Generation>, ApiError> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Generation>, ApiError> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     if text == "*" {

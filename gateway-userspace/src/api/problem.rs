@@ -138,6 +138,8 @@ impl From<CoreError> for ApiError {
             CoreError::UnknownApiToken(_) => Self::missing(error),
             CoreError::Service(refusal) => refusal.into(),
             CoreError::Arrival(_) => Self::forbidden("identity", error),
+            CoreError::Unconfirmed(_) => Self::conflict("unconfirmed", error),
+            CoreError::NothingToConfirm => Self::conflict("nothing-to-confirm", error),
             CoreError::Busy | CoreError::Stopped => Self::unavailable(error),
             other => {
                 tracing::error!(error = %other, "a request failed");

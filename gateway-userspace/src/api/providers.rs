@@ -32,8 +32,6 @@ pub struct ProviderSettings {
     pub title: String,
     /// Classes that stand for more than one factor, best first.
     pub mfa_acr: Vec<String>,
-    /// Whether it says how strongly somebody has proved who they are, and can be asked for more.
-    pub knows_strength: bool,
     /// Whether memberships come with logins.
     pub claims_groups: bool,
     /// How its groups are called here, where that is not as there.
@@ -165,10 +163,10 @@ impl AccessTokens for Providers {
             let is_issuer = |entry: &ProviderEntry| issuer.as_deref() == Some(entry.oidc.settings().issuer.as_str());
             let found = self.iter().filter(|(_, entry)| is_issuer(entry));
             // Two clients of one issuer are two providers here, and one of them takes such tokens.
-            let found = found.max_by_key(|(_, entry)| entry.oidc.settings().services.is_some());
+            let found = found.max_by_key(|(_, entry)| entry.oidc.settings().service_audience.is_some());
             let (name, entry) = found.ok_or(AccessTokenRefusal::UnknownIssuer)?;
             match entry.oidc.access_token(token, now).await {
-                Ok(service) => Ok((name.clone(), service.client_id)),
+                Ok(client) => Ok((name.clone(), client)),
                 Err(refusal) if refusal.is_outage() => Err(AccessTokenRefusal::Unavailable),
                 Err(refusal) => Err(AccessTokenRefusal::Refused(refusal.label())),
             }
@@ -216,7 +214,7 @@ impl Providers {
         let entry = before.provider.as_ref().and_then(|name| self.get(name));
         let asked = entry.map(|entry| &entry.oidc.settings().acr_values);
         let best = entry.and_then(|entry| entry.settings.mfa_acr.first()).or(asked.and_then(|asked| asked.first()));
-        if !entry.is_some_and(|entry| entry.settings.knows_strength) {
+        if !entry.is_some_and(|entry| entry.oidc.settings().preset.knows_strength()) {
             return Assurance::clone(before);
         }
         let acr = best.cloned().unwrap_or_else(|| before.acr.clone());

@@ -9,7 +9,7 @@ use super::portal::{refusal, welcome};
 use super::problem::ApiError;
 use super::providers::ProviderEntry;
 use super::sign_ins::Begun;
-use crate::core::Who;
+use crate::core::{Actor, Who};
 use crate::identity::SecretHash;
 use crate::identity::oidc::{Ask, DevicePoll, Parameters, Prompt, Proven, Refusal};
 use crate::policy::ProviderName;
@@ -170,7 +170,7 @@ async fn begin(
     let now = shared.now().wall;
     let ask = if is_step_up {
         let acr = entry.settings.mfa_acr.clone();
-        Ask { prompt: Some(Prompt::Login), max_age: Some(std::time::Duration::ZERO), acr, login_hint: None }
+        Ask { prompt: Some(Prompt::Login), max_age: Some(std::time::Duration::ZERO), acr }
     } else {
         Ask::default()
     };
@@ -221,7 +221,7 @@ async fn let_in(
     let arrival = entry.arrival(name, &proven).map_err(invalid)?;
     let proof = entry.proof(name, &proven, shared.now());
     let who = Who::Arrived(Box::new((arrival, entry.kept(name, proven))));
-    login::begin(shared, format!("provider {name}"), who, source, proof).await
+    login::begin(shared, Actor::provider(name, Some(source.address)), who, source, proof).await
 }
 
 async fn begin_device(shared: &Shared, peer: IpAddr, name: ProviderName) -> Result<DeviceLogin, Failure> {

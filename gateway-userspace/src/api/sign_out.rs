@@ -41,7 +41,7 @@ pub(super) async fn back_channel(
     };
     admitted.map_err(|refusal| refused(refusal.into()))?;
     let meant = sessions(&shared, &name, token).await?;
-    let actor = Actor { name: format!("provider {name}"), address: Some(peer) };
+    let actor = Actor::provider(&name, Some(peer));
     let input = Input::End { which: meant, cause: EndCause::ProviderLogout };
     let done = shared.context.core.change(actor, Request::Policy(input)).await?;
     Ok(axum::Json(done.receipts.as_slice().into()))

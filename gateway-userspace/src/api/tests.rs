@@ -1,6 +1,7 @@
 //! The interface, as clients see it: a real core, its data plane in memory, a store in a temporary file.
 
 mod admin;
+mod bundle;
 mod pages;
 mod rules;
 mod services;

@@ -1,9 +1,10 @@
 //! Requests and answers. Every answer comes twice: as a shape, and as the JSON that it was.
 
 use super::{CliError, credential};
+use crate::outward;
 use crate::wire::{Page, Problem};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Method, RequestBuilder, Response, redirect};
+use reqwest::{Method, RequestBuilder, Response};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,17 +42,8 @@ pub(super) struct Call<'c> {
 impl Client {
     /// Goes to the gateway itself: no proxy stands for the address that a session is bound to.
     pub(super) fn new(url: &str, tls: rustls::ClientConfig) -> Result<Self, CliError> {
-        let http = reqwest::Client::builder()
-            .use_preconfigured_tls(tls)
-            .https_only(true)
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(PATIENCE_TO_CONNECT)
-            .timeout(PATIENCE)
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(CliError::Setup)?;
-        Ok(Self { http, url: parse_url(url)? })
+        let http = outward::builder(tls).connect_timeout(PATIENCE_TO_CONNECT).timeout(PATIENCE).build();
+        Ok(Self { http: http.map_err(CliError::Setup)?, url: parse_url(url)? })
     }
 
     /// A request for a path, given by its segments.

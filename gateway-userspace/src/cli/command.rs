@@ -1,9 +1,11 @@
 //! The nouns and verbs. Each file holds the arguments of one noun, and what is done with them.
 
 mod app;
+mod bundle;
 mod device;
 mod flow;
 pub(super) mod generate;
+mod generation;
 mod group;
 mod own;
 mod policy;

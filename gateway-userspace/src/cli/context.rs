@@ -19,13 +19,13 @@ pub(super) struct Context {
 impl Context {
     /// Reads what the options name, so that bad configuration is found before anything is asked.
     pub(super) fn new(global: Global) -> Result<Self, CliError> {
-        let Global { url, token_file, ca, pin, certificate, key, json, no_color } = global;
+        let output = Output::of(&global);
+        let Global { url, token_file, ca, pin, certificate, key, json: _, no_color: _ } = global;
         let token = api_token(token_file.as_deref(), std::env::var("PORTCULLIS_TOKEN").ok())?;
         let own = certificate.zip(key);
         let client = Client::new(&url, tls::config(ca.as_deref(), pin.as_deref(), own.as_ref())?)?;
-        let no_color = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let has_certificate = own.is_some();
-        Ok(Self { client, output: Output { json, color: !no_color }, token, has_certificate })
+        Ok(Self { client, output, token, has_certificate })
     }
 
     /// Whether there is an API token.

@@ -123,6 +123,34 @@ pub enum CliError {
     /// Policies that are not valid; what is wrong has been printed.
     #[error("`{0}` is not valid; nothing changed")]
     PolicyNotValid(PathBuf),
+    /// Cases that did not come out as expected; they have been printed.
+    #[error("{failed} of {all} cases did not come out as expected")]
+    CasesFailed {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// Nothing to be tried.
+    #[error("`{0}` has no test case: write `[[case]]` to `tests.toml`")]
+    NoCases(PathBuf),
+    /// A file that is there already.
+    #[error("`{0}` is there already; nothing was written")]
+    FileExists(PathBuf),
+    /// A file that a command was to write cannot be written.
+    #[error("`{path}` cannot be written: {source}")]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A message, or a time to confirm, for what is no bundle.
+    #[error("`--message` and `--confirm-within` are for bundles, and `{0}` is no directory; nothing changed")]
+    NotABundle(PathBuf),
+    /// No change is remembered.
+    #[error("no change is remembered, so there is nothing to go back to")]
+    NothingToUndo,
     /// A user that is there already.
     #[error("user `{0}` exists already; change them with `portcullis user set`")]
     UserExists(String),

@@ -1,6 +1,7 @@
 //! Answers on the standard output: tables and sentences for people, the API's JSON for programs.
 
 use super::CliError;
+use super::arguments::Global;
 use super::client::Answer;
 use super::table::{Listed, Shown, list, show};
 use serde_json::Value;
@@ -17,6 +18,12 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// As the options say.
+    pub(super) fn of(global: &Global) -> Self {
+        let no_color = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json: global.json, color: !no_color }
+    }
+
     /// A list.
     pub(super) fn list<T: Listed>(self, answer: &Answer<Vec<T>>) -> Result<(), CliError> {
         self.either(&answer.json, || list(&answer.shape, OffsetDateTime::now_utc(), self.color))

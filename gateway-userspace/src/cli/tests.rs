@@ -55,6 +55,12 @@ fn every_verb_parses() {
         "app remove x",
         "app enable x",
         "policy show",
+        "policy check -",
+        "policy check bundle",
+        "policy check p.cedar --offline",
+        "policy test bundle --json",
+        "policy new",
+        "policy new break-glass --dir bundle",
         "policy apply p --if-match 3",
         "session list --user a",
         "session show t",
@@ -85,6 +91,8 @@ fn wrong_usage_exits_with_2() {
         ("token create ci --scope read --expires 90", ErrorKind::ValueValidation),
         ("flow list --limit 0", ErrorKind::ValueValidation),
         ("fly", ErrorKind::InvalidSubcommand),
+        ("policy new no-such", ErrorKind::InvalidValue),
+        ("policy new --dir bundle", ErrorKind::MissingRequiredArgument),
         ("status --insecure", ErrorKind::UnknownArgument),
     ] {
         let error = parse(&format!("portcullis {line}")).unwrap_err();

@@ -1,23 +1,16 @@
 //! Whom to trust: authorities, or exactly one certificate. There is no way to trust everybody.
 
 use super::CliError;
+use crate::outward::{authorities, system_authorities};
 use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where systems keep the authorities that they trust.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// A pin alone decides if there is one; else the authorities of `ca`; else those of the system.
 /// `own` is the client's certificate with its key.
@@ -34,8 +27,8 @@ pub(super) fn config(
         return shows(builder.dangerous().with_custom_certificate_verifier(verifier), own);
     }
     let roots = match ca {
-        Some(path) => authorities(path)?,
-        None => system()?,
+        Some(path) => authorities(&read("`--ca`", path)?).ok_or_else(|| CliError::NoCertificate(path.into()))?,
+        None => system_authorities().ok_or(CliError::NoAuthorities)?,
     };
     shows(builder.with_root_certificates(roots), own)
 }
@@ -46,9 +39,6 @@ fn shows(
     own: Option<&(PathBuf, PathBuf)>,
 ) -> Result<ClientConfig, CliError> {
     let Some((certificate, key)) = own else { return Ok(builder.with_no_client_auth()) };
-    let read = |option, path: &PathBuf| {
-        std::fs::read(path).map_err(|source| CliError::Setting { option, path: path.clone(), source })
-    };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read("`--certificate`", certificate)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty());
     let chain = chain.ok_or_else(|| CliError::NoCertificate(certificate.clone()))?;
@@ -56,20 +46,8 @@ fn shows(
     Ok(builder.with_client_auth_cert(chain, secret)?)
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, CliError> {
-    let unreadable = |source| CliError::Setting { option: "`--ca`", path: path.into(), source };
-    let text = std::fs::read(path).map_err(unreadable)?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).flatten());
-    if added == 0 { Err(CliError::NoCertificate(path.into())) } else { Ok(roots) }
-}
-
-fn system() -> Result<RootCertStore, CliError> {
-    let named = std::env::var_os("SSL_CERT_FILE");
-    if let Some(named) = named {
-        return authorities(Path::new(&named));
-    }
-    SYSTEM.iter().map(Path::new).find(|path| path.exists()).map_or(Err(CliError::NoAuthorities), authorities)
+fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|source| CliError::Setting { option, path: path.into(), source })
 }
 
 /// 64 hexadecimal digits, with colons or without.

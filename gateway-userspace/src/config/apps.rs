@@ -12,7 +12,7 @@ use std::path::Path;
 /// # Errors
 /// All that is wrong with it, at once.
 pub fn parse_apps(text: &str, origin: &Path) -> Result<Vec<policy::App>, ConfigErrors> {
-    Ok(entries(text, origin)?.into_iter().map(|(_, app)| app).collect())
+    Ok(good(text, origin)?.map(|(_, app)| app).collect())
 }
 
 /// The same, as the API wants to hear it: what an app does not say stays as it is.
@@ -21,14 +21,33 @@ pub fn parse_apps(text: &str, origin: &Path) -> Result<Vec<policy::App>, ConfigE
 /// All that is wrong with it, at once.
 pub fn parse_shapes(text: &str, origin: &Path) -> Result<Vec<wire::App>, ConfigErrors> {
     let shape = |(enabled, app): (Option<bool>, policy::App)| wire::App { enabled, ..wire::App::from(&app) };
-    Ok(entries(text, origin)?.into_iter().map(shape).collect())
+    Ok(good(text, origin)?.map(shape).collect())
 }
 
-fn entries(text: &str, origin: &Path) -> Result<Vec<(Option<bool>, policy::App)>, ConfigErrors> {
-    read(text, origin, |root| {
-        let mut names = BTreeSet::new();
-        root.sections("app").iter_mut().filter_map(|section| app(section, &mut names)).collect()
-    })
+fn good(text: &str, origin: &Path) -> Result<impl Iterator<Item = (Option<bool>, policy::App)>, ConfigErrors> {
+    Ok(read(text, origin, entries)?.into_iter().filter_map(|entry| entry.app))
+}
+
+/// An entry of a file, and where its name stands in the text.
+pub(crate) struct Entry {
+    /// Its name, where it has one that a name can be.
+    pub(crate) name: Option<policy::AppName>,
+    /// The byte at which that stands.
+    pub(crate) at: usize,
+    /// The app, if all is right with it, and whether it says that it is enabled.
+    pub(crate) app: Option<(Option<bool>, policy::App)>,
+}
+
+/// All entries of a document, also those with which something is wrong.
+pub(crate) fn entries(root: &mut Section<'_, '_>) -> Vec<Entry> {
+    let mut names = BTreeSet::new();
+    root.sections("app").iter_mut().map(|section| entry(section, &mut names)).collect()
+}
+
+fn entry(section: &mut Section<'_, '_>, names: &mut BTreeSet<policy::AppName>) -> Entry {
+    let (name, at) = section.peek("name").unzip();
+    let name = name.flatten().and_then(|name| policy::AppName::new(name).ok());
+    Entry { name, at: at.unwrap_or_default(), app: app(section, names) }
 }
 
 /// One app. The shape of the API decides what is right; here its errors get their places.

@@ -13,12 +13,26 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
-    /// The place of a byte of `text`.
-    pub(super) fn of(text: &str, offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+/// Where the lines of a text begin: a file with many errors is walked through once.
+pub(crate) struct Places<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    /// Those of a text.
+    pub(crate) fn of(text: &'t str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { text, starts: std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect() }
+    }
+
+    /// The place of a byte; of the end, for one that is not there or within a character.
+    pub(crate) fn at(&self, offset: usize) -> Place {
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Place { line, column: before.chars().count() + 1 }
     }
 }
 
@@ -52,9 +66,10 @@ impl ConfigErrors {
     }
 
     /// The text is not TOML. One error a line: what follows on the same line is mostly a consequence.
-    pub(super) fn syntax(origin: &Path, text: &str, errors: &[toml::de::Error]) -> Self {
+    pub(super) fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<ConfigError> {
+        let places = Places::of(text);
         let errors = errors.iter().map(|error| ConfigError {
-            place: Some(Place::of(text, error.span().map_or(text.len(), |Range { start, .. }| start))),
+            place: Some(places.at(error.span().map_or(text.len(), |Range { start, .. }| start))),
             key: String::new(),
             problem: error.message().replace('\n', ", "),
             fix: String::new(),
@@ -62,7 +77,7 @@ impl ConfigErrors {
         let mut errors: Vec<_> = errors.collect();
         errors.sort_by_key(|error| error.place);
         errors.dedup_by_key(|error| error.place.map(|place| place.line));
-        Self { origin: origin.into(), errors }
+        errors
     }
 }
 

@@ -9,7 +9,7 @@ const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1
 
 impl Value<'_, '_> {
     /// A duration within bounds.
-    pub(super) fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(crate) fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let text = self.text("8h")?;
         let Some(duration) = parse_duration(text) else {
             self.refuse(
@@ -21,7 +21,8 @@ impl Value<'_, '_> {
         if bounds.contains(&duration) {
             return Some(duration);
         }
-        let fix = format!("choose one from {} to {}", written(*bounds.start()), written(*bounds.end()));
+        let fix =
+            format!("choose one from {} to {}", written_duration(*bounds.start()), written_duration(*bounds.end()));
         self.refuse(format!("`{text}` is out of bounds"), fix);
         None
     }
@@ -38,7 +39,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// As the file would write it, in the largest unit that fits.
-fn written(duration: Duration) -> String {
+pub(crate) fn written_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let unit = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{seconds}s"), |(name, unit)| format!("{}{name}", seconds / unit))
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_duration_is_written_in_the_largest_unit_that_fits() {
         for text in ["90s", "15m", "36h", "30d"] {
-            assert_eq!(written(parse_duration(text).unwrap()), text);
+            assert_eq!(written_duration(parse_duration(text).unwrap()), text);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here stops at the first error. A section that goes out of scope reports the keys that nobody asked for, so
 //! every key is read before a function returns.
 
-use super::error::{ConfigError, ConfigErrors, Place};
+use super::error::{ConfigError, ConfigErrors, Places};
 use super::suggest::{listed, nearest};
 use super::value::Value;
 use std::cell::RefCell;
@@ -12,14 +12,26 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// Reads a document by `meaning`. What it makes of values that were refused is thrown away.
-pub(super) fn read<T>(
+pub(crate) fn read<T>(
     text: &str,
     origin: &Path,
     meaning: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> Result<T, ConfigErrors> {
+    match read_part(text, meaning) {
+        (Some(meant), errors) if errors.is_empty() => Ok(meant),
+        (_, errors) => Err(ConfigErrors { origin: origin.into(), errors }),
+    }
+}
+
+/// Reads a document by `meaning`, and what is wrong with it. What it makes of the rest stands; nothing does if it is no
+/// TOML.
+pub(crate) fn read_part<T>(
+    text: &str,
+    meaning: impl FnOnce(&mut Section<'_, '_>) -> T,
+) -> (Option<T>, Vec<ConfigError>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(ConfigErrors::syntax(origin, text, &errors));
+        return (None, ConfigErrors::syntax(text, &errors));
     }
     let faults = Faults::default();
     let mut root = Section::new(&faults, String::new(), 0..0, Some(document.get_ref()));
@@ -27,28 +39,25 @@ pub(super) fn read<T>(
     drop(root);
     let mut faults = faults.0.into_inner();
     faults.sort_by_key(|(offset, _)| *offset);
-    let errors: Vec<_> = faults.into_iter().map(|(offset, error)| placed(error, Place::of(text, offset))).collect();
-    if errors.is_empty() { Ok(meant) } else { Err(ConfigErrors { origin: origin.into(), errors }) }
-}
-
-fn placed(error: ConfigError, place: Place) -> ConfigError {
-    ConfigError { place: Some(place), ..error }
+    let places = Places::of(text);
+    let placed = |(offset, error)| ConfigError { place: Some(places.at(offset)), ..error };
+    (Some(meant), faults.into_iter().map(placed).collect())
 }
 
 /// What is wrong so far, by the offset in the text.
 #[derive(Default)]
-pub(super) struct Faults(RefCell<Vec<(usize, ConfigError)>>);
+pub(crate) struct Faults(RefCell<Vec<(usize, ConfigError)>>);
 
 impl Faults {
     /// Reports that `problem` is wrong with `key`.
-    pub(super) fn report(&self, span: &Range<usize>, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn report(&self, span: &Range<usize>, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
         let error = ConfigError { place: None, key: key.to_owned(), problem: problem.into(), fix: fix.into() };
         self.0.borrow_mut().push((span.start, error));
     }
 }
 
 /// A table of the document, or one that is not there and therefore empty.
-pub(super) struct Section<'r, 't> {
+pub(crate) struct Section<'r, 't> {
     faults: &'r Faults,
     path: String,
     span: Range<usize>,
@@ -62,14 +71,14 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The value of a key that may be missing.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'r, 't>> {
+    pub(crate) fn value(&mut self, key: &'static str) -> Option<Value<'r, 't>> {
         self.asked_for.push(key);
         let value = self.table?.get(key)?;
         Some(Value { faults: self.faults, path: self.key(key), span: value.span(), raw: value.get_ref() })
     }
 
     /// The value of a key that must be there. `example` is what a correct line looks like.
-    pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Value<'r, 't>> {
+    pub(crate) fn required(&mut self, key: &'static str, example: &str) -> Option<Value<'r, 't>> {
         let value = self.value(key);
         if value.is_none() {
             // A table that is not there has the place of the one around it.
@@ -80,20 +89,32 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The table of a key; empty if it is missing.
-    pub(super) fn section(&mut self, key: &'static str) -> Section<'r, 't> {
+    pub(crate) fn section(&mut self, key: &'static str) -> Section<'r, 't> {
         match self.value(key) {
             None => Section::new(self.faults, self.key(key), self.span.clone(), None),
             Some(value) => value.into_section(&format!("begin it with `[{key}]`")),
         }
     }
 
+    /// The text of a key, if it is one, and where it stands. Nothing is reported.
+    pub(crate) fn peek(&self, key: &str) -> Option<(Option<&'r str>, usize)> {
+        let value = self.table?.get(key)?;
+        let text = if let DeValue::String(text) = value.get_ref() { Some(text.as_ref()) } else { None };
+        Some((text, value.span().start))
+    }
+
+    /// The place of the section as a whole.
+    pub(crate) fn start(&self) -> usize {
+        self.span.start
+    }
+
     /// Whether a key is there.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
     /// All that is in it, whatever it is called.
-    pub(super) fn into_entries(mut self) -> Vec<(String, Value<'r, 't>)> {
+    pub(crate) fn into_entries(mut self) -> Vec<(String, Value<'r, 't>)> {
         let table = self.table.take();
         let entry = |(key, value): (&'r toml::Spanned<std::borrow::Cow<'t, str>>, &'r toml::Spanned<DeValue<'t>>)| {
             let name = key.get_ref().to_string();
@@ -104,7 +125,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The tables of a key, in the order of the file; none if it is missing.
-    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'r, 't>> {
+    pub(crate) fn sections(&mut self, key: &'static str) -> Vec<Section<'r, 't>> {
         let header = self.header(key);
         let fix = format!("begin each with `[[{header}]]`");
         let Some(value) = self.value(key) else { return Vec::new() };
@@ -116,7 +137,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Reports that something is wrong with the section as a whole, under the name of `key`.
-    pub(super) fn refuse(&self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn refuse(&self, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
         self.faults.report(&self.span, &self.key(key), problem, fix);
     }
 

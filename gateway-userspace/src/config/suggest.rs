@@ -1,14 +1,14 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The one of `candidates` that `word` is probably a misspelling of.
-pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let tolerated = (word.chars().count() / 3).max(1);
     let by_distance = candidates.iter().map(|candidate| (distance(word, candidate), *candidate));
     by_distance.min().filter(|(distance, _)| *distance <= tolerated).map(|(_, candidate)| candidate)
 }
 
 /// `` `a`, `b` or `c` ``
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {
         [] => String::new(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// A value, and where it stands.
-pub(super) struct Value<'r, 't> {
+pub(crate) struct Value<'r, 't> {
     pub(super) faults: &'r Faults,
     pub(super) path: String,
     pub(super) span: Range<usize>,
@@ -19,12 +19,12 @@ pub(super) struct Value<'r, 't> {
 
 impl<'r, 't> Value<'r, 't> {
     /// Reports that something is wrong with it.
-    pub(super) fn refuse(&self, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn refuse(&self, problem: impl Into<String>, fix: impl Into<String>) {
         self.faults.report(&self.span, &self.path, problem, fix);
     }
 
     /// What it is, with its article.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.raw {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -37,7 +37,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// A string. `example` is what a correct value looks like.
-    pub(super) fn text(&self, example: &str) -> Option<&'r str> {
+    pub(crate) fn text(&self, example: &str) -> Option<&'r str> {
         if let DeValue::String(text) = self.raw {
             return Some(text);
         }
@@ -45,8 +45,17 @@ impl<'r, 't> Value<'r, 't> {
         None
     }
 
+    /// A moment as RFC 3339 writes it, as a string or as TOML's own date.
+    pub(crate) fn moment(&self) -> Option<String> {
+        if let DeValue::Datetime(moment) = self.raw {
+            Some(moment.to_string())
+        } else {
+            self.text("2026-01-31T09:00:00Z").map(str::to_owned)
+        }
+    }
+
     /// True or false.
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub(crate) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(boolean) = self.raw {
             return Some(*boolean);
         }
@@ -55,7 +64,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// The elements of a list; none if it is something else.
-    pub(super) fn list(&self, fix: &str) -> Vec<Value<'r, 't>> {
+    pub(crate) fn list(&self, fix: &str) -> Vec<Value<'r, 't>> {
         let DeValue::Array(elements) = self.raw else {
             self.refuse(format!("is {} and should be a list", self.kind()), fix);
             return Vec::new();
@@ -70,12 +79,12 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// Whether it is a list without elements.
-    pub(super) fn is_empty_list(&self) -> bool {
+    pub(crate) fn is_empty_list(&self) -> bool {
         matches!(self.raw, DeValue::Array(elements) if elements.is_empty())
     }
 
     /// An integer within bounds.
-    pub(super) fn integer(&self, bounds: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn integer(&self, bounds: RangeInclusive<u64>) -> Option<u64> {
         let fix = format!("choose one from {} to {}", bounds.start(), bounds.end());
         let DeValue::Integer(integer) = self.raw else {
             self.refuse(format!("is {} and should be an integer", self.kind()), fix);
@@ -90,7 +99,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// An amount of bytes: text, or a number of them. Whether it makes sense is for its shape to say.
-    pub(super) fn bytes(&self) -> Option<Bytes> {
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
         match self.raw {
             DeValue::Integer(_) => self.integer(0..=i64::MAX.unsigned_abs()).map(Bytes::Number),
             _ => self.text("500 MB").map(|text| Bytes::Text(text.to_owned())),
@@ -98,7 +107,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// One of several words.
-    pub(super) fn choice<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
         let text = self.text(names.first()?)?;
         let chosen = words.iter().find(|(name, _)| *name == text);
@@ -113,7 +122,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// An address with a port.
-    pub(super) fn socket(&self) -> Option<SocketAddr> {
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
         let text = self.text("192.0.2.1:8443")?;
         let fix = "write an address and a port from 1 to 65535, like `192.0.2.1:8443` or `[2001:db8::1]:8443`";
         let socket = text.parse().ok().filter(|socket: &SocketAddr| socket.port() != 0);
@@ -124,7 +133,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// An address.
-    pub(super) fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         let text = self.text("192.0.2.1")?;
         let address = text.parse().ok();
         if address.is_none() {
@@ -134,7 +143,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// A prefix without host bits. A single address is the prefix that holds only it.
-    pub(super) fn prefix(&self) -> Option<IpNet> {
+    pub(crate) fn prefix(&self) -> Option<IpNet> {
         let text = self.text("192.0.2.0/24")?;
         let Some(prefix) = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) else {
             self.refuse(format!("`{text}` is not a prefix"), "write one like `192.0.2.0/24` or `2001:db8::/32`");
@@ -147,7 +156,7 @@ impl<'r, 't> Value<'r, 't> {
     }
 
     /// A path, relative to `folder` unless it is absolute.
-    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+    pub(crate) fn path(&self, folder: &Path) -> Option<PathBuf> {
         let text = self.text("/path/to/file")?;
         if text.is_empty() {
             self.refuse("is empty", "name a path, or remove the key");

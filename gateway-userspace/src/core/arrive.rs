@@ -3,7 +3,7 @@
 use super::decide::{Asked, Keeper};
 use super::{CoreError, Done, Renewed};
 use crate::identity::scim::{Directory, Facts, ResourceKind};
-use crate::identity::{Arrival, KnownAs, ProviderSession};
+use crate::identity::{Arrival, KnownAs};
 use crate::policy::{GroupName, Input, UserName};
 use crate::store::Write;
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ impl Keeper {
     fn groups_of(&mut self, asked: &Asked<'_>, groups: BTreeSet<GroupName>) -> Result<BTreeSet<GroupName>, CoreError> {
         let mut found = BTreeSet::new();
         for group in groups {
-            let is_there = self.state.gateway.groups().contains_key(&group);
+            let is_there = self.state.gateway.has_group(&group);
             if !is_there && self.state.gateway.policies_name(&group) {
                 self.change(asked, Input::PutGroup(group.clone()), Vec::new(), None)?;
             } else if !is_there {
@@ -51,21 +51,15 @@ impl Keeper {
     /// Takes up what a provider says of a session that goes on.
     pub(super) fn renewed(&mut self, asked: &Asked<'_>, renewed: Renewed) -> Result<Done, CoreError> {
         let Renewed { token, arrival, session } = renewed;
-        // It may have ended meanwhile.
-        if self.state.gateway.session(token).is_some() {
-            // First: the token before may be worth nothing any more.
-            self.keep(token, session)?;
+        // It may have ended meanwhile, with its user, who is not to come back by what was asked before.
+        if self.state.gateway.session(token).is_none() {
+            return Ok(Done::default());
         }
-        match arrival {
-            Some(arrival) => Ok(self.arrive(asked, arrival)?.1),
-            None => Ok(Done::default()),
-        }
-    }
-
-    fn keep(&mut self, token: crate::policy::SessionToken, session: ProviderSession) -> Result<(), CoreError> {
-        self.save(vec![Write::PutProviderSession(token, session.clone())])?;
-        self.state.accounts.provider_sessions.insert(token, session);
-        Ok(())
+        // First, and with a full disk, too: the token before may be worth nothing any more.
+        self.state.accounts.provider_sessions.insert(token, session.clone());
+        let saved = self.save_what_is_in_force(vec![Write::PutProviderSession(token, session)]);
+        let done = arrival.map(|arrival| self.arrive(asked, arrival)).transpose()?;
+        saved.map(|()| done.map(|(_, done)| done).unwrap_or_default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a request to what must be stored, applied and recorded.
 
+use super::apply::Note;
 use super::truth::Truth;
 use super::{Actor, CoreError, Done, Login, Receipt, Request, State, Who, writes};
 use crate::dataplane::clock::WallClock;
@@ -62,9 +63,17 @@ pub(super) struct Asked<'a> {
     /// How long it had waited then.
     waited: Duration,
     clock: WallClock,
+    /// What they say about it.
+    pub(super) note: Note,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The same, with what they say about it.
+    pub(super) fn noting(&self, note: Note) -> Asked<'a> {
+        let Self { actor, at, waited, clock, note: _ } = *self;
+        Asked { actor, at, waited, clock, note }
+    }
+
     /// When the request was taken up, on the wall clock.
     pub(super) fn wall(&self) -> OffsetDateTime {
         self.clock.at(self.at)
@@ -79,7 +88,7 @@ impl Asked<'_> {
 impl Keeper {
     /// Does what is requested; it has waited for so long.
     pub(super) fn handle(&mut self, actor: &Actor, request: Request, waited: Duration) -> Result<Done, CoreError> {
-        let asked = &Asked { actor, at: self.plane.now(), waited, clock: WallClock::now() };
+        let asked = &Asked { actor, at: self.plane.now(), waited, clock: WallClock::now(), note: Note::default() };
         self.state.gateway.set_clock(asked.clock.timestamp());
         match request {
             Request::PutService { user, service } => self.put_service(asked, user, service),
@@ -122,7 +131,12 @@ impl Keeper {
             Request::Renewed(renewed) => self.renewed(asked, renewed),
             Request::Signal(provider, order) => self.follow(asked, &provider, &order),
             Request::Scim(operation) => self.provision(asked, &operation),
-            Request::Policy(input) => self.policy(asked, input),
+            Request::Apply(apply) => self.apply_bundle(asked, *apply),
+            Request::Confirm(generation) => self.confirm(asked, generation),
+            Request::Policy(input) => {
+                self.unless_unconfirmed(&input)?;
+                self.policy(asked, input)
+            }
         }
     }
 
@@ -197,16 +211,20 @@ impl Keeper {
         &mut self,
         asked: &Asked<'_>,
         input: Input,
-        also: Vec<Write>,
+        mut also: Vec<Write>,
         secret: Option<&SecretHash>,
     ) -> Result<Done, CoreError> {
         let drafted = self.state.gateway.draft(&input, asked.at)?;
+        let entry = self.entry(asked, &input, &drafted);
+        also.extend(self.noted(entry.as_ref()));
+        let begun = entry.map(|entry| (self.unless_confirmed(asked, &entry), entry));
         if gives_access(&input, &drafted) {
             let writes = self.writes(&drafted, also, secret.map(|secret| (secret, asked.clock)));
             // Nothing has changed yet, and if this fails nothing does.
             self.save(writes)?;
             let applied = self.apply(drafted.plan());
             let changed = self.state.gateway.adopt(drafted);
+            self.begun(begun);
             let opened = changed.opened.as_ref().map(|session| session.token);
             let done = match (self.settle(asked, changed, applied), opened) {
                 (Err(error), Some(token)) => {
@@ -223,6 +241,7 @@ impl Keeper {
         let applied = self.apply(drafted.plan());
         let writes = self.writes(&drafted, also, None);
         let changed = self.state.gateway.adopt(drafted);
+        self.begun(begun);
         let done = self.settle(asked, changed, applied);
         let saved = self.save_what_is_in_force(writes);
         let done = done?;

@@ -101,7 +101,7 @@ impl Keeper {
         }
         let input = Input::Members { group: group.clone(), joined, left };
         let mut done = self.change(asked, input, vec![Write::PutResource(Arc::clone(resource))], None)?;
-        if let Some(former) = former.filter(|former| self.state.gateway.groups().contains_key(*former)) {
+        if let Some(former) = former.filter(|former| self.state.gateway.has_group(former)) {
             let removed = self.change(asked, Input::RemoveGroup(former.clone()), Vec::new(), None)?;
             done.receipts.extend(removed.receipts);
         }
@@ -118,7 +118,7 @@ impl Keeper {
                     |member: &Member| gateway.user(&member.name).is_none_or(|user| !user.groups.contains(group));
                 !left.is_empty() && left.iter().all(is_out)
             }
-            Change::RemoveGroup { group, .. } => !gateway.groups().contains_key(group),
+            Change::RemoveGroup { group, .. } => !gateway.has_group(group),
         }
     }
 
@@ -161,7 +161,7 @@ impl Taken for Others<'_> {
         if let Some((provider, _)) = self.directory.group_named(name) {
             return provider != self.provider;
         }
-        self.gateway.groups().get(name).is_some_and(|members| members.iter().any(|member| self.user(member)))
+        self.gateway.members(name).is_some_and(|mut members| members.any(|member| self.user(&member.name)))
     }
 }
 

@@ -116,6 +116,8 @@ fn is_urgent(request: &Request) -> bool {
         | Request::Renewed(_)
         | Request::SetPassword { .. }
         | Request::PutService { .. }
+        | Request::Apply(_)
+        | Request::Confirm(_)
         | Request::PutApiToken(_) => false,
     }
 }
@@ -226,7 +228,8 @@ impl Keeper {
             let left = look.duration_since(WallClock::now().timestamp());
             left.try_into().unwrap_or(Duration::ZERO)
         });
-        over.into_iter().chain(look).min().unwrap_or(TICK)
+        let undone = self.state.history.undone_at().map(|at| Duration::from_nanos(at.since(self.plane.now())));
+        over.into_iter().chain(look).chain(undone).min().unwrap_or(TICK)
     }
 
     /// Whether a session is over, or policies may see another time than before.
@@ -254,6 +257,7 @@ impl Keeper {
         {
             tracing::error!(%error, "what comes with the time could not be carried out; it is tried again");
         }
+        self.undo_what_was_not_confirmed();
         if self.looked.elapsed() >= self.looking {
             self.end_those_who_touched_a_trip_wire();
         }

@@ -141,12 +141,12 @@ fn is_risk_of_the_person(signal: &Signal) -> bool {
 const fn cause(signal: &Signal) -> EndCause {
     match signal {
         Signal::CredentialChanged { .. }
-        | Signal::CredentialCompromised { .. }
+        | Signal::CredentialCompromised
         | Signal::CredentialChangeRequired
         | Signal::RecoveryActivated
         | Signal::IdentifierChanged
         | Signal::IdentifierRecycled => EndCause::CredentialChanged,
-        Signal::AssuranceChanged { .. } | Signal::TokenClaimsChanged { .. } => EndCause::AssuranceLowered,
+        Signal::AssuranceChanged { .. } | Signal::TokenClaimsChanged => EndCause::AssuranceLowered,
         Signal::RiskChanged { .. } => EndCause::RiskRaised,
         _ => EndCause::ProviderLogout,
     }

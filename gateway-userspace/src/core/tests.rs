@@ -1,5 +1,6 @@
 //! The core with a store that fails: what gives access waits for the disk, what takes it away does not.
 
+mod apply;
 mod chaos;
 mod histories;
 mod moments;
@@ -20,7 +21,7 @@ use crate::store::{Store, StoreError, Stored, Write};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{FlowCopy, FlowKey, Grant, GrantKey};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Remembers what it was given, or refuses.
@@ -58,9 +59,12 @@ impl Store for Disk {
     }
 }
 
-/// A data plane that has room for no session while it is told so, and whose sessions touch trip-wires when told to.
+/// A data plane that has room for no session while it is told so, whose sessions touch trip-wires when told to, and whose
+/// clock is set.
 struct Narrow {
     plane: MemoryDataPlane,
+    /// Nanoseconds.
+    clock: Arc<AtomicU64>,
     is_full: Arc<AtomicBool>,
     tripped: Arc<Mutex<Vec<SessionToken>>>,
 }
@@ -68,7 +72,7 @@ struct Narrow {
 impl Narrow {
     fn new() -> Self {
         let plane = MemoryDataPlane::new(Capacities::default());
-        Self { plane, is_full: Arc::default(), tripped: Arc::default() }
+        Self { plane, clock: Arc::default(), is_full: Arc::default(), tripped: Arc::default() }
     }
 }
 
@@ -90,7 +94,7 @@ impl DataPlane for Narrow {
     }
 
     fn now(&self) -> KernelNanos {
-        self.plane.now()
+        KernelNanos(self.clock.load(Ordering::Relaxed))
     }
 
     fn forget_flows(&mut self, flows: &[FlowKey]) {
@@ -155,7 +159,12 @@ fn core_on(disk: &Disk, plane: impl DataPlane + 'static) -> Core {
         gateway: Gateway::new(Capacities::default()),
         accounts: Accounts::default(),
         directory: Default::default(),
+        history: Default::default(),
     };
+    core_of(state, disk, plane)
+}
+
+fn core_of(state: State, disk: &Disk, plane: impl DataPlane + 'static) -> Core {
     let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
     start(state, Box::new(disk.clone()), Box::new(plane), recorder, "boot".into()).unwrap().0
 }

@@ -7,7 +7,7 @@ use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, Service, Services, TokenId};
 use crate::policy::{
-    EndCause, Ended, Gateway, Kind, Plan, Problem, Session, SessionLimits, SessionToken, Source, UserName,
+    EndCause, Ended, Gateway, History, Kind, Plan, Problem, Session, SessionLimits, SessionToken, Source, UserName,
 };
 use crate::store::{Stored, Write};
 use std::collections::HashSet;
@@ -63,6 +63,8 @@ pub(super) fn restore(
         identities: std::mem::take(&mut stored.identities),
     };
     let resources = std::mem::take(&mut stored.resources);
+    let wall_clock = clock::WallClock::now();
+    let history = History::of(std::mem::take(&mut stored.history), |wall| wall_clock.instant(wall));
     let restored = core::restored(stored, sessions, &plane.actual()?);
     let (gateway, problems) =
         Gateway::restore(restored, plane.capacities(), limits, clock::boot()).map_err(DaemonError::Capacity)?;
@@ -84,7 +86,7 @@ pub(super) fn restore(
     }
     changes.push(Write::SetCounters(core::counters(&gateway)));
     let directory = core::directory(resources, &gateway);
-    Ok((State { gateway, accounts, directory }, changes))
+    Ok((State { gateway, accounts, directory, history }, changes))
 }
 
 /// The services that still have a user, and prove themselves with what is theirs alone. The row of one without a user goes:

@@ -9,8 +9,8 @@ use crate::identity::SecretHash;
 use crate::identity::jose::{Pace, Store};
 use crate::identity::oidc::authorities;
 use crate::identity::ssf::{
-    Answer, Apply, Credential, Failure, Intake, Liveness, Manager, Naming, NotApplied, Order, Poll, PollPace, Profile,
-    Push, Pushed, Rhythm, StreamDocument, TransmitterKeys, Wanted, Window, client,
+    Answer, Apply, Backoff, Credential, Failure, Intake, Liveness, Manager, Naming, NotApplied, Order, Poll, PollPace,
+    Poller, Profile, Push, Pushed, Rhythm, StreamDocument, TransmitterKeys, Wanted, Window, client,
 };
 use crate::policy::ProviderName;
 use crate::record::Metrics;
@@ -48,7 +48,7 @@ struct Enforcer {
 
 impl Apply for Enforcer {
     async fn apply(&self, order: Order) -> Result<(), NotApplied> {
-        let actor = Actor { name: format!("provider {}", self.provider), address: None };
+        let actor = Actor::provider(&self.provider, None);
         let effect = order.effect.label();
         let request = Request::Signal(self.provider.clone(), Box::new(order));
         match self.core.change(actor, request).await {
@@ -114,7 +114,6 @@ fn stream(
         naming: Naming {
             issuers: [provider.issuer.clone(), issuer.clone()].into(),
             email_is_username: config.email_is_username,
-            ..Naming::default()
         },
     };
     let liveness = Liveness::new(Rhythm::default(), OffsetDateTime::now_utc());
@@ -132,44 +131,68 @@ fn stream(
     })
 }
 
+/// How often streams were lost in a row. It outlasts each of them, so that a transmitter that loses every one is not
+/// asked for the next all the time.
+#[derive(Default)]
+struct Losses {
+    poller: Poller,
+    verifications: Backoff,
+}
+
 /// Finds a stream at its transmitter, or has it made, and receives its events; again, if the transmitter has lost it.
 async fn attend(stream: &Stream, metrics: &Metrics) {
     let Some(token) = stream.config.token.clone() else {
         // Set up by hand, and pushed: there is nobody to be asked.
         return;
     };
+    let (provider, mut losses) = (&stream.provider, Losses::default());
     loop {
-        match set_up(stream, &token).await {
-            Ok((manager, document)) => receive(stream, &manager, &document, &token, metrics).await,
-            Err(failure) => {
-                let (provider, reason) = (&stream.provider, failure.label());
-                tracing::warn!(%provider, reason, %failure, "the stream of security events could not be set up; it is tried again");
-                tokio::time::sleep(RETRY).await;
+        let wait = match set_up(stream, &token).await {
+            Ok((manager, document)) => {
+                let wait = receive(stream, &manager, &document, &token, &mut losses, metrics).await;
+                tracing::warn!(%provider, "the transmitter has lost the stream of security events; it is set up again");
+                stream.push.intake.lost();
+                metrics.stream(provider.as_str(), false);
+                wait
             }
-        }
+            Err(failure) => {
+                let reason = failure.label();
+                tracing::warn!(%provider, reason, %failure, "the stream of security events could not be set up; it is tried again");
+                RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 
-/// Receives events until the transmitter knows nothing of the stream any more.
-async fn receive(stream: &Stream, manager: &Manager, document: &StreamDocument, token: &Path, metrics: &Metrics) {
+/// Receives events until the transmitter knows nothing of the stream any more. Returns how long to wait then.
+async fn receive(
+    stream: &Stream,
+    manager: &Manager,
+    document: &StreamDocument,
+    token: &Path,
+    losses: &mut Losses,
+    metrics: &Metrics,
+) -> Duration {
     tracing::info!(provider = %stream.provider, stream = document.stream_id, "security events are received");
     stream.push.intake.pace(Rhythm::default().within(document.min_verification_interval()));
+    let Losses { poller, verifications } = losses;
     let polled = async {
         if let (Delivery::Poll, Some(endpoint)) = (stream.config.delivery, document.delivery.endpoint_url.clone()) {
             let (client, intake) = (stream.client.clone(), Arc::clone(&stream.push.intake));
-            let credential = Credential::TokenFile(token.to_owned());
-            Poll { client, endpoint, credential, pace: PollPace::default(), intake }.run().await;
+            let credential = Credential(token.to_owned());
+            return Poll { client, endpoint, credential, pace: PollPace::default(), intake }.run(poller).await;
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     };
     tokio::select! {
-        () = polled => {}
-        () = keep_alive(stream, manager, &document.stream_id, metrics) => {}
+        wait = polled => wait,
+        wait = keep_alive(stream, manager, &document.stream_id, verifications, metrics) => wait,
     }
 }
 
 async fn set_up(stream: &Stream, token: &Path) -> Result<(Manager, StreamDocument), Failure> {
-    let credential = Credential::TokenFile(token.to_owned());
+    let credential = Credential(token.to_owned());
     let audience = stream.config.audience.clone();
     let manager = Manager::discover(stream.client.clone(), credential, &stream.issuer, audience).await?;
     let wanted = match stream.config.delivery {
@@ -187,21 +210,35 @@ async fn set_up(stream: &Stream, token: &Path) -> Result<(Manager, StreamDocumen
     Ok((manager, document))
 }
 
-async fn keep_alive(stream: &Stream, manager: &Manager, id: &str, metrics: &Metrics) {
+/// Has the stream verified, and says how it is, until it is lost. Returns how long to wait then.
+async fn keep_alive(
+    stream: &Stream,
+    manager: &Manager,
+    id: &str,
+    verifications: &mut Backoff,
+    metrics: &Metrics,
+) -> Duration {
+    let (provider, mut said) = (&stream.provider, None);
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         let now = OffsetDateTime::now_utc();
-        if let Some(state) = stream.push.intake.verification_due(now)
-            && let Err(failure) = manager.verify(id, &state).await
-        {
-            let (provider, reason) = (&stream.provider, failure.label());
-            tracing::warn!(%provider, reason, %failure, "the stream of security events could not be verified");
-            if matches!(failure, Failure::Status { status: 404, .. }) {
-                return;
+        if let Some(state) = stream.push.intake.verification_due(now) {
+            match manager.verify(id, &state).await {
+                Ok(()) => verifications.succeeded(),
+                Err(failure) => {
+                    let reason = failure.label();
+                    tracing::warn!(%provider, reason, %failure, "the stream of security events could not be verified");
+                    if failure.is_gone() {
+                        return verifications.failed(rand::random(), None);
+                    }
+                }
             }
         }
-        let (condition, _) = stream.push.intake.condition(now);
-        metrics.stream(stream.provider.as_str(), condition.is_good());
+        let condition = stream.push.intake.condition(now);
+        if said.replace(condition) != Some(condition) {
+            tracing::info!(%provider, condition = condition.label(), "how the stream of security events is");
+        }
+        metrics.stream(provider.as_str(), condition.is_good());
     }
 }

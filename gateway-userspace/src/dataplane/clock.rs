@@ -45,6 +45,13 @@ impl WallClock {
         let nanos = i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
         self.wall.checked_add(time::Duration::nanoseconds(nanos)).unwrap_or(self.wall)
     }
+
+    /// The instant of a wall-clock time; 0 if that was before the boot.
+    #[must_use]
+    pub fn instant(&self, wall: OffsetDateTime) -> KernelNanos {
+        let nanos = i128::from(self.boot.0) + (wall - self.wall).whole_nanoseconds();
+        KernelNanos(u64::try_from(nanos).unwrap_or(if nanos < 0 { 0 } else { u64::MAX }))
+    }
 }
 
 /// The id of this boot of the host, for telling whether what was stored belongs to it.

@@ -3,7 +3,7 @@
 use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
-use super::{DataPlane, DataPlaneError, EndedSession, Monitor, Seen};
+use super::{DataPlane, DataPlaneError, EndedSession, Explainer, Monitor, Seen};
 use super::{clock, grants, ignore_missing, slots, table, translate};
 use crate::policy::table::SessionEntry;
 use crate::policy::{BlockId, Capacities, Plan, SessionToken, Step, TableSet};
@@ -74,6 +74,14 @@ impl KernelDataPlane {
     /// If one of the maps is not there.
     pub fn monitor(&self) -> Result<Monitor, DataPlaneError> {
         Monitor::with(&self.loaded.pins, self.loaded.flows.clone(), self.loaded.sessions.places())
+    }
+
+    /// Who can be asked what would become of a packet, from any thread.
+    ///
+    /// # Errors
+    /// If one of the maps is not there.
+    pub fn explainer(&self) -> Result<Explainer, DataPlaneError> {
+        Explainer::new(&self.loaded.pins, self.capacities)
     }
 
     /// How many sources the index leads from to a slot.

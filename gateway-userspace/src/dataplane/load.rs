@@ -37,8 +37,11 @@ pub const REPLIES: &str = "pc_replies";
 /// Name of the program that drops what came with a tag that was stripped.
 pub const STRIPPED: &str = "pc_stripped";
 
-/// All of them.
-const PROGRAMS: [&str; 4] = [INGRESS, EGRESS, REPLIES, STRIPPED];
+/// Name of the program that says what the ingress program would do. It is loaded by itself, where somebody asks.
+pub const EXPLAIN: &str = "pc_explain";
+
+/// All that enforce.
+pub(super) const PROGRAMS: [&str; 4] = [INGRESS, EGRESS, REPLIES, STRIPPED];
 
 /// How often a program is given to the kernel that was interrupted while it looked at it.
 const ATTEMPTS: u32 = 5;
@@ -67,7 +70,7 @@ pub struct Loaded {
 }
 
 /// Names of the maps that are pinned: everything whose content must outlive the daemon.
-const PINNED: &[&str] = &[
+pub(super) const PINNED: &[&str] = &[
     map::SECRETS,
     map::EPOCH,
     map::INTERFACES,
@@ -320,6 +323,14 @@ fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
     })
 }
 
+/// The object once more, with the dry run alone of its programs, over the maps that are pinned.
+pub(super) fn dry_run(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> {
+    let mut ebpf = object(pins, capacities, &layout(pins, capacities))?;
+    let program = ebpf.program_mut(EXPLAIN).ok_or(DataPlaneError::Incomplete(EXPLAIN))?;
+    patiently(EXPLAIN, || load_one(EXPLAIN, program))?;
+    Ok(ebpf)
+}
+
 fn load_one(name: &'static str, program: &mut Program) -> Result<(), DataPlaneError> {
     match program {
         Program::Xdp(program) => program.load().map_err(refused(name)),
@@ -328,7 +339,7 @@ fn load_one(name: &'static str, program: &mut Program) -> Result<(), DataPlaneEr
     }
 }
 
-fn refused(program: &'static str) -> impl FnOnce(ProgramError) -> DataPlaneError {
+pub(super) fn refused(program: &'static str) -> impl FnOnce(ProgramError) -> DataPlaneError {
     move |source| DataPlaneError::Program { program, source: Box::new(source) }
 }
 
@@ -375,7 +386,7 @@ pub fn classifier<'e>(
     program.try_into().map_err(|_| DataPlaneError::Incomplete(name))
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, DataPlaneError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, DataPlaneError>
 where
     M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
 {

@@ -6,9 +6,10 @@ use super::{DataPlane, DataPlaneError, EndedSession, Seen};
 use crate::policy::table::SessionEntry;
 use crate::policy::{AppSetId, Capacities, Plan, SessionToken, Step, TableSet};
 use gateway_common::abi::{
-    self, AppEntry, AppKey, Budget, BudgetKey, Epoch, Flow, FlowCopy, FlowKey, FragmentKey, Fragments, Grant, GrantKey,
-    Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
+    self, AppEntry, AppKey, Budget, BudgetKey, Epoch, Explained, Flow, FlowCopy, FlowKey, FragmentKey, Fragments,
+    Grant, GrantKey, Interface, ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
+use gateway_common::rehearsal::{Copies, Rehearse};
 use gateway_common::table::flows;
 use gateway_common::{Address, KernelNanos, Tables, Word};
 use ipnet::{IpNet, Ipv4Net};
@@ -51,6 +52,8 @@ pub struct MemoryDataPlane {
     /// What sessions have used of budgets.
     budgets: RefCell<BTreeMap<BudgetKey, Arc<Budget>>>,
     sessions: BTreeMap<SessionKey, Box<Session>>,
+    /// What dry runs write to.
+    copies: Copies,
     capacities: Capacities,
 }
 
@@ -82,6 +85,16 @@ impl MemoryDataPlane {
     #[must_use]
     pub fn budgets(&self) -> Vec<(BudgetKey, u64)> {
         self.budgets.borrow().iter().map(|(key, budget)| (*key, budget.used.load())).collect()
+    }
+
+    /// What a dry run has to be told about the tables.
+    pub(super) fn full(&self) -> u32 {
+        if self.budgets.borrow().len() >= self.capacities.budgets { Explained::BUDGETS_FULL } else { 0 }
+    }
+
+    /// What the last dry run has answered.
+    pub(super) fn answer(&self) -> Explained {
+        Explained::from_words(self.copies.answer.each_ref().map(Word::load))
     }
 
     fn end(&mut self, token: SessionToken) -> Option<EndedSession> {
@@ -269,13 +282,12 @@ impl Tables for MemoryDataPlane {
     }
 
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-        let mut flows = self.flows.borrow_mut();
-        if !flows.contains_key(key) && flows.len() >= self.capacities.flows {
+        if !self.has_room_for_flow(key) {
             return false;
         }
         let flow = Flow { key: (*key.words()).map(Word::from), state: flows::LIVE.into(), ..Flow::default() };
         begin(&flow);
-        flows.insert(*key, Arc::new(flow));
+        self.flows.borrow_mut().insert(*key, Arc::new(flow));
         true
     }
 
@@ -326,5 +338,24 @@ impl Tables for MemoryDataPlane {
     fn is_management(&self, source: &Address) -> bool {
         let source = IpAddr::from(*source);
         self.management.iter().any(|prefix| prefix.contains(&source))
+    }
+}
+
+impl Rehearse for MemoryDataPlane {
+    fn copies(&self) -> Option<&Copies> {
+        Some(&self.copies)
+    }
+
+    fn has_room_for_flow(&self, key: &FlowKey) -> bool {
+        let flows = self.flows.borrow();
+        flows.contains_key(key) || flows.len() < self.capacities.flows
+    }
+
+    fn known_source(&self, key: &SourceKey) -> Option<Arc<Word>> {
+        self.sources.borrow().get(key).cloned()
+    }
+
+    fn known_budget(&self, key: &BudgetKey) -> Option<Arc<Budget>> {
+        self.budgets.borrow().get(key).cloned()
     }
 }

@@ -273,7 +273,8 @@ impl Programs {
             let refused = |source| DataPlaneError::Attach { interface: name.to_owned(), source: Box::new(source) };
             Ok((name.to_owned(), told.map_err(refused)?))
         };
-        self.ebpf.programs().map(count).collect()
+        let is_loaded = |(name, _): &(&str, _)| load::PROGRAMS.contains(name);
+        self.ebpf.programs().filter(is_loaded).map(count).collect()
     }
 }
 

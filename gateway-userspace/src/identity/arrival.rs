@@ -8,9 +8,6 @@ use crate::policy::{Attributes, GroupName, ProviderName, User, UserName};
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Longest subject, in bytes (OpenID Connect Core 1.0, section 2).
-pub const LONGEST_SUBJECT: usize = 255;
-
 /// Somebody for whom a provider has vouched.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {

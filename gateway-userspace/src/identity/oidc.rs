@@ -22,7 +22,7 @@ mod service;
 mod settings;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use device::{DevicePending, DevicePoll, DeviceStart};
 pub use login::{Ask, Begun, Pending, Prompt};
@@ -35,5 +35,4 @@ pub use refresh::{RefreshError, Refreshed};
 pub use refusal::Refusal;
 pub use replays::Replays;
 pub use roots::config as authorities;
-pub use service::ServiceToken;
-pub use settings::{ClaimNames, ClientAuth, ServiceSettings, Settings, SettingsError};
+pub use settings::{ClaimNames, Settings, SettingsError};

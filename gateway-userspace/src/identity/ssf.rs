@@ -24,7 +24,7 @@ mod stream;
 mod subject;
 
 pub use backoff::Backoff;
-pub use credential::{ClientCredentials, Credential};
+pub use credential::Credential;
 pub use effect::{Effect, effect};
 pub use event::{Initiator, SecurityEvent, Window};
 pub use http::{Failure, client};
@@ -37,9 +37,7 @@ pub use push::{Answer, LARGEST, MEDIA_TYPE, Push, PushRefusal, Pushed, admit};
 pub use refusal::{ErrorCode, Refusal, SetError};
 pub use seen::Seen;
 pub use signal::{CredentialChange, Direction, Kind, RiskLevel, Signal, StreamStatus};
-pub use stream::{
-    Manager, Published, Status, StreamDocument, TransmitterDocument, TransmitterKeys, Wanted, configuration_url,
-};
+pub use stream::{Manager, Published, StreamDocument, TransmitterDocument, TransmitterKeys, Wanted, configuration_url};
 pub use subject::{Complex, Identifier, Malformed, Role, Subject, SubjectId};
 
 #[cfg(test)]

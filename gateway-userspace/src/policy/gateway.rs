@@ -17,11 +17,13 @@ mod lists;
 mod moves;
 mod people;
 mod query;
+mod rehearse;
 mod restore;
 mod sessions;
 mod steps;
 
 pub use draft::{Drafted, Fact};
+pub use rehearse::{Assumed, Reach, Rehearsal};
 pub use restore::{Problem, Restored};
 
 use super::cedar::PolicySet;

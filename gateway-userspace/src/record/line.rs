@@ -249,7 +249,7 @@ impl Record {
 }
 
 /// What an administrator's change is called, and what it was done to. Sessions have records of their own.
-pub(super) fn described(input: &Input) -> Option<(&'static str, String)> {
+pub(crate) fn described(input: &Input) -> Option<(&'static str, String)> {
     Some(match input {
         Input::PutUser(user) if user.is_active() => ("user_put", user.name.to_string()),
         Input::PutUser(user) if user.enabled => ("user_suspended", user.name.to_string()),

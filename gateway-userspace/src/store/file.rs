@@ -14,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How many former texts of the policies are kept.
-const POLICY_HISTORY: usize = 32;
+/// How many texts of the policies are kept: the history knows how to come back to former ones.
+const POLICY_HISTORY: usize = 1;
 
 /// How many bytes of the file are kept in memory. It is read once, at the start, and what is written are single rows.
 const CACHE: usize = 4 << 20;

@@ -1,8 +1,8 @@
 //! Changes and contents as rows of tables: a table's name, a key, a JSON value.
 
 use super::shape::{
-    AppShape, Common, CountersShape, PolicyShape, ProviderSessionShape, ResourceShape, ServiceIdentityShape,
-    SettingsShape, TokenShape, UserShape, written,
+    AppShape, Common, CountersShape, HistoryShape, PolicyShape, ProviderSessionShape, ResourceShape,
+    ServiceIdentityShape, SettingsShape, TokenShape, UserShape, written,
 };
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
@@ -30,9 +30,10 @@ const SERVICES: Table = Table("services");
 const IDENTITIES: Table = Table("identities");
 const PROVIDER_SESSIONS: Table = Table("provider_sessions");
 const RESOURCES: Table = Table("resources");
+const HISTORY: Table = Table("history");
 
 /// Every table.
-pub const TABLES: [Table; 13] = [
+pub const TABLES: [Table; 14] = [
     META,
     USERS,
     PASSWORDS,
@@ -46,6 +47,7 @@ pub const TABLES: [Table; 13] = [
     IDENTITIES,
     PROVIDER_SESSIONS,
     RESOURCES,
+    HISTORY,
 ];
 
 pub(super) const SCHEMA_KEY: &str = "schema";
@@ -85,6 +87,8 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
         Write::PutPolicy(policy) => {
             vec![put(POLICIES, &policy_key(policy.generation), &PolicyShape::from(policy))?]
         }
+        Write::PutHistory(entry) => vec![put(HISTORY, &policy_key(entry.generation), &HistoryShape::from(&**entry))?],
+        Write::RemoveHistory(generation) => vec![remove(HISTORY, &policy_key(*generation))],
         Write::PutSettings(settings) => vec![put(META, SETTINGS_KEY, &SettingsShape::from(settings))?],
         Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
         Write::SetCounters(counters) => vec![put(META, COUNTERS_KEY, &CountersShape::from(*counters))?],
@@ -166,6 +170,8 @@ fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<()
     } else if table == POLICIES {
         // Keys are in order of generations: the last one stays.
         stored.policy = Some(json::<PolicyShape>(value)?.into());
+    } else if table == HISTORY {
+        stored.history.push(json::<HistoryShape>(value)?.try_into()?);
     } else if table == TOKENS {
         stored.tokens.push(json::<TokenShape>(value)?.try_into()?);
     } else if table == SERVICES {

@@ -1,6 +1,7 @@
 //! What the rows look like. Unknown members are ignored, so that an older program reads what a newer one of the same
 //! schema wrote; a member that is missing is damage, unless it came with a later schema: then it has a default.
 
+mod history;
 mod provider;
 mod resource;
 mod service;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
+pub(super) use history::HistoryShape;
 pub(super) use provider::ProviderSessionShape;
 pub(super) use resource::ResourceShape;
 pub(super) use service::ServiceIdentityShape;

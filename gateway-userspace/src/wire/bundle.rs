@@ -47,14 +47,14 @@ pub struct PolicyFile {
 impl Bundle {
     /// The shape of a bundle.
     #[must_use]
-    pub fn of(bundle: &policy::Bundle) -> Self {
-        let policy::Bundle { settings: policy::Settings { timezone }, groups, apps, policy } = bundle;
-        let file = |file: &policy::PolicyFile| PolicyFile { name: file.name.clone(), text: file.text.clone() };
+    pub fn of(declared: &policy::Declared) -> Self {
+        let policy::Declared { settings: policy::Settings { timezone }, groups, apps, files } = declared;
+        let file = |(name, text): (&String, &String)| PolicyFile { name: name.clone(), text: text.clone() };
         Self {
             settings: Settings { timezone: Some(timezone.to_string()) },
             groups: groups.iter().map(ToString::to_string).collect(),
             apps: apps.values().map(App::from).collect(),
-            policies: policy.files().iter().map(file).collect(),
+            policies: files.iter().map(file).collect(),
         }
     }
 

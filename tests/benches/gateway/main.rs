@@ -13,6 +13,7 @@ mod filled;
 mod frames;
 mod identity;
 mod measure;
+mod policy;
 mod program;
 mod revocation;
 mod tcp;
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
             Suite::Control => control::measure(&options),
             Suite::Revocation => revocation::measure(&options),
             Suite::Identity => identity::measure(&options),
+            Suite::Policy => policy::measure(&options),
             Suite::Core => core::measure(),
         };
         let measured = measured.with_context(|| format!("suite `{name}`"))?;

@@ -119,7 +119,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let state = State { gateway: gateway(), accounts: accounts(), directory: Default::default() };
+        let state = State {
+            gateway: gateway(),
+            accounts: accounts(),
+            directory: Default::default(),
+            history: Default::default(),
+        };
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
         let mut plane = MemoryDataPlane::new(Capacities::default());
         plane.clock = KernelNanos(1);

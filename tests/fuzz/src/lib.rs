@@ -6,6 +6,7 @@
 
 mod api;
 mod apps;
+mod bundle;
 mod bytes;
 mod config;
 mod event;
@@ -29,9 +30,10 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "api", run: api::run, seeds: api::seeds },
     Target { name: "apps", run: apps::run, seeds: apps::seeds },
+    Target { name: "bundle", run: bundle::run, seeds: bundle::seeds },
     Target { name: "config", run: config::run, seeds: config::seeds },
     Target { name: "event", run: event::run, seeds: event::seeds },
     Target { name: "law", run: law::run, seeds: law::seeds },

@@ -50,6 +50,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
         identities,
         resources,
         provider_sessions,
+        history,
     } = stored;
     let mut writes: Vec<Write> = users.iter().cloned().map(Write::PutUser).collect();
     writes.extend(passwords.iter().map(|(name, hash)| Write::PutPassword(name.clone(), hash.clone())));
@@ -58,6 +59,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
         let id = app_ids.get(&app.name).copied().unwrap_or_default();
         writes.push(Write::PutApp { app: app.clone(), id });
     }
+    writes.extend(history.iter().cloned().map(Box::new).map(Write::PutHistory));
     writes.push(Write::PutSettings(settings.clone()));
     writes.extend(policy.iter().cloned().map(Write::PutPolicy));
     writes.extend([Write::SetGeneration(*generation), Write::SetCounters(*counters)]);

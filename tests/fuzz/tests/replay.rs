@@ -46,7 +46,7 @@ macro_rules! replays {
     };
 }
 
-replays! { api apps config event law policy state store text wire }
+replays! { api apps bundle config event law policy state store text wire }
 
 #[test]
 fn the_corpora_are_small() {

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What each suite is about.
-const SUITES: [(&str, &str, &str); 6] = [
+const SUITES: [(&str, &str, &str); 7] = [
     (
         "program",
         "The programs by themselves",
@@ -70,6 +70,13 @@ const SUITES: [(&str, &str, &str); 6] = [
          last. A login is a connection of its own, the way to the provider, the way back, the exchange of the code for an ID \
          token, and its verification with keys that are known; the new session replaces the one that was there. Browsers and \
          provider run on the same two CPUs, and the rate is what all three manage together.",
+    ),
+    (
+        "policy",
+        "Bundles",
+        "A bundle of so many policies in a hundred files, half as many apps and a fifth as many groups, each of which the \
+         policies name, and a case for each hundredth policy. It is read from the disk, checked, and its cases are tried; by \
+         the library, and by the command line as a process of its own.",
     ),
 ];
 

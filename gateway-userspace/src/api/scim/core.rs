@@ -17,7 +17,7 @@ impl FromRef<Arc<Shared>> for Scim {
 impl ScimService for Core {
     fn operate<'a>(&'a self, client: &'a ScimClient, operation: Operation) -> Later<'a, Result<Decided, ScimError>> {
         Box::pin(async move {
-            let actor = Actor { name: format!("provider {}", client.provider), address: Some(client.address) };
+            let actor = Actor::provider(&client.provider, Some(client.address));
             let done = self.change(actor, Request::Scim(Box::new(operation))).await.map_err(refused)?;
             done.decided.ok_or_else(|| ScimError::status(500, "this is a defect of the gateway; its log says more"))
         })

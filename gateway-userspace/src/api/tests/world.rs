@@ -73,7 +73,8 @@ impl World {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (accounts, tokens) = accounts();
-        let state = core::State { gateway: gateway(), accounts, directory: Default::default() };
+        let state =
+            core::State { gateway: gateway(), accounts, directory: Default::default(), history: Default::default() };
         let store = FileStore::open(&folder.path().join("state")).unwrap();
         let plane = MemoryDataPlane::new(Capacities::default());
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);

@@ -4,8 +4,8 @@ use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::policy;
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Grant, Group, Interface, Provider, Risk, RiskPut, ServiceIdentity, Session,
-    Status, TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, Risk, RiskPut,
+    ServiceIdentity, Session, Status, TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -38,6 +38,34 @@ impl Shown for User {
         let risk = |risk: Risk| policy::Risk::label(RiskPut { risk: Some(risk) }.model());
         fields.push(("risk", self.risk.map_or("-", risk).into()));
         fields
+    }
+}
+
+impl Listed for Generation {
+    const HEADER: &'static [&'static str] = &["generation", "when", "who", "what", "message"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { generation, at, author, message, action, object, confirm_until } = self;
+        let what = match action.as_str() {
+            "rolled_back" => format!("rolled back to {object}"),
+            "app_put" | "app_removed" => format!("{} {object}", action.replace('_', " ")),
+            other => other.replace('_', " "),
+        };
+        let what = match confirm_until {
+            Some(at) => Value::Odd(format!("{what}, undone {} unless confirmed", until(*at, now))),
+            None => what.into(),
+        };
+        vec![generation.into(), ago(*at, now).into(), author.into(), what, message.into()]
+    }
+}
+
+impl Listed for PersonPlan {
+    const HEADER: &'static [&'static str] = &["user", "sessions", "gains", "loses", "cut"];
+
+    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
+        let Self { user, sessions, gained, lost, flows_cut } = self;
+        let lost = if lost.is_empty() { "-".into() } else { Value::Odd(joined(lost)) };
+        vec![user.into(), sessions.into(), joined(gained).into(), lost, flows_cut.into()]
     }
 }
 

@@ -58,8 +58,12 @@ impl World {
     fn new(capacities: Capacities) -> Self {
         let (chaos, disk) = (Chaos::new(capacities, NOW), Disk::default());
         let recorder = Recorder::new(Metrics::new().unwrap(), AccessLog::start(Sink::Nowhere).unwrap(), None);
-        let state =
-            State { gateway: Gateway::new(capacities), accounts: Accounts::default(), directory: Default::default() };
+        let state = State {
+            gateway: Gateway::new(capacities),
+            accounts: Accounts::default(),
+            directory: Default::default(),
+            history: Default::default(),
+        };
         let keeper = keeper(state, &disk, &chaos, &recorder);
         let mut world = Self { chaos, disk, recorder, keeper, tokens: 0, lawful: vec![Permitted::new()] };
         // One app around the others: whoever is judged by a part of the tables reaches these by its grant.
@@ -180,7 +184,12 @@ impl World {
         let gone = ended.iter().map(|session| Write::RemoveSession(session.token));
         let changes: Vec<_> = gone.chain([Write::SetCounters(crate::core::counters(&gateway))]).collect();
         self.disk.clone().commit(&changes).unwrap();
-        let state = State { gateway, accounts: Accounts::default(), directory: Default::default() };
+        let state = State {
+            gateway,
+            accounts: Accounts::default(),
+            directory: Default::default(),
+            history: Default::default(),
+        };
         self.keeper = keeper(state, &self.disk, &self.chaos, &self.recorder);
         let wanted = self.gateway().tables();
         let reconciled = reconcile(&mut self.chaos, &wanted);

@@ -5,6 +5,7 @@ use crate::core::{Renewed, Who};
 use crate::identity::scim::{Action, Operation, Precondition, ResourceId, ResourceKind, object};
 use crate::identity::{Arrival, KnownAs, ProviderSession};
 use crate::policy::{ProviderName, User};
+use secrecy::ExposeSecret as _;
 
 pub(super) fn corp() -> ProviderName {
     ProviderName::new("corp").unwrap()
@@ -188,6 +189,32 @@ async fn suspension_is_in_force_while_the_disk_is_full_and_the_document_follows(
     let version = |state: &State| state.directory.resource(&corp(), ResourceKind::User, id(1)).unwrap().version;
     assert_eq!(core.read(version).await.unwrap(), 2);
     disk.fill(false);
+}
+
+#[tokio::test]
+async fn a_new_refresh_token_is_kept_while_the_disk_is_full_and_nobody_comes_back_by_one() {
+    let disk = Disk::default();
+    let core = core(&disk);
+    ask(&core, arrives(1, arrival("1", "ada", &[]))).await.unwrap();
+    let session = ProviderSession { refresh_token: Some("new".into()), ..kept("1") };
+    let renewed = || {
+        let arrival = Some(Arrival { may_be_new: true, ..arrival("1", "ada", &[]) });
+        Request::Renewed(Renewed { token: SessionToken(1), arrival, session: session.clone() })
+    };
+    disk.fill(true);
+    assert!(matches!(ask(&core, renewed()).await, Err(CoreError::Store(_))));
+    let token = |state: &State| {
+        let kept = &state.accounts.provider_sessions[&SessionToken(1)];
+        kept.refresh_token.as_ref().map(|token| token.expose_secret().to_owned())
+    };
+    assert_eq!(core.read(token).await.unwrap().as_deref(), Some("new"));
+    disk.fill(false);
+    ask(&core, renewed()).await.unwrap();
+    assert!(disk.holds(|write| matches!(write, Write::PutProviderSession(_, kept) if kept.refresh_token.is_some())));
+
+    ask(&core, Request::Policy(Input::RemoveUser(name("ada")))).await.unwrap();
+    ask(&core, renewed()).await.unwrap();
+    assert_eq!(user_of(&core, "ada").await, None, "what was asked before brings nobody back");
 }
 
 #[tokio::test]

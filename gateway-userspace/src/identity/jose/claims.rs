@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 /// Until the end of the year 9999, which is as far as dates go.
 const LATEST: i64 = 253_402_300_799;
+/// In bytes (OpenID Connect Core 1.0, section 2).
 const LONGEST_SUBJECT: usize = 255;
 
 /// The claims of a token.
@@ -20,11 +21,6 @@ impl Claims {
             Malformed::Duplicate => TokenRefusal::DuplicateMember,
             Malformed::Syntax(_) | Malformed::NoObject => TokenRefusal::ClaimsMalformed,
         })
-    }
-
-    /// Takes an object that came over a channel that proves where it comes from.
-    pub(in crate::identity) const fn from_members(members: Map<String, Value>) -> Self {
-        Self(members)
     }
 
     /// A claim as it stands.
@@ -96,14 +92,14 @@ impl Claims {
         id.filter(|id| !id.is_empty() && id.len() <= LONGEST_SUBJECT).ok_or(TokenRefusal::IdentifierMissing)
     }
 
-    /// The client that an access token was issued to: `client_id`, or `azp` with a provider older than RFC 9068.
+    /// The client that an access token was issued to: `client_id`, or `older` with a provider older than RFC 9068.
     ///
     /// # Errors
     /// If there is none, or it is empty or not a text.
-    pub fn client(&self, untyped: bool) -> Result<&str, TokenRefusal> {
-        let text = |name| self.0.get(name).and_then(Value::as_str).filter(|client| !client.is_empty());
-        let older = || if untyped && !self.has("client_id") { text("azp") } else { None };
-        text("client_id").or_else(older).ok_or(TokenRefusal::ClientMissing)
+    pub fn client(&self, older: Option<&str>) -> Result<&str, TokenRefusal> {
+        let name = older.filter(|_| !self.has("client_id")).unwrap_or("client_id");
+        let client = self.0.get(name).and_then(Value::as_str).filter(|client| !client.is_empty());
+        client.ok_or(TokenRefusal::ClientMissing)
     }
 
     /// The events by their names: an object of objects, at least one.

@@ -292,8 +292,8 @@ fn a_security_event_token_says_that_it_is_one_and_does_not_expire() {
 fn an_access_token_says_that_it_is_one_or_at_least_is_no_id_token() {
     let honest = with(id_claims(NOW), json!({ "jti": "1", "client_id": "ci", "azp": "ci" }));
     let typed = with(SIGNER.header(), json!({ "typ": "at+JWT" }));
-    let strict = Expect { kind: Kind::AccessToken { untyped: false }, ..expect() };
-    let older = Expect { kind: Kind::AccessToken { untyped: true }, ..expect() };
+    let strict = Expect { kind: Kind::AccessToken { older: None }, ..expect() };
+    let older = Expect { kind: Kind::AccessToken { older: Some("azp") }, ..expect() };
     check(strict, typed.clone(), honest.clone(), Ok(()));
     check(strict, SIGNER.header(), honest.clone(), Err(TokenRefusal::TypeWrong));
     check(older, SIGNER.header(), honest.clone(), Ok(()));

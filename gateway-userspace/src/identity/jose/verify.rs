@@ -3,6 +3,7 @@
 use super::algorithm::{Algorithm, Algorithms, Hash};
 use super::header::Compact;
 use super::{Claims, KeySet, TokenRefusal, base64url};
+use crate::identity::span::signed;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -47,9 +48,9 @@ pub enum Kind<'a> {
     SecurityEvent,
     /// RFC 9068.
     AccessToken {
-        /// Whether `typ` may be `JWT` or absent, `jti` absent, and `azp` stand for `client_id`, as with providers that
-        /// are older than the standard.
-        untyped: bool,
+        /// The claim that stands for `client_id` with a provider that is older than the standard. Then `typ` may be
+        /// `JWT` or absent, and `jti` absent.
+        older: Option<&'a str>,
     },
 }
 
@@ -129,10 +130,6 @@ impl Expect<'_> {
     }
 }
 
-fn signed(duration: Duration) -> time::Duration {
-    time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)
-}
-
 /// A text, or a list of texts.
 fn audiences(claims: &Claims) -> Result<Vec<&str>, TokenRefusal> {
     let audiences = match claims.get("aud").and_then(|audience| audience.as_str()) {
@@ -148,7 +145,7 @@ impl Kind<'_> {
             (Self::IdToken { .. } | Self::LogoutToken, None | Some("jwt")) => true,
             (Self::LogoutToken, Some("logout+jwt")) | (Self::SecurityEvent, Some("secevent+jwt")) => true,
             (Self::AccessToken { .. }, Some("at+jwt")) => true,
-            (Self::AccessToken { untyped }, None | Some("jwt")) => *untyped,
+            (Self::AccessToken { older }, None | Some("jwt")) => older.is_some(),
             _ => false,
         }
     }
@@ -173,9 +170,9 @@ impl Kind<'_> {
                 claims.identifier()?;
                 claims.events().map(|_| ())
             }
-            Self::AccessToken { untyped } => {
+            Self::AccessToken { older } => {
                 subject.ok_or(TokenRefusal::SubjectMissing)?;
-                check_access(claims, *untyped)
+                check_access(claims, *older)
             }
         }
     }
@@ -229,13 +226,13 @@ fn check_logout(claims: &Claims) -> Result<(), TokenRefusal> {
 }
 
 /// RFC 9068 §2.2. What only an ID token has is refused, because with older providers `typ` does not tell them apart.
-fn check_access(claims: &Claims, untyped: bool) -> Result<(), TokenRefusal> {
+fn check_access(claims: &Claims, older: Option<&str>) -> Result<(), TokenRefusal> {
     without(claims, "events", TokenRefusal::EventsUnexpected)?;
     for name in ["nonce", "at_hash", "c_hash"] {
         without(claims, name, TokenRefusal::TypeWrong)?;
     }
-    if !untyped {
+    if older.is_none() {
         claims.identifier()?;
     }
-    claims.client(untyped).map(|_| ())
+    claims.client(older).map(|_| ())
 }

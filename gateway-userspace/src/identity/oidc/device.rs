@@ -5,6 +5,7 @@ use super::proven::{Demand, Evidence};
 use super::provider::{Tokens, check_type, meant, refused};
 use super::{Proven, Provider, Refusal};
 use crate::identity::jose::Kind;
+use crate::identity::span::signed;
 use oauth2::{
     AsyncHttpClient, DeviceAuthorizationUrl, DeviceCodeErrorResponse, DeviceCodeErrorResponseType, HttpRequest,
     RequestTokenError, Scope, StandardDeviceAuthorizationResponse, TokenResponse as _,
@@ -178,7 +179,7 @@ impl Provider {
         let kind = Kind::IdToken { nonce: None, access_token, code: None };
         let claims = self.verify(id_token.secret(), &self.expect(kind), now).await?;
         let demand = Demand { max_age: self.settings.max_age, acr: Vec::new() };
-        self.prove(Evidence { claims, tokens }, &demand, now).await
+        self.prove(Evidence { claims, tokens }, &demand, now)
     }
 }
 
@@ -218,5 +219,5 @@ fn https(text: &str) -> Result<Url, Refusal> {
 }
 
 fn later(now: OffsetDateTime, wait: Duration) -> OffsetDateTime {
-    now.saturating_add(time::Duration::try_from(wait).unwrap_or(time::Duration::MAX))
+    now.saturating_add(signed(wait))
 }

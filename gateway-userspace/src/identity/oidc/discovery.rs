@@ -19,7 +19,6 @@ pub(super) struct Metadata {
     pub(super) authorization: Url,
     pub(super) token: Url,
     pub(super) keys: Url,
-    pub(super) userinfo: Option<Url>,
     pub(super) device: Option<Url>,
     pub(super) end_session: Option<Url>,
     /// Whether answers say whose they are (RFC 9207).
@@ -93,7 +92,6 @@ impl Discovery {
             authorization: needed("authorization_endpoint")?,
             token: needed("token_endpoint")?,
             keys: needed("jwks_uri")?,
-            userinfo: self.endpoint(document, "userinfo_endpoint")?,
             device: self.endpoint(document, "device_authorization_endpoint")?,
             end_session: self.endpoint(document, "end_session_endpoint")?,
             says_issuer,

@@ -2,11 +2,10 @@
 
 use super::{Refusal, Settings, SettingsError, roots};
 use crate::identity::json::object;
-use crate::identity::outward::{self, Unread};
-use oauth2::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use crate::outward::{self, Unread};
+use oauth2::http::header::CACHE_CONTROL;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, Response};
-use serde_json::{Map, Value};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -43,20 +42,6 @@ impl Http {
         let max_age = max_age(&response);
         let body = self.successful(response).await?;
         Ok(Document { body, max_age })
-    }
-
-    /// Asks for an object on behalf of somebody.
-    pub(super) async fn claims(&self, url: &Url, bearer: &str) -> Result<Map<String, Value>, Refusal> {
-        let request = self.client.get(url.clone()).bearer_auth(bearer);
-        let response = request.send().await.map_err(|error| self.failed(error))?;
-        let is_json =
-            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let body = self.successful(response).await?;
-        // A signed answer would have to be verified as a token.
-        if !is_json {
-            return Err(Refusal::AnswerMalformed);
-        }
-        object(&body).map_err(|_| Refusal::AnswerMalformed)
     }
 
     async fn successful(&self, response: Response) -> Result<Vec<u8>, Refusal> {

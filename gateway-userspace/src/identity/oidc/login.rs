@@ -7,6 +7,7 @@ use super::provider::{check_type, named, refused};
 use super::{Parameters, Proven, Provider, Refusal};
 use crate::identity::jose::Kind;
 use crate::identity::secret::{SecretHash, random_text};
+use crate::identity::span::signed;
 use oauth2::{AuthorizationCode, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, Scope, TokenResponse as _};
 use std::fmt;
 use std::time::Duration;
@@ -19,23 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// What the provider should do with whoever comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
-    /// Nothing that anybody sees.
-    None,
     /// Authenticate anew.
     Login,
-    /// Ask for consent.
-    Consent,
-    /// Ask which account.
-    SelectAccount,
 }
 
 impl Prompt {
     const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
             Self::Login => "login",
-            Self::Consent => "consent",
-            Self::SelectAccount => "select_account",
         }
     }
 }
@@ -49,8 +41,6 @@ pub struct Ask {
     pub max_age: Option<Duration>,
     /// Authentication contexts one of which it must be. Empty for any; then those of the settings are asked for.
     pub acr: Vec<String>,
-    /// Who it probably is.
-    pub login_hint: Option<String>,
 }
 
 /// A login that has begun.
@@ -81,7 +71,7 @@ impl Pending {
     /// From when on it is worth nothing.
     #[must_use]
     pub fn expires_at(&self) -> OffsetDateTime {
-        self.began.saturating_add(time::Duration::try_from(PATIENCE).unwrap_or(time::Duration::ZERO))
+        self.began.saturating_add(signed(PATIENCE))
     }
 }
 
@@ -106,7 +96,6 @@ impl Provider {
         parameters.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
         let acr = if ask.acr.is_empty() { &self.settings.acr_values } else { &ask.acr };
         parameters.extend((!acr.is_empty()).then(|| ("acr_values", acr.join(" "))));
-        parameters.extend(ask.login_hint.clone().map(|hint| ("login_hint", hint)));
         parameters.extend(self.settings.preset.parameters().iter().map(|(name, value)| (*name, (*value).to_owned())));
 
         let client = self.client(&metadata);
@@ -143,7 +132,7 @@ impl Provider {
         let kind = Kind::IdToken { nonce: Some(&pending.nonce), access_token: Some(access_token), code: Some(code) };
         let id_token = tokens.extra_fields().id_token.as_ref().ok_or(Refusal::IdTokenMissing)?;
         let claims = self.verify(id_token.secret(), &self.expect(kind), now).await?;
-        self.prove(Evidence { claims, tokens: &tokens }, &pending.demand, now).await
+        self.prove(Evidence { claims, tokens: &tokens }, &pending.demand, now)
     }
 
     /// The code of an answer that belongs to this login and comes from this provider.

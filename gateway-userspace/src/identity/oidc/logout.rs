@@ -3,6 +3,7 @@
 
 use super::{Provider, Refusal};
 use crate::identity::jose::{Expect, Kind, TokenRefusal};
+use crate::identity::span::signed;
 use std::time::Duration;
 use time::OffsetDateTime;
 use url::Url;
@@ -40,7 +41,7 @@ impl Provider {
             sid: claims.session()?.map(str::to_owned),
             jti: claims.identifier()?.to_owned(),
             iat,
-            forget_at: iat.saturating_add(time::Duration::try_from(worth).unwrap_or(time::Duration::MAX)),
+            forget_at: iat.saturating_add(signed(worth)),
         })
     }
 

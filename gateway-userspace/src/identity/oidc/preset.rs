@@ -45,9 +45,8 @@ impl Preset {
     #[must_use]
     pub const fn hosts(self) -> &'static [&'static str] {
         match self {
-            Self::Generic | Self::Okta | Self::Keycloak => &[],
-            Self::Entra => &["graph.microsoft.com"],
-            Self::Google => &["oauth2.googleapis.com", "www.googleapis.com", "openidconnect.googleapis.com"],
+            Self::Google => &["oauth2.googleapis.com", "www.googleapis.com"],
+            Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => &[],
         }
     }
 
@@ -63,6 +62,35 @@ impl Preset {
             display_name: "name".into(),
             groups: "groups".into(),
             attributes: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it says how strongly somebody has proved who they are, and can be asked for more.
+    #[must_use]
+    pub const fn knows_strength(self) -> bool {
+        match self {
+            Self::Generic | Self::Okta | Self::Keycloak => true,
+            // Their tokens have neither `acr` nor `amr`.
+            Self::Entra | Self::Google => false,
+        }
+    }
+
+    /// The scope without which it gives refresh tokens to nobody.
+    #[must_use]
+    pub const fn refresh_scope(self) -> Option<&'static str> {
+        match self {
+            Self::Entra | Self::Okta => Some("offline_access"),
+            Self::Generic | Self::Google | Self::Keycloak => None,
+        }
+    }
+
+    /// The claim of an access token that names the client, where the token does not say as RFC 9068 has it that it is
+    /// one; `None` where it does.
+    pub(super) const fn older_client(self) -> Option<&'static str> {
+        match self {
+            Self::Entra | Self::Keycloak => Some("azp"),
+            Self::Okta => Some("cid"),
+            Self::Generic | Self::Google => None,
         }
     }
 

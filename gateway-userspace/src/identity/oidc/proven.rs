@@ -3,6 +3,7 @@
 use super::provider::Tokens;
 use super::{ClaimNames, Provider, Refusal};
 use crate::identity::jose::{Claims, TokenRefusal};
+use crate::identity::span::signed;
 use crate::policy::attribute;
 use oauth2::TokenResponse as _;
 use secrecy::SecretString;
@@ -62,7 +63,7 @@ pub(super) struct Evidence<'a> {
 
 impl Provider {
     /// What is known of whom verified claims are about.
-    pub(super) async fn prove(
+    pub(super) fn prove(
         &self,
         evidence: Evidence<'_>,
         demand: &Demand,
@@ -76,11 +77,7 @@ impl Provider {
         check_acr(acr.as_deref(), demand)?;
         let amr: BTreeSet<_> = claims.texts("amr")?.into_iter().flatten().map(str::to_owned).collect();
         let mfa = amr.contains("mfa") || acr.as_ref().is_some_and(|acr| self.settings.mfa_acrs.contains(acr));
-        let person = Person {
-            first: &claims,
-            second: self.userinfo(&subject, tokens, now).await?,
-            names: &self.settings.claims,
-        };
+        let person = Person { claims: &claims, names: &self.settings.claims };
         let username = person.username()?;
         let id_token = tokens.extra_fields().id_token.as_ref().ok_or(Refusal::IdTokenMissing)?;
         Ok(Proven {
@@ -107,7 +104,6 @@ impl Provider {
         demand: &Demand,
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, Refusal> {
-        let signed = |duration| time::Duration::try_from(duration).unwrap_or(time::Duration::MAX);
         let leeway = signed(self.settings.leeway);
         let auth_time = claims.time("auth_time")?;
         if auth_time.is_some_and(|time| time > now.saturating_add(leeway)) {
@@ -117,23 +113,6 @@ impl Provider {
         let time = auth_time.ok_or(Refusal::AuthTimeMissing)?;
         let oldest = now.saturating_sub(leeway).saturating_sub(signed(max_age));
         if time < oldest { Err(Refusal::AuthTimeTooOld) } else { Ok(auth_time) }
-    }
-
-    /// What the UserInfo endpoint says of the same person, if it is to be asked.
-    pub(super) async fn userinfo(
-        &self,
-        subject: &str,
-        tokens: &Tokens,
-        now: OffsetDateTime,
-    ) -> Result<Option<Claims>, Refusal> {
-        if !self.settings.userinfo {
-            return Ok(None);
-        }
-        let metadata = self.metadata(now).await?;
-        let url = metadata.userinfo.as_ref().ok_or(Refusal::EndpointMissing)?;
-        let claims = Claims::from_members(self.http.claims(url, tokens.access_token().secret()).await?);
-        // OpenID Connect Core 1.0 §5.3.4: the access token could have been another's.
-        if claims.subject()? == Some(subject) { Ok(Some(claims)) } else { Err(Refusal::SubjectChanged) }
     }
 }
 
@@ -154,17 +133,15 @@ fn check_acr(acr: Option<&str>, demand: &Demand) -> Result<(), Refusal> {
     }
 }
 
-/// What the ID token says of a person, and what else is known; the ID token counts first.
+/// What the ID token says of a person.
 struct Person<'a> {
-    first: &'a Claims,
-    second: Option<Claims>,
+    claims: &'a Claims,
     names: &'a ClaimNames,
 }
 
 impl Person<'_> {
     fn get(&self, name: &str) -> Option<&Value> {
-        let second = || self.second.as_ref().and_then(|claims| claims.get(name));
-        self.first.get(name).or_else(second).filter(|value| !value.is_null())
+        self.claims.get(name).filter(|value| !value.is_null())
     }
 
     fn username(&self) -> Result<String, Refusal> {

@@ -2,7 +2,7 @@
 
 use super::discovery::{Discovery, Keys, Metadata};
 use super::http::Http;
-use super::{ClientAuth, Refusal, Settings, SettingsError};
+use super::{Refusal, Settings, SettingsError};
 use crate::identity::jose::{Claims, Expect, Kind, Pace, Store, TokenRefusal};
 use oauth2::basic::{
     BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
@@ -87,12 +87,8 @@ impl Provider {
 
     pub(super) fn client(&self, metadata: &Metadata) -> OauthClient {
         let settings = &self.settings;
-        let auth = match settings.auth {
-            ClientAuth::Basic => AuthType::BasicAuth,
-            ClientAuth::Post => AuthType::RequestBody,
-        };
         let client = Client::new(ClientId::new(settings.client_id.clone()))
-            .set_auth_type(auth)
+            .set_auth_type(AuthType::BasicAuth)
             .set_auth_uri(AuthUrl::from_url(metadata.authorization.clone()))
             .set_token_uri(TokenUrl::from_url(metadata.token.clone()))
             .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));

@@ -13,10 +13,12 @@ use time::OffsetDateTime;
 /// What the provider says now.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// What to ask with from now on; `None` if the old one stays.
+    /// What to ask with from now on, whatever is true of the rest: the old one may be worth nothing any more. `None` if it
+    /// stays.
     pub refresh_token: Option<SecretString>,
-    /// The person as they are now; `None` if the provider only says that they still have access.
-    pub proven: Option<Proven>,
+    /// The person as they are now; `None` if the provider only says that they still have access; or why that is not
+    /// believed.
+    pub proven: Result<Option<Proven>, Refusal>,
 }
 
 /// Why there is nothing new.
@@ -28,7 +30,7 @@ pub enum RefreshError {
     /// The provider cannot be asked, or does not talk to the gateway. It says nothing about the person.
     #[error(transparent)]
     Unreachable(Refusal),
-    /// What it says is not believed, and so it says nothing about the person either. Nothing is extended.
+    /// It says what makes no sense, and so it says nothing about the person either. Nothing is extended.
     #[error(transparent)]
     Refused(Refusal),
 }
@@ -54,7 +56,7 @@ impl Provider {
     /// Asks whether a person still has access, and who they are now.
     ///
     /// # Errors
-    /// If they have not, if the provider cannot be asked, or if what it says is not believed.
+    /// If they have not, if the provider cannot be asked, or if it exchanges nothing.
     pub async fn refresh(
         &self,
         refresh_token: &SecretString,
@@ -67,16 +69,14 @@ impl Provider {
         let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let tokens =
             client.exchange_refresh_token(&token).request_async(&self.http).await.map_err(|error| ended(&error))?;
-        check_type(&tokens)?;
-        let proven = self.still(subject, &tokens, now).await?;
+        let proven = self.still(subject, &tokens, now).await;
         let rotated = tokens.refresh_token().map(|token| SecretString::from(token.secret().clone()));
         Ok(Refreshed { refresh_token: rotated, proven })
     }
 
     async fn still(&self, subject: &str, tokens: &Tokens, now: OffsetDateTime) -> Result<Option<Proven>, Refusal> {
+        check_type(tokens)?;
         let Some(id_token) = &tokens.extra_fields().id_token else {
-            // Without an ID token, the access token must at least be this person's, if that can be asked.
-            self.userinfo(subject, tokens, now).await?;
             return Ok(None);
         };
         // OpenID Connect Core 1.0 §12.2: it should have no nonce, and the login that had one is over.
@@ -85,7 +85,7 @@ impl Provider {
         if claims.subject()? != Some(subject) {
             return Err(Refusal::SubjectChanged);
         }
-        self.prove(Evidence { claims, tokens }, &Demand::default(), now).await.map(Some)
+        self.prove(Evidence { claims, tokens }, &Demand::default(), now).map(Some)
     }
 }
 

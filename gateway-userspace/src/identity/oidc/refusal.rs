@@ -138,63 +138,9 @@ pub enum Refusal {
     /// There are no access tokens of services.
     #[error("access tokens of this provider are not accepted; set `audience` of its services")]
     ServicesOff,
-    /// A service lacks a scope.
-    #[error("access token lacks a scope that services need here")]
-    ScopeMissing,
 }
 
 impl Refusal {
-    /// Those that are neither about a token nor about keys.
-    const OWN: [Self; 41] = [
-        Self::RequestRefused,
-        Self::UsernameMissing,
-        Self::GroupsOverage,
-        Self::ProviderUnreachable,
-        Self::ProviderSlow,
-        Self::ProviderFails,
-        Self::Redirected,
-        Self::AnswerTooLong,
-        Self::AnswerMalformed,
-        Self::MetadataIssuerWrong,
-        Self::EndpointMissing,
-        Self::EndpointInsecure,
-        Self::EndpointForeign,
-        Self::PkceUnsupported,
-        Self::LoginExpired,
-        Self::StateMissing,
-        Self::StateWrong,
-        Self::ParameterTwice,
-        Self::ParameterTooLong,
-        Self::ResponseIssuerMissing,
-        Self::ResponseIssuerWrong,
-        Self::CodeMissing,
-        Self::AccessDenied,
-        Self::InteractionRequired,
-        Self::ProviderBusy,
-        Self::CodeRefused,
-        Self::ClientRefused,
-        Self::TokenTypeWrong,
-        Self::IdTokenMissing,
-        Self::AuthTimeMissing,
-        Self::AuthTimeTooOld,
-        Self::AuthTimeInFuture,
-        Self::AcrMissing,
-        Self::AcrInsufficient,
-        Self::ClaimRequired,
-        Self::SubjectChanged,
-        Self::UsernameMalformed,
-        Self::GroupsMalformed,
-        Self::DeviceUnsupported,
-        Self::ServicesOff,
-        Self::ScopeMissing,
-    ];
-
-    /// All of them, for metrics.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let tokens = TokenRefusal::ALL.into_iter().map(Self::Token);
-        tokens.chain(KeySetError::ALL.into_iter().map(Self::Keys)).chain(Self::OWN)
-    }
-
     /// Its name in logs and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -241,7 +187,6 @@ impl Refusal {
             Self::GroupsOverage => "groups_overage",
             Self::DeviceUnsupported => "device_unsupported",
             Self::ServicesOff => "services_off",
-            Self::ScopeMissing => "scope_missing",
         }
     }
 
@@ -257,6 +202,13 @@ impl Refusal {
                 | Self::ClientRefused
         )
     }
+
+    /// Whether it says of somebody who had access that they have none any more: what is believed of the provider is
+    /// about another, or not about one of those who may come in.
+    #[must_use]
+    pub const fn ends_access(self) -> bool {
+        matches!(self, Self::SubjectChanged | Self::ClaimRequired)
+    }
 }
 
 #[cfg(test)]
@@ -264,12 +216,57 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// Those that are neither about a token nor about keys.
+    const OWN: [Refusal; 40] = [
+        Refusal::RequestRefused,
+        Refusal::UsernameMissing,
+        Refusal::GroupsOverage,
+        Refusal::ProviderUnreachable,
+        Refusal::ProviderSlow,
+        Refusal::ProviderFails,
+        Refusal::Redirected,
+        Refusal::AnswerTooLong,
+        Refusal::AnswerMalformed,
+        Refusal::MetadataIssuerWrong,
+        Refusal::EndpointMissing,
+        Refusal::EndpointInsecure,
+        Refusal::EndpointForeign,
+        Refusal::PkceUnsupported,
+        Refusal::LoginExpired,
+        Refusal::StateMissing,
+        Refusal::StateWrong,
+        Refusal::ParameterTwice,
+        Refusal::ParameterTooLong,
+        Refusal::ResponseIssuerMissing,
+        Refusal::ResponseIssuerWrong,
+        Refusal::CodeMissing,
+        Refusal::AccessDenied,
+        Refusal::InteractionRequired,
+        Refusal::ProviderBusy,
+        Refusal::CodeRefused,
+        Refusal::ClientRefused,
+        Refusal::TokenTypeWrong,
+        Refusal::IdTokenMissing,
+        Refusal::AuthTimeMissing,
+        Refusal::AuthTimeTooOld,
+        Refusal::AuthTimeInFuture,
+        Refusal::AcrMissing,
+        Refusal::AcrInsufficient,
+        Refusal::ClaimRequired,
+        Refusal::SubjectChanged,
+        Refusal::UsernameMalformed,
+        Refusal::GroupsMalformed,
+        Refusal::DeviceUnsupported,
+        Refusal::ServicesOff,
+    ];
+
     #[test]
     fn every_reason_has_its_own_label_and_text() {
-        let (count, labels): (usize, BTreeSet<_>) =
-            (Refusal::all().count(), Refusal::all().map(Refusal::label).collect());
-        let texts: BTreeSet<_> = Refusal::all().map(|refusal| refusal.to_string()).collect();
-        assert_eq!((labels.len(), texts.len()), (count, count));
+        let tokens = TokenRefusal::ALL.into_iter().map(Refusal::Token);
+        let all = || tokens.clone().chain(KeySetError::ALL.into_iter().map(Refusal::Keys)).chain(OWN);
+        let labels: BTreeSet<_> = all().map(Refusal::label).collect();
+        let texts: BTreeSet<_> = all().map(|refusal| refusal.to_string()).collect();
+        assert_eq!((labels.len(), texts.len()), (all().count(), all().count()));
         assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     }
 }

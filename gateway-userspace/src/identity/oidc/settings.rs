@@ -9,16 +9,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// How the gateway proves itself at the token endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `client_secret_basic`.
-    #[default]
-    Basic,
-    /// `client_secret_post`.
-    Post,
-}
-
 /// Which claims say what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
@@ -33,17 +23,6 @@ pub struct ClaimNames {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Access tokens of services (RFC 9068), which get them with their own credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceSettings {
-    /// What `aud` must contain. Another than the client's id, so that no ID token passes for one.
-    pub audience: String,
-    /// Scopes that the token must have.
-    pub scopes: BTreeSet<String>,
-    /// Whether tokens pass that do not say that they are access tokens, as with older providers.
-    pub untyped: bool,
-}
-
 /// A provider, as it is configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,10 +34,8 @@ pub struct Settings {
     pub issuer: String,
     /// The gateway's name there.
     pub client_id: String,
-    /// The gateway's secret there; `None` for a public client.
+    /// The gateway's secret there, presented as `client_secret_basic`; `None` for a public client.
     pub client_secret: Option<SecretString>,
-    /// How the secret is presented.
-    pub auth: ClientAuth,
     /// Where the browser comes back to.
     pub redirect_uri: Url,
     /// What is asked for.
@@ -80,16 +57,15 @@ pub struct Settings {
     pub mfa_acrs: BTreeSet<String>,
     /// How long ago somebody may have authenticated, if a login does not say otherwise.
     pub max_age: Option<Duration>,
-    /// Whether the UserInfo endpoint is asked for what the ID token does not say.
-    pub userinfo: bool,
     /// Authorities to trust instead of the system's, in PEM.
     pub ca: Option<PathBuf>,
     /// How far the clocks may be apart.
     pub leeway: Duration,
     /// How long one request may take.
     pub timeout: Duration,
-    /// Access tokens of services; `None` if there are none.
-    pub services: Option<ServiceSettings>,
+    /// What `aud` of access tokens of services (RFC 9068) must contain, which get them with their own credentials; `None` if
+    /// there are none. Another than the client's id, so that no ID token passes for one.
+    pub service_audience: Option<String>,
 }
 
 /// What is wrong with the settings of a provider.
@@ -156,7 +132,6 @@ impl Settings {
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),
             client_secret: None,
-            auth: ClientAuth::Basic,
             redirect_uri,
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             hosts: preset.hosts().iter().map(|host| (*host).to_owned()).collect(),
@@ -167,11 +142,19 @@ impl Settings {
             acr_values: Vec::new(),
             mfa_acrs: BTreeSet::new(),
             max_age: None,
-            userinfo: false,
             ca: None,
             leeway: Duration::from_secs(60),
             timeout: Duration::from_secs(5),
-            services: None,
+            service_audience: None,
+        }
+    }
+
+    /// Asks for further scopes, for each once.
+    pub fn ask_for(&mut self, scopes: impl IntoIterator<Item = String>) {
+        for scope in scopes {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
         }
     }
 
@@ -200,9 +183,9 @@ impl Settings {
         if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
             return Err(SettingsError::Host(host.clone()));
         }
-        match &self.services {
-            Some(services) if services.audience.is_empty() || services.audience == self.client_id => {
-                Err(SettingsError::Audience(services.audience.clone()))
+        match &self.service_audience {
+            Some(audience) if audience.is_empty() || *audience == self.client_id => {
+                Err(SettingsError::Audience(audience.clone()))
             }
             _ => Ok(()),
         }
@@ -268,17 +251,21 @@ mod tests {
         assert!(matches!(change(|s| s.client_id.clear()), Err(SettingsError::ClientId)));
         assert!(matches!(change(|s| s.claims.username.clear()), Err(SettingsError::Claims)));
         assert!(matches!(change(|s| s.redirect_uri.set_scheme("http").unwrap()), Err(SettingsError::RedirectUri(_))));
-        let same = |s: &mut Settings| {
-            s.services =
-                Some(ServiceSettings { audience: s.client_id.clone(), scopes: BTreeSet::new(), untyped: true });
-        };
-        assert!(matches!(change(same), Err(SettingsError::Audience(_))));
+        assert!(matches!(change(|s| s.service_audience = Some(s.client_id.clone())), Err(SettingsError::Audience(_))));
         for host in ["https://a.example", "a.example/x", "a@b", "", "A.example", "a.example:443"] {
             let mut settings = settings(Preset::Generic, "https://id.example");
             settings.hosts.insert(host.into());
             assert!(matches!(settings.check(), Err(SettingsError::Host(_))), "{host}");
         }
         assert!(change(|s| s.hosts = ["a.example:8443".into()].into()).is_ok());
+    }
+
+    #[test]
+    fn each_scope_is_asked_for_once_in_the_order_in_which_they_are_named() {
+        let mut settings = settings(Preset::Generic, "https://id.example");
+        settings.scopes = vec!["openid".into()];
+        settings.ask_for(["groups", "openid", "profile", "groups"].map(str::to_owned));
+        assert_eq!(settings.scopes, ["openid", "groups", "profile"]);
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod browser;
 mod device;
 mod faults;
 mod flow;
-mod liar;
+pub(crate) mod liar;
 mod refresh;
 mod tokens;

@@ -56,20 +56,20 @@ pub const fn effect(signal: &Signal) -> Effect {
     match signal {
         Signal::SessionRevoked
         | Signal::SessionsRevoked
-        | Signal::TokenClaimsChanged { .. }
+        | Signal::TokenClaimsChanged
         | Signal::CredentialChangeRequired
-        | Signal::CredentialCompromised { .. }
+        | Signal::CredentialCompromised
         | Signal::IdentifierChanged
         | Signal::IdentifierRecycled
         | Signal::RecoveryActivated => Effect::EndSessions,
-        Signal::CredentialChanged { change, .. } => match change {
+        Signal::CredentialChanged { change } => match change {
             CredentialChange::Created => Effect::Nothing,
             CredentialChange::Revoked
             | CredentialChange::Updated
             | CredentialChange::Deleted
             | CredentialChange::Unclear => Effect::EndSessions,
         },
-        Signal::AssuranceChanged { direction, .. } => match direction {
+        Signal::AssuranceChanged { direction } => match direction {
             Direction::Increase => Effect::Nothing,
             Direction::Decrease | Direction::Unclear => Effect::EndSessions,
         },
@@ -79,8 +79,8 @@ pub const fn effect(signal: &Signal) -> Effect {
             // And is a high risk from then on.
             RiskLevel::High | RiskLevel::Unclear => Effect::EndSessions,
         },
-        Signal::DeviceCompliance { compliant, .. } => Effect::Device { compliant: *compliant },
-        Signal::AccountDisabled { .. } => Effect::Suspend,
+        Signal::DeviceCompliance { compliant } => Effect::Device { compliant: *compliant },
+        Signal::AccountDisabled => Effect::Suspend,
         Signal::AccountEnabled => Effect::Resume,
         Signal::AccountPurged => Effect::Remove,
         Signal::SessionEstablished
@@ -89,7 +89,7 @@ pub const fn effect(signal: &Signal) -> Effect {
         | Signal::Participation(_)
         | Signal::Verification { .. }
         | Signal::StreamUpdated { .. }
-        | Signal::Unknown(_) => Effect::Nothing,
+        | Signal::Unknown => Effect::Nothing,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests to a transmitter, within bounded time and memory.
 
-use crate::identity::outward::{self, Unread};
+use crate::outward::{self, Unread};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder};
@@ -58,6 +58,12 @@ impl Failure {
             Self::Credential(_) => "credential",
             Self::NotOffered(_) => "not_offered",
         }
+    }
+
+    /// Whether the transmitter says that what it is asked about is not there.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::Status { status: 404 | 410, .. })
     }
 }
 

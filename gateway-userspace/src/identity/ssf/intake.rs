@@ -176,16 +176,20 @@ impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
         self.memory().liveness.pace(rhythm);
     }
 
+    /// The transmitter has lost the stream.
+    pub fn lost(&self) {
+        self.memory().liveness.lost();
+    }
+
     /// The `state` to ask the transmitter with for a verification event, if it is time to.
     pub fn verification_due(&self, now: OffsetDateTime) -> Option<String> {
         self.memory().liveness.due(now)
     }
 
-    /// How the stream is, and when it was last verified.
+    /// How the stream is.
     #[must_use]
-    pub fn condition(&self, now: OffsetDateTime) -> (Condition, Option<OffsetDateTime>) {
-        let memory = self.memory();
-        (memory.liveness.condition(now), memory.liveness.last_verified_at())
+    pub fn condition(&self, now: OffsetDateTime) -> Condition {
+        self.memory().liveness.condition(now)
     }
 
     fn expect(&self) -> Expect<'_> {
@@ -198,7 +202,7 @@ impl<S: Source<Item = Published>, A: Apply> Intake<S, A> {
         let mut memory = self.memory();
         match &event.signal {
             Signal::Verification { state } => memory.liveness.verified(state.as_deref(), now)?,
-            Signal::StreamUpdated { status, .. } => memory.liveness.updated(*status),
+            Signal::StreamUpdated { status } => memory.liveness.updated(*status),
             _ => {}
         }
         memory.seen.note(&self.profile.issuer, &event.jti);

@@ -127,10 +127,11 @@ impl Liveness {
         self.status = status;
     }
 
-    /// When a verification event last came.
-    #[must_use]
-    pub const fn last_verified_at(&self) -> Option<OffsetDateTime> {
-        self.last_verified_at
+    /// The transmitter has lost the stream. What it said of it says nothing about the next one, which is verified as
+    /// soon as it is there. Until then nobody knows whether events arrive, so the last verification goes on counting.
+    pub const fn lost(&mut self) {
+        self.status = StreamStatus::Enabled;
+        self.last_asked_at = None;
     }
 
     /// How the stream is.
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(stream.due(NOW + HOUR / 2), None);
         assert_eq!(stream.condition(NOW), Condition::New);
         assert_eq!(stream.verified(Some(&state), NOW), Ok(()));
-        assert_eq!((stream.condition(NOW), stream.last_verified_at()), (Condition::Alive, Some(NOW)));
+        assert_eq!(stream.condition(NOW), Condition::Alive);
         assert_eq!(stream.condition(NOW + 4 * HOUR), Condition::Silent);
     }
 
@@ -178,7 +179,7 @@ mod tests {
         let state = stream.due(NOW).unwrap();
         assert_eq!(stream.verified(Some(&state), NOW), Ok(()));
         assert_eq!(stream.verified(Some(&state), NOW + HOUR), Err(Refusal::UnexpectedState));
-        assert_eq!(stream.last_verified_at(), Some(NOW));
+        assert_eq!(stream.last_verified_at, Some(NOW));
     }
 
     #[test]
@@ -199,6 +200,19 @@ mod tests {
         assert_eq!(stream.condition(NOW), Condition::Paused);
         stream.updated(StreamStatus::Disabled);
         assert_eq!(stream.condition(NOW), Condition::Disabled);
+    }
+
+    #[test]
+    fn a_stream_that_was_lost_is_verified_at_once_and_what_was_said_of_it_does_not_count() {
+        let mut stream = stream();
+        let state = stream.due(NOW).unwrap();
+        stream.updated(StreamStatus::Disabled);
+        stream.lost();
+        assert_eq!(stream.condition(NOW), Condition::New);
+        assert!(stream.due(NOW).is_some_and(|next| next != state));
+        // One that is lost again and again falls silent all the same.
+        stream.lost();
+        assert_eq!(stream.condition(NOW + 4 * HOUR), Condition::Silent);
     }
 
     #[test]

@@ -11,8 +11,6 @@ use std::collections::BTreeSet;
 pub struct Naming {
     /// The issuers whose `sub` is the one that this gateway knows: the provider's, and its equivalents.
     pub issuers: BTreeSet<String>,
-    /// Whether an opaque identifier is that `sub`. Otherwise it is the name of a session, where one is expected.
-    pub opaque_is_sub: bool,
     /// Whether the provider's users are called by their address of e-mail.
     pub email_is_username: bool,
 }
@@ -78,11 +76,7 @@ impl Naming {
         let (device, session) = (thing(&subject.device)?.flatten(), thing(&subject.session)?.flatten());
         match person {
             Err(nobody) => Err(nobody),
-            // An opaque `sub` where a session could stand is no session.
-            Ok(Some(Some(person))) => {
-                let session = session.filter(|_| subject.user != subject.session);
-                Ok(Target { person: Some(person), device, session })
-            }
+            Ok(Some(Some(person))) => Ok(Target { person: Some(person), device, session }),
             // To give, everything must be understood.
             Ok(Some(None)) if gives => Err(Nobody::NotToGive),
             Ok(_) if device.is_none() && session.is_none() => Err(Nobody::NoName),
@@ -94,7 +88,6 @@ impl Naming {
         match user {
             Identifier::IssSub { iss, sub } if self.issuers.contains(iss) => Ok(Some(Person::Sub(sub.clone()))),
             Identifier::IssSub { .. } => Err(Nobody::ForeignIssuer),
-            Identifier::Opaque(id) if self.opaque_is_sub => Ok(Some(Person::Sub(id.clone()))),
             Identifier::Email(_) if gives => Err(Nobody::NotToGive),
             Identifier::Email(email) if self.email_is_username => Ok(Some(Person::UserName(email.clone()))),
             Identifier::Aliases(several) => self.alias(several, gives),
@@ -172,13 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn an_opaque_name_is_a_session_unless_the_provider_says_that_it_is_the_sub() {
-        let id = || Some(Identifier::Opaque("x".into()));
-        let subject = Subject { user: id(), session: id(), ..Subject::default() };
+    fn an_opaque_name_is_that_of_a_session_and_nobody_is_given_anything_by_it() {
+        let subject = Subject { session: Some(Identifier::Opaque("x".into())), ..Subject::default() };
         let session = Target { session: Some("x".into()), ..Target::default() };
         assert_eq!(naming().target(&subject, &none(), false), Ok(session));
-        let by_sub = Naming { opaque_is_sub: true, ..naming() };
-        assert_eq!(by_sub.target(&subject, &none(), false), Ok(person(Person::Sub("x".into()))));
         assert_eq!(naming().target(&user(Identifier::Opaque("x".into())), &none(), true), Err(Nobody::NotToGive));
     }
 

@@ -82,7 +82,7 @@ pub trait Apply: Send + Sync {
 #[must_use]
 pub fn rule(event: SecurityEvent, naming: &Naming, critical: &BTreeSet<String>) -> Ruling {
     let effect = match (&event.signal, effect(&event.signal)) {
-        (Signal::Unknown(_), _) => return Ruling::Noted(Note::UnknownEvent),
+        (Signal::Unknown, _) => return Ruling::Noted(Note::UnknownEvent),
         (signal, _) if signal.is_of_the_stream() => return Ruling::Noted(Note::Stream),
         (_, Effect::Nothing) => return Ruling::Noted(Note::Informational),
         // That of a device or a session is not the person's.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn ruled(kind: Kind, subject: Subject) -> Result<(Effect, Target), Note> {
-        let naming = Naming { issuers: [ISSUER.into()].into(), email_is_username: true, ..Naming::default() };
+        let naming = Naming { issuers: [ISSUER.into()].into(), email_is_username: true };
         match rule(event(kind, &json!({}), subject), &naming, &BTreeSet::new()) {
             Ruling::Apply(order) => Ok((order.effect, order.target)),
             Ruling::Noted(note) => Err(note),

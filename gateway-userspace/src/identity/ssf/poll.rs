@@ -46,6 +46,11 @@ pub struct Poller {
 }
 
 impl Poller {
+    /// Another stream is polled: nothing is to be told of the events of the last one. How often it has failed stays.
+    pub fn begin(&mut self) {
+        *self = Self { backoff: self.backoff, ..Self::default() };
+    }
+
     /// What is asked next, with all that is to be told.
     #[must_use]
     pub fn request(&self) -> PollRequest {
@@ -99,7 +104,7 @@ impl Poller {
         match failure {
             // The transmitter held its answer for longer than we wait.
             Failure::TimedOut => IDLE,
-            Failure::Status { status: 400 | 404 | 409 | 422, .. } => {
+            Failure::Status { status: 400 | 404 | 409 | 410 | 422, .. } => {
                 // It may be what was told that it cannot take. Events that it still has come again, and are
                 // acknowledged again.
                 self.acknowledged.clear();
@@ -195,6 +200,17 @@ mod tests {
         answered(&mut poller, &[]);
         let _ = poller.wait(0);
         assert_eq!(poller.failed(&status(500), 0), HALF);
+    }
+
+    #[test]
+    fn another_stream_hears_nothing_of_the_last_ones_events_and_its_failures_count_on() {
+        let mut poller = Poller::default();
+        answered(&mut poller, &[("1", Verdict::Acknowledged), ("2", Verdict::Refused(Refusal::NoSubject.into()))]);
+        assert_eq!(poller.failed(&unreachable(), 0), HALF);
+        poller.begin();
+        let request = poller.request();
+        assert!(request.ack.is_empty() && request.set_errs.is_empty());
+        assert_eq!(poller.failed(&status(404), 0), 2 * HALF);
     }
 
     #[test]

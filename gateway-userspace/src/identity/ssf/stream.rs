@@ -5,7 +5,7 @@ mod document;
 mod keys;
 mod manage;
 
-pub use document::{Status, StreamDocument, TransmitterDocument};
+pub use document::{StreamDocument, TransmitterDocument};
 pub use keys::{Published, TransmitterKeys};
 pub use manage::Manager;
 

@@ -110,8 +110,7 @@ fn simple(identifier: Identifier, role: Role) -> Subject {
     match (role, identifier) {
         (Role::User, user) => Subject { user: Some(user), ..nobody },
         (Role::Device, device) => Subject { device: Some(device), ..nobody },
-        // It may as well be the person's `sub`: the naming of the provider says which.
-        (Role::Session, id @ Identifier::Opaque(_)) => Subject { user: Some(id.clone()), session: Some(id), ..nobody },
+        (Role::Session, session @ Identifier::Opaque(_)) => Subject { session: Some(session), ..nobody },
         (Role::Session, user) => Subject { user: Some(user), ..nobody },
         (Role::Other, _) => Subject { others: ["subject".to_owned()].into(), ..nobody },
     }
@@ -161,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn an_opaque_subject_of_a_session_event_may_be_the_session_or_the_person() {
+    fn an_opaque_subject_is_what_the_event_is_about() {
         let opaque = || read(json!({"format": "opaque", "id": "x"})).unwrap();
         let x = || Some(Identifier::Opaque("x".into()));
         let subject = opaque().in_role(Role::Session);
-        assert_eq!((subject.user, subject.session), (x(), x()));
+        assert_eq!((subject.user, subject.session), (None, x()));
         let subject = opaque().in_role(Role::Device);
         assert_eq!((subject.user, subject.device), (None, x()));
         assert_eq!(opaque().in_role(Role::Other).others.len(), 1);

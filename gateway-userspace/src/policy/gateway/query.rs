@@ -5,8 +5,8 @@ use super::{Gateway, NextIds};
 use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
-    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Source, User,
-    UserName,
+    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Settings, Source,
+    User, UserName,
 };
 use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
@@ -37,6 +37,17 @@ impl Gateway {
             }
         }
         groups
+    }
+
+    /// Whether a group is there.
+    #[must_use]
+    pub fn has_group(&self, name: &GroupName) -> bool {
+        self.groups.contains(name)
+    }
+
+    /// The users in a group, if it is there.
+    pub fn members<'g>(&'g self, name: &'g GroupName) -> Option<impl Iterator<Item = &'g User>> {
+        self.has_group(name).then(|| self.users.values().filter(|user| user.groups.contains(name)))
     }
 
     /// All apps with their numbers.
@@ -130,6 +141,12 @@ impl Gateway {
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What holds for all policies.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The policies in force.

@@ -5,7 +5,9 @@ use super::*;
 use crate::policy::bundle::Bundle;
 use crate::policy::cedar::PolicyFile;
 use crate::policy::change::{EndCause, Selector};
-use crate::policy::model::{AllowListId, Factor, Factors, Protocol, Service, SessionToken, Settings, Source, Timezone};
+use crate::policy::model::{
+    AllowListId, Assurance, Factor, Factors, Proof, Protocol, Service, SessionToken, Settings, Source, Timezone,
+};
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
 
@@ -495,7 +497,7 @@ fn text(chosen: &[bool]) -> String {
 }
 
 /// Any settings, groups, apps and policies, also such as contradict each other.
-fn bundles() -> impl Strategy<Value = Bundle> {
+pub(crate) fn bundles() -> impl Strategy<Value = Bundle> {
     let group = prop::sample::select(vec!["finance", "staff", "hr"]);
     let placed = (prop::sample::select(vec!["payroll", "wiki", "mail", "books"]), prop::sample::select(&PREFIXES[..]));
     let timezone = prop::sample::select(vec!["UTC", "Europe/Berlin"]);
@@ -598,6 +600,37 @@ proptest! {
             prop_assert_eq!(&world.gateway.bundle().policy, &bundle.policy);
             let again = world.take(apply(bundle));
             prop_assert_eq!((again.plan.steps.len(), again.generation), (0, None));
+        }
+    }
+
+    /// What a rehearsal says is what happens then, and it has changed nothing.
+    #[test]
+    fn a_rehearsal_tells_what_will_happen(bundle in bundles()) {
+        let mut world = World::with_sessions();
+        world.take(Input::PutUser(user("kim", &["staff", "finance"])));
+        let before = format!("{:?}", world.gateway);
+        let assumed = Assumed { source: [10, 9, 0, 77].into(), zone: "branch".into() };
+        let rehearsal = world.gateway.clone().rehearse(bundle.clone(), &assumed, NOW);
+        prop_assert_eq!(format!("{:?}", world.gateway), before);
+        let login = |world: &World, app: &AppName| {
+            let proof = Factors::from([Factor::Password, Factor::Totp]);
+            let proof = Proof { assurance: Assurance { mfa: true, ..Assurance::default() }.into(), ..proof.into() };
+            world.gateway.decide_for(&user_name("kim"), &proof, &source(77), app).is_ok_and(|decision| decision.permit)
+        };
+        let names = world.gateway.apps.keys().chain(bundle.apps.keys()).cloned().collect::<BTreeSet<_>>();
+        let reached: Vec<bool> = names.iter().map(|name| login(&world, name)).collect();
+        match (rehearsal, world.take_at(apply(bundle), NOW)) {
+            (Ok(rehearsal), Ok(changed)) => {
+                prop_assert_eq!(rehearsal.sessions, changed.regranted);
+                let kim = rehearsal.people.get(&user_name("kim")).cloned().unwrap_or_default();
+                for (name, before) in names.iter().zip(reached) {
+                    let after = login(&world, name);
+                    prop_assert_eq!(kim.gained.contains(name), after && !before);
+                    prop_assert_eq!(kim.lost.contains(name), before && !after);
+                }
+            }
+            (Err(told), Err(refused)) => prop_assert_eq!(told, refused),
+            (told, happened) => prop_assert!(false, "{:?} {:?}", told.is_ok(), happened.is_ok()),
         }
     }
 

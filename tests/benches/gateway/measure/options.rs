@@ -23,12 +23,15 @@ pub enum Suite {
     Revocation,
     /// People of an identity provider: logins, and from the provider's word to the last packet
     Identity,
+    /// Bundles of policies: checked
+    Policy,
     /// What each session costs the daemon: takes some minutes, and is measured only when it is asked for
     Core,
 }
 
 impl Suite {
-    const USUAL: [Self; 6] = [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity];
+    const USUAL: [Self; 7] =
+        [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity, Self::Policy];
     /// As the command line and the rows name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -38,6 +41,7 @@ impl Suite {
             Self::Control => "control",
             Self::Revocation => "revocation",
             Self::Identity => "identity",
+            Self::Policy => "policy",
             Self::Core => "core",
         }
     }

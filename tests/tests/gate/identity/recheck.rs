@@ -56,6 +56,23 @@ fn groups_follow_what_the_provider_says_while_a_session_goes_on() -> Result<()> 
 }
 
 #[test]
+fn whoever_does_not_belong_to_those_who_may_come_in_any_more_is_out_at_the_next_question() -> Result<()> {
+    let corp = Corp::open("recheck = \"1s\"\n[provider.require]\ngroups = \"finance\"")?;
+    let client = &corp.gate.world.client;
+    let _apps = Apps::start(&corp.gate.world, V4)?;
+    corp.sign_in(&corp.browser, "alice")?;
+    let session = corp.session()?;
+    let cut = stream(client, V4.crm())?;
+    corp.provider.account(&json!({ "sub": "u-1", "groups": ["ops"] }))?;
+    asked(&corp, "claim_required")?;
+    falls_silent(&cut)?;
+    is_kept_out(client, V4.vault());
+    let ended = wait_for(&corp.gate, "session_end", |record| record["session"] == session["token"])?;
+    assert_eq!((&ended["cause"], &ended["by"]), (&json!("provider_refused"), &json!("provider corp")), "{ended}");
+    Ok(())
+}
+
+#[test]
 fn a_provider_that_is_away_ends_no_session_and_begins_none() -> Result<()> {
     let corp = Corp::open("recheck = \"1s\"")?;
     let client = &corp.gate.world.client;

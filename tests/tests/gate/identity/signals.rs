@@ -190,3 +190,21 @@ fn events_that_come_up_while_the_transmitter_restarts_are_polled_when_it_is_back
     is_kept_out(&corp.gate.world.client, V4.crm());
     Ok(())
 }
+
+#[test]
+fn a_stream_that_its_transmitter_has_lost_is_made_again_at_once_and_verified() -> Result<()> {
+    let more = "delivery = \"poll\"\nmanage = true\ntoken_file = \"{scratch}/signals\"";
+    let (corp, transmitter) = company(more)?;
+    let _apps = Apps::start(&corp.gate.world, V4)?;
+    corp.sign_in(&corp.browser, "alice")?;
+    wait_until("the verification", SOON, || transmitter.is_acknowledged("verification").then_some(()))?;
+
+    transmitter.lose();
+    wait_until("the stream", SOON, || transmitter.wanted())?;
+    wait_until("another verification", SOON, || transmitter.is_acknowledged("verification").then_some(()))?;
+    transmitter.let_wait("e-1", transmitter.event("e-1", DISABLED, &alice(), json!({}))?);
+    wait_until("the acknowledgement", SOON, || transmitter.is_acknowledged("e-1").then_some(()))?;
+    assert!(corp.sessions()?.is_empty(), "acknowledged, and in force");
+    is_kept_out(&corp.gate.world.client, V4.crm());
+    Ok(())
+}

@@ -104,6 +104,11 @@ impl Transmitter {
         self.known.stream().acknowledged.iter().any(|known| known == jti)
     }
 
+    /// Loses the stream, with all that waits: from now on there is none.
+    pub fn lose(&self) {
+        *self.known.stream() = Stream::default();
+    }
+
     /// How the receiver wants its stream.
     pub fn wanted(&self) -> Option<Value> {
         self.known.stream().wanted.clone()
@@ -164,11 +169,14 @@ async fn verify(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> St
     StatusCode::NO_CONTENT
 }
 
-async fn poll(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> Json<Value> {
+async fn poll(State(known): State<Arc<Known>>, Json(asked): Json<Value>) -> Result<Json<Value>, StatusCode> {
     let mut stream = known.stream();
+    if stream.wanted.is_none() {
+        return Err(StatusCode::NOT_FOUND);
+    }
     for jti in asked["ack"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         stream.waiting.remove(jti);
         stream.acknowledged.push(jti.to_owned());
     }
-    Json(json!({ "sets": stream.waiting }))
+    Ok(Json(json!({ "sets": stream.waiting })))
 }

@@ -7,6 +7,7 @@ use super::kernel_memory::differences;
 use super::life::Trouble;
 
 use super::scripts::Shot;
+use super::sessions::Ruling;
 use super::stage::Stage;
 use super::tables::{Oracle, SECOND};
 use super::world::{Clock, World};
@@ -43,7 +44,7 @@ pub struct KernelLife {
     world: World,
     oracle: Oracle,
     stage: Stage,
-    kernel: KernelDataPlane,
+    pub kernel: KernelDataPlane,
     programs: Programs,
     monitor: Monitor,
     expected: InterfaceCounters,
@@ -81,8 +82,16 @@ impl KernelLife {
 
     /// Judges one more frame in the kernel, and compares every counter.
     pub fn step(&mut self) -> Result<Outcome, Trouble> {
-        let before = clock::boot().0;
-        if self.oracle.instants().any(|instant| instant.abs_diff(before) <= MARGIN) {
+        self.step_after(|_| |_: &Ruling| Ok(()))
+    }
+
+    /// The same, after a look at the frame, which then is told what the oracle says of it.
+    pub fn step_after<C>(&mut self, look: impl FnOnce(&Shot) -> C) -> Result<Outcome, Trouble>
+    where
+        C: FnOnce(&Ruling) -> Result<(), String>,
+    {
+        let drawn = clock::boot().0;
+        if self.oracle.instants().any(|instant| instant.abs_diff(drawn) <= MARGIN) {
             return Ok(Outcome::Skipped);
         }
         self.turn += 1;
@@ -104,12 +113,20 @@ impl KernelLife {
         if frame.len() <= if way == Way::In { 14 } else { 54 } {
             return Ok(Outcome::Skipped);
         }
+        let check = look(&shot);
+        let before = clock::boot().0;
+        if before - drawn > MARGIN / 2 {
+            return Ok(Outcome::Skipped);
+        }
         let ruling = self.oracle.judge(&shot, before);
         let program = if way == Way::In { Program::Ingress } else { Program::Egress };
         self.programs.test_run(program, frame, &mut [0; 2048]).unwrap();
         if clock::boot().0 - before > MARGIN / 2 {
             return Ok(Outcome::Late);
         }
+        let (seed, turn) = (self.seed, self.turn);
+        check(&ruling)
+            .map_err(|what| Trouble::Disagreement(format!("seed {seed}, turn {turn}: {what}, frame {frame:02x?}")))?;
         match ruling.verdict {
             Verdict::Forward => self.expected.forward += 1,
             Verdict::ToHost => self.expected.to_host += 1,
@@ -126,7 +143,6 @@ impl KernelLife {
         if counted == self.expected {
             return Ok(Outcome::Judged(ruling.verdict));
         }
-        let (seed, turn) = (self.seed, self.turn);
         let what = format!("kernel {counted:?}, oracle {ruling:?} and {:?}", self.expected);
         Err(Trouble::Disagreement(format!("seed {seed}, turn {turn}, {way:?}: {what}, frame {frame:02x?}")))
     }

@@ -39,12 +39,10 @@ enum With {
     Nothing,
     MaxAge,
     Acr,
-    UserInfo,
     Email,
     Domain,
     /// A provider that takes its time is waited for so long only.
     Impatience,
-    UserInfoImpatience,
 }
 
 impl With {
@@ -52,29 +50,16 @@ impl With {
         match self {
             Self::MaxAge => Ask { max_age: Some(Duration::from_secs(300)), ..Ask::default() },
             Self::Acr => Ask { acr: vec!["platinum".into(), "gold".into()], ..Ask::default() },
-            Self::Nothing
-            | Self::UserInfo
-            | Self::Email
-            | Self::Domain
-            | Self::Impatience
-            | Self::UserInfoImpatience => Ask::default(),
+            Self::Nothing | Self::Email | Self::Domain | Self::Impatience => Ask::default(),
         }
     }
 
     fn settings(self, liar: &Liar) -> Settings {
         let mut settings = liar.settings();
         match self {
-            Self::UserInfo => settings.userinfo = true,
             Self::Domain => drop(settings.require.insert("hd".into(), "corp.example".into())),
-            Self::Email => {
-                settings.userinfo = true;
-                settings.claims.username = vec!["email".into()];
-            }
+            Self::Email => settings.claims.username = vec!["email".into()],
             Self::Impatience => settings.timeout = IMPATIENT,
-            Self::UserInfoImpatience => {
-                settings.userinfo = true;
-                settings.timeout = IMPATIENT;
-            }
             Self::Nothing | Self::MaxAge | Self::Acr => {}
         }
         settings

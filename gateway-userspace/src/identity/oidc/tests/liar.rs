@@ -25,7 +25,7 @@ pub(super) const AUDIENCE: &str = "https://gate.example/api";
 
 /// Where it lies.
 #[derive(Clone, Copy)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     Metadata(fn(&mut Value)),
     Keys(fn(&mut Value)),
     /// The header of an ID token.
@@ -36,7 +36,6 @@ pub(super) enum Lie {
     Token(fn(&Liar, Value, Value) -> String),
     /// The answer of the token endpoint, or of its neighbours.
     Answer(fn(&mut Value)),
-    UserInfo(fn(&mut Value)),
     /// What the browser brings back.
     Callback(fn(&mut Vec<(String, String)>)),
     /// A whole answer at a path.
@@ -45,7 +44,7 @@ pub(super) enum Lie {
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Copy)]
-pub(super) enum Raw {
+pub(crate) enum Raw {
     Text(&'static str),
     Status(u16, &'static str),
     Redirect(&'static str),
@@ -56,7 +55,6 @@ pub(super) enum Raw {
     /// Nothing, ever.
     Silence,
     /// JSON that says that it is something else.
-    Signed,
     /// The honest answer, with the first member once more.
     Twice,
 }
@@ -70,7 +68,7 @@ pub(super) struct Grant {
 }
 
 /// The state of the provider.
-pub(super) struct Liar {
+pub(crate) struct Liar {
     pub(super) issuer: String,
     ca: NamedTempFile,
     pub(super) signers: Mutex<Vec<Signer>>,
@@ -84,7 +82,7 @@ pub(super) struct Liar {
 }
 
 impl Liar {
-    pub(super) fn start() -> Arc<Self> {
+    pub(crate) fn start() -> Arc<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -111,7 +109,7 @@ impl Liar {
         liar
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let redirect = "https://gate.example/login/corp".parse().unwrap();
         let mut settings = Settings::new("corp", Preset::Generic, &self.issuer, CLIENT, redirect);
         settings.client_secret = Some(SECRET.to_owned().into());
@@ -123,7 +121,7 @@ impl Liar {
         Provider::new(self.settings()).unwrap()
     }
 
-    pub(super) fn lie(&self, lie: Option<Lie>) {
+    pub(crate) fn lie(&self, lie: Option<Lie>) {
         *lock(&self.lie) = lie;
     }
 
@@ -131,7 +129,7 @@ impl Liar {
         lock(&self.signers).last().unwrap().clone()
     }
 
-    pub(super) fn asked(&self, path: &str) -> usize {
+    pub(crate) fn asked(&self, path: &str) -> usize {
         lock(&self.asked).get(path).copied().unwrap_or_default()
     }
 
@@ -146,7 +144,7 @@ impl Liar {
             "iss": self.issuer, "aud": CLIENT, "sub": "u-1", "iat": now, "exp": now + 300, "sid": "s-1",
             "preferred_username": "ada", "name": "Ada L.", "groups": ["staff", "ops", "staff"],
             "acr": "gold", "amr": ["pwd", "mfa"], "auth_time": now - 30,
-            "hd": "corp.example",
+            "hd": "corp.example", "email": "ada@corp.example",
         })
     }
 
@@ -171,7 +169,7 @@ impl Liar {
         let at = |path: &str| format!("{}{path}", self.issuer);
         json!({
             "issuer": self.issuer, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"),
-            "jwks_uri": at("/keys"), "userinfo_endpoint": at("/userinfo"), "end_session_endpoint": at("/end?x=1"),
+            "jwks_uri": at("/keys"), "end_session_endpoint": at("/end?x=1"),
             "device_authorization_endpoint": at("/device"), "code_challenge_methods_supported": ["plain", "S256"],
             "authorization_response_iss_parameter_supported": true,
             // Some do. It is not believed.
@@ -194,7 +192,7 @@ impl Liar {
     /// Like a provider that minds every rule.
     fn token(&self, headers: &HeaderMap, form: &HashMap<String, String>) -> (StatusCode, Value) {
         let error = |code: &str| (StatusCode::BAD_REQUEST, json!({ "error": code, "error_description": "canary" }));
-        if !is_client(headers, form) {
+        if !is_client(headers) {
             return (StatusCode::UNAUTHORIZED, json!({ "error": "invalid_client" }));
         }
         let of = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
@@ -230,13 +228,11 @@ impl Grant {
     }
 }
 
-fn is_client(headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
+fn is_client(headers: &HeaderMap) -> bool {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let basic = BASE64_STANDARD.encode(format!("{}:{}", encoded(CLIENT), encoded(SECRET)));
     let presented = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-    let posted =
-        form.get("client_id").is_some_and(|id| id == CLIENT) && form.get("client_secret").is_some_and(|s| s == SECRET);
-    posted || presented == Some(format!("Basic {basic}").into_bytes())
+    presented == Some(format!("Basic {basic}").into_bytes())
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -252,8 +248,7 @@ async fn answer(State(liar): State<Arc<Liar>>, request: Request) -> Response {
     let (mut status, mut value) = match path.as_str() {
         "/.well-known/openid-configuration" => (StatusCode::OK, liar.metadata()),
         "/keys" => (StatusCode::OK, liar.keys()),
-        "/userinfo" => (StatusCode::OK, json!({ "sub": "u-1", "email": "ada@corp.example" })),
-        "/device" if is_client(&parts.headers, &form) => (StatusCode::OK, liar.device_codes()),
+        "/device" if is_client(&parts.headers) => (StatusCode::OK, liar.device_codes()),
         "/token" => liar.token(&parts.headers, &form),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
@@ -261,7 +256,6 @@ async fn answer(State(liar): State<Arc<Liar>>, request: Request) -> Response {
     match (lie, path.as_str()) {
         (Some(Lie::Metadata(lie)), "/.well-known/openid-configuration") => lie(&mut value),
         (Some(Lie::Keys(lie)), "/keys") => lie(&mut value),
-        (Some(Lie::UserInfo(lie)), "/userinfo") => lie(&mut value),
         (Some(Lie::Answer(lie)), "/token" | "/device") => {
             lie(&mut value);
             if value.get("error").is_some() {
@@ -290,7 +284,6 @@ impl Raw {
                 json_answer(StatusCode::OK, Body::from_stream(futures_util::stream::iter(chunks)))
             }
             Self::Silence => std::future::pending().await,
-            Self::Signed => ([(header::CONTENT_TYPE, "application/jwt")], honest.to_string()).into_response(),
             Self::Twice => {
                 let text = honest.to_string();
                 let (name, value) = honest.as_object().unwrap().iter().next().unwrap();

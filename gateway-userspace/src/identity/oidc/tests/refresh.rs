@@ -1,7 +1,6 @@
 //! Whether it is still so: what ends somebody's access, and what says nothing about them.
 
-use super::super::Provider;
-use super::super::{RefreshError, Refusal, Settings};
+use super::super::{Provider, RefreshError, Refreshed, Refusal, Settings};
 use super::liar::{Liar, Lie, Raw};
 use crate::identity::jose::TokenRefusal;
 use crate::identity::jose::forge::NOW;
@@ -9,8 +8,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use std::time::Duration;
 
-async fn refresh(provider: &Provider) -> Result<super::super::Refreshed, RefreshError> {
+async fn refresh(provider: &Provider) -> Result<Refreshed, RefreshError> {
     provider.refresh(&SecretString::from("refresh-0"), "u-1", NOW).await
+}
+
+fn is_new(refreshed: &Refreshed) -> bool {
+    refreshed.refresh_token.as_ref().is_some_and(|token| token.expose_secret().starts_with("refresh-"))
 }
 
 #[tokio::test]
@@ -19,13 +22,13 @@ async fn somebody_who_still_has_access_is_known_as_they_are_now() {
     let provider = liar.provider();
     liar.lie(Some(Lie::Claims(|claims| claims["groups"] = json!("staff"))));
     let refreshed = refresh(&provider).await.unwrap();
-    assert_eq!(refreshed.proven.as_ref().unwrap().groups, ["staff"]);
-    assert!(refreshed.refresh_token.unwrap().expose_secret().starts_with("refresh-"));
+    assert!(is_new(&refreshed));
+    assert_eq!(refreshed.proven.unwrap().unwrap().groups, ["staff"]);
     liar.lie(Some(Lie::Answer(|answer| {
         answer.as_object_mut().unwrap().retain(|name, _| name != "id_token" && name != "refresh_token");
     })));
     let refreshed = refresh(&provider).await.unwrap();
-    assert!(refreshed.proven.is_none() && refreshed.refresh_token.is_none());
+    assert!(refreshed.refresh_token.is_none() && refreshed.proven.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -50,15 +53,9 @@ async fn the_end_of_an_access_is_told_from_a_provider_that_cannot_be_asked() {
         (Lie::Raw("/token", Raw::Huge), refused(Refusal::AnswerTooLong)),
         (Lie::Raw("/token", Raw::Text("<html>")), refused(Refusal::AnswerMalformed)),
         (Lie::Raw("/token", Raw::Twice), refused(Refusal::AnswerMalformed)),
-        (Lie::Answer(|a| a["token_type"] = json!("mac")), refused(Refusal::TokenTypeWrong)),
-        (Lie::Claims(|c| c["sub"] = json!("u-2")), refused(Refusal::SubjectChanged)),
-        (Lie::Claims(|c| c["aud"] = json!("other")), refused(TokenRefusal::AudienceWrong.into())),
-        (Lie::Claims(|c| c["iat"] = json!(0)), refused(TokenRefusal::TooOld.into())),
-        (Lie::Header(|h| h["alg"] = json!("none")), refused(TokenRefusal::AlgorithmRefused.into())),
-        (Lie::Claims(|c| c["hasgroups"] = json!(true)), refused(Refusal::GroupsOverage)),
     ] {
         liar.lie(None);
-        assert!(refresh(&patient).await.is_ok(), "{outcome}");
+        assert!(refresh(&patient).await.unwrap().proven.is_ok(), "{outcome}");
         liar.lie(Some(lie));
         assert_eq!(refresh(&patient).await.unwrap_err(), outcome);
     }
@@ -66,6 +63,39 @@ async fn the_end_of_an_access_is_told_from_a_provider_that_cannot_be_asked() {
     impatient.prepare(NOW).await.unwrap();
     liar.lie(Some(Lie::Raw("/token", Raw::Silence)));
     assert_eq!(refresh(&impatient).await.unwrap_err(), unreachable(Refusal::ProviderSlow));
+}
+
+#[tokio::test]
+async fn what_to_ask_with_from_now_on_is_known_even_if_the_rest_of_the_answer_is_not_believed() {
+    let liar = Liar::start();
+    let require = [("hd".to_owned(), "corp.example".to_owned())].into();
+    let provider = Provider::new(Settings { require, ..liar.settings() }).unwrap();
+    for (lie, refusal, ends) in [
+        (Lie::Answer(|a| a["token_type"] = json!("mac")), Refusal::TokenTypeWrong, false),
+        (Lie::Claims(|c| c["sub"] = json!("u-2")), Refusal::SubjectChanged, true),
+        (Lie::Claims(|c| c["hd"] = json!("other.example")), Refusal::ClaimRequired, true),
+        (Lie::Claims(|c| drop(c.as_object_mut().unwrap().remove("hd"))), Refusal::ClaimRequired, true),
+        (Lie::Claims(|c| c["aud"] = json!("other")), TokenRefusal::AudienceWrong.into(), false),
+        (Lie::Claims(|c| c["iat"] = json!(0)), TokenRefusal::TooOld.into(), false),
+        (Lie::Header(|h| h["alg"] = json!("none")), TokenRefusal::AlgorithmRefused.into(), false),
+        (Lie::Claims(|c| c["hasgroups"] = json!(true)), Refusal::GroupsOverage, false),
+    ] {
+        liar.lie(None);
+        assert!(refresh(&provider).await.unwrap().proven.is_ok(), "{refusal}");
+        liar.lie(Some(lie));
+        let refreshed = refresh(&provider).await.unwrap();
+        assert!(is_new(&refreshed), "{refusal}");
+        assert_eq!((refreshed.proven.unwrap_err(), refusal.ends_access()), (refusal, ends));
+    }
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_fetched_take_away_no_refresh_token() {
+    let liar = Liar::start();
+    liar.lie(Some(Lie::Raw("/keys", Raw::Status(503, ""))));
+    let refreshed = refresh(&liar.provider()).await.unwrap();
+    assert!(is_new(&refreshed));
+    assert_eq!(refreshed.proven.unwrap_err(), Refusal::ProviderFails);
 }
 
 #[tokio::test]
@@ -84,13 +114,10 @@ async fn a_provider_that_cannot_be_discovered_says_nothing_about_anybody() {
 }
 
 #[tokio::test]
-async fn without_an_id_token_the_access_token_must_be_the_same_persons() {
+async fn without_an_id_token_nothing_new_is_known_of_the_person() {
     let liar = Liar::start();
-    let provider = Provider::new(Settings { userinfo: true, ..liar.settings() }).unwrap();
-    let refreshed = provider.refresh(&SecretString::from("refresh-0"), "u-1", NOW).await;
-    assert!(refreshed.is_ok());
+    let provider = liar.provider();
+    assert!(refresh(&provider).await.unwrap().proven.unwrap().is_some());
     liar.lie(Some(Lie::Answer(|answer| drop(answer.as_object_mut().unwrap().remove("id_token")))));
-    assert!(refresh(&provider).await.unwrap().proven.is_none());
-    let other = provider.refresh(&SecretString::from("refresh-0"), "u-2", NOW).await;
-    assert_eq!(other.unwrap_err(), RefreshError::Refused(Refusal::SubjectChanged));
+    assert!(refresh(&provider).await.unwrap().proven.unwrap().is_none());
 }

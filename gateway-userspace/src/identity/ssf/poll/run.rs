@@ -8,6 +8,7 @@ use super::super::stream::Published;
 use super::{Delivery, PollMessage, PollRequest, Poller, Verdict};
 use crate::identity::jose::Source;
 use reqwest::Client;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -42,18 +43,25 @@ pub struct Poll<S: Source<Item = Published>, A> {
 }
 
 impl<S: Source<Item = Published>, A: Apply> Poll<S, A> {
-    /// Polls until it is dropped. Dropping it loses nothing: what was not acknowledged comes again.
-    pub async fn run(&self) -> std::convert::Infallible {
-        let mut poller = Poller::default();
+    /// Polls until the transmitter has lost the stream. Returns how long to wait before it is set up again. Dropping it
+    /// loses nothing: what was not acknowledged comes again.
+    pub async fn run(&self, poller: &mut Poller) -> Duration {
+        poller.begin();
         loop {
-            let wait = self.step(&mut poller, OffsetDateTime::now_utc).await;
-            tokio::time::sleep(wait).await;
+            match self.step(poller, OffsetDateTime::now_utc).await {
+                ControlFlow::Continue(wait) => tokio::time::sleep(wait).await,
+                ControlFlow::Break(wait) => return wait,
+            }
         }
     }
 
-    /// Asks once and deals with the answer. Returns how long to wait. The clock is read when the answer has come,
-    /// because the transmitter may have held it.
-    pub async fn step(&self, poller: &mut Poller, clock: impl Fn() -> OffsetDateTime) -> Duration {
+    /// Asks once and deals with the answer. Returns how long to wait, and breaks if there is no such stream any more.
+    /// The clock is read when the answer has come, because the transmitter may have held it.
+    pub async fn step(
+        &self,
+        poller: &mut Poller,
+        clock: impl Fn() -> OffsetDateTime,
+    ) -> ControlFlow<Duration, Duration> {
         let request = poller.request();
         match self.ask(&request).await {
             Ok(message) => {
@@ -62,20 +70,20 @@ impl<S: Source<Item = Published>, A: Apply> Poll<S, A> {
                     let verdict = self.take(&jti, &token, clock()).await;
                     poller.settle(jti, verdict);
                 }
-                poller.wait(rand::random())
+                ControlFlow::Continue(poller.wait(rand::random()))
             }
             Err(failure) => {
                 let wait = poller.failed(&failure, rand::random());
                 let (endpoint, reason) = (self.endpoint.as_str(), failure.label());
                 tracing::warn!(endpoint, reason, failures = poller.failures(), %failure, "poll failed");
-                wait
+                if failure.is_gone() { ControlFlow::Break(wait) } else { ControlFlow::Continue(wait) }
             }
         }
     }
 
     async fn ask(&self, request: &PollRequest) -> Result<PollMessage, Failure> {
         let http = self.client.post(self.endpoint.clone()).json(request);
-        let http = self.credential.present(http, &self.client).await?;
+        let http = self.credential.present(http).await?;
         let body = http::send(http, self.pace.patience).await?;
         PollMessage::read(&body).ok_or(Failure::Malformed("a poll response of RFC 8936"))
     }

@@ -2,8 +2,7 @@
 //! framework demands.
 
 use super::super::http::Failure;
-use super::super::signal::StreamStatus;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use url::Url;
@@ -20,12 +19,6 @@ pub struct TransmitterDocument {
     pub delivery_methods_supported: Vec<String>,
     /// Where streams are configured.
     pub configuration_endpoint: Option<Url>,
-    /// Where their status is.
-    pub status_endpoint: Option<Url>,
-    /// Where subjects are added.
-    pub add_subject_endpoint: Option<Url>,
-    /// Where subjects are removed.
-    pub remove_subject_endpoint: Option<Url>,
     /// Where a verification event is asked for.
     pub verification_endpoint: Option<Url>,
     /// The members of a complex subject without which it is not understood.
@@ -51,10 +44,8 @@ impl TransmitterDocument {
     }
 
     fn endpoints(&self) -> impl Iterator<Item = &Url> {
-        let Self { configuration_endpoint, status_endpoint, verification_endpoint, .. } = self;
-        let subjects = [&self.add_subject_endpoint, &self.remove_subject_endpoint];
-        let others = [configuration_endpoint, status_endpoint, verification_endpoint];
-        std::iter::once(&self.jwks_uri).chain(others.into_iter().chain(subjects).flatten())
+        let optional = [&self.configuration_endpoint, &self.verification_endpoint];
+        std::iter::once(&self.jwks_uri).chain(optional.into_iter().flatten())
     }
 }
 
@@ -72,9 +63,6 @@ pub struct StreamDocument {
     /// Those that the transmitter can send.
     #[serde(default)]
     pub events_supported: Vec<String>,
-    /// Those that it does send.
-    #[serde(default)]
-    pub events_delivered: Vec<String>,
     /// In seconds, how often a verification event may be asked for at most.
     #[serde(default)]
     pub min_verification_interval: u64,
@@ -135,41 +123,6 @@ impl StreamDocument {
     }
 }
 
-/// A stream's status, as it is asked and told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The stream.
-    #[serde(default)]
-    pub stream_id: String,
-    status: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl Status {
-    /// A status for a stream.
-    #[must_use]
-    pub fn new(stream_id: String, status: StreamStatus, reason: Option<String>) -> Self {
-        let status = match status {
-            StreamStatus::Enabled => "enabled",
-            StreamStatus::Paused => "paused",
-            StreamStatus::Disabled => "disabled",
-        };
-        Self { stream_id, status: status.into(), reason }
-    }
-
-    /// What it says. A word that is not known is no stream that could be relied on.
-    #[must_use]
-    pub fn status(&self) -> StreamStatus {
-        match self.status.as_str() {
-            "enabled" => StreamStatus::Enabled,
-            "paused" => StreamStatus::Paused,
-            _ => StreamStatus::Disabled,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,8 +142,8 @@ mod tests {
         for changes in [
             json!({"issuer": "https://tr.example/"}),
             json!({"jwks_uri": "http://tr.example/keys"}),
-            json!({"status_endpoint": "http://tr.example/status"}),
-            json!({"add_subject_endpoint": "ftp://tr.example"}),
+            json!({"verification_endpoint": "ftp://tr.example/verify"}),
+            json!({"configuration_endpoint": "http://tr.example/streams"}),
             json!({"configuration_endpoint": "nonsense"}),
         ] {
             assert!(transmitter(&changes).is_err());
@@ -209,14 +162,5 @@ mod tests {
         assert!(stream(&json!(["other", "gate"]), "https://tr.example/poll").is_ok());
         assert!(stream(&json!("other"), "https://tr.example/poll").is_err());
         assert!(stream(&json!("gate"), "http://tr.example/poll").is_err());
-    }
-
-    #[test]
-    fn a_status_that_is_not_known_is_disabled() {
-        let status: Status = serde_json::from_str(r#"{"status": "resting"}"#).unwrap();
-        assert_eq!(status.status(), StreamStatus::Disabled);
-        for status in [StreamStatus::Enabled, StreamStatus::Paused, StreamStatus::Disabled] {
-            assert_eq!(Status::new("s1".into(), status, None).status(), status);
-        }
     }
 }

@@ -155,13 +155,13 @@ async fn an_event_that_is_not_known_or_about_nobody_here_is_accepted_and_counted
 #[tokio::test]
 async fn a_verification_with_the_state_that_was_asked_shows_that_the_stream_is_alive() {
     let receiver = Receiver::new();
-    assert_eq!(receiver.intake.condition(NOW), (Condition::New, None));
+    assert_eq!(receiver.intake.condition(NOW), Condition::New);
     let state = receiver.intake.verification_due(NOW).unwrap();
     let mut claims = claims(ISSUER, "v1", &Kind::Verification.uri(), &json!({"state": state}));
     claims["sub_id"] = json!({"format": "opaque", "id": "stream-1"});
     assert_eq!(receiver.push(&receiver.set(&claims)).await.0, Answer::Accepted);
-    assert_eq!(receiver.intake.condition(NOW), (Condition::Alive, Some(NOW)));
-    assert_eq!(receiver.intake.condition(NOW + Duration::hours(5)).0, Condition::Silent);
+    assert_eq!(receiver.intake.condition(NOW), Condition::Alive);
+    assert_eq!(receiver.intake.condition(NOW + Duration::hours(5)), Condition::Silent);
 }
 
 #[tokio::test]
@@ -169,5 +169,5 @@ async fn a_stream_that_is_paused_says_so() {
     let receiver = Receiver::new();
     let claims = claims(ISSUER, "u1", &Kind::StreamUpdated.uri(), &json!({"status": "paused"}));
     assert_eq!(receiver.push(&receiver.set(&claims)).await.0, Answer::Accepted);
-    assert_eq!(receiver.intake.condition(NOW).0, Condition::Paused);
+    assert_eq!(receiver.intake.condition(NOW), Condition::Paused);
 }

@@ -2,7 +2,7 @@
 
 use super::receiver::{NOW, Receiver, claims, header, sign};
 use crate::identity::jose::forge::{self, ISSUER, Signer};
-use crate::identity::ssf::{Answer, ErrorCode, Kind};
+use crate::identity::ssf::{Answer, Condition, ErrorCode, Kind};
 use serde_json::{Value, json};
 
 const REQUEST: ErrorCode = ErrorCode::InvalidRequest;
@@ -167,7 +167,7 @@ async fn a_verification_with_a_state_that_nobody_asked_with_is_refused_as_such()
         let Answer::Refused { status, error } = answer else { panic!("{answer:?}") };
         assert_eq!((status, error.err, taken), (400, ErrorCode::InvalidState, Err("unexpected_state")));
     }
-    assert_eq!(receiver.intake.condition(NOW).1, None);
+    assert_eq!(receiver.intake.condition(NOW), Condition::New);
 }
 
 #[tokio::test]

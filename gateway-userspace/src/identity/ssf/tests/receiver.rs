@@ -62,7 +62,7 @@ impl Source for Keys {
 }
 
 pub(super) fn profile(issuer: &str, window: Window) -> Profile {
-    let naming = Naming { issuers: [issuer.to_owned()].into(), email_is_username: true, ..Naming::default() };
+    let naming = Naming { issuers: [issuer.to_owned()].into(), email_is_username: true };
     Profile { issuer: issuer.into(), audience: AUDIENCE.into(), algorithms: Algorithms::default(), window, naming }
 }
 

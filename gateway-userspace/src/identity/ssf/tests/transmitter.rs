@@ -35,8 +35,6 @@ pub(super) struct Shared {
     /// The next answers to polls, instead of what is waiting.
     pub(super) faults: VecDeque<(u16, String)>,
     pub(super) streams: BTreeMap<String, Value>,
-    pub(super) subjects: Vec<Value>,
-    pub(super) grants: usize,
     /// Members of subjects without which they are not understood.
     pub(super) critical: Vec<&'static str>,
     issuer: String,
@@ -89,13 +87,9 @@ impl Transmitter {
         Router::new()
             .route("/.well-known/ssf-configuration/tenant", get(configuration))
             .route("/keys", get(keys))
-            .route("/token", post(token))
             .route("/poll", post(poll))
-            .route("/streams", get(read).post(create).patch(update).delete(delete))
-            .route("/status", get(status).post(set_status))
+            .route("/streams", get(read).post(create).patch(update))
             .route("/verify", post(verify))
-            .route("/add", post(add))
-            .route("/remove", post(remove))
             .with_state(self.clone())
     }
 }
@@ -108,13 +102,7 @@ fn may(headers: &HeaderMap) -> Result<(), StatusCode> {
 async fn configuration(State(me): State<Transmitter>) -> Json<Value> {
     let base = me.issuer.trim_end_matches("/tenant");
     let mut document = json!({"spec_version": "1_0", "issuer": me.issuer, "jwks_uri": format!("{base}/keys")});
-    for (name, path) in [
-        ("configuration_endpoint", "streams"),
-        ("status_endpoint", "status"),
-        ("verification_endpoint", "verify"),
-        ("add_subject_endpoint", "add"),
-        ("remove_subject_endpoint", "remove"),
-    ] {
+    for (name, path) in [("configuration_endpoint", "streams"), ("verification_endpoint", "verify")] {
         document[name] = json!(format!("{base}/{path}"));
     }
     document["critical_subject_members"] = json!(me.shared().critical);
@@ -124,16 +112,6 @@ async fn configuration(State(me): State<Transmitter>) -> Json<Value> {
 
 async fn keys(State(me): State<Transmitter>) -> Json<Value> {
     Json(json!({"keys": [me.signer.jwk()]}))
-}
-
-async fn token(State(me): State<Transmitter>, headers: HeaderMap, body: String) -> Response {
-    // `gate:way` and `s3cret`, encoded each before they are joined.
-    let basic = headers.get("authorization").and_then(|value| value.to_str().ok());
-    if basic != Some("Basic Z2F0ZSUzQXdheTpzM2NyZXQ=") || body != "grant_type=client_credentials&scope=ssf.read" {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    me.shared().grants += 1;
-    Json(json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})).into_response()
 }
 
 async fn poll(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
@@ -205,68 +183,11 @@ async fn update(State(me): State<Transmitter>, headers: HeaderMap, Json(changes)
     Json(stream.clone()).into_response()
 }
 
-async fn delete(
-    State(me): State<Transmitter>,
-    headers: HeaderMap,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    if let Err(refused) = may(&headers) {
-        return refused.into_response();
-    }
-    let gone = query.get("stream_id").and_then(|id| me.shared().streams.remove(id));
-    gone.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT).into_response()
-}
-
-async fn status(
-    State(me): State<Transmitter>,
-    headers: HeaderMap,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    if let Err(refused) = may(&headers) {
-        return refused.into_response();
-    }
-    match query.get("stream_id").and_then(|id| me.shared().streams.get(id).cloned()) {
-        Some(stream) => {
-            let status = stream["status"].as_str().unwrap_or("enabled");
-            Json(json!({"stream_id": stream["stream_id"], "status": status})).into_response()
-        }
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-async fn set_status(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
-    if let Err(refused) = may(&headers) {
-        return refused.into_response();
-    }
-    let mut shared = me.shared();
-    let Some(stream) = asked["stream_id"].as_str().and_then(|id| shared.streams.get_mut(id)) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    stream["status"] = asked["status"].clone();
-    Json(asked).into_response()
-}
-
 async fn verify(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
     if let Err(refused) = may(&headers) {
         return refused.into_response();
     }
     let uri = "https://schemas.openid.net/secevent/ssf/event-type/verification";
     me.emit("verification", uri, &json!({"state": asked["state"]}));
-    StatusCode::NO_CONTENT.into_response()
-}
-
-async fn add(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
-    if let Err(refused) = may(&headers) {
-        return refused.into_response();
-    }
-    me.shared().subjects.push(asked["subject"].clone());
-    StatusCode::OK.into_response()
-}
-
-async fn remove(State(me): State<Transmitter>, headers: HeaderMap, Json(asked): Json<Value>) -> Response {
-    if let Err(refused) = may(&headers) {
-        return refused.into_response();
-    }
-    me.shared().subjects.retain(|subject| *subject != asked["subject"]);
     StatusCode::NO_CONTENT.into_response()
 }

@@ -1,4 +1,4 @@
-//! Lies of the token endpoint and of the UserInfo endpoint.
+//! Lies of the token endpoint.
 
 use super::super::liar::{Lie, Raw};
 use super::{Fault, With, fault, remove};
@@ -37,29 +37,4 @@ pub(super) const FAULTS: &[Fault] = &[
         With::Nothing,
     ),
     fault("too many requests", "provider_fails", Lie::Raw("/token", Raw::Status(429, "{}")), With::Nothing),
-    fault("another person's userinfo", "subject_changed", Lie::UserInfo(|u| u["sub"] = json!("u-2")), With::UserInfo),
-    fault("nobody's userinfo", "subject_changed", Lie::UserInfo(|u| remove(u, "sub")), With::UserInfo),
-    fault("userinfo with the person twice", "answer_malformed", Lie::Raw("/userinfo", Raw::Twice), With::UserInfo),
-    fault("userinfo that is signed", "answer_malformed", Lie::Raw("/userinfo", Raw::Signed), With::UserInfo),
-    fault(
-        "userinfo elsewhere",
-        "redirected",
-        Lie::Raw("/userinfo", Raw::Redirect("https://evil.example/")),
-        With::UserInfo,
-    ),
-    fault("userinfo for nobody", "provider_fails", Lie::Raw("/userinfo", Raw::Status(401, "{}")), With::UserInfo),
-    fault("userinfo of a megabyte and more", "answer_too_long", Lie::Raw("/userinfo", Raw::Huge), With::UserInfo),
-    fault("userinfo that never comes", "provider_slow", Lie::Raw("/userinfo", Raw::Silence), With::UserInfoImpatience),
-    fault(
-        "no userinfo endpoint",
-        "endpoint_missing",
-        Lie::Metadata(|m| remove(m, "userinfo_endpoint")),
-        With::UserInfo,
-    ),
-    fault(
-        "an address that is not verified",
-        "username_missing",
-        Lie::UserInfo(|u| u["email_verified"] = json!(false)),
-        With::Email,
-    ),
 ];

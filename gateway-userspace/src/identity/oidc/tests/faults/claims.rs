@@ -180,4 +180,10 @@ pub(super) const FAULTS: &[Fault] = &[
         With::Nothing,
     ),
     fault("groups that are too many", "groups_overage", Lie::Claims(|c| c["hasgroups"] = json!(true)), With::Nothing),
+    fault(
+        "an address that is not verified",
+        "username_missing",
+        Lie::Claims(|c| c["email_verified"] = json!(false)),
+        With::Email,
+    ),
 ];

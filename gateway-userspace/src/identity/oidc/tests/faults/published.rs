@@ -94,13 +94,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault(
         "device endpoint elsewhere",
         "endpoint_foreign",
-        Lie::Metadata(|m| m["device_authorization_endpoint"] = json!("https://evil.example/")),
-        With::Nothing,
-    ),
-    fault(
-        "userinfo endpoint elsewhere",
-        "endpoint_foreign",
-        Lie::Metadata(|m| m["userinfo_endpoint"] = json!("https://10.0.0.1/")),
+        Lie::Metadata(|m| m["device_authorization_endpoint"] = json!("https://10.0.0.1/")),
         With::Nothing,
     ),
     fault(

@@ -1,0 +1,51 @@
+//! Pages of the documentation are done as they are written: every file on them, every command, and what it prints.
+//!
+//! Where a command prints something else on purpose, `UPDATE=1` writes that into the page.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use gateway_tests::gate::binary;
+use gateway_tests::page::Page;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// A folder that is removed in the end, in which `configs` is that of the repository.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Result<Self> {
+        let path = env::temp_dir().join(format!("portcullis-docs-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        std::os::unix::fs::symlink(root().join("configs"), path.join("configs"))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+#[test]
+fn policy_as_code_is_done_as_its_page_says() -> Result<()> {
+    let path = root().join("docs/policy-as-code.md");
+    let page = Page::parse(&fs::read_to_string(&path)?)?;
+    ensure!(page.commands() > 10, "the page has hardly a command");
+    let folder = Folder::new("policy")?;
+    let programs = binary("portcullis")?;
+    let programs = programs.parent().context("no folder of programs")?;
+    let search = format!("{}:/usr/bin:/bin", programs.display());
+    // No variable of whoever runs the tests: what needs no gateway must not be helped by one.
+    let done = page.perform(&folder.0, |shell| {
+        shell.env_clear().env("PATH", &search);
+    })?;
+    match page.difference(&done) {
+        None => Ok(()),
+        Some(_) if env::var_os("UPDATE").is_some() => Ok(fs::write(&path, done.text())?),
+        Some(difference) => bail!("docs/policy-as-code.md, {difference}\nUPDATE=1 writes it into the page"),
+    }
+}

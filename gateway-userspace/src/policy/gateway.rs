@@ -26,7 +26,7 @@ pub use draft::{Drafted, Fact};
 pub use rehearse::{Assumed, Reach, Rehearsal};
 pub use restore::{Problem, Restored};
 
-use super::cedar::PolicySet;
+use super::cedar::{Faults, PolicySet};
 use super::change::{Capacities, Changed, Input, Refusal};
 use super::model::{
     App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, Settings, User, UserName,
@@ -56,6 +56,8 @@ pub struct Gateway {
     policy: PolicySet,
     settings: Settings,
     clock: Clock,
+    /// Policies that could not be evaluated since apps or policies changed last.
+    faults: Faults,
     judge: Judge,
     assurances: Assurances,
     sessions: Book,
@@ -121,6 +123,7 @@ impl Gateway {
             policy: PolicySet::empty(),
             settings: Settings::default(),
             clock: Clock::default(),
+            faults: Faults::new(),
             judge: Judge::default(),
             assurances: Assurances::default(),
             sessions: Book::default(),

@@ -19,6 +19,10 @@ impl Gateway {
             self.next_app_set = new.id.0.saturating_add(1);
             self.next_block = new.compiled.next_block;
         }
+        if judge.is_some() {
+            self.faults.clear();
+        }
+        self.faults.extend(faults.clone());
         self.judge = judge.unwrap_or(std::mem::take(&mut self.judge));
         if let Some(decided) = decided {
             (self.clock.decided, self.clock.is_mixed) = (decided, false);

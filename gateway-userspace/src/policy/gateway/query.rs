@@ -2,7 +2,7 @@
 
 use super::judge::subject;
 use super::{Gateway, NextIds};
-use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
+use crate::policy::cedar::{Faults, PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
     App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Settings, Source,
@@ -164,7 +164,17 @@ impl Gateway {
     /// What looks odd about the policies in force.
     #[must_use]
     pub fn policy_warnings(&self) -> Vec<PolicyWarning> {
-        self.warnings_of(&self.policy)
+        let mut found = self.warnings_of(&self.policy);
+        found.extend(self.policy.faulty(&self.faults));
+        found.sort();
+        found
+    }
+
+    /// Policies that could not be evaluated since apps or policies changed last, by name, and why. Whoever they concerned
+    /// was denied.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// What looks odd about policies, if they were in force.

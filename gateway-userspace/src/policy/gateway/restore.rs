@@ -189,6 +189,8 @@ impl Gateway {
         let (policy, apps, app_ids, now) = (&self.policy, &self.apps, &self.app_ids, &self.clock.now);
         let world = World { policy, apps, app_ids, now };
         let entitlement = self.judge.entitle(world, &subject(session, user.standing(), now));
+        let faults = entitlement.faults.iter();
+        self.faults.extend(faults.map(|(policy, fault)| (policy.clone(), fault.clone())));
         let mut lists = self.lists.draft();
         session.allow_list = lists.take(&self.lists, &entitlement.grants)?;
         session.permitted = entitlement.permitted;

@@ -92,6 +92,22 @@ fn a_new_policy_and_a_new_time_zone_are_decided_at_the_time_that_it_is() {
 }
 
 #[test]
+fn a_policy_that_cannot_be_evaluated_is_named_until_policies_change() {
+    let text =
+        r#"@id("sum") permit (principal, action, resource) when { context.time.hour * 9223372036854775807 > 0 };"#;
+    let mut world = World::at(text, "2026-03-10T01:00:00Z");
+    assert_eq!((world.gateway.faults().len(), world.reach(1)), (0, vec!["mail", "payroll", "wiki"]));
+    let changed = world.passes("2026-03-10T02:00:00Z");
+    assert_eq!((changed.faults.len(), world.gateway.faults().len(), world.reach(1)), (1, 1, vec![]));
+    let warnings = world.gateway.policy_warnings();
+    assert!(warnings[0].to_string().starts_with("1:1: it could not be evaluated"), "{warnings:?}");
+    let again = Gateway::restore(stored(&world.gateway), Capacities::default(), SessionLimits::default(), NOW);
+    assert_eq!(again.unwrap().0.faults().len(), 1);
+    world.take(policy(BY_GROUP));
+    assert_eq!((world.gateway.faults().len(), world.gateway.policy_warnings().len()), (0, 0));
+}
+
+#[test]
 fn policies_expire_on_the_moment_permits_and_forbids_alike() {
     let text = r#"
         @expires("2026-03-10T12:00:00Z") permit (principal, action, resource == App::"wiki");

@@ -7,11 +7,12 @@ use super::finding::Finding;
 use super::groups::Groups;
 use crate::config::section::{Section, read_part};
 use crate::config::suggest::nearest;
+use crate::config::value::Value;
 use crate::config::{Place, Places};
 use crate::policy::cedar::Subject;
 use crate::policy::{
-    Assurance, Attributes, Decision, Factor, Factors, GroupName, Kind, Moment, ProviderName, Risk, Timezone, UserName,
-    attribute,
+    Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Moment, ProviderName, Risk, Timezone,
+    UserName, attribute,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -128,6 +129,7 @@ fn subject(section: &mut Section<'_, '_>, known: &Known<'_>, moment: Moment) -> 
     let groups = groups(section, known);
     let source = section.value("from").map_or(Some(SOMEWHERE), |value| value.address());
     let zone = section.value("zone").map_or(Some(""), |value| value.text("office"));
+    let country = section.value("country").map(|value| country(&value)).unwrap_or_default();
     let dated = section.value("login_known").and_then(|value| value.boolean());
     let compliant = section.value("device_compliant").and_then(|value| value.boolean());
     let kinds = [Kind::Person, Kind::Service].map(|kind| (kind.label(), kind));
@@ -150,8 +152,17 @@ fn subject(section: &mut Section<'_, '_>, known: &Known<'_>, moment: Moment) -> 
         risk: risk.unwrap_or_default(),
         source: source?,
         zone: zone?.into(),
+        country,
         moment: Arc::new(moment),
     })
+}
+
+fn country(value: &Value<'_, '_>) -> Country {
+    let found = value.text("DE").map_or(Country::UNKNOWN, Country::of);
+    if found == Country::UNKNOWN {
+        value.refuse("is not a country", "write its two letters, like `DE`");
+    }
+    found
 }
 
 fn attributes(section: Section<'_, '_>) -> Attributes {

@@ -41,6 +41,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let capacity = capacity(&mut root.section("capacity"));
     let records = records(&mut root.section("records"), folder);
     let first_start = first_start(&mut root.section("first_start"), folder);
+    let countries = root.section("geo").value("database").and_then(|value| value.path(folder));
     let log = log(&mut root.section("log"));
     Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
@@ -53,6 +54,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         providers,
         services,
         limits,
+        countries,
         capacity,
         records,
         first_start,

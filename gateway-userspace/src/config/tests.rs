@@ -326,6 +326,8 @@ fn a_provider_is_read_with_its_defaults_and_everything_that_it_may_say() {
     assert_eq!(provider.scim.as_ref().unwrap().link, Link::ExternalId("sub".into()));
     assert_eq!(provider.signals.as_ref().unwrap().delivery, Delivery::Push);
     assert_eq!(provider.client_secret.as_deref(), Some(Path::new("/etc/portcullis/secrets/corp")));
+    let geo = parse(&format!("{LEAST}[geo]\ndatabase = \"geo/country.mmdb\"")).unwrap();
+    assert_eq!(geo.countries.as_deref(), Some(Path::new("/etc/portcullis/geo/country.mmdb")));
     assert_eq!(provider.claims.attributes["department"], "department");
     assert_eq!(provider.group_names.values().next().unwrap().as_str(), "finance");
 }
@@ -418,6 +420,8 @@ fn the_example_shows_every_key() {
         "[login]",
         "session",
         "url",
+        "[geo]",
+        "database",
         "[[provider]]",
         "title",
         "kind",

@@ -182,6 +182,7 @@ fn login(token: u64) -> Request {
         zone_name: "lan".into(),
         interface: 1,
         interface_name: "lan0".into(),
+        country: Default::default(),
         mac: None,
     };
     Request::Login(Box::new(Login {

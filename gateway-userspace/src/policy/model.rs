@@ -1,6 +1,7 @@
 //! The words of the gateway as types. Names are checked once, here; afterwards they are what they say.
 
 mod assurance;
+mod country;
 mod factors;
 mod moment;
 mod settings;
@@ -8,6 +9,7 @@ mod user;
 mod word;
 
 pub use assurance::{Assurance, Proof};
+pub use country::Country;
 pub use factors::{Factor, Factors};
 pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
@@ -326,6 +328,8 @@ pub struct Source {
     pub interface_name: ArcStr,
     /// The hardware address its frames carry, where there is a link layer: the client's, or its next hop's.
     pub mac: Option<[u8; 6]>,
+    /// The country that the address is in, as far as that was known when the session began.
+    pub country: Country,
 }
 
 /// What policy said about an app, and which policies determined it.

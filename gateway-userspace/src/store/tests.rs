@@ -62,6 +62,7 @@ fn session() -> StoredSession {
                 zone_name: "office".into(),
                 interface: 3,
                 interface_name: "eth1".into(),
+                country: crate::policy::Country::of("DE"),
                 mac: Some([2, 0, 0, 0, 0, 1]),
             },
             factors: [Factor::Password, Factor::Totp].into(),

@@ -259,6 +259,7 @@ fn source(address: IpAddr) -> Source {
         zone_name: "office".into(),
         interface: 3,
         interface_name: "eth1".into(),
+        country: Default::default(),
         mac: Some([2, 0, 0, 0, 0, 7]),
     }
 }

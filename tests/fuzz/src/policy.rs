@@ -5,7 +5,7 @@ use crate::place;
 use cedar_policy::{Authorizer, Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use gateway_userspace::policy::cedar::Subject;
 use gateway_userspace::policy::{
-    App, AppName, Attributes, Factor, GroupName, Kind, PolicyError, PolicySet, Risk, UserName,
+    App, AppName, Attributes, Country, Factor, GroupName, Kind, PolicyError, PolicySet, Risk, UserName,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -71,6 +71,7 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
         ("factors".to_owned(), RestrictedExpression::new_set(factors)),
         ("source".to_owned(), RestrictedExpression::new_ip(subject.source.to_string())),
         ("zone".to_owned(), RestrictedExpression::new_string(subject.zone.to_string())),
+        ("country".to_owned(), RestrictedExpression::new_string(subject.country.code().to_owned())),
         ("risk".to_owned(), RestrictedExpression::new_string(subject.risk.label().to_owned())),
     ]);
     let action = r#"Action::"connect""#.parse().unwrap();
@@ -93,6 +94,7 @@ fn subjects() -> [Subject; 2] {
         risk: Risk::Unknown,
         source: [192, 0, 2, 7].into(),
         zone: "office".into(),
+        country: Country::UNKNOWN,
         moment: Arc::default(),
     };
     let bob = Subject {
@@ -107,6 +109,7 @@ fn subjects() -> [Subject; 2] {
         risk: Risk::Unknown,
         source: "2001:db8::7".parse().unwrap(),
         zone: "branch".into(),
+        country: Country::UNKNOWN,
         moment: Arc::default(),
     };
     [ada, bob]

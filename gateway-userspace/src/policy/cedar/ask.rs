@@ -4,7 +4,7 @@ use super::sight::SeenSource;
 use super::time::{SeenTime, weekday};
 use super::{Kinds, PolicySet, Rule, Who, kinds};
 use crate::policy::model::{
-    App, AppName, Assurance, Attributes, Decision, Factor, Factors, GroupName, Kind, Moment, Risk, UserName,
+    App, AppName, Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Moment, Risk, UserName,
 };
 use arcstr::ArcStr;
 use cedar_policy::{
@@ -43,6 +43,8 @@ pub struct Subject {
     pub source: IpAddr,
     /// Name of the zone they are in.
     pub zone: ArcStr,
+    /// The country they are in.
+    pub country: Country,
     /// When they want in.
     pub moment: Arc<Moment>,
 }
@@ -61,6 +63,7 @@ pub(in crate::policy) struct Facts {
     user: Option<UserName>,
     source: Option<SeenSource>,
     zone: Option<ArcStr>,
+    country: Option<Country>,
     time: Option<SeenTime>,
 }
 
@@ -162,6 +165,7 @@ impl PolicySet {
             user: self.sight.sees(subject.user.as_str()).then(|| subject.user.clone()),
             source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
+            country: self.sight.country.then_some(subject.country),
             time: self.seen_time(&subject.moment),
         }
     }
@@ -179,6 +183,11 @@ impl PolicySet {
     /// Whether the policies can see in which zone somebody is.
     pub(in crate::policy) fn sees_zones(&self) -> bool {
         self.sight.zone
+    }
+
+    /// Whether the policies can see in which country somebody is.
+    pub(in crate::policy) fn sees_countries(&self) -> bool {
+        self.sight.country
     }
 
     /// The policies in force whose scope admits the subject and the app. All others are false by their scope alone.
@@ -314,6 +323,7 @@ fn context(policies: &PolicySet, subject: &Subject) -> Option<Context> {
         (String::from("provider"), text(provider)),
         (String::from("acr"), text(acr)),
         (String::from("amr"), RestrictedExpression::new_set(amr.iter().map(|method| text(method)))),
+        (String::from("country"), text(subject.country.code())),
         (String::from("risk"), text(subject.risk.label())),
         (String::from("device"), RestrictedExpression::new_record(device).ok()?),
     ];

@@ -22,6 +22,8 @@ pub(super) struct Sight {
     pub zone: bool,
     /// …the clock, and how closely.
     pub time: Option<Grain>,
+    /// …the country they are in.
+    pub country: bool,
     /// …whether it is a person.
     pub kind: bool,
     /// …how likely it is that it is not they.
@@ -121,7 +123,7 @@ impl Sight {
     fn note(&mut self, path: &[&str]) {
         let time = match path {
             [] => {
-                (self.source, self.zone, self.risk) = (true, true, true);
+                (self.source, self.zone, self.country, self.risk) = (true, true, true, true);
                 Some(Grain::Minute)
             }
             ["time"] | ["time", "minute", ..] => Some(Grain::Minute),
@@ -133,6 +135,7 @@ impl Sight {
         match path.first() {
             Some(&"source") => self.source = true,
             Some(&"zone") => self.zone = true,
+            Some(&"country") => self.country = true,
             Some(&"risk") => self.risk = true,
             _ => {}
         }
@@ -204,6 +207,17 @@ mod tests {
             ("[context].contains(context)", Some(Grain::Minute)),
         ] {
             assert_eq!(sight(condition).time, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn policies_see_countries_if_they_ask_for_them() {
+        for (condition, expected) in [
+            (r#"context.country == "DE""#, true),
+            (r#"context.zone == "country""#, false),
+            ("[context].contains(context)", true),
+        ] {
+            assert_eq!(sight(condition).country, expected, "{condition}");
         }
     }
 

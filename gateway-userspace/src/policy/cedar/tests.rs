@@ -1,7 +1,7 @@
 use super::ask::Asked;
 use super::*;
 use crate::policy::model::{
-    App, AppName, Assurance, Attributes, Decision, Factor, GroupName, Kind, ProviderName, Risk, UserName,
+    App, AppName, Assurance, Attributes, Country, Decision, Factor, GroupName, Kind, ProviderName, Risk, UserName,
 };
 use cedar_policy::{Entities, Request};
 use std::collections::BTreeSet;
@@ -19,6 +19,7 @@ fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
         risk: Risk::Unknown,
         source: "10.9.0.7".parse().unwrap(),
         zone: "branch".into(),
+        country: Country::UNKNOWN,
         moment: Arc::default(),
     }
 }
@@ -97,11 +98,13 @@ fn what_a_provider_vouches_for_is_seen() {
 #[test]
 fn what_is_known_of_a_user_decides_and_what_is_not_known_is_nothing() {
     let attributes = [("department".to_owned(), "finance".to_owned())].into();
-    let known = Subject { attributes, kind: Kind::Service, risk: Risk::High, ..subject(&[], &[]) };
+    let known =
+        Subject { attributes, kind: Kind::Service, risk: Risk::High, country: Country::of("DE"), ..subject(&[], &[]) };
     for condition in [
         r#"principal.hasTag("department") && principal.getTag("department") == "finance""#,
         r#"principal.kind == "service""#,
         r#"context.risk == "high""#,
+        r#"["AT", "CH", "DE"].contains(context.country)"#,
     ] {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         let policies = PolicySet::parse(&text).expect(condition);

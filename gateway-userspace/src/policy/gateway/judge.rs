@@ -78,6 +78,7 @@ pub(super) fn subject(session: &Session, user: Standing<'_>, now: &Arc<Moment>) 
         risk: user.risk,
         source: session.source.address,
         zone: session.source.zone_name.clone(),
+        country: session.source.country,
         moment: Arc::clone(now),
     }
 }

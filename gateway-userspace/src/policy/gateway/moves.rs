@@ -6,7 +6,7 @@ use super::judge::{Entitlement, Judge, World, subject};
 use super::{Gateway, lists};
 use crate::policy::cedar::SeenSource;
 use crate::policy::change::{Permitted, Refusal, Regranted};
-use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Factors, Proof, Session, Standing, User};
+use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Country, Factors, Proof, Session, Standing, User};
 use crate::policy::table::covers;
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, HashMap};
@@ -42,6 +42,7 @@ struct Seen<'s> {
     dated: bool,
     source: Option<SeenSource>,
     zone: Option<&'s str>,
+    country: Option<Country>,
 }
 
 /// How one entitlement differs from another.
@@ -75,6 +76,7 @@ impl<'p> Pass<'p> {
             dated: session.authenticated_at != Proof::UNDATED,
             source: policy.seen_source(session.source.address),
             zone: policy.sees_zones().then(|| session.source.zone_name.as_str()),
+            country: policy.sees_countries().then_some(session.source.country),
         };
         if let Some(known) = self.known.get(&seen) {
             return *known;

@@ -236,6 +236,7 @@ impl Gateway {
             risk: standing.risk,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
+            country: source.country,
             moment: Arc::clone(&self.clock.now),
         };
         Ok(self.policy.decide(&subject, app).decision)

@@ -5,7 +5,7 @@ use super::judge::{Judge, World};
 use crate::policy::bundle::{Bundle, Difference};
 use crate::policy::cedar::{PolicyWarning, Subject};
 use crate::policy::change::{Input, Permitted, Refusal, Regranted};
-use crate::policy::model::{AppName, Assurance, Factor, Factors, Moment, Standing, User, UserName};
+use crate::policy::model::{AppName, Assurance, Country, Factor, Factors, Moment, Standing, User, UserName};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -120,6 +120,7 @@ impl Assumed {
             risk,
             source: self.source,
             zone: self.zone.clone(),
+            country: Country::UNKNOWN,
             moment: Arc::clone(now),
         }
     }

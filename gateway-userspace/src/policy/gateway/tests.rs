@@ -55,6 +55,7 @@ fn source(host: u32) -> Source {
         zone_name: "branch".into(),
         interface: 2,
         interface_name: "lan0".into(),
+        country: Default::default(),
         mac: None,
     }
 }

@@ -32,7 +32,6 @@ pub mod template;
 
 pub use case::{Case, Target};
 pub use finding::Finding;
-pub use layout::is_ignored;
 pub use policies::alone;
 pub use trial::{Mismatch, Trial};
 

@@ -3,10 +3,14 @@
 //! Where a command prints something else on purpose, `UPDATE=1` writes that into the page.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gateway_tests::gate::binary;
 use gateway_tests::page::Page;
+use gateway_tests::{Gate, gate::binary};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
+
+/// The first command of the page that asks a gateway.
+const FIRST_ONLINE: &str = "policy export";
 
 /// A folder that is removed in the end, in which `configs` is that of the repository.
 struct Folder(PathBuf);
@@ -39,10 +43,19 @@ fn policy_as_code_is_done_as_its_page_says() -> Result<()> {
     let programs = binary("portcullis")?;
     let programs = programs.parent().context("no folder of programs")?;
     let search = format!("{}:/usr/bin:/bin", programs.display());
-    // No variable of whoever runs the tests: what needs no gateway must not be helped by one.
-    let done = page.perform(&folder.0, |shell| {
+    let gate = Gate::open()?;
+    let state = gate.world.scratch().join("state");
+    let mut is_online = false;
+    let prepare = |shell: &mut Command| {
+        is_online |= shell.get_args().any(|word| word.to_string_lossy().contains(FIRST_ONLINE));
+        // No variable of whoever runs the tests: what needs no gateway must not be helped by one.
         shell.env_clear().env("PATH", &search);
-    })?;
+        if is_online {
+            shell.env("PORTCULLIS_URL", "https://127.0.0.1:8443").env("PORTCULLIS_CA", state.join("api.crt"));
+            shell.env("PORTCULLIS_TOKEN_FILE", state.join("admin.token"));
+        }
+    };
+    let done = gate.world.gateway.enter(|| page.perform(&folder.0, prepare))??;
     match page.difference(&done) {
         None => Ok(()),
         Some(_) if env::var_os("UPDATE").is_some() => Ok(fs::write(&path, done.text())?),

@@ -6,6 +6,8 @@
 mod access;
 #[path = "gate/beyond.rs"]
 mod beyond;
+#[path = "gate/bundle.rs"]
+mod bundle;
 #[path = "gate/cli.rs"]
 mod cli;
 #[path = "gate/clock.rs"]

@@ -49,10 +49,8 @@ impl Apps {
         self.known.keys()
     }
 
-    /// The app of a name, however it is written.
-    pub(super) fn named(&self, name: &str) -> Option<&AppName> {
-        let name = AppName::new(name).ok()?;
-        self.known.get_key_value(&name).map(|(name, _)| name)
+    pub(super) fn has(&self, name: &AppName) -> bool {
+        self.known.contains_key(name)
     }
 
     /// Where an app is declared.

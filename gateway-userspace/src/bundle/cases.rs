@@ -179,13 +179,13 @@ fn attributes(section: Section<'_, '_>) -> Attributes {
 
 fn groups(section: &mut Section<'_, '_>, known: &Known<'_>) -> BTreeSet<GroupName> {
     let Some(list) = section.value("groups") else { return BTreeSet::new() };
-    let declared: Vec<&str> = known.groups.names().map(GroupName::as_str).collect();
     let are_known = known.groups.is_declared && !known.groups.has_gap;
     let mut groups = BTreeSet::new();
     for value in list.list("write a list, like `[\"finance\"]`") {
         match value.text("finance").map(GroupName::new) {
             Some(Ok(group)) => {
-                if are_known && !declared.contains(&group.as_str()) {
+                if are_known && !known.groups.has(&group) {
+                    let declared: Vec<&str> = known.groups.names().map(GroupName::as_str).collect();
                     let problem = format!("group `{group}` is not defined");
                     value.refuse(problem, suggested(group.as_str(), &declared, "declare it in `groups.toml`"));
                 }
@@ -231,7 +231,7 @@ fn target(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Target> {
     let target = Target::parse(value.text("payroll")?);
     let target = target.map_err(|error| value.refuse(error.to_string(), "")).ok()?;
     if let Target::App(name) = &target
-        && known.apps.named(name.as_str()).is_none()
+        && !known.apps.has(name)
         && !known.apps.has_gap
     {
         let declared: Vec<&str> = known.apps.names().map(crate::policy::AppName::as_str).collect();

@@ -1,7 +1,7 @@
 //! A directory becomes texts. Links, other things than files, and what is too much are refused, never followed or read.
 
 use super::finding::Finding;
-use super::layout::{is_ignored, kind};
+use super::layout::{is_hidden, kind};
 use super::{Files, Findings};
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _};
@@ -57,7 +57,7 @@ impl Walk<'_> {
     fn entry(&mut self, entry: &DirEntry, folder: &str, depth: usize) {
         let name = entry.file_name();
         let shown = name.to_string_lossy();
-        if is_ignored(&shown) {
+        if is_hidden(&shown) {
             return;
         }
         let path = format!("{folder}{shown}");
@@ -67,6 +67,8 @@ impl Walk<'_> {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => self.folder(&entry.path(), &format!("{path}/"), depth.saturating_add(1)),
             Ok(kind) if kind.is_file() => self.file(&entry.path(), path),
+            // One that leads to a folder leads to whatever is in that.
+            Ok(kind) if kind.is_symlink() && is_besides(&entry.path(), &path) => {}
             Ok(kind) if kind.is_symlink() => {
                 self.refuse(&path, "is a symbolic link, and links are not followed", "put the file itself here");
             }
@@ -117,6 +119,11 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a link leads to a file that would not be read, were it here.
+fn is_besides(link: &Path, path: &str) -> bool {
+    matches!(kind(path), Ok(None)) && fs::metadata(link).is_ok_and(|target| target.is_file())
+}
+
 /// At most a byte more than there may be.
 fn bounded(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -159,6 +166,7 @@ mod tests {
         let (files, errors) = gathered(|path| {
             symlink("/etc/passwd", path.join("a.cedar")).unwrap();
             symlink(path, path.join("loop")).unwrap();
+            symlink("/etc/passwd", path.join("README.md")).unwrap();
             fs::write(path.join("b.cedar"), b"// ok\n\xff").unwrap();
             fs::write(path.join("c.toml"), "").unwrap();
             fs::File::create(path.join("d.cedar")).unwrap().set_len(LARGEST_FILE + 1).unwrap();

@@ -37,6 +37,10 @@ impl Groups {
         self.known.keys()
     }
 
+    pub(super) fn has(&self, name: &GroupName) -> bool {
+        self.known.contains_key(name)
+    }
+
     fn declare(&mut self, name: GroupName, path: &str, place: Place, findings: &mut Findings) {
         if let Some((file, first)) = self.known.get(&name) {
             let hint = format!("remove it; the other one is in line {} of `{file}`", first.line);

@@ -17,15 +17,14 @@ pub(super) enum Kind {
     Cases,
 }
 
-/// Whether a file or folder of this name is not part of a bundle, whatever is in it: hidden ones, and what explains it.
-#[must_use]
-pub fn is_ignored(name: &str) -> bool {
-    name.starts_with('.') || name.to_ascii_uppercase().starts_with("README")
+/// Whether a file or folder of this name is not part of a bundle, whatever is in it.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
 }
 
 /// What the file at a path holds; `None` if it is not part of the bundle.
 pub(super) fn kind(path: &str) -> Result<Option<Kind>, Box<Finding>> {
-    if path.split('/').any(is_ignored) {
+    if path.split('/').any(is_hidden) {
         return Ok(None);
     }
     let (folder, name) = path.split_once('/').map_or(("", path), |(folder, rest)| (folder, rest));
@@ -93,9 +92,7 @@ mod tests {
 
     #[test]
     fn what_explains_a_bundle_or_keeps_it_is_passed_over() {
-        for path in
-            ["README.md", "readme", "policies/README.cedar", ".git/config.toml", "policies/.old/x.cedar", "Makefile"]
-        {
+        for path in ["README.md", "readme", "apps/README", ".git/config.toml", "policies/.old/x.cedar", "Makefile"] {
             assert_eq!(kind(path), Ok(None), "{path}");
         }
     }

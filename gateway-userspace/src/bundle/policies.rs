@@ -4,11 +4,14 @@ use super::Findings;
 use super::apps::Apps;
 use super::finding::Finding;
 use super::groups::Groups;
-use crate::policy::{GroupName, PolicyError, PolicyFile, PolicySet};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::policy::{AppName, GroupName, PolicyError, PolicyFile, PolicySet};
+use std::collections::BTreeSet;
 
 /// Groups that a warning names at most.
 const NAMED: usize = 10;
+
+/// Names that are told one by one: each is compared with all that are declared.
+const MOST_UNDEFINED: usize = 100;
 
 /// What became of the files of policies.
 pub(super) struct Parsed {
@@ -87,10 +90,11 @@ impl Parsed {
         findings.errors.extend(self.errors.iter().cloned().map(Finding::from));
         let are_apps_known = is_whole && !apps.has_gap;
         let are_groups_known = is_whole && !groups.has_gap && groups.is_declared;
-        let supposed = if are_groups_known { BTreeSet::new() } else { self.named_groups() };
+        let more_apps = supposed(self.mentioned("App", AppName::new), |name| apps.has(name), are_apps_known);
+        let more_groups = supposed(self.mentioned("Group", GroupName::new), |name| groups.has(name), are_groups_known);
         for set in &self.sets {
-            let known = groups.names().chain(&supposed);
-            for remark in set.warnings(known, apps.names()).into_iter().map(Finding::from) {
+            let known = (groups.names().chain(&more_groups), apps.names().chain(&more_apps));
+            for remark in set.warnings(known.0, known.1).into_iter().map(Finding::from) {
                 match Undefined::of(&remark) {
                     Some(Undefined::App) if !are_apps_known => {}
                     Some(Undefined::App) => findings.errors.push(declared_in(remark, "apps.toml")),
@@ -101,24 +105,70 @@ impl Parsed {
                 }
             }
         }
-        if !groups.is_declared && is_whole && !supposed.is_empty() {
-            findings.warnings.push(undeclared(&supposed));
+        if are_apps_known && !more_apps.is_empty() {
+            findings.errors.push(untold("apps", more_apps.len()));
+        }
+        if are_groups_known && !more_groups.is_empty() {
+            findings.errors.push(untold("groups", more_groups.len()));
+        }
+        if !groups.is_declared && is_whole && !more_groups.is_empty() {
+            findings.warnings.push(undeclared(&more_groups));
         }
     }
 
-    /// The groups that policies name, if these can be names of groups. Where none is declared, they are what there is.
-    fn named_groups(&self) -> BTreeSet<GroupName> {
-        let files: BTreeMap<&str, &str> = self
-            .sets
-            .iter()
-            .flat_map(|set| set.files().iter())
-            .map(|file| (file.name.as_str(), file.text.as_str()))
-            .collect();
-        let literals = files.values().flat_map(|text| text.split(r#"Group::""#).skip(1));
-        let names: BTreeSet<&str> = literals.filter_map(|rest| rest.split_once('"').map(|(name, _)| name)).collect();
-        // As it is written: policies do not fold names.
-        names.into_iter().filter_map(|name| GroupName::new(name).ok().filter(|group| group.as_str() == name)).collect()
+    /// The names that policies mention, if they are written as names are: policies do not fold them.
+    fn mentioned<N: Ord + ToString, E>(&self, kind: &str, name: fn(&str) -> Result<N, E>) -> BTreeSet<N> {
+        let files = self.sets.iter().flat_map(|set| set.files().iter());
+        let names: BTreeSet<&str> = files.flat_map(|file| literals(&file.text, kind)).collect();
+        names.into_iter().filter_map(|text| name(text).ok().filter(|name| name.to_string() == text)).collect()
     }
+}
+
+/// Names that are not declared and count as if they were: all of them where nobody knows what is declared, otherwise those
+/// beyond what can be told one by one.
+fn supposed<N: Ord>(mentioned: BTreeSet<N>, is_declared: impl Fn(&N) -> bool, is_known: bool) -> BTreeSet<N> {
+    let told = if is_known { MOST_UNDEFINED } else { 0 };
+    mentioned.into_iter().filter(|name| !is_declared(name)).skip(told).collect()
+}
+
+/// What stands in `Kind::"…"`, comments aside.
+fn literals<'t>(text: &'t str, kind: &str) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '/']) {
+        let (before, after) = rest.split_at(at);
+        if let Some(comment) = after.strip_prefix("//") {
+            rest = comment.find('\n').and_then(|end| comment.get(end..)).unwrap_or_default();
+        } else if let Some(string) = after.strip_prefix('"') {
+            let (content, behind) = string_end(string);
+            let is_kind = before.strip_suffix("::").is_some_and(|before| before.ends_with(kind));
+            found.extend(Some(content).filter(|_| is_kind));
+            rest = behind;
+        } else {
+            rest = after.get(1..).unwrap_or_default();
+        }
+    }
+    found
+}
+
+/// The content of a string, and what is behind it.
+fn string_end(string: &str) -> (&str, &str) {
+    let mut is_escaped = false;
+    for (at, byte) in string.bytes().enumerate() {
+        match byte {
+            b'"' if !is_escaped => {
+                return (string.get(..at).unwrap_or_default(), string.get(at.saturating_add(1)..).unwrap_or_default());
+            }
+            b'\\' => is_escaped = !is_escaped,
+            _ => is_escaped = false,
+        }
+    }
+    (string, "")
+}
+
+fn untold(kind: &str, count: usize) -> Finding {
+    let message = format!("{count} more {kind} that policies name are not defined");
+    Finding::about(Finding::WHOLE, message, "put right what is told, and check again")
 }
 
 fn declared_in(remark: Finding, file: &str) -> Finding {
@@ -132,4 +182,18 @@ fn undeclared(groups: &BTreeSet<GroupName>) -> Finding {
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let message = format!("no group is declared, so that a misspelt one is not found: {}{more}", names.join(", "));
     Finding::about(Finding::WHOLE, message, "write `[[group]]` with `name = \"…\"` for each of them to `groups.toml`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_outside_of_comments_and_other_strings() {
+        let text = r#"// App::"old"
+            permit (principal in Group::"a", action, resource == App::"b") when { 1/1 == 1 || "App::\"c\" // \\" == "" } // App::"d"
+            unless { resource == App::"e\"" || resource == App::"f" || [App::"g"#;
+        assert_eq!(literals(text, "App"), ["b", "e\\\"", "f", "g"]);
+        assert_eq!(literals(text, "Group"), ["a"]);
+    }
 }

@@ -145,6 +145,23 @@ fn names_that_nobody_declares_are_errors() {
 }
 
 #[test]
+fn of_many_names_that_nobody_declares_some_are_told_and_the_others_counted() {
+    let policy = |at: usize| {
+        format!("@id(\"p{at}\") permit (principal in Group::\"g{at}\", action, resource == App::\"a{at}\");\n")
+    };
+    let found = errors(&with(&[("b.cedar", &(0..250).map(policy).collect::<String>())]));
+    assert_eq!(
+        found[0],
+        ".: 150 more apps that policies name are not defined (put right what is told, and check again)"
+    );
+    assert_eq!(
+        found[1],
+        ".: 150 more groups that policies name are not defined (put right what is told, and check again)"
+    );
+    assert_eq!(found.len(), 202);
+}
+
+#[test]
 fn groups_that_nobody_declares_are_one_warning_where_no_file_declares_groups() {
     let mut files = with(&[("c.cedar", "permit (principal in Group::\"Ops\", action, resource == App::\"ssh\");")]);
     files.remove("groups.toml");

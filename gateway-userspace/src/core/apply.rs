@@ -37,6 +37,11 @@ type Begun = (Option<(KernelNanos, Box<Bundle>)>, HistoryEntry);
 impl Keeper {
     pub(super) fn apply_bundle(&mut self, asked: &Asked<'_>, apply: Apply) -> Result<Done, CoreError> {
         let Apply { bundle, if_match, message, confirm_within, back_to } = apply;
+        if back_to.is_none() && self.state.gateway.is_in_force(&bundle) {
+            // Also what waits for being confirmed, which goes on waiting.
+            self.state.gateway.expect(if_match)?;
+            return Ok(Done::default());
+        }
         let unconfirmed = self.state.history.unconfirmed().map(|entry| entry.generation);
         let replaces = |generation: &Generation| back_to.is_some_and(|back_to| back_to < *generation);
         if let Some(generation) = unconfirmed.filter(|generation| !replaces(generation)) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::scene::{Apps, V4, is_kept_out, reaches};
 
 /// The administrator's, on the gateway.
-fn admin(gate: &Gate) -> Result<Cli> {
+pub fn admin(gate: &Gate) -> Result<Cli> {
     let state = gate.world.scratch().join("state");
     Ok(Cli::new(binary("portcullis")?, &gate.world.gateway)
         .env("PORTCULLIS_URL", "https://127.0.0.1:8443")

@@ -3,7 +3,7 @@
 use super::policy::written;
 use super::read_input;
 use crate::bundle::template::{self, Template};
-use crate::bundle::{self, BundleErrors, Finding, Loaded};
+use crate::bundle::{self, BundleErrors, Files, Finding, Loaded};
 use crate::cli::CliError;
 use crate::cli::junit;
 use crate::cli::output::{Output, plain};
@@ -92,14 +92,23 @@ pub(super) fn test(output: Output, directory: &Path, junit: Option<&Path>) -> Re
             return Err(CliError::PolicyNotValid(directory.into()));
         }
     };
-    let cases: Vec<CaseResult> = loaded.trials().iter().map(CaseResult::from).collect();
-    let failed = cases.iter().filter(|case| !case.passed).count();
-    let done = PolicyTest { passed: cases.len().saturating_sub(failed), failed, cases };
+    let done = trials(&loaded);
     if let Some(file) = junit {
         write(file, &junit::report(&directory.display().to_string(), &done))?;
     }
     output.either(&json!(done), || tried(directory, &done))?;
-    match (done.cases.len(), failed) {
+    outcome(directory, &done)
+}
+
+fn trials(loaded: &Loaded) -> PolicyTest {
+    let cases: Vec<CaseResult> = loaded.trials().iter().map(CaseResult::from).collect();
+    let failed = cases.iter().filter(|case| !case.passed).count();
+    PolicyTest { passed: cases.len().saturating_sub(failed), failed, cases }
+}
+
+/// Nothing that was tried is not a success.
+fn outcome(directory: &Path, done: &PolicyTest) -> Result<(), CliError> {
+    match (done.cases.len(), done.failed) {
         (0, _) => Err(CliError::NoCases(directory.into())),
         (_, 0) => Ok(()),
         (all, failed) => Err(CliError::CasesFailed { failed, all }),
@@ -132,7 +141,13 @@ pub(super) fn new(output: Output, template: Option<&str>, directory: Option<&Pat
             let text = || files.iter().map(|(path, text)| format!("==> {path} <==\n{text}\n")).collect::<String>();
             output.either(&json!({ "name": template.name, "files": files }), text)
         }
-        (Some(template), Some(directory)) => write_all(output, template, directory),
+        (Some(template), Some(directory)) => {
+            let files = write_all(template, directory)?;
+            let paths: Vec<&String> = files.keys().collect();
+            let path = |path: &&String| plain(&directory.join(path).display().to_string());
+            let lines = || paths.iter().map(path).collect::<Vec<_>>().join("\n");
+            output.either(&json!({ "name": template.name, "written": paths }), lines)
+        }
     }
 }
 
@@ -145,7 +160,7 @@ fn list(output: Output) -> Result<(), CliError> {
 }
 
 /// All files or, if one is there already, none.
-fn write_all(output: Output, template: &Template, directory: &Path) -> Result<(), CliError> {
+fn write_all(template: &Template, directory: &Path) -> Result<Files, CliError> {
     let files = template.files();
     if let Some(there) = files.keys().map(|path| directory.join(path)).find(|path| path.symlink_metadata().is_ok()) {
         return Err(CliError::FileExists(there));
@@ -153,9 +168,7 @@ fn write_all(output: Output, template: &Template, directory: &Path) -> Result<()
     for (path, text) in &files {
         write(&directory.join(path), text)?;
     }
-    let lines =
-        || files.keys().map(|path| format!("{}", directory.join(path).display())).collect::<Vec<_>>().join("\n");
-    output.either(&json!({ "name": template.name, "written": files.keys().collect::<Vec<_>>() }), lines)
+    Ok(files)
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), CliError> {
@@ -168,8 +181,6 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), CliError> {
 mod tests {
     use super::*;
 
-    const QUIET: Output = Output { json: true, color: false };
-
     fn bundle(texts: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in texts {
@@ -180,37 +191,32 @@ mod tests {
 
     const APPS: &str = "[[app]]\nname = 'crm'\nprefixes = ['10.0.0.1']\nservices = ['443/tcp']";
 
+    fn trials_of(directory: &Path) -> PolicyTest {
+        trials(&bundle::read(directory).unwrap_or_else(|errors| panic!("{errors}")))
+    }
+
     #[test]
-    fn a_template_is_written_once_and_then_checked_and_tested() {
+    fn a_template_is_written_whole_or_not_at_all() {
         let directory = bundle(&[]);
         let path = directory.path().join("office");
-        new(QUIET, Some("second-factor"), Some(&path)).unwrap();
-        check(QUIET, &path).unwrap();
-        test(QUIET, &path, Some(&directory.path().join("report.xml"))).unwrap();
-        assert!(fs::read_to_string(directory.path().join("report.xml")).unwrap().contains("failures=\"0\""));
-        new(QUIET, Some("contractors"), Some(&path)).unwrap();
-        test(QUIET, &path, None).unwrap();
+        let template = |name| template::named(name).unwrap();
+        assert_eq!(write_all(template("second-factor"), &path).unwrap().len(), 4);
+        write_all(template("contractors"), &path).unwrap();
+        outcome(&path, &trials_of(&path)).unwrap();
         fs::remove_file(path.join("apps/contractors.toml")).unwrap();
-        assert!(matches!(new(QUIET, Some("contractors"), Some(&path)), Err(CliError::FileExists(_))));
+        assert!(matches!(write_all(template("contractors"), &path), Err(CliError::FileExists(_))));
         assert!(!path.join("apps/contractors.toml").exists(), "a part was written");
     }
 
     #[test]
-    fn a_bundle_with_errors_a_failed_case_and_no_case_at_all_exit_with_1() {
+    fn a_failed_case_and_no_case_at_all_exit_with_1() {
         let failing = "[[case]]\nname = 'x'\nto = 'crm'\nexpect = 'permit'";
-        let broken = bundle(&[("apps.toml", "x = 1")]);
         let none = bundle(&[("apps.toml", APPS)]);
         let failed = bundle(&[("apps.toml", APPS), ("tests.toml", failing)]);
-        for (error, code) in [
-            (check(QUIET, broken.path()), "is not valid"),
-            (test(QUIET, broken.path(), None), "is not valid"),
-            (test(QUIET, none.path(), None), "has no test case"),
-            (test(QUIET, failed.path(), None), "1 of 1 cases did not come out as expected"),
-        ] {
-            let error = error.unwrap_err();
-            assert!(error.to_string().contains(code) && error.exit_code() == 1, "{error}");
+        for (directory, part) in [(&none, "has no test case"), (&failed, "1 of 1 cases did not come out as expected")] {
+            let error = outcome(directory.path(), &trials_of(directory.path())).unwrap_err();
+            assert!(error.to_string().contains(part) && error.exit_code() == 1, "{error}");
         }
-        check(QUIET, failed.path()).unwrap();
     }
 
     #[test]

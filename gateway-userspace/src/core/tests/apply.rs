@@ -95,6 +95,9 @@ async fn until_it_is_confirmed_nothing_else_is_put_in_force_but_apps_are_switche
     }
     ask(&core, Request::Policy(Input::PutApp(App { enabled: false, ..crm.clone() }))).await.unwrap();
     ask(&core, Request::Policy(Input::PutGroup(GroupName::new("new").unwrap()))).await.unwrap();
+    let mut same = bundle(&["crm", "wiki"]);
+    same.apps.get_mut(&crm.name).unwrap().enabled = false;
+    assert_eq!(ask(&core, apply(same, None)).await.unwrap().generation, None, "the same is nothing else");
 
     // It is rolled back, and what was switched off stays so.
     let (bundle, back_to) = (Box::new(bundle(&["crm"])), Some(Generation(waiting - 1)));

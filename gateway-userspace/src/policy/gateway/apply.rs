@@ -44,6 +44,12 @@ impl Gateway {
         Bundle { settings: settings.clone(), groups: groups.clone(), apps: apps.clone(), policy: policy.clone() }
     }
 
+    /// Whether a bundle would change nothing.
+    #[must_use]
+    pub fn is_in_force(&self, bundle: &Bundle) -> bool {
+        self.difference(bundle).is_ok_and(|facts| facts.is_empty())
+    }
+
     /// What there is to learn from a bundle.
     fn difference(&self, bundle: &Bundle) -> Result<Vec<Fact>, Refusal> {
         let Bundle { settings, groups, apps, policy } = bundle;

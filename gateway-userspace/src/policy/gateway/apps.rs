@@ -59,7 +59,10 @@ impl Gateway {
     }
 
     /// Refuses what was made for another generation than the one in force.
-    pub(super) fn expect(&self, generation: Option<Generation>) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal::GenerationMismatch`].
+    pub fn expect(&self, generation: Option<Generation>) -> Result<(), Refusal> {
         match generation {
             Some(expected) if expected != self.generation => {
                 Err(Refusal::GenerationMismatch { expected, found: self.generation })

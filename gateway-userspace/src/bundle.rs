@@ -114,8 +114,11 @@ fn digest(files: &Files, mut findings: Findings) -> Result<Loaded, BundleErrors>
     let Declared { settings, groups, apps, reach } = declared;
     parsed.check_names(&groups, &apps, is_whole, &mut findings);
     let names = parsed.complete().map(|policy| policy.names().collect());
-    let cases =
-        cases::read(&sorted.cases, &cases::Known { groups: &groups, apps: &apps, policies: names }, &mut findings);
+    let cases = cases::read(
+        &sorted.cases,
+        &cases::Known { groups: &groups, apps: &apps, policies: names, timezone: &settings.meant.timezone },
+        &mut findings,
+    );
     let Findings { mut errors, mut warnings } = findings;
     for list in [&mut errors, &mut warnings] {
         list.sort();

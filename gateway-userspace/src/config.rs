@@ -58,6 +58,8 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// What one source, or one session, may use.
     pub limits: LimitsConfig,
+    /// The file that says in which country an address is, in MaxMind's format; `None` if nobody knows.
+    pub countries: Option<PathBuf>,
     /// How much the tables hold.
     pub capacity: Capacities,
     /// Flow records and denials.

@@ -42,6 +42,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let records = records(&mut root.section("records"), folder);
     let first_start = first_start(&mut root.section("first_start"), folder);
     let followed = followed(&mut root.section("policy"), folder);
+    let countries = root.section("geo").value("database").and_then(|value| value.path(folder));
     let log = log(&mut root.section("log"));
     Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
@@ -54,6 +55,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         providers,
         services,
         limits,
+        countries,
         capacity,
         records,
         first_start,

@@ -39,6 +39,7 @@ pub struct Metrics {
     unsaved: IntGauge,
     bundle_valid: IntGauge,
     data_plane_failures: IntCounter,
+    policy_faults: IntGauge,
     drift: IntGauge,
     repaired: IntCounter,
     round: Gauge,
@@ -134,6 +135,10 @@ impl Metrics {
                 "portcullis_data_plane_failures_total",
                 "Plans that could be neither applied nor repaired. Look at the log, then restart the daemon.",
             )?,
+            policy_faults: gauge(
+                "portcullis_policy_faults",
+                "Policies that could not be evaluated for somebody, who was denied. `portcullis policy show` names them.",
+            )?,
             drift: gauge(
                 "portcullis_map_drift_entries",
                 "Entries that were not as they should be when tables and intent were last compared.",
@@ -176,6 +181,7 @@ impl Metrics {
             unsaved,
             bundle_valid,
             data_plane_failures,
+            policy_faults,
             drift,
             repaired,
             round,
@@ -200,6 +206,7 @@ impl Metrics {
         registry.register(Box::new(bundle_valid.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
+        registry.register(Box::new(policy_faults.clone()))?;
         registry.register(Box::new(drift.clone()))?;
         registry.register(Box::new(repaired.clone()))?;
         registry.register(Box::new(round.clone()))?;
@@ -218,6 +225,7 @@ impl Metrics {
         let (tables, capacities) = (gateway.entries(), gateway.capacities());
         self.sessions.set(signed(tables.sessions));
         self.generation.set(i64::try_from(gateway.generation().0).unwrap_or(i64::MAX));
+        self.policy_faults.set(signed(gateway.faults().len()));
         for (map, entries, capacity) in [
             ("sessions", tables.sessions, capacities.sessions),
             ("app_prefixes", tables.app_prefixes, capacities.app_prefixes),

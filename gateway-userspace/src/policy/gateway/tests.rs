@@ -1,4 +1,5 @@
 mod limits;
+mod moments;
 
 use super::*;
 use crate::policy::bundle::Bundle;
@@ -39,6 +40,8 @@ pub(crate) fn app(name: &str, prefix: &str) -> App {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,
@@ -52,6 +55,7 @@ fn source(host: u32) -> Source {
         zone_name: "branch".into(),
         interface: 2,
         interface_name: "lan0".into(),
+        country: Default::default(),
         mac: None,
     }
 }
@@ -414,6 +418,7 @@ fn stored(gateway: &Gateway) -> Restored {
         generation: gateway.generation(),
         sessions: gateway.sessions().cloned().collect(),
         next_ids: gateway.next_ids(),
+        now: gateway.now().at(),
     }
 }
 
@@ -526,6 +531,8 @@ pub(crate) fn inputs() -> impl Strategy<Value = Input> {
             enabled,
             trip_wire: other == 0,
             outlasts_daemon: false,
+            owner: String::new(),
+            sensitivity: String::new(),
             budget: (1..3).contains(&other).then_some(other),
             ..app(name, net)
         })),

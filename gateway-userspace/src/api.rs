@@ -137,6 +137,7 @@ fn identity_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(users::read, users::put, users::remove))
         .routes(routes!(users::set_password))
         .routes(routes!(users::enable))
+        .routes(routes!(users::risk))
         .routes(routes!(users::disable))
         .routes(routes!(groups::list))
         .routes(routes!(groups::read, groups::put, groups::remove))

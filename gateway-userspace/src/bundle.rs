@@ -86,6 +86,12 @@ pub fn read(directory: &Path) -> Result<Loaded, BundleErrors> {
     digest(&files, findings)
 }
 
+/// The texts of the bundle in a directory, as far as they can be read: for finding out whether it has changed.
+#[must_use]
+pub fn texts(directory: &Path) -> Files {
+    folder::gather(directory, &mut Findings::default())
+}
+
 /// Reads a bundle of texts.
 ///
 /// # Errors
@@ -108,8 +114,11 @@ fn digest(files: &Files, mut findings: Findings) -> Result<Loaded, BundleErrors>
     let Declared { settings, groups, apps, reach } = declared;
     parsed.check_names(&groups, &apps, is_whole, &mut findings);
     let names = parsed.complete().map(|policy| policy.names().collect());
-    let cases =
-        cases::read(&sorted.cases, &cases::Known { groups: &groups, apps: &apps, policies: names }, &mut findings);
+    let cases = cases::read(
+        &sorted.cases,
+        &cases::Known { groups: &groups, apps: &apps, policies: names, timezone: &settings.meant.timezone },
+        &mut findings,
+    );
     let Findings { mut errors, mut warnings } = findings;
     for list in [&mut errors, &mut warnings] {
         list.sort();

@@ -1,7 +1,8 @@
 //! The command line: a client of the API, without a privilege that the API lacks.
 //!
-//! It knows the shapes of `wire`, how files write apps and durations, how others are asked (`outward`), and nothing else of
-//! the gateway. Answers go to the standard output, as tables or as the API's own JSON; complaints go to the standard error.
+//! It knows the shapes of `wire`, how files write apps and durations, how others are asked (`outward`), what `bundle` makes
+//! of a directory, and nothing else of the gateway. Answers go to the standard output, as tables or as the API's own JSON;
+//! complaints go to the standard error.
 
 mod arguments;
 mod client;

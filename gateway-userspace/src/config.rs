@@ -58,12 +58,16 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// What one source, or one session, may use.
     pub limits: LimitsConfig,
+    /// The file that says in which country an address is, in MaxMind's format; `None` if nobody knows.
+    pub countries: Option<PathBuf>,
     /// How much the tables hold.
     pub capacity: Capacities,
     /// Flow records and denials.
     pub records: RecordsConfig,
     /// What a gateway without state begins with.
     pub first_start: FirstStart,
+    /// The directory of a bundle that is kept in force, if there is one.
+    pub followed: Option<Followed>,
     /// The daemon's log.
     pub log: LogConfig,
 }
@@ -163,6 +167,15 @@ impl RecordsConfig {
 fn per_window(per_second: u32) -> u32 {
     let windows = 1_000_000_000 / gateway_common::abi::EVENT_WINDOW;
     u32::try_from(u64::from(per_second) / windows).unwrap_or(u32::MAX).max(1)
+}
+
+/// The directory of a bundle that is kept in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Followed {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Whether changes are noticed without SIGHUP.
+    pub watch: bool,
 }
 
 /// What a gateway without state begins with. Afterwards the API is the source.

@@ -7,6 +7,8 @@
 
 mod bindings;
 mod bootstrap;
+mod countries;
+mod directory;
 mod providers;
 mod restore;
 mod signals;
@@ -30,6 +32,7 @@ use crate::dataplane::{
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
+use countries::{Countries, CountriesError};
 use gateway_common::Packet;
 use rustls::server::danger::ClientCertVerifier;
 use std::net::SocketAddr;
@@ -79,6 +82,9 @@ pub enum DaemonError {
         /// What is wrong.
         problem: String,
     },
+    /// The database of countries is of no use.
+    #[error(transparent)]
+    Countries(#[from] CountriesError),
     /// What a new gateway begins with is not valid.
     #[error("{0}")]
     FirstStart(String),
@@ -102,6 +108,7 @@ impl DaemonError {
         matches!(
             self,
             Self::FirstStart(_)
+                | Self::Countries(_)
                 | Self::Provider { .. }
                 | Self::Certificate(_)
                 | Self::DataPlane(DataPlaneError::ZonesCollide(..))
@@ -120,6 +127,7 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
         Certificate::load(chain, key)?.into_config(None)?;
     }
     client_verifier(config)?;
+    Countries::open(config.countries.as_deref())?;
     Ok(())
 }
 
@@ -233,14 +241,15 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> DaemonError {
 /// Why it could not start.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let started_at = OffsetDateTime::now_utc();
-    let Prepared { guarded, store, stored, first, server, log, providers } = prepare(&config)?;
+    let Prepared { guarded, store, stored, first, server, log, providers, countries } = prepare(&config)?;
     let Enforcing { gate, mut programs, services, offers } = enforce(&config, store, stored, guarded, &log)?;
     let kernel_log = watch::kernel_log(&mut programs);
     bootstrap::begin(&gate.core, &config, first).await?;
 
     let (ready, readiness) = channel(Readiness::Ready);
     let (signals, attended) = signals::signals(&config, &gate.core, &gate.metrics)?;
-    let router = api::router(gate.context(&config, readiness, started_at, providers.clone(), signals));
+    let router =
+        api::router(gate.context(&config, readiness, started_at, (providers.clone(), signals), Arc::clone(&countries)));
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
@@ -255,8 +264,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
         tokio::spawn(attended),
-        tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone())),
+        tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone(), Arc::clone(&countries))),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
+        follow_directory(&config, &gate),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -269,12 +279,22 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let outcome = until_stopped(&config, &handle, &log, serving).await;
+    let outcome = until_stopped(&config, &handle, (&log, &countries), serving).await;
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     gate.stop().await;
     outcome
+}
+
+/// Keeps the bundle in a directory in force, if there is one.
+fn follow_directory(config: &Config, gate: &Gate) -> tokio::task::JoinHandle<()> {
+    let (followed, core, metrics) = (config.followed.clone(), gate.core.clone(), gate.metrics.clone());
+    tokio::spawn(async move {
+        if let Some(followed) = followed {
+            directory::follow(followed, core, metrics).await;
+        }
+    })
 }
 
 /// What a start needs, found and checked before anything in the kernel is touched.
@@ -286,6 +306,7 @@ struct Prepared {
     server: Server,
     log: AccessLog,
     providers: Providers,
+    countries: Arc<Countries>,
 }
 
 fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
@@ -298,7 +319,8 @@ fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let is_new = stored.apps.is_empty() && stored.users.is_empty() && stored.policy.is_none();
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
     let (providers, server, log) = (providers::providers(config)?, listen(config)?, access_log(config)?);
-    Ok(Prepared { guarded, store, stored, first, server, log, providers })
+    let countries = Arc::new(Countries::open(config.countries.as_deref())?);
+    Ok(Prepared { guarded, store, stored, first, server, log, providers, countries })
 }
 
 /// A gate that enforces, and what keeps it up to date.
@@ -366,8 +388,8 @@ impl Gate {
         config: &Config,
         readiness: Receiver<Readiness>,
         started_at: OffsetDateTime,
-        providers: Providers,
-        signals: Signals,
+        (providers, signals): (Providers, Signals),
+        countries: Arc<Countries>,
     ) -> Context {
         let Self { core, explainer, recorder, metrics, guarding, .. } = self;
         let views = views::KernelViews::new(
@@ -380,7 +402,7 @@ impl Gate {
         Context {
             core: core.clone(),
             views: Arc::new(views),
-            resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone() }),
+            resolver: Arc::new(whereabouts::KernelResolver { guarding: guarding.clone(), countries }),
             gate: Arc::clone(explainer),
             tokens: Arc::new(providers.clone()),
             readiness,
@@ -408,11 +430,11 @@ impl Gate {
     }
 }
 
-/// Waits for signals: stop on TERM and INT; on HUP open the access log and the certificate anew.
+/// Waits for signals: stop on TERM and INT; on HUP open the access log, the certificate and the database of countries anew.
 async fn until_stopped(
     config: &Config,
     handle: &ServerHandle,
-    log: &AccessLog,
+    (log, countries): (&AccessLog, &Arc<Countries>),
     mut serving: tokio::task::JoinHandle<Result<(), ServerError>>,
 ) -> Result<(), DaemonError> {
     let on = |kind| signal(kind).map_err(system("signals cannot be received"));
@@ -424,11 +446,13 @@ async fn until_stopped(
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 log.reopen();
+                let countries = Arc::clone(countries);
+                drop(tokio::task::spawn_blocking(move || countries.renew()));
                 match tls(config) {
                     Ok(tls) => handle.renew(tls),
                     Err(error) => tracing::error!(%error, "the certificate could not be renewed; the old one stays"),
                 }
-                tracing::info!("access log and certificate opened anew");
+                tracing::info!("access log, certificate and database of countries opened anew");
             }
             served = &mut serving => {
                 return match served {

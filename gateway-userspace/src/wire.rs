@@ -30,7 +30,7 @@ pub use flow::{Drops, Flow, FlowState, Opener};
 pub use generation::{Applied, ChangedNames, Changes, Generation, PersonPlan, Plan};
 pub use moment::Moment;
 pub use page::Page;
-pub use people::{Group, PasswordChange, User, UserPut};
+pub use people::{Group, PasswordChange, Risk, RiskPut, User, UserPut};
 pub use policy::{Policy, PolicyCheck, PolicyIssue, PolicyPut};
 pub use problem::{FieldError, Invalid, Problem};
 pub use quantity::{Bytes, InvalidBytes, parse_bit_rate};

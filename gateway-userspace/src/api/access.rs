@@ -63,6 +63,7 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("DELETE", "/v1/users/{name}", Token(Scope::UsersWrite)),
     ("PUT", "/v1/users/{name}/password", Token(Scope::UsersWrite)),
     ("POST", "/v1/users/{name}/enable", Token(Scope::UsersWrite)),
+    ("POST", "/v1/users/{name}/risk", Token(Scope::UsersWrite)),
     ("POST", "/v1/users/{name}/disable", Token(Scope::UsersWrite)),
     ("GET", "/v1/groups", Token(Scope::Read)),
     ("GET", "/v1/groups/{name}", Token(Scope::Read)),

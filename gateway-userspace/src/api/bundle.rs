@@ -15,7 +15,6 @@ use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -210,11 +209,7 @@ fn may_change_apps(caller: &Scopes) -> Result<(), ApiError> {
 
 /// The bundle that a document means. What it does not say of an app's switch stays as it is.
 async fn meant(shared: &Shared, bundle: Bundle) -> Result<policy::Bundle, ApiError> {
-    let off = |state: &CoreState| {
-        let off = state.gateway.apps().filter(|(_, app)| !app.enabled);
-        off.map(|(_, app)| app.name.clone()).collect::<BTreeSet<AppName>>()
-    };
-    let off = shared.context.core.read(off).await?;
+    let off = shared.context.core.read(|state| state.gateway.disabled_apps()).await?;
     let is_on = move |name: &str| !AppName::new(name).is_ok_and(|name| off.contains(&name));
     Ok(parsed(move || bundle.into_model(is_on)).await??)
 }

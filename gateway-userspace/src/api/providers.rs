@@ -94,6 +94,7 @@ impl ProviderEntry {
             name: UserName::new(&proven.username)?,
             display_name: proven.display_name.clone(),
             groups: claims_groups.then(|| self.groups(&proven.groups)),
+            attributes: proven.attributes.clone(),
             known_as,
             may_be_new: *may_be_new,
         })

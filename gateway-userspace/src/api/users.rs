@@ -5,10 +5,11 @@ use super::extract::{Json, Named, Parameters};
 use super::page::PageQuery;
 use super::problem::ApiError;
 use crate::core::{Actor, Request, State as CoreState};
-use crate::policy::{Input, Refusal, User, UserName};
-use crate::wire::{self, Page, PasswordChange, UserPut};
+use crate::policy::{Attributes, GroupName, Input, Refusal, User, UserName};
+use crate::wire::{self, Page, PasswordChange, RiskPut, UserPut};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// List users.
@@ -126,6 +127,28 @@ pub(super) async fn disable(
     switch(&shared, actor, name, false).await
 }
 
+/// Say how likely it is that somebody else acts as a user. Their sessions follow at once.
+#[utoipa::path(post, path = "/v1/users/{name}/risk", tag = "users", params(("name" = String, Path)),
+    request_body = RiskPut,
+    responses(
+        (status = 200, body = wire::User),
+        (status = 404, description = "No such user", body = wire::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn risk(
+    State(shared): State<Arc<Shared>>,
+    Extension(actor): Extension<Actor>,
+    Named(name): Named<UserName>,
+    Json(request): Json<RiskPut>,
+) -> Result<axum::Json<wire::User>, ApiError> {
+    let _edit = shared.edit().await;
+    let user = existing(&shared, name.clone()).await?;
+    let risk_at = shared.now().wall.unix_timestamp();
+    let input = Input::PutUser(User { risk: request.model(), risk_at, ..user });
+    shared.context.core.change(actor, Request::Policy(input)).await?;
+    current(&shared, name).await.map(axum::Json)
+}
+
 async fn switch(
     shared: &Shared,
     actor: Actor,
@@ -139,14 +162,18 @@ async fn switch(
     Ok(axum::Json(done.receipts.as_slice().into()))
 }
 
-/// Names and groups of whoever comes from a provider change there, and only there.
+/// Names, groups and attributes of whoever comes from a provider change there, and only there.
 pub(super) fn unless_managed(before: &User, after: &User) -> Result<(), ApiError> {
     match &before.provider {
-        Some(provider) if (&before.groups, &before.display_name) != (&after.groups, &after.display_name) => {
+        Some(provider) if managed(before) != managed(after) => {
             Err(Refusal::Managed(before.name.clone(), provider.clone()).into())
         }
         _ => Ok(()),
     }
+}
+
+fn managed(user: &User) -> (&BTreeSet<GroupName>, &str, &Attributes) {
+    (&user.groups, &user.display_name, &user.attributes)
 }
 
 /// A user as they are, for a change.

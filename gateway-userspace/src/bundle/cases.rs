@@ -7,9 +7,13 @@ use super::finding::Finding;
 use super::groups::Groups;
 use crate::config::section::{Section, read_part};
 use crate::config::suggest::nearest;
+use crate::config::value::Value;
 use crate::config::{Place, Places};
 use crate::policy::cedar::Subject;
-use crate::policy::{Assurance, Decision, Factor, Factors, GroupName, ProviderName, UserName};
+use crate::policy::{
+    Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Moment, ProviderName, Risk, Timezone,
+    UserName, attribute,
+};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +24,8 @@ use std::time::Duration;
 const SOMEBODY: &str = "somebody";
 /// Where they are, where a case does not say: an address of documentation.
 const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// When, where a case does not say: nothing has expired then.
+const SOMETIME: Timestamp = Timestamp::UNIX_EPOCH;
 /// The longest age that a case can speak of.
 const LONGEST_AGE: Duration = Duration::from_secs(400 * 86_400);
 
@@ -36,6 +42,8 @@ const FACTORS: [(&str, Factor); 6] = [
 pub(super) struct Known<'k> {
     pub groups: &'k Groups,
     pub apps: &'k Apps,
+    /// Whose hours and days policies mean.
+    pub timezone: &'k Timezone,
     /// `None` if not all policies could be understood.
     pub policies: Option<BTreeSet<&'k str>>,
 }
@@ -68,11 +76,13 @@ fn case(
 ) -> Option<Case> {
     let place: Place = places.at(section.start());
     let name = name(section, names);
-    let subject = subject(section, known);
     let at = section.value("at").map(|value| {
         let moment = value.moment()?.parse::<Timestamp>();
         moment.map_err(|_| value.refuse("is not a moment", "write it like `2026-01-31T09:00:00+01:00`")).ok()
     });
+    let at = at.flatten();
+    let moment = Moment::new(at.unwrap_or(SOMETIME), known.timezone);
+    let subject = subject(section, known, moment);
     let login_age = age(section, "login_age");
     let to = target(section, known);
     let permit = section.required("expect", "expect = \"permit\"");
@@ -87,7 +97,7 @@ fn case(
         file: file.to_owned(),
         place,
         subject: subject?,
-        at: at.flatten(),
+        at,
         login_age: login_age.unwrap_or_default(),
         to: to?,
         permit: permit?,
@@ -110,7 +120,7 @@ fn name(section: &mut Section<'_, '_>, names: &mut BTreeSet<String>) -> Option<S
 }
 
 /// Who asks, as policies know them. This is the one place where what a case says becomes facts.
-fn subject(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Subject> {
+fn subject(section: &mut Section<'_, '_>, known: &Known<'_>, moment: Moment) -> Option<Subject> {
     let user = section.value("user").map(|value| {
         let user = UserName::new(value.text("alice")?);
         user.map_err(|error| value.refuse(error.to_string(), "")).ok()
@@ -119,8 +129,14 @@ fn subject(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Subject> 
     let groups = groups(section, known);
     let source = section.value("from").map_or(Some(SOMEWHERE), |value| value.address());
     let zone = section.value("zone").map_or(Some(""), |value| value.text("office"));
+    let country = section.value("country").map(|value| country(&value)).unwrap_or_default();
     let dated = section.value("login_known").and_then(|value| value.boolean());
     let compliant = section.value("device_compliant").and_then(|value| value.boolean());
+    let kinds = [Kind::Person, Kind::Service].map(|kind| (kind.label(), kind));
+    let kind = section.value("kind").and_then(|value| value.choice(&kinds));
+    let risks = [Risk::Low, Risk::Medium, Risk::High].map(|risk| (risk.label(), risk));
+    let risk = section.value("risk").and_then(|value| value.choice(&risks));
+    let attributes = attributes(section.section("attributes"));
     let assurance = assurance(section);
     let usual = if assurance.provider.is_some() { Factor::Provider } else { Factor::Password };
     let factors = factors(section).unwrap_or_else(|| Factors::from([usual]));
@@ -131,9 +147,34 @@ fn subject(section: &mut Section<'_, '_>, known: &Known<'_>) -> Option<Subject> 
         assurance: Arc::new(assurance),
         dated: dated.unwrap_or(true),
         compliant: compliant.unwrap_or_default(),
+        kind: kind.unwrap_or_default(),
+        attributes,
+        risk: risk.unwrap_or_default(),
         source: source?,
         zone: zone?.into(),
+        country,
+        moment: Arc::new(moment),
     })
+}
+
+fn country(value: &Value<'_, '_>) -> Country {
+    let found = value.text("DE").map_or(Country::UNKNOWN, Country::of);
+    if found == Country::UNKNOWN {
+        value.refuse("is not a country", "write its two letters, like `DE`");
+    }
+    found
+}
+
+fn attributes(section: Section<'_, '_>) -> Attributes {
+    let mut found = Attributes::new();
+    for (name, value) in section.into_entries() {
+        let Some(text) = value.text("finance") else { continue };
+        match attribute(&name, text) {
+            Ok((name, text)) => drop(found.insert(name, text)),
+            Err(error) => value.refuse(error.to_string(), ""),
+        }
+    }
+    found
 }
 
 fn groups(section: &mut Section<'_, '_>, known: &Known<'_>) -> BTreeSet<GroupName> {

@@ -252,6 +252,16 @@ fn every_fact_of_a_case_reaches_the_policies() {
         ("context.amr.contains(\"hwk\")", "provider = 'corp'\namr = ['pin', 'hwk']"),
         ("context.device.compliant", "device_compliant = true"),
         ("!context.device.compliant", ""),
+        ("context.time.hour == 9 && context.time.weekday == \"saturday\"", "at = 2026-01-31T09:00:00Z"),
+        ("context.time.date == datetime(\"1970-01-01\")", ""),
+        ("context.risk == \"medium\" && principal.kind == \"service\"", "risk = 'medium'\nkind = 'service'"),
+        ("context.country == \"DE\"", "country = 'de'"),
+        ("context.country == \"\"", ""),
+        ("context.risk == \"\" && principal.kind == \"person\"", ""),
+        (
+            "principal.hasTag(\"department\") && principal.getTag(\"department\") == \"finance\"",
+            "attributes = { department = 'finance' }",
+        ),
     ] {
         let policy = format!("@id(\"p\") permit (principal, action, resource == App::\"ssh\") when {{ {condition} }};");
         let case = format!("[[case]]\nname = 'x'\nto = 'ssh'\nexpect = 'permit'\nbecause = 'p'\n{facts}");

@@ -81,6 +81,8 @@ fn shape<'r, 't>(
     let prefixes = section.required("prefixes", "prefixes = [\"192.0.2.0/24\"]");
     let services = section.required("services", "services = [\"443/tcp\"]");
     let description = section.value("description").and_then(|value| value.text("customers and orders"));
+    let owner = section.value("owner");
+    let sensitivity = section.value("sensitivity");
     let labels = section.value("labels");
     let opens = section.value("opens");
     let trip_wire = section.value("trip_wire").and_then(|value| value.boolean());
@@ -98,6 +100,8 @@ fn shape<'r, 't>(
         places.insert("budget".to_owned(), value);
         bytes
     });
+    let owner = word(owner, "owner", "finance", places);
+    let sensitivity = word(sensitivity, "sensitivity", "high", places);
     let name = name?;
     let shape = wire::App {
         name: name.text("crm")?.to_owned(),
@@ -108,10 +112,25 @@ fn shape<'r, 't>(
         trip_wire: trip_wire.unwrap_or_default(),
         budget,
         on_daemon_loss: on_daemon_loss.unwrap_or_default(),
+        owner,
+        sensitivity,
         labels: labels.into_iter().collect(),
         enabled,
     };
     Some((shape, name))
+}
+
+/// A string, whose place is kept under the name that errors use.
+fn word<'r, 't>(
+    value: Option<Value<'r, 't>>,
+    field: &str,
+    example: &str,
+    places: &mut BTreeMap<String, Value<'r, 't>>,
+) -> String {
+    let Some(value) = value else { return String::new() };
+    let text = value.text(example).unwrap_or_default().to_owned();
+    places.insert(field.to_owned(), value);
+    text
 }
 
 /// The strings of a list, whose places are kept under the names that errors use.
@@ -170,6 +189,11 @@ mod tests {
         assert_eq!((app("opens = []").opens.len(), app("opens = ['*/udp', 'icmp']").opens.len()), (0, 2));
         assert_eq!((app("budget = '500 MB'").budget, app("budget = 7").budget), (Some(500_000_000), Some(7)));
         assert!(app("trip_wire = true").trip_wire && !app("").trip_wire);
+        assert_eq!((app("owner = 'ops'").owner, app("").sensitivity), ("ops".to_owned(), String::new()));
+        check(
+            &format!("{crm}sensitivity = \"a\\nb\""),
+            &["5:15: app[0].sensitivity: is too long, or has a control character; write at most 256 bytes of text"],
+        );
         let bytes = "is not an amount of bytes above 0; write a whole number and a unit, like `500 MB` or `2 GiB`";
         check(
             &format!("{crm}opens = ['514']\ntrip_wire = 1\nbudget = '500 mb'"),

@@ -3,7 +3,7 @@
 use super::section::Section;
 use super::value::Value;
 use crate::identity::oidc::Preset;
-use crate::policy::{Assurance, GroupName, ProviderName};
+use crate::policy::{Assurance, GroupName, ProviderName, User, attribute};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +71,8 @@ pub struct ClaimNames {
     pub display_name: Option<String>,
     /// Their groups.
     pub groups: Option<String>,
+    /// What policies may ask for, by name, and the claim that says it.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Who is a user.
@@ -182,7 +184,8 @@ fn provider(section: &mut Section<'_, '_>, folder: &Path) -> Option<ProviderConf
     let algorithms = words(section, "algorithms").unwrap_or_default();
     let (scopes, acr_values) = (words(section, "scopes"), words(section, "acr_values").unwrap_or_default());
     let mfa_acr = words(section, "mfa_acr").unwrap_or_default();
-    let claims = claims(&mut section.section("claims"));
+    let mut claims = claims(&mut section.section("claims"));
+    claims.attributes = attributes(section.section("attributes"));
     let require = section.section("require").into_entries();
     let require = require.into_iter().filter_map(|(claim, value)| Some((claim, value.label()?.to_owned()))).collect();
     let scim = section.has("scim").then(|| scim(&mut section.section("scim"), folder)).flatten();
@@ -255,7 +258,24 @@ fn groups(section: &mut Section<'_, '_>) -> (GroupSource, BTreeMap<String, Group
 
 fn claims(section: &mut Section<'_, '_>) -> ClaimNames {
     let mut claim = |key| section.value(key).and_then(|value| value.label()).map(str::to_owned);
-    ClaimNames { username: claim("username"), display_name: claim("display_name"), groups: claim("groups") }
+    let (username, display_name, groups) = (claim("username"), claim("display_name"), claim("groups"));
+    ClaimNames { username, display_name, groups, attributes: BTreeMap::new() }
+}
+
+/// Attributes by name, and the claims that say them.
+fn attributes(section: Section<'_, '_>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (name, value) in section.into_entries() {
+        let Some(claim) = value.label() else { continue };
+        match attribute(&name, claim) {
+            Ok(_) if found.len() == User::MOST_ATTRIBUTES / 2 => {
+                value.refuse("is one too many", format!("name at most {}", found.len()));
+            }
+            Ok((name, claim)) => drop(found.insert(name, claim)),
+            Err(error) => value.refuse(error.to_string(), "choose another name"),
+        }
+    }
+    found
 }
 
 fn scim(section: &mut Section<'_, '_>, folder: &Path) -> Option<ScimConfig> {

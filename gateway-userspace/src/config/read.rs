@@ -9,7 +9,7 @@ use super::provider::{providers, url};
 use super::section::Section;
 use super::value::Value;
 use super::{
-    Access, ApiConfig, Config, FirstStart, LogConfig, LogFormat, LoginConfig, MetricsAccess, RecordsConfig,
+    Access, ApiConfig, Config, FirstStart, Followed, LogConfig, LogFormat, LoginConfig, MetricsAccess, RecordsConfig,
     ServiceConfig, Transport,
 };
 use crate::dataplane::BarrierChoice;
@@ -41,6 +41,8 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let capacity = capacity(&mut root.section("capacity"));
     let records = records(&mut root.section("records"), folder);
     let first_start = first_start(&mut root.section("first_start"), folder);
+    let followed = followed(&mut root.section("policy"), folder);
+    let countries = root.section("geo").value("database").and_then(|value| value.path(folder));
     let log = log(&mut root.section("log"));
     Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
@@ -53,9 +55,11 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         providers,
         services,
         limits,
+        countries,
         capacity,
         records,
         first_start,
+        followed,
         log,
     }
 }
@@ -194,6 +198,12 @@ fn first_start(section: &mut Section<'_, '_>, folder: &Path) -> FirstStart {
         apps: section.value("apps").and_then(|value| value.path(folder)),
         policies: section.value("policies").and_then(|value| value.path(folder)),
     }
+}
+
+fn followed(section: &mut Section<'_, '_>, folder: &Path) -> Option<Followed> {
+    let watch = section.value("watch").and_then(|value| value.boolean());
+    let directory = section.value("bundle").and_then(|value| value.path(folder))?;
+    Some(Followed { directory, watch: watch.unwrap_or(true) })
 }
 
 fn log(section: &mut Section<'_, '_>) -> LogConfig {

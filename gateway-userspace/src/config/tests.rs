@@ -326,6 +326,9 @@ fn a_provider_is_read_with_its_defaults_and_everything_that_it_may_say() {
     assert_eq!(provider.scim.as_ref().unwrap().link, Link::ExternalId("sub".into()));
     assert_eq!(provider.signals.as_ref().unwrap().delivery, Delivery::Push);
     assert_eq!(provider.client_secret.as_deref(), Some(Path::new("/etc/portcullis/secrets/corp")));
+    let geo = parse(&format!("{LEAST}[geo]\ndatabase = \"geo/country.mmdb\"")).unwrap();
+    assert_eq!(geo.countries.as_deref(), Some(Path::new("/etc/portcullis/geo/country.mmdb")));
+    assert_eq!(provider.claims.attributes["department"], "department");
     assert_eq!(provider.group_names.values().next().unwrap().as_str(), "finance");
 }
 
@@ -350,6 +353,7 @@ fn a_provider_that_makes_no_sense_is_refused_with_its_place() {
         ("groups = \"scim\"", "provider[0].scim: is missing"),
         ("[provider.signals]\naudience = \"a\"\ndelivery = \"poll\"", "provider[0].signals.token_file: is missing"),
         ("[provider.group_names]\nx = \"no spaces\"", "provider[0].group_names.x: `no spaces` is not a group"),
+        ("[provider.attributes]\n\"a b\" = \"c\"", "`a b` is not a name for an attribute"),
         ("[provider.scim]\nlink = \"username\"", "provider[0].scim.token_file: is missing"),
         ("[[provider]]\nname = \"local\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`local` is the gateway itself"),
         ("[[provider]]\nname = \"corp\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`corp` is another provider's"),
@@ -416,6 +420,8 @@ fn the_example_shows_every_key() {
         "[login]",
         "session",
         "url",
+        "[geo]",
+        "database",
         "[[provider]]",
         "title",
         "kind",
@@ -436,6 +442,7 @@ fn the_example_shows_every_key() {
         "[provider.claims]",
         "username",
         "display_name",
+        "[provider.attributes]",
         "[provider.require]",
         "[provider.group_names]",
         "[provider.scim]",
@@ -476,6 +483,9 @@ fn the_example_shows_every_key() {
         "events_per_second",
         "[first_start]",
         "policies",
+        "[policy]",
+        "bundle",
+        "watch",
         "[log]",
         "level",
         "format",

@@ -89,6 +89,7 @@ impl Keeper {
     /// Does what is requested; it has waited for so long.
     pub(super) fn handle(&mut self, actor: &Actor, request: Request, waited: Duration) -> Result<Done, CoreError> {
         let asked = &Asked { actor, at: self.plane.now(), waited, clock: WallClock::now(), note: Note::default() };
+        self.state.gateway.set_clock(asked.clock.timestamp());
         match request {
             Request::PutService { user, service } => self.put_service(asked, user, service),
             Request::RemoveService(name) => self.remove_service(asked, name),
@@ -297,6 +298,9 @@ impl Keeper {
         for (policy, fault) in &changed.faults {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
+        if let Some(refusal) = changed.cramped {
+            tracing::error!(%refusal, "what policies permit from now on does not fit; whoever would lose something has lost all");
+        }
         let (opened, generation) = (changed.opened, changed.generation);
         Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation, decided: None })
     }
@@ -398,6 +402,10 @@ fn signed(at: KernelNanos, from: KernelNanos) -> i64 {
 
 /// Whether a change must be stored before it is in force: it gives somebody access, or is neither to give nor to take.
 fn gives_access(input: &Input, drafted: &Drafted) -> bool {
+    // What comes with the time waits for no disk: it follows from what is stored, whenever that is read again.
+    if matches!(input, Input::Tick) {
+        return false;
+    }
     let gains = || drafted.regranted().iter().any(|session| !session.gained.is_empty());
     let loses = || drafted.ended().len() != 0 || drafted.regranted().iter().any(|session| !session.lost.is_empty());
     drafted.opened().is_some() || gains() || !(takes_access_away(input) || loses())

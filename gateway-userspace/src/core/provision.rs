@@ -3,7 +3,7 @@
 use super::decide::{Asked, Keeper};
 use super::{CoreError, Done};
 use crate::identity::scim::{
-    Action, Change, Directory, Facts, Member, Operation, Precondition, Resource, ResourceId, ResourceKind, Taken,
+    Action, Change, Directory, Facts, Member, Operation, Precondition, Resource, ResourceId, ResourceKind, TOLD, Taken,
     decide,
 };
 use crate::policy::{Gateway, GroupName, Input, ProviderName, User, UserName};
@@ -21,14 +21,17 @@ impl Keeper {
             return Ok(Done { decided: Some(decided), ..Done::default() });
         };
         let done = match change {
-            Change::PutUser { resource, name, former, display_name, active } => {
+            Change::PutUser { resource, name, former, display_name, active, attributes: told } => {
                 let before = self.user_of(resource, former.as_ref().unwrap_or(name));
                 let (name, display_name) = (name.clone(), display_name.clone());
                 // A directory gives back what it has taken; what an event has taken, only if it has said so since.
                 let suspended = !active || (before.suspended && !self.has_taken(resource));
                 let is_over = suspended && !before.suspended;
                 let suspended_at = if is_over { asked.wall().unix_timestamp() } else { before.suspended_at };
-                let user = User { name, display_name, suspended, suspended_at, ..before };
+                let mut attributes = before.attributes.clone();
+                attributes.retain(|name, _| !TOLD.contains(&name.as_str()));
+                attributes.extend(told.clone());
+                let user = User { name, display_name, suspended, suspended_at, attributes, ..before };
                 self.put_provisioned(asked, user, former.as_ref(), resource)
             }
             Change::RemoveUser { resource, name, groups } => {

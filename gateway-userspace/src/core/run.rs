@@ -4,6 +4,7 @@ use super::decide::{Keeper, RETRY, takes_access_away};
 use super::truth::{self, Truth};
 use super::{Actor, CoreError, Done, Request, State};
 use crate::dataplane::DataPlane;
+use crate::dataplane::clock::WallClock;
 use crate::identity::scim::Action;
 use crate::policy::{EndCause, Input, Selector};
 use crate::record::Recorder;
@@ -221,10 +222,22 @@ impl Keeper {
     }
 
     fn until_next_deadline(&self) -> Duration {
-        let next = self.state.gateway.next_deadline();
-        let next = next.map_or(TICK, |deadline| Duration::from_nanos(deadline.since(self.plane.now())));
-        let undone = self.state.history.undone_at();
-        next.min(undone.map_or(TICK, |at| Duration::from_nanos(at.since(self.plane.now()))))
+        let gateway = &self.state.gateway;
+        let over = gateway.next_deadline().map(|deadline| Duration::from_nanos(deadline.since(self.plane.now())));
+        let look = gateway.next_look_at_the_clock().map(|look| {
+            let left = look.duration_since(WallClock::now().timestamp());
+            left.try_into().unwrap_or(Duration::ZERO)
+        });
+        let undone = self.state.history.undone_at().map(|at| Duration::from_nanos(at.since(self.plane.now())));
+        over.into_iter().chain(look).chain(undone).min().unwrap_or(TICK)
+    }
+
+    /// Whether a session is over, or policies may see another time than before.
+    fn is_due(&mut self) -> bool {
+        let gateway = &mut self.state.gateway;
+        gateway.set_clock(WallClock::now().timestamp());
+        let over = gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
+        over || gateway.is_behind_the_clock()
     }
 
     /// Ends what is past its deadline or was revoked by the kernel, cleans up, and tries again what could not be stored.
@@ -239,9 +252,10 @@ impl Keeper {
                 Err(error) => tracing::error!(%error, "the tables are not as they should be, and it is tried again"),
             }
         }
-        let is_due = self.state.gateway.next_deadline().is_some_and(|deadline| deadline.has_passed(self.plane.now()));
-        if is_due && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO) {
-            tracing::error!(%error, "sessions past their deadline could not be ended; the kernel forwards nothing for them");
+        if self.is_due()
+            && let Err(error) = self.handle(&Actor::local(), Request::Policy(Input::Tick), Duration::ZERO)
+        {
+            tracing::error!(%error, "what comes with the time could not be carried out; it is tried again");
         }
         self.undo_what_was_not_confirmed();
         if self.looked.elapsed() >= self.looking {

@@ -4,7 +4,7 @@
 use super::decide::{Asked, Keeper};
 use super::{CoreError, Done, State};
 use crate::identity::{Binding, Credential, Service, ServiceRefusal};
-use crate::policy::{EndCause, Factor, Input, Selector, Session, SessionToken, Source, User, UserName};
+use crate::policy::{EndCause, Factor, Input, Kind, Selector, Session, SessionToken, Source, User, UserName};
 use crate::store::Write;
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ impl Keeper {
     /// Makes a service be as it is to be. If it proves itself with something else then, its sessions are over; so are those
     /// of others at the address that is bound to it.
     pub(super) fn put_service(&mut self, asked: &Asked<'_>, user: User, service: Service) -> Result<Done, CoreError> {
+        let user = User { kind: Kind::Service, ..user };
         let name = service.name.clone();
         let known = self.state.gateway.user(&name);
         let before = self.state.accounts.services.get(&name);

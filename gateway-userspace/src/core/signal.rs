@@ -2,8 +2,8 @@
 
 use super::decide::{Asked, Keeper};
 use super::{CoreError, Done};
-use crate::identity::ssf::{Effect, Order, Person, Signal, Target};
-use crate::policy::{EndCause, Input, Proof, ProviderName, Selector, SessionToken, User, UserName};
+use crate::identity::ssf::{Effect, Order, Person, Role, Signal, Target};
+use crate::policy::{EndCause, Input, Proof, ProviderName, Risk, Selector, SessionToken, User, UserName};
 use gateway_common::KernelNanos;
 use std::collections::BTreeSet;
 
@@ -25,8 +25,13 @@ impl Keeper {
             (Effect::EndSessions, user) => {
                 let tokens = self.meant(provider, user.as_ref(), &order.target, before(asked, order));
                 let input = Input::End { which: Selector::Sessions(tokens), cause: cause(&order.event.signal) };
-                self.change(asked, input, Vec::new(), None)
+                let mut done = self.change(asked, input, Vec::new(), None)?;
+                if let Some(user) = user.filter(|_| is_risk_of_the_person(&order.event.signal)) {
+                    done.receipts.extend(self.note_risk(asked, user, Risk::High, order)?.receipts);
+                }
+                Ok(done)
             }
+            (Effect::Risk(risk), Some(user)) => self.note_risk(asked, user, risk, order),
             (Effect::Suspend, Some(user)) => {
                 let suspended_at = user.suspended_at.max(order.as_of.unix_timestamp());
                 self.change(asked, Input::PutUser(User { suspended: true, suspended_at, ..user }), Vec::new(), None)
@@ -37,7 +42,9 @@ impl Keeper {
             }
             (Effect::Remove, Some(user)) => self.policy(asked, Input::RemoveUser(user.name)),
             (Effect::Device { compliant }, user) => self.device(asked, provider, user, &order.target, compliant),
-            (Effect::Suspend | Effect::Resume | Effect::Remove | Effect::Nothing, _) => Ok(Done::default()),
+            (Effect::Suspend | Effect::Resume | Effect::Remove | Effect::Risk(_) | Effect::Nothing, _) => {
+                Ok(Done::default())
+            }
         }
     }
 
@@ -78,6 +85,16 @@ impl Keeper {
         }
     }
 
+    /// What is known of somebody's risk changes. An older event changes nothing, and of two at the same time the higher
+    /// risk counts.
+    fn note_risk(&mut self, asked: &Asked<'_>, user: User, risk: Risk, order: &Order) -> Result<Done, CoreError> {
+        let risk_at = order.as_of.unix_timestamp();
+        if (risk_at, risk) <= (user.risk_at, user.risk) {
+            return Ok(Done::default());
+        }
+        self.change(asked, Input::PutUser(User { risk, risk_at, ..user }), Vec::new(), None)
+    }
+
     /// What is known of a device changes: for its owner, or for everybody who is known to have it.
     fn device(
         &mut self,
@@ -115,6 +132,10 @@ impl Keeper {
 fn before(asked: &Asked<'_>, order: &Order) -> KernelNanos {
     let ago = (asked.wall() - order.as_of).whole_nanoseconds();
     KernelNanos(asked.at.0.saturating_sub(u64::try_from(ago).unwrap_or(0)))
+}
+
+fn is_risk_of_the_person(signal: &Signal) -> bool {
+    matches!(signal, Signal::RiskChanged { .. }) && signal.role() == Role::User
 }
 
 const fn cause(signal: &Signal) -> EndCause {

@@ -3,6 +3,7 @@
 mod apply;
 mod chaos;
 mod histories;
+mod moments;
 mod provision;
 mod service;
 mod signal;
@@ -181,6 +182,7 @@ fn login(token: u64) -> Request {
         zone_name: "lan".into(),
         interface: 1,
         interface_name: "lan0".into(),
+        country: Default::default(),
         mac: None,
     };
     Request::Login(Box::new(Login {

@@ -1,5 +1,6 @@
 //! What has to be stored of a change, and what a gateway is made of again.
 
+use crate::dataplane::clock::WallClock;
 use crate::policy::{Drafted, Fact, Gateway, NextIds, Restored, Session, TableSet};
 use crate::store::{Counters, Stored, StoredPolicy, Write};
 
@@ -18,6 +19,7 @@ pub(crate) fn restored(stored: Stored, sessions: Vec<Session>, found: &TableSet)
         generation: stored.generation,
         sessions,
         next_ids: next_ids.above(found),
+        now: WallClock::now().timestamp(),
     }
 }
 

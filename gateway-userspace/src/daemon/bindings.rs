@@ -3,6 +3,7 @@
 //! Looks when something has changed, and now and then by itself: a hardware address that nobody has written down is known
 //! only once its host has spoken. What a binding is waiting for is said once.
 
+use super::countries::Countries;
 use super::whereabouts::{KernelResolver, source};
 use crate::api::SourceError;
 use crate::core::{Actor, Core, CoreError, Login, Request, Who};
@@ -11,6 +12,7 @@ use crate::dataplane::{Guarding, clock};
 use crate::identity::{Binding, Credential, SessionSecret};
 use crate::policy::{Factor, SessionToken, UserName};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the bindings are looked at when nothing has changed.
@@ -21,14 +23,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Keeps the sessions of bindings open.
-pub(super) async fn keep(core: Core, guarding: Guarding) {
+pub(super) async fn keep(core: Core, guarding: Guarding, countries: Arc<Countries>) {
     let mut told = Told::default();
     loop {
         // Fails while the daemon stops, or is busy: then it is looked again.
         if let Ok(unopened) = core.read(|state| state.unopened()).await {
             told.forget_all_but(&unopened);
             for (name, binding) in unopened {
-                let waits = open(&core, &guarding, &name, binding).await.err();
+                let waits = open(&core, (&guarding, &countries), &name, binding).await.err();
                 told.tell(&name, waits);
             }
         }
@@ -46,7 +48,12 @@ enum Waits {
     Refused(#[from] CoreError),
 }
 
-async fn open(core: &Core, guarding: &Guarding, name: &UserName, binding: Binding) -> Result<(), Waits> {
+async fn open(
+    core: &Core,
+    (guarding, countries): (&Guarding, &Countries),
+    name: &UserName,
+    binding: Binding,
+) -> Result<(), Waits> {
     let found = locate(binding.address, binding.mac, &guarding.interfaces()).await.map_err(KernelResolver::failed)?;
     let token = SessionToken(rand::random_range(1..=u64::MAX));
     let lifetime = u64::try_from(LIFETIME.as_nanos()).unwrap_or(u64::MAX);
@@ -55,7 +62,7 @@ async fn open(core: &Core, guarding: &Guarding, name: &UserName, binding: Bindin
         // Nobody is told the secret: the session ends with the binding, and not by a logout.
         secret: SessionSecret::draw(token).hash,
         who: Who::Service(name.clone(), Credential::Binding(binding)),
-        source: source(binding.address, found),
+        source: source(binding.address, found, countries),
         proof: [Factor::Binding].into(),
         deadline: clock::boot().after(lifetime),
     };

@@ -69,7 +69,8 @@ fn settings(
         settings.ask_for(scopes.iter().cloned());
     }
     settings.ask_for(config.recheck.and(kind.refresh_scope()).map(str::to_owned));
-    let ClaimNames { username, display_name, groups } = &config.claims;
+    let ClaimNames { username, display_name, groups, attributes } = &config.claims;
+    settings.claims.attributes.clone_from(attributes);
     if let Some(username) = username {
         settings.claims.username = vec![username.clone()];
     }

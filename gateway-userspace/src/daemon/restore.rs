@@ -7,7 +7,7 @@ use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{self, DataPlane as _, KernelDataPlane, clock};
 use crate::identity::{Accounts, ApiToken, Service, Services, TokenId};
 use crate::policy::{
-    EndCause, Ended, Gateway, History, Plan, Problem, Session, SessionLimits, SessionToken, Source, UserName,
+    EndCause, Ended, Gateway, History, Kind, Plan, Problem, Session, SessionLimits, SessionToken, Source, UserName,
 };
 use crate::store::{Stored, Write};
 use std::collections::HashSet;
@@ -46,6 +46,9 @@ pub(super) fn restore(
         tracing::info!(sessions = changes.len(), cause = EndCause::Orphaned.label(), "many stored sessions have ended");
     }
     let services = services(&mut stored, &mut changes);
+    for user in stored.users.iter_mut().filter(|user| services.contains(&user.name)) {
+        user.kind = Kind::Service;
+    }
     let mut provider_sessions = std::mem::take(&mut stored.provider_sessions);
     let accounts = Accounts {
         passwords: std::mem::take(&mut stored.passwords),

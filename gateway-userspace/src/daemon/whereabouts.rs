@@ -1,5 +1,6 @@
 //! Where a peer of the API is, with the names that go with it.
 
+use super::countries::Countries;
 use crate::api::{Later, SourceError, SourceResolver};
 use crate::dataplane::Guarding;
 use crate::dataplane::attach::GuardedInterface;
@@ -7,16 +8,18 @@ use crate::dataplane::neighbours::{NeighbourError, Whereabouts, locate};
 use crate::policy::Source;
 use gateway_common::abi::Vlan;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Asks the kernel.
 pub(super) struct KernelResolver {
     pub(super) guarding: Guarding,
+    pub(super) countries: Arc<Countries>,
 }
 
 impl KernelResolver {
     async fn source(&self, peer: IpAddr) -> Result<Source, SourceError> {
         let found = locate(peer, None, &self.guarding.interfaces()).await.map_err(Self::failed)?;
-        Ok(source(peer, found))
+        Ok(source(peer, found, &self.countries))
     }
 
     pub(super) fn failed(error: NeighbourError) -> SourceError {
@@ -29,11 +32,12 @@ impl KernelResolver {
 }
 
 /// Where that is, with its names.
-pub(super) fn source(address: IpAddr, found: Whereabouts) -> Source {
+pub(super) fn source(address: IpAddr, found: Whereabouts, countries: &Countries) -> Source {
     let GuardedInterface { name, index, zone, zone_name, .. } = found.interface;
     let (zone, zone_name) = found.vlan.map_or((zone, zone_name), |vlan| (vlan.zone, vlan.zone_name));
     let (zone_name, interface_name) = (zone_name.into(), name.into());
-    Source { address, zone, zone_name, interface: index, interface_name, mac: found.mac }
+    let country = countries.of(address);
+    Source { address, zone, zone_name, interface: index, interface_name, mac: found.mac, country }
 }
 
 impl SourceResolver for KernelResolver {
@@ -58,6 +62,7 @@ fn tags(guarded: &[GuardedInterface], source: &Source) -> Vlan {
 mod tests {
     use super::*;
     use crate::dataplane::attach::{GuardedVlan, InterfaceSettings, XdpChoice};
+    use crate::policy::Country;
 
     #[test]
     fn packets_carry_the_tags_of_the_vlan_in_whose_zone_a_session_is() {
@@ -75,7 +80,8 @@ mod tests {
         let found = |interface, zone| {
             let (zone_name, interface_name) = Default::default();
             let address = "10.0.0.2".parse().unwrap();
-            let source = Source { address, zone, zone_name, interface, interface_name, mac: None };
+            let country = Country::UNKNOWN;
+            let source = Source { address, zone, zone_name, interface, interface_name, mac: None, country };
             tags(std::slice::from_ref(&guarded), &source).inner
         };
         assert_eq!((found(3, 1), found(3, 2), found(3, 9), found(4, 2)), (0, 10, 0, 0));

@@ -1,6 +1,7 @@
 //! The clocks: the kernel's boot clock, which deadlines are on, and the wall clock, which people read.
 
 use gateway_common::KernelNanos;
+use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
 
@@ -28,6 +29,13 @@ impl WallClock {
     #[must_use]
     pub fn now() -> Self {
         Self { boot: boot(), wall: OffsetDateTime::now_utc() }
+    }
+
+    /// What time it was on the wall clock when both were read.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        let nanos = self.wall.unix_timestamp_nanos();
+        Timestamp::from_nanosecond(nanos).unwrap_or(if nanos < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 
     /// The wall-clock time of an instant, held at the ends of the calendar.

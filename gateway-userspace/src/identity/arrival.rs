@@ -4,7 +4,7 @@
 //! anybody somebody else. A subject is bound to a user once, at its first login; a user who is removed takes the binding
 //! along.
 
-use crate::policy::{GroupName, ProviderName, User, UserName};
+use crate::policy::{Attributes, GroupName, ProviderName, User, UserName};
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,8 @@ pub struct Arrival {
     pub display_name: String,
     /// The groups that the provider says they are in, as they are called here; `None` if it says so elsewhere.
     pub groups: Option<BTreeSet<GroupName>>,
+    /// What policies may ask for, by name; `None` where the provider says that there is nothing.
+    pub attributes: BTreeMap<String, Option<String>>,
     /// How to find them among the users whom the provider has pushed, if it pushes users.
     pub known_as: Option<KnownAs>,
     /// Whether somebody who is not known becomes a user.
@@ -123,7 +125,7 @@ impl Identities {
         pushed: Option<&UserName>,
         known: impl Fn(&UserName) -> Option<&'u User>,
     ) -> Result<User, ArrivalRefusal> {
-        let Arrival { provider, subject, name, display_name, groups, known_as: _, may_be_new } = arrival;
+        let Arrival { provider, subject, name, display_name, groups, attributes, known_as: _, may_be_new } = arrival;
         let taken = || ArrivalRefusal::NameTaken { name: name.clone(), provider: provider.clone() };
         let before = match self.user(provider, subject).and_then(&known) {
             Some(user) => user.clone(),
@@ -142,8 +144,21 @@ impl Identities {
         };
         let groups = groups.clone().unwrap_or_else(|| before.groups.clone());
         let display_name = if display_name.is_empty() { before.display_name.clone() } else { display_name.clone() };
-        Ok(User { groups, display_name, ..before })
+        let attributes = changed(&before.attributes, attributes);
+        Ok(User { groups, display_name, attributes, ..before })
     }
+}
+
+/// Attributes, after a provider has said these of them.
+fn changed(before: &Attributes, said: &BTreeMap<String, Option<String>>) -> Attributes {
+    let mut attributes = before.clone();
+    for (name, value) in said {
+        match value {
+            Some(value) => drop(attributes.insert(name.clone(), value.clone())),
+            None => drop(attributes.remove(name)),
+        }
+    }
+    attributes
 }
 
 /// What a session keeps of the one that its user has at the provider.
@@ -180,9 +195,24 @@ mod tests {
             name: name(called),
             display_name: String::new(),
             groups: None,
+            attributes: BTreeMap::new(),
             known_as: None,
             may_be_new: true,
         }
+    }
+
+    #[test]
+    fn what_a_provider_says_of_somebody_is_theirs_and_what_it_takes_back_is_not() {
+        let known = [("department", "engines"), ("shift", "late")];
+        let attributes = known.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let ada = User { provider: Some(provider("corp")), attributes, ..User::new(name("ada")) };
+        let mut identities = Identities::default();
+        identities.bind(provider("corp"), "1".into(), name("ada"));
+        let said = [("department".to_owned(), None), ("floor".to_owned(), Some("7".to_owned()))].into();
+        let arrival = Arrival { attributes: said, ..arrival("1", "ada") };
+        let ada = identities.welcome(&arrival, None, |_| Some(&ada)).unwrap();
+        let expected = [("floor", "7"), ("shift", "late")];
+        assert_eq!(ada.attributes, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
     fn welcome(identities: &Identities, users: &[User], arrival: &Arrival) -> Result<UserName, &'static str> {

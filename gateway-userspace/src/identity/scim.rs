@@ -31,6 +31,7 @@ pub use directory::Directory;
 pub use discovery::{list, resource_types, schemas, service_provider_config};
 pub use error::{ScimError, ScimType};
 pub use etag::{Precondition, entity_tag, is_known};
+pub(crate) use facts::TOLD;
 pub use filter::{Filter, Hint};
 pub use index::Term;
 pub use patch::PatchOperation;

@@ -7,11 +7,15 @@ mod annotation;
 mod ask;
 mod place;
 mod sight;
+mod time;
 mod warning;
 
 pub(super) use ask::Facts;
 pub use ask::{Faults, Judged, Subject};
 pub(in crate::policy) use sight::SeenSource;
+pub(in crate::policy) use time::SeenTime;
+
+use annotation::spot;
 
 use cedar_policy::{
     EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema, Validator,
@@ -21,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
+use time::{Expiries, Expiry};
 
 /// The schema that policies are checked against.
 pub const SCHEMA: &str = include_str!("portcullis.cedarschema");
@@ -74,6 +79,7 @@ pub struct PolicySet {
     /// Rules that may apply to any app.
     everywhere: Vec<usize>,
     sight: Sight,
+    expiries: Expiries,
     remarks: Vec<PolicyWarning>,
 }
 
@@ -89,6 +95,8 @@ struct Rule {
     who: Who,
     /// How old the authentication may be, in nanoseconds.
     reauthenticate: Option<u64>,
+    /// Until when it is in force.
+    expires: Option<Expiry>,
 }
 
 /// Whom the scope of a policy admits.
@@ -130,6 +138,7 @@ impl PolicySet {
             on_app: BTreeMap::new(),
             everywhere: Vec::new(),
             sight: Sight::default(),
+            expiries: Expiries::default(),
             remarks: Vec::new(),
         }
     }
@@ -164,7 +173,8 @@ impl PolicySet {
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
         let (on_app, everywhere) = index(&rules);
         let sight = Sight::of(rules.iter().map(|rule| &rule.policy));
-        Ok(Self { files: Arc::from(files), rules, by_id, on_app, everywhere, sight, remarks })
+        let expiries = Expiries::of(rules.iter());
+        Ok(Self { files: Arc::from(files), rules, by_id, on_app, everywhere, sight, expiries, remarks })
     }
 
     /// The files, as they were given.
@@ -200,6 +210,12 @@ impl PolicySet {
     #[must_use]
     pub fn policy_text(&self, name: &str) -> Option<&str> {
         self.text_of(self.rules.iter().find(|rule| rule.name == name)?)
+    }
+
+    /// What stands before the policy with this name, as `@name("…")`: by name, with its value.
+    pub fn annotations(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        let rule = self.rules.iter().find(|rule| rule.name == name);
+        rule.into_iter().flat_map(|rule| rule.policy.annotations())
     }
 
     fn text_of(&self, rule: &Rule) -> Option<&str> {

@@ -67,7 +67,7 @@ pub enum Input {
         /// Refuse unless this generation is in force.
         if_match: Option<Generation>,
     },
-    /// Time has passed: end what is past its deadline.
+    /// Time has passed: end what is past its deadline, and decide anew if policies see another time.
     Tick,
 }
 
@@ -176,6 +176,8 @@ pub struct Changed {
     pub generation: Option<Generation>,
     /// Policies that could not be evaluated, by name, and why. Whoever they concerned was denied.
     pub faults: Faults,
+    /// Why not everybody gets what policies give them now that it is later: whoever would have lost something has lost all.
+    pub cramped: Option<Refusal>,
 }
 
 /// A session that ended.

@@ -10,6 +10,7 @@ mod apply;
 mod apps;
 mod assurances;
 mod book;
+mod clock;
 mod draft;
 mod judge;
 mod lists;
@@ -29,7 +30,7 @@ pub use rehearse::{Assumed, Reach, Rehearsal};
 pub use restore::{Problem, Restored};
 pub use ways::{Destination, Way};
 
-use super::cedar::PolicySet;
+use super::cedar::{Faults, PolicySet};
 use super::change::{Capacities, Changed, Input, Refusal};
 use super::model::{
     App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, Settings, User, UserName,
@@ -37,6 +38,7 @@ use super::model::{
 use super::table::{SessionEntry, TableSet};
 use assurances::Assurances;
 use book::Book;
+use clock::Clock;
 use gateway_common::KernelNanos;
 use judge::Judge;
 use lists::Lists;
@@ -57,6 +59,9 @@ pub struct Gateway {
     app_names: BTreeMap<AppId, AppName>,
     policy: PolicySet,
     settings: Settings,
+    clock: Clock,
+    /// Policies that could not be evaluated since apps or policies changed last.
+    faults: Faults,
     judge: Judge,
     assurances: Assurances,
     sessions: Book,
@@ -121,6 +126,8 @@ impl Gateway {
             app_names: BTreeMap::new(),
             policy: PolicySet::empty(),
             settings: Settings::default(),
+            clock: Clock::default(),
+            faults: Faults::new(),
             judge: Judge::default(),
             assurances: Assurances::default(),
             sessions: Book::default(),
@@ -163,12 +170,13 @@ impl Gateway {
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),
             Input::PutPolicy { policy, if_match } => self.put_policy(&mut draft, policy, *if_match),
             Input::Apply { bundle, if_match } => self.apply(&mut draft, bundle, *if_match),
-            Input::Tick => Ok(()),
+            Input::Tick => return self.tick(now),
         }?;
         self.finish(draft)
     }
 
-    /// When the next session ends by itself.
+    /// When the next session ends by itself, on the boot clock. Policies that look at the wall clock have their own:
+    /// [`Self::next_look_at_the_clock`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<KernelNanos> {
         self.sessions.by_deadline().next().map(|(deadline, _)| deadline)

@@ -1,14 +1,20 @@
 //! The words of the gateway as types. Names are checked once, here; afterwards they are what they say.
 
 mod assurance;
+mod country;
 mod factors;
+mod moment;
 mod settings;
 mod user;
+mod word;
 
 pub use assurance::{Assurance, Proof};
+pub use country::Country;
 pub use factors::{Factor, Factors};
+pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
-pub use user::{Standing, User};
+pub use user::{Attributes, InvalidAttribute, Kind, Risk, Standing, User, attribute};
+pub use word::{InvalidWord, LONGEST_WORD, word};
 
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
@@ -203,6 +209,10 @@ pub struct App {
     /// Whether it can be reached for as long as sessions last when the daemon is gone, and with it whoever would take access
     /// away; otherwise until the daemon's lease is over.
     pub outlasts_daemon: bool,
+    /// Who answers for it. Policies know it as `resource.owner`.
+    pub owner: String,
+    /// How much depends on it, in words of the operator's own. Policies know it as `resource.sensitivity`.
+    pub sensitivity: String,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
     /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.
@@ -210,6 +220,25 @@ pub struct App {
 }
 
 impl App {
+    /// An app that is nowhere yet, enabled and with nothing special.
+    #[must_use]
+    pub const fn new(name: AppName) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            prefixes: BTreeSet::new(),
+            services: BTreeSet::new(),
+            opens: BTreeSet::new(),
+            trip_wire: false,
+            budget: None,
+            outlasts_daemon: false,
+            owner: String::new(),
+            sensitivity: String::new(),
+            labels: BTreeSet::new(),
+            enabled: true,
+        }
+    }
+
     /// Whether whoever touches it loses the session, as things stand.
     #[must_use]
     pub const fn is_armed(&self) -> bool {
@@ -299,6 +328,8 @@ pub struct Source {
     pub interface_name: ArcStr,
     /// The hardware address its frames carry, where there is a link layer: the client's, or its next hop's.
     pub mac: Option<[u8; 6]>,
+    /// The country that the address is in, as far as that was known when the session began.
+    pub country: Country,
 }
 
 /// What policy said about an app, and which policies determined it.

@@ -256,6 +256,7 @@ mod tests {
             zone_name: "voice".into(),
             interface: 1,
             interface_name: "lo".into(),
+            country: Default::default(),
             mac: None,
         };
         let (token, proof, deadline) = (SessionToken(7), Factors::default().into(), KernelNanos::NEVER);

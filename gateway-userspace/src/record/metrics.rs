@@ -37,7 +37,9 @@ pub struct Metrics {
     records_lost: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
+    bundle_valid: IntGauge,
     data_plane_failures: IntCounter,
+    policy_faults: IntGauge,
     drift: IntGauge,
     repaired: IntCounter,
     round: Gauge,
@@ -125,9 +127,17 @@ impl Metrics {
                 "portcullis_store_unsaved",
                 "Changes that are in force and not on the disk. Make the disk of the state folder work; stop nothing before.",
             )?,
+            bundle_valid: gauge(
+                "portcullis_bundle_valid",
+                "0 if the bundle in the directory of `[policy]` is not valid and so not in force; else 1. Look at the log.",
+            )?,
             data_plane_failures: counter(
                 "portcullis_data_plane_failures_total",
                 "Plans that could be neither applied nor repaired. Look at the log, then restart the daemon.",
+            )?,
+            policy_faults: gauge(
+                "portcullis_policy_faults",
+                "Policies that could not be evaluated for somebody, who was denied. `portcullis policy show` names them.",
             )?,
             drift: gauge(
                 "portcullis_map_drift_entries",
@@ -169,7 +179,9 @@ impl Metrics {
             records_lost,
             store_failures,
             unsaved,
+            bundle_valid,
             data_plane_failures,
+            policy_faults,
             drift,
             repaired,
             round,
@@ -190,8 +202,11 @@ impl Metrics {
         registry.register(Box::new(streams.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
+        bundle_valid.set(1);
+        registry.register(Box::new(bundle_valid.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
+        registry.register(Box::new(policy_faults.clone()))?;
         registry.register(Box::new(drift.clone()))?;
         registry.register(Box::new(repaired.clone()))?;
         registry.register(Box::new(round.clone()))?;
@@ -210,6 +225,7 @@ impl Metrics {
         let (tables, capacities) = (gateway.entries(), gateway.capacities());
         self.sessions.set(signed(tables.sessions));
         self.generation.set(i64::try_from(gateway.generation().0).unwrap_or(i64::MAX));
+        self.policy_faults.set(signed(gateway.faults().len()));
         for (map, entries, capacity) in [
             ("sessions", tables.sessions, capacities.sessions),
             ("app_prefixes", tables.app_prefixes, capacities.app_prefixes),
@@ -277,6 +293,10 @@ impl Metrics {
     /// How much is in force and not on the disk.
     pub(crate) fn unsaved(&self, changes: usize) {
         self.unsaved.set(signed(changes));
+    }
+
+    pub(crate) fn bundle_is_valid(&self, is_valid: bool) {
+        self.bundle_valid.set(is_valid.into());
     }
 
     pub(crate) fn data_plane_failed(&self) {

@@ -143,6 +143,7 @@ mod tests {
             zone_name: "lan".into(),
             interface: 1,
             interface_name: "lan0".into(),
+            country: Default::default(),
             mac: None,
         };
         Session {

@@ -10,8 +10,8 @@ mod session;
 use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
 use crate::policy::{
-    App, AppName, Generation, GroupName, PolicyFile, Protocol, ProviderName, Service, Settings, Timezone, User,
-    UserName,
+    App, AppName, Generation, GroupName, Kind, PolicyFile, Protocol, ProviderName, Risk, Service, Settings, Timezone,
+    User, UserName,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -38,11 +38,20 @@ pub(super) struct UserShape {
     suspended_at: i64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     devices: BTreeMap<String, bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    service: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    risk: String,
+    #[serde(default)]
+    risk_at: i64,
 }
 
 impl From<&User> for UserShape {
     fn from(user: &User) -> Self {
-        let User { name, display_name, groups, enabled, provider, suspended, suspended_at, devices } = user;
+        let User { name, display_name, groups, enabled, provider, suspended, suspended_at, devices, .. } = user;
+        let User { kind, attributes, risk, risk_at, .. } = user;
         Self {
             name: name.to_string(),
             display_name: display_name.clone(),
@@ -52,6 +61,10 @@ impl From<&User> for UserShape {
             suspended: *suspended,
             suspended_at: *suspended_at,
             devices: devices.clone(),
+            service: *kind == Kind::Service,
+            attributes: attributes.clone(),
+            risk: risk.label().to_owned(),
+            risk_at: *risk_at,
         }
     }
 }
@@ -60,11 +73,15 @@ impl TryFrom<UserShape> for User {
     type Error = String;
 
     fn try_from(shape: UserShape) -> Result<Self, String> {
-        let UserShape { name, display_name, groups, enabled, provider, suspended, suspended_at, devices } = shape;
+        let UserShape { name, display_name, groups, enabled, provider, suspended, suspended_at, devices, .. } = shape;
+        let UserShape { service, attributes, risk, risk_at, .. } = shape;
         let groups = groups.iter().map(|group| GroupName::new(group)).collect::<Result<_, _>>().map_err(words)?;
         let name = UserName::new(&name).map_err(words)?;
         let provider = provider.map(|name| ProviderName::new(&name)).transpose().map_err(words)?;
-        Ok(Self { name, display_name, groups, enabled, provider, suspended, suspended_at, devices })
+        let kind = if service { Kind::Service } else { Kind::Person };
+        let risk = Risk::named(&risk).ok_or_else(|| format!("risk `{risk}` is not known"))?;
+        let user = Self { enabled, provider, suspended, suspended_at, devices, kind, ..Self::new(name) };
+        Ok(Self { display_name, groups, attributes, risk, risk_at, ..user })
     }
 }
 
@@ -82,6 +99,10 @@ pub(super) struct AppShape {
     budget: Option<u64>,
     #[serde(default)]
     outlasts_daemon: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    owner: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sensitivity: String,
     labels: BTreeSet<String>,
     enabled: bool,
 }
@@ -94,8 +115,8 @@ struct ServiceShape {
 
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
-        let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled } =
-            app;
+        let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, .. } = app;
+        let App { owner, sensitivity, labels, enabled, .. } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
@@ -105,6 +126,8 @@ impl From<&App> for AppShape {
             trip_wire: *trip_wire,
             budget: *budget,
             outlasts_daemon: *outlasts_daemon,
+            owner: owner.clone(),
+            sensitivity: sensitivity.clone(),
             labels: labels.clone(),
             enabled: *enabled,
         }
@@ -124,6 +147,8 @@ impl TryFrom<AppShape> for App {
             trip_wire,
             budget,
             outlasts_daemon,
+            owner,
+            sensitivity,
             labels,
             enabled,
         } = shape;
@@ -132,7 +157,20 @@ impl TryFrom<AppShape> for App {
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let name = AppName::new(&name).map_err(words)?;
-        Ok(Self { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, labels, enabled })
+        Ok(Self {
+            name,
+            description,
+            prefixes,
+            services,
+            opens,
+            trip_wire,
+            budget,
+            outlasts_daemon,
+            owner,
+            sensitivity,
+            labels,
+            enabled,
+        })
     }
 }
 

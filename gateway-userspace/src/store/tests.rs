@@ -18,6 +18,10 @@ fn user(name: &str) -> User {
         suspended_at: 1_795_694_400,
         devices: [("laptop-7".to_owned(), false)].into(),
         enabled: true,
+        kind: crate::policy::Kind::Service,
+        attributes: [("department".to_owned(), "finance".to_owned())].into(),
+        risk: crate::policy::Risk::Medium,
+        risk_at: 1_795_694_401,
     }
 }
 
@@ -36,6 +40,8 @@ fn app() -> App {
         opens: [Service { protocol: Protocol::Udp, ports: Some((514, 514)) }].into(),
         trip_wire: true,
         outlasts_daemon: false,
+        owner: "finance".into(),
+        sensitivity: "high".into(),
         budget: Some(1 << 40),
         labels: ["pci".to_owned()].into(),
         enabled: true,
@@ -56,6 +62,7 @@ fn session() -> StoredSession {
                 zone_name: "office".into(),
                 interface: 3,
                 interface_name: "eth1".into(),
+                country: crate::policy::Country::of("DE"),
                 mac: Some([2, 0, 0, 0, 0, 1]),
             },
             factors: [Factor::Password, Factor::Totp].into(),

@@ -34,6 +34,12 @@ pub struct App {
     /// Until when it can be reached if the daemon is gone: `lease`, until the daemon's lease is over, or `session`.
     #[serde(default)]
     pub on_daemon_loss: OnDaemonLoss,
+    /// Who answers for it. For policies: `resource.owner == "finance"`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// How much depends on it, in your own words. For policies: `resource.sensitivity == "high"`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sensitivity: String,
     /// For policies: `resource.labels.contains("pci")`.
     #[serde(default)]
     pub labels: BTreeSet<String>,
@@ -73,6 +79,8 @@ impl From<&policy::App> for App {
             trip_wire,
             budget,
             outlasts_daemon,
+            owner,
+            sensitivity,
             labels,
             enabled,
         } = app;
@@ -85,6 +93,8 @@ impl From<&policy::App> for App {
             trip_wire: *trip_wire,
             budget: budget.map(Bytes::of),
             on_daemon_loss: if *outlasts_daemon { OnDaemonLoss::Session } else { OnDaemonLoss::Lease },
+            owner: owner.clone(),
+            sensitivity: sensitivity.clone(),
             labels: labels.clone(),
             enabled: Some(*enabled),
         }
@@ -106,6 +116,8 @@ impl App {
             trip_wire,
             budget,
             on_daemon_loss,
+            owner,
+            sensitivity,
             labels,
             enabled: said,
         } = self;
@@ -115,6 +127,8 @@ impl App {
         let services = each(&mut errors, "services", &services, parse_service);
         let opens = each(&mut errors, "opens", &opens, parse_service);
         let budget = budget.and_then(|budget| noted(&mut errors, "budget", budget.count()));
+        let owner = noted(&mut errors, "owner", policy::word(owner)).unwrap_or_default();
+        let sensitivity = noted(&mut errors, "sensitivity", policy::word(sensitivity)).unwrap_or_default();
         let enabled = said.unwrap_or(enabled);
         let outlasts_daemon = on_daemon_loss == OnDaemonLoss::Session;
         match name {
@@ -127,6 +141,8 @@ impl App {
                 trip_wire,
                 budget,
                 outlasts_daemon,
+                owner,
+                sensitivity,
                 labels,
                 enabled,
             }),
@@ -148,6 +164,8 @@ mod tests {
         trip_wire = true
         budget = "2 GiB"
         on_daemon_loss = "session"
+        owner = "finance"
+        sensitivity = "high"
         labels = ["pci"]
     "#;
 
@@ -161,6 +179,7 @@ mod tests {
         assert_eq!((&shape.opens[..], shape.trip_wire), (&["514/udp".to_owned()][..], true));
         assert_eq!((model.budget, shape.budget.as_ref().unwrap().to_string()), (Some(2 << 30), "2 GiB".into()));
         assert_eq!((model.outlasts_daemon, shape.on_daemon_loss), (true, OnDaemonLoss::Session));
+        assert_eq!((model.owner.as_str(), shape.sensitivity.as_str()), ("finance", "high"));
         assert_eq!(shape.clone().into_model(false).unwrap(), model);
     }
 
@@ -176,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_none_of_it() {
-        let optional = ["opens", "trip", "budget", "on_daemon_loss"];
+        let optional = ["opens", "trip", "budget", "on_daemon_loss", "owner", "sensitivity"];
         let file = FILE.lines().filter(|line| !optional.iter().any(|key| line.contains(key)));
         let file: AppsFile = toml::from_str(&file.collect::<Vec<_>>().join("\n")).unwrap();
         let model = file.apps[0].clone().into_model(true).unwrap();

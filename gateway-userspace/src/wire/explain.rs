@@ -28,6 +28,9 @@ pub struct ExplainRequest {
     /// Assume this zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Assume this country, by its two letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
     /// Assume these factors: `password`, `totp`, `passkey`, `provider`, `certificate`, `binding`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub factors: Vec<String>,
@@ -40,7 +43,7 @@ pub struct ExplainRequest {
     /// Assume that the login is so old: `9h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_age: Option<String>,
-    /// At this time, by policies alone.
+    /// At this time, by policies alone: they may look at the clock, and a session may be over.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<OffsetDateTime>,

@@ -110,16 +110,7 @@ impl ServiceIdentity {
     #[must_use]
     pub fn of(service: &identity::Service, user: &policy::User) -> Self {
         let identity::Service { name, scopes, certificate, client, binding, held, created_at, last_used } = service;
-        let policy::User {
-            name: _,
-            display_name,
-            groups,
-            enabled,
-            provider: _,
-            suspended: _,
-            suspended_at: _,
-            devices: _,
-        } = user;
+        let policy::User { display_name, groups, enabled, .. } = user;
         let of_client =
             |(provider, id): &(ProviderName, String)| ServiceClient { provider: provider.to_string(), id: id.clone() };
         Self {

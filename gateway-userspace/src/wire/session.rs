@@ -196,7 +196,7 @@ impl Session {
             allow_list: _,
         } = session;
         let policy::Assurance { provider, acr, amr, mfa: _ } = &**assurance;
-        let policy::Source { address, zone: _, zone_name, interface: _, interface_name, mac } = source;
+        let policy::Source { address, zone: _, zone_name, interface: _, interface_name, mac, country: _ } = source;
         Self {
             token: token.to_string(),
             user: user.to_string(),

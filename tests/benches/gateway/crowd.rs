@@ -103,6 +103,7 @@ impl Crowd {
                     zone_name: "guard0".into(),
                     interface,
                     interface_name: "guard0".into(),
+                    country: Default::default(),
                     mac: Some([2, 0x77, 0, 0, 0, 2]),
                 },
                 factors: [factor].into(),

@@ -1,5 +1,6 @@
-//! Bundles: how long it takes to check one, as large as a large company's, and how much memory.
+//! Bundles: how long it takes to check one, as large as a large company's, and how much memory; and to put it in force.
 
+mod apply;
 mod check;
 mod large;
 
@@ -16,6 +17,8 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
     for size in SIZES {
         progress.say(&format!("policy: a bundle of {} policies", grouped(size)));
         rows.extend(check::measure(size, options.rounds)?);
+        progress.say(&format!("policy: {} policies are put in force for 100,000 sessions", grouped(size)));
+        rows.extend(apply::measure(size, options.rounds)?);
     }
     Ok(rows)
 }

@@ -236,6 +236,8 @@ fn gateway() -> Gateway {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,
@@ -259,6 +261,7 @@ fn source(address: IpAddr) -> Source {
         zone_name: "office".into(),
         interface: 3,
         interface_name: "eth1".into(),
+        country: Default::default(),
         mac: Some([2, 0, 0, 0, 0, 7]),
     }
 }

@@ -103,6 +103,7 @@ fn gateway() -> Gateway {
         zone_name: "office".into(),
         interface: 1,
         interface_name: "lo".into(),
+        country: Default::default(),
         mac: None,
     };
     let (token, proof, deadline) = (SessionToken(KNOWN), Factors::default().into(), KernelNanos::NEVER);

@@ -4,7 +4,9 @@
 use crate::place;
 use cedar_policy::{Authorizer, Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use gateway_userspace::policy::cedar::Subject;
-use gateway_userspace::policy::{App, AppName, Factor, GroupName, PolicyError, PolicySet, UserName};
+use gateway_userspace::policy::{
+    App, AppName, Attributes, Country, Factor, GroupName, Kind, PolicyError, PolicySet, Risk, UserName,
+};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -52,10 +54,16 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
     let groups: HashSet<EntityUid> = subject.groups.iter().map(|group| uid("Group", group.as_str())).collect();
     let (user, resource) = (uid("User", subject.user.as_str()), uid("App", app.name.as_str()));
     let labels = app.labels.iter().map(|label| RestrictedExpression::new_string(label.clone()));
-    let labels = HashMap::from([("labels".to_owned(), RestrictedExpression::new_set(labels))]);
+    let labels = HashMap::from([
+        ("owner".to_owned(), RestrictedExpression::new_string(app.owner.clone())),
+        ("sensitivity".to_owned(), RestrictedExpression::new_string(app.sensitivity.clone())),
+        ("labels".to_owned(), RestrictedExpression::new_set(labels)),
+    ]);
     let mut entities: Vec<Entity> =
         groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
-    entities.push(Entity::new_no_attrs(user.clone(), groups));
+    let kind = RestrictedExpression::new_string(subject.kind.label().to_owned());
+    let kind = HashMap::from([("kind".to_owned(), kind)]);
+    entities.push(Entity::new(user.clone(), kind, groups).unwrap());
     entities.push(Entity::new(resource.clone(), labels, HashSet::new()).unwrap());
     let factors = subject.factors.iter().map(|factor| RestrictedExpression::new_string(factor.label().to_owned()));
     let context = Context::from_pairs([
@@ -63,6 +71,8 @@ fn cedar_permits(policies: &cedar_policy::PolicySet, subject: &Subject, app: &Ap
         ("factors".to_owned(), RestrictedExpression::new_set(factors)),
         ("source".to_owned(), RestrictedExpression::new_ip(subject.source.to_string())),
         ("zone".to_owned(), RestrictedExpression::new_string(subject.zone.to_string())),
+        ("country".to_owned(), RestrictedExpression::new_string(subject.country.code().to_owned())),
+        ("risk".to_owned(), RestrictedExpression::new_string(subject.risk.label().to_owned())),
     ]);
     let action = r#"Action::"connect""#.parse().unwrap();
     let request = Request::new(user, action, resource, context.unwrap(), None).unwrap();
@@ -79,8 +89,13 @@ fn subjects() -> [Subject; 2] {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: [192, 0, 2, 7].into(),
         zone: "office".into(),
+        country: Country::UNKNOWN,
+        moment: Arc::default(),
     };
     let bob = Subject {
         user: UserName::new("bob").unwrap(),
@@ -89,8 +104,13 @@ fn subjects() -> [Subject; 2] {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: "2001:db8::7".parse().unwrap(),
         zone: "branch".into(),
+        country: Country::UNKNOWN,
+        moment: Arc::default(),
     };
     [ada, bob]
 }
@@ -104,6 +124,8 @@ fn apps() -> [App; 4] {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,

@@ -93,6 +93,7 @@ fn restored(stored: Stored) {
         generation,
         sessions: sessions.into_iter().map(|stored| stored.session).collect(),
         next_ids,
+        ..Restored::default()
     };
     let capacities = Capacities { app_ports: 20_000, ..Capacities::default() };
     let Ok((gateway, _)) = Gateway::restore(restored, capacities, SessionLimits::default(), KernelNanos(1)) else {

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use gateway_tests::{Cli, Gate, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::cli::admin;
@@ -141,5 +142,38 @@ fn what_is_confirmed_stays() -> Result<()> {
     let again = admin.run(&["policy", "confirm"])?;
     ensure!(again.code == 1 && again.stderr.contains("no generation waits"), "{again:?}");
     is_kept_out(&gate.world.client, V4.crm());
+    Ok(())
+}
+
+#[test]
+fn a_directory_is_followed_and_one_that_is_not_valid_changes_nothing() -> Result<()> {
+    let gate = Gate::with(|config| format!("{config}\n[policy]\nbundle = \"{{scratch}}/office\"\n"))?;
+    let admin = admin(&gate)?;
+    let _apps = Apps::start(&gate.world, V4)?;
+    V4.alice(&gate)?;
+    gate.says("is not valid; what is in force stays")?;
+    let going = stream(&gate.world.client, V4.crm())?;
+    let folder = exported(&gate, &admin)?;
+    let policies = fs::read_to_string(folder.join("policy.cedar"))?;
+    let valid = |is_valid: &'static str| {
+        let text = format!("portcullis_bundle_valid {is_valid}\n");
+        wait_until("the bundle to be read", SOON, || gate.api.get("/metrics").ok()?.text.contains(&text).then_some(()))
+    };
+    valid("1")?;
+    fs::write(folder.join("policy.cedar"), "permit (nobody")?;
+    valid("0")?;
+    goes_on(&going)?;
+    gate.says("policy.cedar:1:")?;
+    without_policies(&folder)?;
+    falls_silent(&going)?;
+    is_kept_out(&gate.world.client, V4.crm());
+    valid("1")?;
+    fs::write(folder.join("policy.cedar"), policies)?;
+    gate.daemon.signal(Signal::SIGHUP)?;
+    wait_until("it to be in force again", SOON, || {
+        let history = admin.json(&["policy", "history", "--json"]).ok()?;
+        (history[0]["author"] == "directory" && history[1]["author"] == "directory").then_some(())
+    })?;
+    reaches(&gate.world.client, V4.crm());
     Ok(())
 }

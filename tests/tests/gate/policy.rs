@@ -3,6 +3,8 @@
 use anyhow::Result;
 use gateway_tests::{Gate, gate::POLICIES};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::scene::{Apps, FAMILIES, V4, falls_silent, goes_on, is_kept_out, reaches, stream};
 
@@ -79,5 +81,24 @@ fn leaving_a_group_takes_its_grants_along() -> Result<()> {
     gate.api.delete("/v1/groups/finance/members/alice")?.ok()?;
     falls_silent(&cut)?;
     goes_on(&kept)?;
+    Ok(())
+}
+
+#[test]
+fn a_policy_that_expires_cuts_its_flow_though_nobody_asks_and_leaves_the_others() -> Result<()> {
+    let gate = Gate::open()?;
+    let client = &gate.world.client;
+    let _apps = Apps::start(&gate.world, V4)?;
+    let soon = (OffsetDateTime::now_utc() + time::Duration::seconds(4)).format(&Rfc3339)?;
+    let expiring = BOTH.replace("@id(\"finance-vault\")", &format!("@id(\"finance-vault\") @expires(\"{soon}\")"));
+    gate.put_policy(&expiring)?.ok()?;
+    V4.alice(&gate)?;
+    let (kept, cut) = (stream(client, V4.crm())?, stream(client, V4.vault())?);
+    goes_on(&cut)?;
+    falls_silent(&cut)?;
+    goes_on(&kept)?;
+    is_kept_out(client, V4.vault());
+    let warnings = gate.api.get("/v1/policy")?.ok()?["warnings"].to_string();
+    assert!(warnings.contains("has expired"), "{warnings}");
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::api::extract::Segment as _;
 use crate::api::problem::ApiError;
 use crate::bundle::Target;
 use crate::config::parse_duration;
-use crate::policy::{Factor, Factors, ProviderName, SessionToken, UserName};
+use crate::policy::{Country, Factor, Factors, ProviderName, SessionToken, UserName};
 use crate::wire::{ExplainRequest, FieldError};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) enum Who {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Assumption {
     pub zone: Option<String>,
+    pub country: Option<Country>,
     pub factors: Option<Factors>,
     pub provider: Option<ProviderName>,
     pub compliant: Option<bool>,
@@ -40,7 +41,8 @@ pub(super) struct Assumption {
 
 impl Asked {
     pub(super) fn read(request: ExplainRequest) -> Result<Self, ApiError> {
-        let ExplainRequest { session, user, to, from, zone, factors, provider, compliant, login_age, at } = request;
+        let ExplainRequest { session, user, to, from, zone, country, factors, provider, compliant, login_age, at } =
+            request;
         let mut errors = Vec::new();
         let who = who(session, user, &mut errors);
         let to = noted("to", Target::parse(&to), &mut errors);
@@ -49,14 +51,16 @@ impl Asked {
         let age =
             |text: String| parse_duration(&text).ok_or_else(|| format!("`{text}` is not an age; write one like `9h`"));
         let login_age = login_age.map(|text| noted("login_age", age(text), &mut errors));
+        let country = country.map(|code| noted("country", known_country(&code), &mut errors));
         if from.is_some() && matches!(who, Some(Who::Session(..))) {
             errors.push(FieldError::at("from", "a session has its own address; leave it out, or ask about the user"));
         }
         match (who, to) {
             (Some(who), Some(to)) if errors.is_empty() => {
-                let (provider, login_age) = (provider.flatten(), login_age.flatten());
+                let (provider, login_age, country) = (provider.flatten(), login_age.flatten(), country.flatten());
                 let from = from.map(|address| address.to_canonical());
-                Ok(Self { who, to, from, assumption: Assumption { zone, factors, provider, compliant, login_age }, at })
+                let assumption = Assumption { zone, country, factors, provider, compliant, login_age };
+                Ok(Self { who, to, from, assumption, at })
             }
             _ => Err(ApiError::invalid(errors)),
         }
@@ -88,6 +92,11 @@ fn who(session: Option<String>, user: Option<String>, errors: &mut Vec<FieldErro
             None
         }
     }
+}
+
+fn known_country(code: &str) -> Result<Country, String> {
+    let country = Some(Country::of(code)).filter(|country| *country != Country::UNKNOWN);
+    country.ok_or_else(|| format!("`{code}` is not a country; write its two letters, like `DE`"))
 }
 
 fn some_factors(names: &[String], errors: &mut Vec<FieldError>) -> Option<Factors> {

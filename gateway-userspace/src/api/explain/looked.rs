@@ -8,8 +8,8 @@ use crate::bundle::Target;
 use crate::dataplane::explain::{Connection, Question};
 use crate::explain::Footing;
 use crate::policy::{
-    App, AppName, Assumed, Assurance, Destination, Factor, Factors, Gateway, Opinion, Refusal, Service, Session,
-    SessionToken, Source, Stance, User, UserName,
+    App, AppName, Assumed, Assurance, Country, Destination, Factor, Factors, Gateway, Opinion, Refusal, Service,
+    Session, SessionToken, Source, Stance, Timestamp, User, UserName,
 };
 use crate::wire::Moment;
 use gateway_common::KernelNanos;
@@ -98,7 +98,7 @@ fn of_session(session: &Session, asked: &Asked, now: Moment) -> Somebody {
         true => Footing::Assumed,
         false => Footing::Live,
     };
-    let stance = assume(Stance::of(session, at), &asked.assumption);
+    let stance = assume(Stance { at: asked.at.and_then(timestamp), ..Stance::of(session, at) }, &asked.assumption);
     let source = Some(session.source.clone()).filter(|_| footing == Footing::Live);
     Somebody { stance, footing, token: Some(session.token), address: Some(session.source.address), source }
 }
@@ -121,14 +121,16 @@ fn of_user(gateway: &Gateway, user: &User, asked: &Asked, place: Option<&Source>
     };
     let source = asked.from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let zone = place.map(|place| place.zone_name.clone()).unwrap_or_default();
+    let country = place.map_or(Country::UNKNOWN, |place| place.country);
     let stance = Stance::assumed(user.name.clone(), user.provider.clone(), &Assumed { source, zone });
+    let stance = Stance { country, at: asked.at.and_then(timestamp), ..stance };
     let stance = assume(stance, &asked.assumption);
     vec![Somebody { stance, footing, token: None, address: asked.from, source: place.cloned() }]
 }
 
 /// The same with what is to be taken for true.
 fn assume(stance: Stance, assumption: &Assumption) -> Stance {
-    let Assumption { zone, factors, provider, compliant, login_age } = assumption;
+    let Assumption { zone, country, factors, provider, compliant, login_age } = assumption;
     let usual = provider.as_ref().map(|_| Factors::from([Factor::Provider]));
     let chosen = (*factors).or(usual);
     // Who says how they log in says also whether that is more than one factor.
@@ -146,6 +148,7 @@ fn assume(stance: Stance, assumption: &Assumption) -> Stance {
         compliant: compliant.or(stance.compliant),
         age: login_age.or(stance.age),
         zone: zone.as_ref().map_or(stance.zone, |zone| zone.as_str().into()),
+        country: country.unwrap_or(stance.country),
         ..stance
     }
 }
@@ -154,6 +157,11 @@ fn assume(stance: Stance, assumption: &Assumption) -> Stance {
 fn boot_of(at: OffsetDateTime, now: Moment) -> KernelNanos {
     let shift = (at - now.wall).whole_nanoseconds();
     KernelNanos(u64::try_from(i128::from(now.boot.0).saturating_add(shift).max(0)).unwrap_or(u64::MAX))
+}
+
+/// The same moment for policies; none beyond what calendars hold, which nobody asks about.
+fn timestamp(at: OffsetDateTime) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(at.unix_timestamp_nanos()).ok()
 }
 
 /// Where a target is: for an app each of its services, at its first address of each family that the client can use.

@@ -132,6 +132,16 @@ async fn what_is_assumed_is_said_to_be_and_answered_by_policies_alone() {
     assert_eq!((&weak["permitted"], &weak["answers"][0]["missing"]), (&false.into(), &json!(["second_factor"])));
     let old = world.explain(json!({ "user": "ada", "to": "pay", "login_age": "9h" })).await;
     assert_eq!(old["answers"][0]["ruling"], "login_too_old");
+    let put = r#"permit (principal, action, resource == App::"other") when { context.country == "DE" && context.time.hour == 9 };"#;
+    assert_eq!(world.admin("PUT", "/v1/policy").body("text/plain", put).send().await.status, 200);
+    for (country, at, permitted) in [
+        ("DE", "2027-01-04T09:30:00Z", true),
+        ("DE", "2027-01-04T10:30:00Z", false),
+        ("FR", "2027-01-04T09:30:00Z", false),
+    ] {
+        let found = world.explain(json!({ "user": "ada", "to": "other", "country": country, "at": at })).await;
+        assert_eq!(found["permitted"], permitted, "{country} {at}");
+    }
     let token = world.explain(json!({ "user": "ada", "to": "crm" })).await["answers"][0]["session"].clone();
     let later = json!({ "session": token, "to": "crm", "at": "2999-01-01T00:00:00Z" });
     assert!(world.explain(later).await["sentence"].as_str().unwrap().ends_with("then: the session will be over."));

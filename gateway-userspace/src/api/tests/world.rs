@@ -212,6 +212,7 @@ impl SourceResolver for FixedResolver {
             zone_name: "office".into(),
             interface: 3,
             interface_name: "eth1".into(),
+            country: Default::default(),
             mac: Some([2, 0, 0, 0, 0, 7]),
         };
         Box::pin(async move { if is_client { Ok(source) } else { Err(SourceError::NotGuarded(peer)) } })

@@ -29,7 +29,7 @@ const PAGE: &str = "1000";
         portcullis explain --user alice --to crm --at 2027-01-04T07:00:00+01:00\n  \
         portcullis explain --app crm\n  \
         portcullis explain --user alice\n\n\
-        A live session is asked about at the gate itself, and nothing is changed by it. What is assumed (--zone, --factor, \
+        A live session is asked about at the gate itself, and nothing is changed by it. What is assumed (--zone, --country, --factor, \
         --provider, --compliant, --login-age, --at) is answered by the policies alone. Exit status: 0, permitted or not."
 )]
 pub(in crate::cli) struct Explain {
@@ -58,6 +58,9 @@ pub(in crate::cli) struct Explain {
 /// What is assumed of a login.
 #[derive(Args, Debug)]
 struct Login {
+    /// In this country, by its two letters
+    #[arg(long, value_name = "CODE", requires = "to")]
+    country: Option<String>,
     /// Logged in by this: password, totp, passkey, provider, certificate, binding; may be repeated
     #[arg(long = "factor", value_name = "FACTOR", requires = "to")]
     factors: Vec<String>,
@@ -99,8 +102,9 @@ impl Explain {
                 words(sentence, next_step, items, context.output.color)
             });
         };
-        let Login { factors, provider, compliant, login_age, at } = login;
-        let request = ExplainRequest { session, user, to, from, zone, factors, provider, compliant, login_age, at };
+        let Login { country, factors, provider, compliant, login_age, at } = login;
+        let request =
+            ExplainRequest { session, user, to, from, zone, country, factors, provider, compliant, login_age, at };
         let call = context.administer(Method::POST, &["v1", "explain"])?.body(&request);
         let explained: Answer<Explained> = call.answer().await?;
         context.output.either(&explained.json, || {

@@ -3,9 +3,11 @@
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::{CliError, password, sentence};
-use crate::wire::{self, PasswordChange, Receipts, UserPut};
-use clap::{Args, Subcommand};
+use crate::policy;
+use crate::wire::{self, PasswordChange, Receipts, RiskPut, UserPut};
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
+use std::collections::BTreeMap;
 
 /// What is to be done with users.
 #[derive(Subcommand, Debug)]
@@ -22,6 +24,13 @@ pub(in crate::cli) enum User {
     Add(Add),
     /// Change what is known of a user; their sessions follow at once
     Set(Set),
+    /// Say how likely it is that somebody else acts as a user, for policies that look at `context.risk`
+    Risk {
+        /// Whom
+        user: String,
+        /// How likely; `none` if nobody knows any more
+        level: Level,
+    },
     /// Disable a user: their sessions end, and they cannot log in
     Disable {
         /// Whom
@@ -59,6 +68,9 @@ pub(in crate::cli) struct Add {
     /// A group that they belong to; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
+    /// What is known of them, for policies; may be repeated
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
     /// Read the password from the standard input
     #[arg(long)]
     password_stdin: bool,
@@ -92,6 +104,37 @@ struct Changes {
     /// They are to belong to no group
     #[arg(long, conflicts_with = "groups")]
     no_groups: bool,
+    /// What is known of them, instead of all that was until now; may be repeated
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Option<Vec<(String, String)>>,
+    /// Nothing is known of them
+    #[arg(long, conflicts_with = "attributes")]
+    no_attributes: bool,
+}
+
+/// How likely it is that somebody else acts as a user.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(in crate::cli) enum Level {
+    None,
+    Low,
+    Medium,
+    High,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write a name and a value, like `department=finance`")?;
+    policy::attribute(name, value).map_err(|error| error.to_string())
+}
+
+impl From<Level> for Option<wire::Risk> {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::None => None,
+            Level::Low => Some(wire::Risk::Low),
+            Level::Medium => Some(wire::Risk::Medium),
+            Level::High => Some(wire::Risk::High),
+        }
+    }
 }
 
 impl User {
@@ -104,6 +147,11 @@ impl User {
             Self::Show { user } => context.output.show(&find(context, &user).await?),
             Self::Add(add) => add.run(context).await,
             Self::Set(set) => set.run(context).await,
+            Self::Risk { user, level } => {
+                let call = context.administer(Method::POST, &["v1", "users", &user, "risk"])?;
+                let told = call.body(&RiskPut { risk: level.into() }).answer::<wire::User>().await?;
+                context.output.show(&told)
+            }
             Self::Disable { user } => switch(context, &user, "disable").await,
             Self::Enable { user } => switch(context, &user, "enable").await,
             Self::Remove { user } => {
@@ -122,7 +170,7 @@ impl User {
 
 impl Add {
     async fn run(self, context: &Context) -> Result<(), CliError> {
-        let Self { user, display_name, groups, password_stdin, no_password } = self;
+        let Self { user, display_name, groups, attributes, password_stdin, no_password } = self;
         match find(context, &user).await {
             Ok(_) => return Err(CliError::UserExists(user)),
             Err(error) if error.has_status(404) => {}
@@ -130,14 +178,16 @@ impl Add {
         }
         let password = if no_password { None } else { Some(password::ask(&user, password_stdin, true)?) };
         let groups = groups.into_iter().collect();
-        put(context, &user, &UserPut { display_name, groups, enabled: Some(true), password, ..UserPut::default() })
-            .await
+        let attributes = Some(attributes.into_iter().collect());
+        let put_as = UserPut { display_name, groups, attributes, enabled: Some(true), password, ..UserPut::default() };
+        put(context, &user, &put_as).await
     }
 }
 
 impl Set {
     async fn run(self, context: &Context) -> Result<(), CliError> {
-        let Self { user, changes: Changes { display_name, groups, no_groups } } = self;
+        let Self { user, changes } = self;
+        let Changes { display_name, groups, no_groups, attributes, no_attributes } = changes;
         let known = find(context, &user).await?.shape;
         let groups = match groups {
             Some(groups) => groups.into_iter().collect(),
@@ -145,7 +195,8 @@ impl Set {
             None => known.groups,
         };
         let display_name = display_name.unwrap_or(known.display_name);
-        put(context, &user, &UserPut { display_name, groups, ..UserPut::default() }).await
+        let attributes = attributes.map(|given| given.into_iter().collect()).or(no_attributes.then(BTreeMap::new));
+        put(context, &user, &UserPut { display_name, groups, attributes, ..UserPut::default() }).await
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
+use crate::policy;
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, ServiceIdentity,
-    Session, Status, TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, Risk, RiskPut,
+    ServiceIdentity, Session, Status, TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -21,7 +22,7 @@ impl Listed for User {
     const HEADER: &'static [&'static str] = &["user", "name", "groups", "state", "password", "provider"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, display_name, groups, enabled, provider, suspended, devices: _, has_password } = self;
+        let Self { name, display_name, groups, enabled, provider, suspended, has_password, .. } = self;
         let state = if *enabled && *suspended { Value::Odd("suspended".to_owned()) } else { switch(*enabled) };
         let password = if *has_password { "set" } else { "none" };
         let provider = provider.as_deref().unwrap_or("-");
@@ -31,7 +32,12 @@ impl Listed for User {
 
 impl Shown for User {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
-        Self::HEADER.iter().copied().zip(self.row(now)).collect()
+        let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
+        let attributes = self.attributes.iter().map(|(name, value)| format!("{name}={value}"));
+        fields.push(("attributes", joined(attributes).into()));
+        let risk = |risk: Risk| policy::Risk::label(RiskPut { risk: Some(risk) }.model());
+        fields.push(("risk", self.risk.map_or("-", risk).into()));
+        fields
     }
 }
 
@@ -96,10 +102,12 @@ impl Listed for App {
 impl Shown for App {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
-        let Self { description, opens, budget, .. } = self;
+        let Self { description, opens, budget, owner, sensitivity, .. } = self;
         fields.insert(1, ("description", description.as_str().into()));
         let budget = budget.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
+        let said = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
+        fields.splice(6..6, [("owner", said(owner)), ("sensitivity", said(sensitivity))]);
         fields
     }
 }

@@ -46,6 +46,7 @@ fn group(number: u128, name: &str, members: &[u128]) -> Request {
 
 pub(super) fn arrival(subject: &str, called: &str, groups: &[&str]) -> Arrival {
     Arrival {
+        attributes: Default::default(),
         provider: corp(),
         subject: subject.into(),
         name: name(called),

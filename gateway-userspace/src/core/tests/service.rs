@@ -28,7 +28,15 @@ fn put(service: Service) -> Request {
 
 fn source(address: [u8; 4]) -> Source {
     let (zone_name, interface_name) = ("lan".into(), "lan0".into());
-    Source { address: address.into(), zone: 1, zone_name, interface: 1, interface_name, mac: None }
+    Source {
+        address: address.into(),
+        zone: 1,
+        zone_name,
+        interface: 1,
+        interface_name,
+        mac: None,
+        country: Default::default(),
+    }
 }
 
 fn opens(token: u64, credential: Credential, address: [u8; 4]) -> Request {

@@ -5,6 +5,7 @@ use super::*;
 use crate::identity::scim::{Action, ResourceKind};
 use crate::identity::ssf::{Effect, Kind, Order, Person, SecurityEvent, Signal, Subject, Target};
 use crate::identity::{Arrival, KnownAs};
+use crate::policy::Risk;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
@@ -58,6 +59,27 @@ async fn the_cause_is_that_of_the_event() {
         let later = OffsetDateTime::now_utc() + Duration::HOUR;
         let done = ask(&core, order(Effect::EndSessions, kind, subject("1"), later)).await.unwrap();
         assert_eq!(done.receipts[0].cause, cause, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_risk_of_a_person_is_what_the_latest_event_says_and_of_two_at_once_the_higher() {
+    let core = with_ada().await;
+    let now = OffsetDateTime::now_utc() - Duration::MINUTE;
+    let at = |second| now + Duration::seconds(second);
+    let risk = |risk, second| order(Effect::Risk(risk), Kind::RiskLevelChange, subject("1"), at(second));
+    for (event, expected) in [
+        (risk(Risk::Low, 10), Risk::Low),
+        (risk(Risk::Medium, 20), Risk::Medium),
+        (risk(Risk::Low, 15), Risk::Medium),
+        (risk(Risk::Low, 20), Risk::Medium),
+        (order(Effect::EndSessions, Kind::RiskLevelChange, subject("1"), at(30)), Risk::High),
+        (risk(Risk::Medium, 30), Risk::High),
+        (order(Effect::EndSessions, Kind::SessionRevoked, subject("1"), at(40)), Risk::High),
+        (risk(Risk::Low, 50), Risk::Low),
+    ] {
+        ask(&core, event).await.unwrap();
+        assert_eq!(user_of(&core, "ada").await.unwrap().risk, expected);
     }
 }
 

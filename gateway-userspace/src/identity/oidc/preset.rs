@@ -1,6 +1,7 @@
 //! What is known of the providers that many have: where their endpoints are, and which claims say what.
 
 use super::settings::ClaimNames;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// A kind of provider.
@@ -56,7 +57,12 @@ impl Preset {
             Self::Google => "email",
             Self::Generic | Self::Entra | Self::Okta | Self::Keycloak => "preferred_username",
         };
-        ClaimNames { username: vec![username.into()], display_name: "name".into(), groups: "groups".into() }
+        ClaimNames {
+            username: vec![username.into()],
+            display_name: "name".into(),
+            groups: "groups".into(),
+            attributes: BTreeMap::new(),
+        }
     }
 
     /// Whether it says how strongly somebody has proved who they are, and can be asked for more.

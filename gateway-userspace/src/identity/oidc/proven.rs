@@ -4,6 +4,7 @@ use super::provider::Tokens;
 use super::{ClaimNames, Provider, Refusal};
 use crate::identity::jose::{Claims, TokenRefusal};
 use crate::identity::span::signed;
+use crate::policy::attribute;
 use oauth2::TokenResponse as _;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub struct Proven {
     pub display_name: String,
     /// Their groups, each once.
     pub groups: Vec<String>,
+    /// What policies may ask for, by name; `None` where the provider says nothing of it.
+    pub attributes: BTreeMap<String, Option<String>>,
     /// What [`super::Settings::link`] says.
     pub link: Option<String>,
     /// In which context they authenticated.
@@ -83,6 +86,7 @@ impl Provider {
             display_name: person.display_name()?.unwrap_or_else(|| username.clone()),
             username,
             groups: person.groups()?,
+            attributes: person.attributes(),
             link: person.link(self.settings.link.as_deref()),
             acr,
             amr,
@@ -152,6 +156,17 @@ impl Person<'_> {
         let value = self.get(&self.names.display_name).filter(|value| !blank(value));
         let Some(value) = value else { return Ok(None) };
         name(value).map(Some).ok_or(Refusal::UsernameMalformed)
+    }
+
+    /// A text, a number or a truth, as it is written. What cannot be one is none.
+    fn attributes(&self) -> BTreeMap<String, Option<String>> {
+        let text = |claim: &String| match self.get(claim)? {
+            Value::String(text) => Some(text.clone()),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+            _ => None,
+        };
+        let told = |name: &String, claim| attribute(name, &text(claim)?).ok().map(|(_, value)| value);
+        self.names.attributes.iter().map(|(name, claim)| (name.clone(), told(name, claim))).collect()
     }
 
     fn link(&self, claim: Option<&str>) -> Option<String> {

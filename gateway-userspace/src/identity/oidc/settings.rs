@@ -19,6 +19,8 @@ pub struct ClaimNames {
     pub display_name: String,
     /// Their groups: a list of texts, or one text. Without it, none.
     pub groups: String,
+    /// What policies may ask for, by name, and the claim that says it.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A provider, as it is configured.

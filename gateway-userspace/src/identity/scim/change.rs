@@ -1,7 +1,7 @@
 //! What an operation comes to: values that the core stores and brings into force, and the directory adopts.
 
 use super::{Facts, Resource, ResourceId};
-use crate::policy::{GroupName, UserName};
+use crate::policy::{Attributes, GroupName, UserName};
 use std::sync::Arc;
 
 /// A user in a group.
@@ -28,6 +28,8 @@ pub enum Change {
         display_name: String,
         /// Whether the provider lets them in.
         active: bool,
+        /// What else policies may ask for.
+        attributes: Attributes,
     },
     /// A user is removed, and is in no group any more.
     RemoveUser {

@@ -169,13 +169,13 @@ impl Case<'_> {
     ) -> Result<Change, ScimError> {
         let resource = Arc::clone(resource);
         match resource.facts.clone() {
-            Facts::User { name, display_name, active } => {
+            Facts::User { name, display_name, active, attributes } => {
                 self.expect_free_user(resource.id, &name)?;
                 let former = match former {
                     Some(Facts::User { name: former, .. }) if *former != name => Some(former.clone()),
                     _ => None,
                 };
-                Ok(Change::PutUser { resource, name, former, display_name, active })
+                Ok(Change::PutUser { resource, name, former, display_name, active, attributes })
             }
             Facts::Group { name: group } => {
                 self.expect_free_group(resource.id, &group)?;

@@ -1,8 +1,13 @@
 //! What the gateway goes by, from a document.
 
+use super::schema::ENTERPRISE_USER;
 use super::{Facts, ResourceKind, ScimError};
-use crate::policy::{GroupName, InvalidName, LONGEST_NAME, UserName};
+use crate::policy::{Attributes, GroupName, InvalidName, LONGEST_NAME, UserName, attribute};
 use serde_json::{Map, Value};
+
+/// The attributes of users that policies may ask for: those of the core schema, and of the enterprise extension.
+pub(crate) const TOLD: [&str; 7] =
+    ["title", "userType", "employeeNumber", "costCenter", "organization", "division", "department"];
 
 /// Reads the facts of a kept document.
 pub(super) fn of(kind: ResourceKind, attributes: &Map<String, Value>) -> Result<Facts, ScimError> {
@@ -17,7 +22,14 @@ fn user(attributes: &Map<String, Value>) -> Result<Facts, ScimError> {
     let name = UserName::new(sent).map_err(|error: InvalidName| ScimError::value(format!("`userName`: {error}")))?;
     let display_name = display_name(attributes).unwrap_or_else(|| sent.to_owned());
     let active = attributes.get("active").and_then(Value::as_bool).unwrap_or(true);
-    Ok(Facts::User { name, display_name, active })
+    Ok(Facts::User { name, display_name, active, attributes: told(attributes) })
+}
+
+/// The attributes of a document that become those of a user. What cannot be one is none, as if it had not been sent.
+fn told(attributes: &Map<String, Value>) -> Attributes {
+    let enterprise = attributes.get(ENTERPRISE_USER.id);
+    let value = |name: &str| attributes.get(name).or_else(|| enterprise?.get(name)).and_then(Value::as_str);
+    TOLD.into_iter().filter_map(|name| attribute(name, value(name)?).ok()).collect()
 }
 
 fn required<'a>(attributes: &'a Map<String, Value>, name: &str) -> Result<&'a str, ScimError> {
@@ -75,9 +87,19 @@ mod tests {
             (json!({"userName": "Ada@Example.org"}), "Ada@Example.org"),
         ] {
             let name = UserName::new("ada@example.org").unwrap();
-            let expected = Facts::User { name, display_name: called.to_owned(), active: true };
+            let (display_name, attributes) = (called.to_owned(), Attributes::new());
+            let expected = Facts::User { name, display_name, active: true, attributes };
             assert_eq!(facts(ResourceKind::User, document), Ok(expected));
         }
+    }
+
+    #[test]
+    fn what_enterprises_know_of_a_user_becomes_attributes_if_it_can_be_one() {
+        let document = json!({"userName": "ada", "title": "Countess", "userType": "", "nickName": "A",
+            ENTERPRISE_USER.id: {"department": "Engines", "costCenter": "47\n11", "manager": {"value": "1"}}});
+        let Ok(Facts::User { attributes, .. }) = facts(ResourceKind::User, document) else { panic!() };
+        let expected = [("department", "Engines"), ("title", "Countess")];
+        assert_eq!(attributes, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::document::{Document, Members};
 use super::{ScimError, facts};
-use crate::policy::{GroupName, ProviderName, UserName};
+use crate::policy::{Attributes, GroupName, ProviderName, UserName};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -118,6 +118,8 @@ pub enum Facts {
         display_name: String,
         /// Whether the provider lets them in.
         active: bool,
+        /// What else policies may ask for.
+        attributes: Attributes,
     },
     /// Of a group.
     Group {

@@ -2,6 +2,7 @@
 //! trust beyond doubt gives anything back.
 
 use super::signal::{CredentialChange, Direction, RiskLevel, Signal};
+use crate::policy::Risk;
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Effect {
         /// Whether it is compliant.
         compliant: bool,
     },
+    /// What is known of the person's risk changes.
+    Risk(Risk),
     /// Nothing.
     Nothing,
 }
@@ -28,7 +31,7 @@ impl Effect {
     /// Whether somebody may come to reach more by it.
     #[must_use]
     pub const fn gives(self) -> bool {
-        matches!(self, Self::Resume | Self::Device { compliant: true })
+        matches!(self, Self::Resume | Self::Device { compliant: true } | Self::Risk(_))
     }
 
     /// Its word in logs and metrics.
@@ -41,6 +44,7 @@ impl Effect {
             Self::Remove => "remove",
             Self::Device { compliant: true } => "device_compliant",
             Self::Device { compliant: false } => "device_not_compliant",
+            Self::Risk(_) => "risk",
             Self::Nothing => "nothing",
         }
     }
@@ -70,7 +74,9 @@ pub const fn effect(signal: &Signal) -> Effect {
             Direction::Decrease | Direction::Unclear => Effect::EndSessions,
         },
         Signal::RiskChanged { level, .. } => match level {
-            RiskLevel::Low | RiskLevel::Medium => Effect::Nothing,
+            RiskLevel::Low => Effect::Risk(Risk::Low),
+            RiskLevel::Medium => Effect::Risk(Risk::Medium),
+            // And is a high risk from then on.
             RiskLevel::High | RiskLevel::Unclear => Effect::EndSessions,
         },
         Signal::DeviceCompliance { compliant } => Effect::Device { compliant: *compliant },
@@ -129,9 +135,10 @@ mod tests {
     #[test]
     fn only_what_means_more_trust_beyond_doubt_is_spared() {
         let body = json!({"change_type": "create", "change_direction": "increase", "current_level": "MEDIUM"});
-        for kind in [Kind::CredentialChange, Kind::AssuranceLevelChange, Kind::RiskLevelChange] {
+        for kind in [Kind::CredentialChange, Kind::AssuranceLevelChange] {
             assert_eq!(of(kind, &body), Effect::Nothing);
         }
+        assert_eq!(of(Kind::RiskLevelChange, &body), Effect::Risk(Risk::Medium));
         for change in ["revoke", "update", "delete", "CREATE"] {
             assert_eq!(of(Kind::CredentialChange, &json!({"change_type": change})), Effect::EndSessions);
         }

@@ -65,7 +65,8 @@ fn switch(order: &Order) -> Option<Switch> {
             Person::UserName(name) => Switch::UserName(name),
         }),
         Effect::Device { .. } => order.target.device.clone().map(Switch::Device),
-        Effect::EndSessions | Effect::Nothing => None,
+        // A risk has its time with the person, who outlives this.
+        Effect::EndSessions | Effect::Risk(_) | Effect::Nothing => None,
     }
 }
 

@@ -4,6 +4,7 @@ use super::effect::{Effect, effect};
 use super::event::SecurityEvent;
 use super::naming::{Naming, Nobody, Person, Target};
 use super::signal::Signal;
+use super::subject::Role;
 use std::collections::BTreeSet;
 use std::future::Future;
 use time::OffsetDateTime;
@@ -84,6 +85,8 @@ pub fn rule(event: SecurityEvent, naming: &Naming, critical: &BTreeSet<String>) 
         (Signal::Unknown, _) => return Ruling::Noted(Note::UnknownEvent),
         (signal, _) if signal.is_of_the_stream() => return Ruling::Noted(Note::Stream),
         (_, Effect::Nothing) => return Ruling::Noted(Note::Informational),
+        // That of a device or a session is not the person's.
+        (signal, Effect::Risk(_)) if signal.role() != Role::User => return Ruling::Noted(Note::Informational),
         (_, effect) => effect,
     };
     match naming.target(&event.subject, critical, effect.gives()) {
@@ -100,7 +103,7 @@ pub fn rule(event: SecurityEvent, naming: &Naming, critical: &BTreeSet<String>) 
 fn fitting(effect: Effect, target: &Target) -> Result<Effect, Nobody> {
     match (effect, &target.person) {
         (Effect::Device { .. }, _) if target.device.is_none() => Err(Nobody::NoName),
-        (Effect::Suspend | Effect::Resume | Effect::Remove, None) => Err(Nobody::NoName),
+        (Effect::Suspend | Effect::Resume | Effect::Remove | Effect::Risk(_), None) => Err(Nobody::NoName),
         (Effect::Remove, Some(Person::UserName(_))) => Ok(Effect::Suspend),
         (effect, _) => Ok(effect),
     }

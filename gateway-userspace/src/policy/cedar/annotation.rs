@@ -1,12 +1,18 @@
-//! What stands before a policy: its name, and how old an authentication it accepts.
+//! What stands before a policy: its name, how old an authentication it accepts, until when it is in force, and what people
+//! note of it.
 
+use super::time::Expiry;
+use super::warning::nearest;
 use super::{PolicyError, PolicyFile, Rule, place, who_in_scope};
 use cedar_policy::{Effect, Policy};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 const ID: &str = "id";
 const REAUTHENTICATE: &str = "reauthenticate";
+const EXPIRES: &str = "expires";
+/// All that there are. The last four are for people, and mean nothing here.
+const KNOWN: [&str; 7] = [ID, REAUTHENTICATE, EXPIRES, "name", "owner", "ticket", "description"];
 
 /// The policies of a file in the order of its text, with names and spans. Finds templates, and ages that are none.
 pub(super) fn rules(
@@ -58,6 +64,17 @@ fn rule(
     if name.trim().is_empty() {
         wrong(ID, String::from("the name of a policy is empty"), None);
     }
+    for unknown in policy.annotations().map(|(key, _)| key).filter(|key| !KNOWN.contains(key)) {
+        let near = nearest(unknown, &BTreeSet::from(KNOWN)).map(|near| format!("did you mean `@{near}`?"));
+        let all = || format!("there are {}", KNOWN.map(|key| format!("`@{key}`")).join(", "));
+        wrong(unknown, format!("`@{unknown}` is not an annotation"), Some(&near.unwrap_or_else(all)));
+    }
+    let until = policy.annotation(EXPIRES);
+    let expires = until.and_then(Expiry::parse);
+    if let (Some(until), None) = (until, expires) {
+        let hint = Some("write the last day, like `2026-12-31`, or a moment, like `2026-12-31T18:00:00+01:00`");
+        wrong(EXPIRES, format!("`{until}` is neither a day nor a moment"), hint);
+    }
     let given = policy.annotation(REAUTHENTICATE);
     let reauthenticate = given.and_then(age);
     if let (Some(given), None) = (given, reauthenticate) {
@@ -67,7 +84,7 @@ fn rule(
     if given.is_some() && policy.effect() == Effect::Forbid {
         wrong(REAUTHENTICATE, String::from("`@reauthenticate` has a meaning on `permit` only"), None);
     }
-    Rule { policy: policy.clone(), name, file: number, span, who: who_in_scope(policy), reauthenticate }
+    Rule { policy: policy.clone(), name, file: number, span, who: who_in_scope(policy), reauthenticate, expires }
 }
 
 /// The parser numbers policies in the order of the text.
@@ -82,7 +99,7 @@ fn span(text: &str, policy: &Policy, from: usize) -> Range<usize> {
 }
 
 /// Where the annotation `key` of a policy stands, or else its beginning.
-fn spot(text: &str, span: &Range<usize>, key: &str) -> usize {
+pub(super) fn spot(text: &str, span: &Range<usize>, key: &str) -> usize {
     let offset = text.get(span.clone()).and_then(|own| own.find(&format!("@{key}"))).unwrap_or(0);
     span.start.saturating_add(offset)
 }

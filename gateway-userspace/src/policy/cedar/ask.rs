@@ -1,8 +1,11 @@
 //! One question after another: may this subject reach this app?
 
 use super::sight::SeenSource;
+use super::time::{SeenTime, weekday};
 use super::{Kinds, PolicySet, Rule, Who, kinds};
-use crate::policy::model::{App, AppName, Assurance, Decision, Factor, Factors, GroupName, UserName};
+use crate::policy::model::{
+    App, AppName, Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Moment, Risk, UserName,
+};
 use arcstr::ArcStr;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
@@ -16,7 +19,7 @@ use std::sync::Arc;
 pub type Faults = BTreeMap<String, String>;
 
 /// What policies may know of somebody who wants in.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subject {
     /// Who.
     pub user: UserName,
@@ -30,10 +33,20 @@ pub struct Subject {
     pub dated: bool,
     /// Whether their devices are known to be compliant.
     pub compliant: bool,
+    /// Whether they are a person.
+    pub kind: Kind,
+    /// What is known of them.
+    pub attributes: Attributes,
+    /// How likely it is that it is not they.
+    pub risk: Risk,
     /// Where they come from.
     pub source: IpAddr,
     /// Name of the zone they are in.
     pub zone: ArcStr,
+    /// The country they are in.
+    pub country: Country,
+    /// When they want in.
+    pub moment: Arc<Moment>,
 }
 
 /// Facts that lead to the same decisions.
@@ -44,9 +57,14 @@ pub(in crate::policy) struct Facts {
     assurance: Arc<Assurance>,
     dated: bool,
     compliant: bool,
+    kind: Option<Kind>,
+    attributes: Attributes,
+    risk: Option<Risk>,
     user: Option<UserName>,
     source: Option<SeenSource>,
     zone: Option<ArcStr>,
+    country: Option<Country>,
+    time: Option<SeenTime>,
 }
 
 /// A decision, and the policies that could not be evaluated on the way.
@@ -141,9 +159,14 @@ impl PolicySet {
             assurance: Arc::clone(&subject.assurance),
             dated: subject.dated,
             compliant: subject.compliant,
+            kind: self.sight.kind.then_some(subject.kind),
+            attributes: self.sight.attributes(&subject.attributes),
+            risk: self.sight.risk.then_some(subject.risk),
             user: self.sight.sees(subject.user.as_str()).then(|| subject.user.clone()),
             source: self.sight.source(subject.source),
             zone: self.sight.zone.then(|| subject.zone.clone()),
+            country: self.sight.country.then_some(subject.country),
+            time: self.seen_time(&subject.moment),
         }
     }
 
@@ -162,10 +185,16 @@ impl PolicySet {
         self.sight.zone
     }
 
-    /// The policies whose scope admits the subject and the app. All others are false by their scope alone.
+    /// Whether the policies can see in which country somebody is.
+    pub(in crate::policy) fn sees_countries(&self) -> bool {
+        self.sight.country
+    }
+
+    /// The policies in force whose scope admits the subject and the app. All others are false by their scope alone.
     fn concerning<'s>(&'s self, subject: &'s Subject, app: &App) -> impl Iterator<Item = &'s Rule> {
         let on_app = self.on_app.get(app.name.as_str()).map_or(&[][..], Vec::as_slice);
         let rules = on_app.iter().chain(&self.everywhere).filter_map(|at| self.rules.get(*at));
+        let rules = rules.filter(|rule| !rule.expires.is_some_and(|expiry| expiry.is_over(&subject.moment)));
         rules.filter(|rule| match &rule.who {
             Who::Anybody => true,
             Who::User(name) => *name == subject.user.as_str(),
@@ -182,16 +211,16 @@ struct Question<'q> {
     asked: Option<Asked>,
 }
 
-struct Asked {
+pub(super) struct Asked {
     kinds: &'static Kinds,
-    principal: EntityUid,
-    context: Context,
-    people: Vec<Entity>,
+    pub(super) principal: EntityUid,
+    pub(super) context: Context,
+    pub(super) people: Vec<Entity>,
 }
 
 impl<'q> Question<'q> {
     fn new(policies: &'q PolicySet, subject: &'q Subject) -> Self {
-        Self { policies, subject, asked: Asked::new(subject) }
+        Self { policies, subject, asked: Asked::new(policies, subject) }
     }
 
     fn ask(&self, app: &App) -> Judged {
@@ -217,10 +246,8 @@ impl<'q> Question<'q> {
     fn response(&self, rules: &[&Rule], app: &App) -> Option<Response> {
         let asked = self.asked.as_ref()?;
         let policies = cedar_policy::PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
-        let resource = uid(&asked.kinds.app, app.name.as_str());
-        let labels = RestrictedExpression::new_set(app.labels.iter().cloned().map(RestrictedExpression::new_string));
-        let attributes = HashMap::from([(String::from("labels"), labels)]);
-        let entity = Entity::new(resource.clone(), attributes, HashSet::new()).ok()?;
+        let entity = asked.resource(app)?;
+        let resource = entity.uid();
         let entities = Entities::from_entities(asked.people.iter().cloned().chain([entity]), None).ok()?;
         let action = asked.kinds.connect.clone();
         // Built from our own types, so it fits the schema; a test asks Cedar to confirm that.
@@ -256,18 +283,33 @@ impl<'q> Question<'q> {
 }
 
 impl Asked {
-    fn new(subject: &Subject) -> Option<Self> {
+    pub(super) fn new(policies: &PolicySet, subject: &Subject) -> Option<Self> {
         let kinds = kinds()?;
         let groups: HashSet<EntityUid> = subject.groups.iter().map(|group| uid(&kinds.group, group.as_str())).collect();
         let principal = uid(&kinds.user, subject.user.as_str());
         let mut people: Vec<Entity> =
             groups.iter().map(|group| Entity::new_no_attrs(group.clone(), HashSet::new())).collect();
-        people.push(Entity::new_no_attrs(principal.clone(), groups));
-        Some(Self { kinds, principal, context: context(subject)?, people })
+        people.push(user(principal.clone(), groups, subject)?);
+        Some(Self { kinds, principal, context: context(policies, subject)?, people })
     }
 }
 
-fn context(subject: &Subject) -> Option<Context> {
+impl Asked {
+    /// An app in Cedar's terms.
+    pub(super) fn resource(&self, app: &App) -> Option<Entity> {
+        let text = |text: &String| RestrictedExpression::new_string(text.clone());
+        let labels = RestrictedExpression::new_set(app.labels.iter().map(text));
+        let attributes = HashMap::from([
+            (String::from("owner"), text(&app.owner)),
+            (String::from("sensitivity"), text(&app.sensitivity)),
+            (String::from("labels"), labels),
+        ]);
+        Entity::new(uid(&self.kinds.app, app.name.as_str()), attributes, HashSet::new()).ok()
+    }
+}
+
+/// What policies may look at, without what none of them does and that would take long.
+fn context(policies: &PolicySet, subject: &Subject) -> Option<Context> {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let factors = subject.factors.iter().map(|factor| text(factor.label()));
     let Assurance { provider, acr, amr, mfa: _ } = &*subject.assurance;
@@ -281,9 +323,31 @@ fn context(subject: &Subject) -> Option<Context> {
         (String::from("provider"), text(provider)),
         (String::from("acr"), text(acr)),
         (String::from("amr"), RestrictedExpression::new_set(amr.iter().map(|method| text(method)))),
+        (String::from("country"), text(subject.country.code())),
+        (String::from("risk"), text(subject.risk.label())),
         (String::from("device"), RestrictedExpression::new_record(device).ok()?),
     ];
-    Context::from_pairs(pairs).ok()
+    let time = policies.sight.time.and_then(|_| time(&subject.moment));
+    Context::from_pairs(pairs.into_iter().chain(time.map(|time| (String::from("time"), time)))).ok()
+}
+
+fn user(principal: EntityUid, groups: HashSet<EntityUid>, subject: &Subject) -> Option<Entity> {
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let kind = [(String::from("kind"), text(subject.kind.label()))];
+    let tags = subject.attributes.iter().map(|(name, value)| (name.clone(), text(value)));
+    Entity::new_with_tags(principal, kind, groups, tags).ok()
+}
+
+fn time(moment: &Moment) -> Option<RestrictedExpression> {
+    let local = moment.local();
+    let fields = [
+        (String::from("weekday"), RestrictedExpression::new_string(weekday(local.weekday()).to_owned())),
+        (String::from("hour"), RestrictedExpression::new_long(local.hour().into())),
+        (String::from("minute"), RestrictedExpression::new_long(local.minute().into())),
+        (String::from("date"), RestrictedExpression::new_datetime(moment.date().to_string())),
+        (String::from("zone"), RestrictedExpression::new_string(moment.zone().to_string())),
+    ];
+    RestrictedExpression::new_record(fields).ok()
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {

@@ -1,6 +1,9 @@
+use super::ask::Asked;
 use super::*;
-use crate::policy::model::{App, AppName, Assurance, Decision, Factor, GroupName, ProviderName, UserName};
-use cedar_policy::{Context, Request};
+use crate::policy::model::{
+    App, AppName, Assurance, Attributes, Country, Decision, Factor, GroupName, Kind, ProviderName, Risk, UserName,
+};
+use cedar_policy::{Entities, Request};
 use std::collections::BTreeSet;
 
 fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
@@ -11,8 +14,13 @@ fn subject(groups: &[&str], factors: &[Factor]) -> Subject {
         assurance: Arc::default(),
         dated: true,
         compliant: false,
+        kind: Kind::Person,
+        attributes: Attributes::new(),
+        risk: Risk::Unknown,
         source: "10.9.0.7".parse().unwrap(),
         zone: "branch".into(),
+        country: Country::UNKNOWN,
+        moment: Arc::default(),
     }
 }
 
@@ -25,6 +33,8 @@ fn app(name: &str, labels: &[&str]) -> App {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: "finance".to_owned(),
+        sensitivity: "high".to_owned(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         enabled: true,
@@ -49,12 +59,14 @@ fn errors(text: &str) -> Vec<String> {
 #[test]
 fn the_schema_parses_and_requests_fit_it() {
     let kinds = kinds().expect("the schema parses");
-    let user = EntityUid::from_str(r#"User::"ada""#).unwrap();
-    let app = EntityUid::from_str(r#"App::"payroll""#).unwrap();
-    let context = r#"{"mfa": true, "factors": ["totp"], "zone": "z", "source": {"__extn": {"fn": "ip", "arg": "::1"}},
-            "provider": "corp", "acr": "", "amr": ["otp"], "device": {"compliant": true}}"#;
-    let context = Context::from_json_str(context, Some((&kinds.schema, &kinds.connect))).unwrap();
-    Request::new(user, kinds.connect.clone(), app, context, Some(&kinds.schema)).expect("fits");
+    // One that looks at everything, so that nothing is left out.
+    let all = PolicySet::parse("permit (principal, action, resource) when { [context].contains(context) };").unwrap();
+    let (subject, app) = (subject(&["finance"], &[Factor::Password]), app("payroll", &["pci"]));
+    let asked = Asked::new(&all, &subject).unwrap();
+    let resource = asked.resource(&app).unwrap();
+    let (uid, schema) = (resource.uid(), Some(&kinds.schema));
+    Entities::from_entities(asked.people.iter().cloned().chain([resource]), schema).expect("the entities fit");
+    Request::new(asked.principal, kinds.connect.clone(), uid, asked.context, schema).expect("the request fits");
 }
 
 #[test]
@@ -84,6 +96,28 @@ fn what_a_provider_vouches_for_is_seen() {
 }
 
 #[test]
+fn what_is_known_of_a_user_decides_and_what_is_not_known_is_nothing() {
+    let attributes = [("department".to_owned(), "finance".to_owned())].into();
+    let known =
+        Subject { attributes, kind: Kind::Service, risk: Risk::High, country: Country::of("DE"), ..subject(&[], &[]) };
+    for condition in [
+        r#"principal.hasTag("department") && principal.getTag("department") == "finance""#,
+        r#"principal.kind == "service""#,
+        r#"context.risk == "high""#,
+        r#"["AT", "CH", "DE"].contains(context.country)"#,
+    ] {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let policies = PolicySet::parse(&text).expect(condition);
+        assert!(policies.decide(&known, &app("crm", &[])).decision.permit, "{condition}");
+        let Judged { decision, faults } = policies.decide(&subject(&[], &[]), &app("crm", &[]));
+        assert!(!decision.permit && faults.is_empty(), "{condition}");
+    }
+    let unguarded = r#"permit (principal, action, resource) when { principal.getTag("department") == "x" };"#;
+    assert!(errors(unguarded)[0].contains("department"), "{:?}", errors(unguarded));
+    assert!(PolicySet::parse("permit (principal, action, resource) when { principal.department == \"x\" };").is_err());
+}
+
+#[test]
 fn an_authentication_of_an_unknown_time_is_never_recent() {
     let text = r#"@reauthenticate("4h") permit (principal, action, resource);"#;
     let policies = PolicySet::parse(text).unwrap();
@@ -109,6 +143,7 @@ fn a_policy_permits_by_group_app_label_context_and_user() {
         r#"context.source.isInRange(ip("10.9.0.0/16"))"#,
         r#"context.zone == "branch""#,
         r#"resource.labels.contains("pci")"#,
+        r#"resource.owner == "finance" && resource.sensitivity == "high""#,
         r#"principal == User::"ada""#,
         r#"principal in Group::"staff""#,
     ] {
@@ -236,7 +271,34 @@ fn annotations_that_mean_something_are_checked() {
         let found = errors(&text);
         assert!(found[0].starts_with(expected), "{found:?}");
     }
-    assert!(PolicySet::parse(&format!("@owner(\"net\") @ticket(\"N-1\") @description(\"all\") {permit}")).is_ok());
+}
+
+#[test]
+fn annotations_for_people_are_kept_and_those_that_mean_nothing_are_refused_with_what_was_meant() {
+    let permit = "permit (principal, action, resource);";
+    let text = format!(
+        "@id(\"a\") @name(\"All\") @owner(\"net\") @ticket(\"N-1\") @description(\"all of it\") {permit}\n{permit}"
+    );
+    let set = PolicySet::parse(&text).unwrap();
+    let kept: Vec<_> = set.annotations("a").collect();
+    let expected = [("description", "all of it"), ("id", "a"), ("name", "All"), ("owner", "net"), ("ticket", "N-1")];
+    assert_eq!((&kept[..], set.annotations("policy1").count(), set.annotations("b").count()), (&expected[..], 0, 0));
+    let all = "there are `@id`, `@reauthenticate`, `@expires`, `@name`, `@owner`, `@ticket`, `@description`";
+    for (text, expected) in [
+        (
+            format!("@id(\"a\") @expire(\"2026-12-31\") {permit}"),
+            "1:10: `@expire` is not an annotation (did you mean `@expires`?)",
+        ),
+        (format!("@Owner(\"net\") {permit}"), "1:1: `@Owner` is not an annotation (did you mean `@owner`?)"),
+        (format!("@severity(\"7\") {permit}"), &format!("1:1: `@severity` is not an annotation ({all})")),
+        (
+            format!("@expires(\"soon\") {permit}"),
+            "1:1: `soon` is neither a day nor a moment (write the last day, like `2026-12-31`, or a moment, like \
+             `2026-12-31T18:00:00+01:00`)",
+        ),
+    ] {
+        assert_eq!(errors(&text), [expected], "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Valid policies that are probably not what was meant.
 
-use super::{PolicySet, PolicyWarning, Rule, id_of_kind, place};
+use super::{Faults, PolicySet, PolicyWarning, Rule, id_of_kind, place};
 use crate::policy::model::{AppName, GroupName};
 use std::collections::BTreeSet;
 
@@ -23,6 +23,16 @@ impl PolicySet {
         found
     }
 
+    /// The policies that could not be evaluated.
+    pub(in crate::policy) fn faulty(&self, faults: &Faults) -> Vec<PolicyWarning> {
+        let told = |rule: &Rule| {
+            let (file, fault) = (self.files.get(rule.file)?, faults.get(&rule.name)?);
+            let message = format!("it could not be evaluated, and whoever it concerned was denied: {fault}");
+            Some(place::at(file, rule.span.start, Some(rule.name.clone()), message, None))
+        };
+        if faults.is_empty() { Vec::new() } else { self.rules.iter().filter_map(told).collect() }
+    }
+
     fn undefined(&self, rule: &Rule, kind: &str, known: &BTreeSet<&str>) -> Vec<PolicyWarning> {
         let names: BTreeSet<String> =
             rule.policy.entity_literals().iter().filter_map(|uid| id_of_kind(uid, kind)).collect();
@@ -42,7 +52,7 @@ impl PolicySet {
 }
 
 /// The known name that differs by other capitals, or by at most a third of the letters.
-fn nearest<'n>(name: &str, known: &BTreeSet<&'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, known: &BTreeSet<&'n str>) -> Option<&'n str> {
     let folded = name.to_lowercase();
     let reach = folded.chars().count().div_ceil(3).min(3);
     let near = known.iter().map(|other| (distance(&folded, other), *other));

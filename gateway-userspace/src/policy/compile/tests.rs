@@ -11,6 +11,8 @@ fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
         opens: Default::default(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: Default::default(),
         enabled: true,

@@ -10,8 +10,8 @@ impl Gateway {
     /// Carries out what was drafted last. Nothing else may have been adopted since.
     pub fn adopt(&mut self, drafted: Drafted) -> Changed {
         let Drafted { plan, generation, next_ids: _, draft } = drafted;
-        let Draft { ended, moved, regranted, opened, lists, faults, bumps_generation: _, facts, judge, app_set } =
-            draft;
+        let Draft { ended, moved, regranted, opened, lists, faults, facts, judge, app_set, .. } = draft;
+        let Draft { decided, cramped, .. } = draft;
         self.tables.apply_rules(&plan);
         self.lists.commit(&lists);
         if let Some(new) = app_set {
@@ -19,7 +19,14 @@ impl Gateway {
             self.next_app_set = new.id.0.saturating_add(1);
             self.next_block = new.compiled.next_block;
         }
+        if judge.is_some() {
+            self.faults.clear();
+        }
+        self.faults.extend(faults.clone());
         self.judge = judge.unwrap_or(std::mem::take(&mut self.judge));
+        if let Some(decided) = decided {
+            (self.clock.decided, self.clock.is_mixed) = (decided, false);
+        }
         facts.into_iter().for_each(|fact| self.learn(fact));
         let ended = ended.into_iter().filter_map(|(token, cause)| {
             let session = self.sessions.take(token)?;
@@ -33,7 +40,7 @@ impl Gateway {
         if let Some(generation) = generation {
             self.generation = generation;
         }
-        Changed { plan, opened, ended, regranted, generation, faults }
+        Changed { plan, opened, ended, regranted, generation, faults, cramped }
     }
 
     fn learn(&mut self, fact: Fact) {
@@ -54,7 +61,10 @@ impl Gateway {
             }
             Fact::NoApp(name) => drop(self.apps.remove(&name)),
             Fact::Policy(policy) => self.policy = *policy,
-            Fact::Settings(settings) => self.settings = settings,
+            Fact::Settings(settings) => {
+                self.settings = settings;
+                self.clock.now = self.now_in(&self.settings.timezone);
+            }
         }
     }
 

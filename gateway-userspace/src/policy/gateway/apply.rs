@@ -18,7 +18,7 @@ impl Gateway {
         if_match: Option<Generation>,
     ) -> Result<(), Refusal> {
         self.expect(if_match)?;
-        let Bundle { settings: _, groups: _, apps, policy } = bundle;
+        let Bundle { settings, groups: _, apps, policy } = bundle;
         for app in apps.values() {
             check(app).map_err(|problem| Refusal::App { app: app.name.clone(), problem })?;
         }
@@ -31,7 +31,8 @@ impl Gateway {
         if !self.compile_to_the_same(apps) {
             draft.app_set = Some(self.app_set_of(apps, &app_ids)?);
         }
-        self.move_all_under(draft, World { policy, apps, app_ids: &app_ids })?;
+        let now = &self.now_in(&settings.timezone);
+        self.move_all_under(draft, World { policy, apps, app_ids: &app_ids, now })?;
         draft.facts.extend(facts);
         Ok(())
     }

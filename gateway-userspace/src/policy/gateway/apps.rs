@@ -1,6 +1,7 @@
 //! Apps and policies change.
 
 use super::Gateway;
+use super::clock::Decided;
 use super::draft::{Draft, Fact, NewAppSet};
 use super::judge::{Judge, World};
 use super::moves::Pass;
@@ -26,7 +27,7 @@ impl Gateway {
         if !compiles_as_before {
             draft.app_set = Some(self.app_set_of(&apps, &app_ids).map_err(|found| blame(found, &app.name))?);
         }
-        self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &app_ids })?;
+        self.move_all_under(draft, World { apps: &apps, app_ids: &app_ids, ..self.world() })?;
         draft.facts.push(Fact::App(app.clone(), id));
         Ok(())
     }
@@ -37,7 +38,7 @@ impl Gateway {
             return Err(Refusal::UnknownApp(name.clone()));
         }
         draft.app_set = Some(self.app_set_of(&apps, &self.app_ids).map_err(|found| blame(found, name))?);
-        self.move_all_under(draft, World { policy: &self.policy, apps: &apps, app_ids: &self.app_ids })?;
+        self.move_all_under(draft, World { apps: &apps, ..self.world() })?;
         draft.facts.push(Fact::NoApp(name.clone()));
         Ok(())
     }
@@ -52,7 +53,7 @@ impl Gateway {
         if *policy == self.policy {
             return Ok(());
         }
-        self.move_all_under(draft, World { policy, apps: &self.apps, app_ids: &self.app_ids })?;
+        self.move_all_under(draft, World { policy, ..self.world() })?;
         draft.facts.push(Fact::Policy(Box::new(policy.clone())));
         Ok(())
     }
@@ -73,6 +74,7 @@ impl Gateway {
     /// Decides all sessions anew under other apps or policies.
     pub(super) fn move_all_under(&self, draft: &mut Draft, world: World<'_>) -> Result<(), Refusal> {
         let mut judge = Judge::default();
+        draft.decided = Some(Decided::under(world.policy, world.now));
         self.draft_move_all(draft, Pass::new(&mut judge, world))?;
         draft.judge = Some(judge);
         draft.bumps_generation = true;

@@ -1,5 +1,6 @@
 //! A change that has not happened yet: drafted by a handler, turned into a plan, checked, and only then carried out.
 
+use super::clock::Decided;
 use super::judge::{Entitlement, Judge, World, subject};
 use super::lists::ListDraft;
 use super::moves::Move;
@@ -32,6 +33,10 @@ pub(super) struct Draft {
     /// Decisions under new policies or apps; `None` where those of the gateway still hold.
     pub judge: Option<Judge>,
     pub app_set: Option<NewAppSet>,
+    /// At which time all sessions were decided, if they were.
+    pub decided: Option<Decided>,
+    /// Why not everybody gets what they may have.
+    pub cramped: Option<Refusal>,
 }
 
 /// A change of what the gateway knows, beside its sessions.
@@ -126,6 +131,8 @@ impl Gateway {
             facts: Vec::new(),
             judge: None,
             app_set: None,
+            decided: None,
+            cramped: None,
         };
         let over = self.sessions.by_deadline().take_while(|(deadline, _)| deadline.has_passed(now));
         let most = if matches!(input, Input::Tick) { OVER_AT_ONCE } else { OVER_ALONG };
@@ -142,8 +149,9 @@ impl Gateway {
         session: Session,
         user: Standing<'_>,
     ) -> Result<(), Refusal> {
-        let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let entitlement = self.judge.entitle(world, &subject(&session, user));
+        let (policy, apps, app_ids, now) = (&self.policy, &self.apps, &self.app_ids, &self.clock.now);
+        let world = World { policy, apps, app_ids, now };
+        let entitlement = self.judge.entitle(world, &subject(&session, user, now));
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
         draft.note(&entitlement);
         draft.opened = Some(Session { permitted: entitlement.permitted, allow_list, ..session });

@@ -3,7 +3,7 @@
 use super::lists::Grants;
 use crate::policy::cedar::{Faults, PolicySet, Subject};
 use crate::policy::change::Permitted;
-use crate::policy::model::{App, AppId, AppName, Decision, Proof, Session, Standing};
+use crate::policy::model::{App, AppId, AppName, Decision, Moment, Proof, Session, Standing};
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,6 +23,7 @@ pub(super) struct World<'w> {
     pub policy: &'w PolicySet,
     pub apps: &'w BTreeMap<AppName, App>,
     pub app_ids: &'w BTreeMap<AppName, AppId>,
+    pub now: &'w Arc<Moment>,
 }
 
 /// The decisions so far under one state of policies and apps.
@@ -64,7 +65,7 @@ impl fmt::Debug for Judge {
 }
 
 /// A session as policies may know it, with what is known of its user.
-pub(super) fn subject(session: &Session, user: Standing<'_>) -> Subject {
+pub(super) fn subject(session: &Session, user: Standing<'_>, now: &Arc<Moment>) -> Subject {
     Subject {
         user: session.user.clone(),
         groups: user.groups.clone(),
@@ -72,8 +73,13 @@ pub(super) fn subject(session: &Session, user: Standing<'_>) -> Subject {
         assurance: Arc::clone(&session.assurance),
         dated: session.authenticated_at != Proof::UNDATED,
         compliant: user.compliant,
+        kind: user.kind,
+        attributes: user.attributes.clone(),
+        risk: user.risk,
         source: session.source.address,
         zone: session.source.zone_name.clone(),
+        country: session.source.country,
+        moment: Arc::clone(now),
     }
 }
 

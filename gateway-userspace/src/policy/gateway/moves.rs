@@ -6,10 +6,10 @@ use super::judge::{Entitlement, Judge, World, subject};
 use super::{Gateway, lists};
 use crate::policy::cedar::SeenSource;
 use crate::policy::change::{Permitted, Refusal, Regranted};
-use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Factors, Proof, Session, Standing, User};
+use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Country, Factors, Proof, Session, Standing, User};
 use crate::policy::table::covers;
 use gateway_common::abi::Grant;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A session that is to have other grants.
@@ -29,6 +29,8 @@ pub(super) struct Pass<'p> {
     found: Vec<Entitlement>,
     /// By what was permitted before, under which list, and what is permitted now.
     shifts: HashMap<(*const Permitted, AllowListId, usize), Option<Shift>>,
+    /// Otherwise nobody gains anything, and whoever loses something loses all.
+    has_room: bool,
 }
 
 /// A session, as far as policies can tell it from others of the same state.
@@ -40,6 +42,7 @@ struct Seen<'s> {
     dated: bool,
     source: Option<SeenSource>,
     zone: Option<&'s str>,
+    country: Option<Country>,
 }
 
 /// How one entitlement differs from another.
@@ -56,7 +59,12 @@ impl<'p> Pass<'p> {
     const MOST: usize = 65_536;
 
     pub(super) fn new(judge: &'p mut Judge, world: World<'p>) -> Self {
-        Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new() }
+        Self { judge, world, known: HashMap::new(), found: Vec::new(), shifts: HashMap::new(), has_room: true }
+    }
+
+    /// The same, where the tables have no room for other grants.
+    pub(super) fn without_room(self) -> Self {
+        Self { has_room: false, ..self }
     }
 
     fn entitle(&mut self, draft: &mut Draft, session: &'p Session, user: Standing<'_>) -> usize {
@@ -68,6 +76,7 @@ impl<'p> Pass<'p> {
             dated: session.authenticated_at != Proof::UNDATED,
             source: policy.seen_source(session.source.address),
             zone: policy.sees_zones().then(|| session.source.zone_name.as_str()),
+            country: policy.sees_countries().then_some(session.source.country),
         };
         if let Some(known) = self.known.get(&seen) {
             return *known;
@@ -77,7 +86,7 @@ impl<'p> Pass<'p> {
             self.found.clear();
             self.shifts.clear();
         }
-        let entitlement = self.judge.entitle(self.world, &subject(session, user));
+        let entitlement = self.judge.entitle(self.world, &subject(session, user, self.world.now));
         draft.note(&entitlement);
         let place = self.found.len();
         self.found.push(entitlement);
@@ -113,6 +122,17 @@ fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
     old.iter().any(|(app, before)| !new.get(app).is_some_and(|after| covers(after, before)))
 }
 
+impl Draft {
+    /// Takes all grants from a session.
+    fn forfeit(&mut self, slot: Slot, session: &Session) {
+        let lost = session.permitted.keys().cloned().collect();
+        self.lists.give_back(session.allow_list);
+        self.moved.push(Move { slot, permitted: Arc::default(), allow_list: AllowListId(0), loses: true });
+        let (token, user, gained) = (session.token, session.user.clone(), Arc::default());
+        self.regranted.push(Regranted { token, user, gained, lost });
+    }
+}
+
 impl Gateway {
     /// Decides a session anew, with what is known of its user.
     pub(super) fn draft_move<'p>(
@@ -127,6 +147,12 @@ impl Gateway {
         }
         let to = pass.entitle(draft, session, user);
         let Some(Shift { gained, lost, loses }) = pass.shift(&self.lists, session, to) else { return Ok(()) };
+        if !pass.has_room {
+            if loses {
+                draft.forfeit(slot, session);
+            }
+            return Ok(());
+        }
         let Some(entitlement) = pass.found.get(to) else { return Ok(()) };
         let allow_list = draft.lists.take(&self.lists, &entitlement.grants)?;
         draft.lists.give_back(session.allow_list);
@@ -140,14 +166,12 @@ impl Gateway {
 
     /// Decides all sessions anew.
     pub(super) fn draft_move_all<'p>(&'p self, draft: &mut Draft, mut pass: Pass<'p>) -> Result<(), Refusal> {
-        let nothing = BTreeSet::new();
         // One block each that is given back as a whole. What grows leaves smaller ones behind, which the heap keeps, and
         // what is not touched costs nothing.
         draft.moved.reserve_exact(self.sessions.len());
         draft.regranted.reserve_exact(self.sessions.len());
         for (slot, session) in self.sessions.as_stored() {
-            let unknown = Standing { groups: &nothing, compliant: false };
-            let user = self.users.get(&session.user).map_or(unknown, User::standing);
+            let user = self.users.get(&session.user).map_or(Standing::NOBODY, User::standing);
             self.draft_move(draft, &mut pass, (slot, session), user)?;
         }
         Ok(())

@@ -8,7 +8,8 @@ use super::rehearse::Assumed;
 use crate::policy::cedar::{Faults, Judged, Subject};
 use crate::policy::change::Refusal;
 use crate::policy::model::{
-    App, AppName, Assurance, Factor, Factors, GroupName, Proof, ProviderName, Session, User, UserName,
+    App, AppName, Assurance, Country, Factor, Factors, GroupName, Moment, Proof, ProviderName, Session, Standing,
+    Timestamp, User, UserName,
 };
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
@@ -33,6 +34,10 @@ pub struct Stance {
     pub source: IpAddr,
     /// Name of the zone they are in.
     pub zone: ArcStr,
+    /// The country they are in.
+    pub country: Country,
+    /// When they want in; `None` for now.
+    pub at: Option<Timestamp>,
 }
 
 /// Why somebody may, or may not, reach an app.
@@ -143,6 +148,8 @@ impl Stance {
             compliant: None,
             source: session.source.address,
             zone: session.source.zone_name.clone(),
+            country: session.source.country,
+            at: None,
         }
     }
 
@@ -157,20 +164,28 @@ impl Stance {
             compliant: None,
             source: assumed.source.to_canonical(),
             zone: assumed.zone.clone(),
+            country: Country::UNKNOWN,
+            at: None,
         }
     }
 
     /// The one place where policies are told what is asked about.
-    pub(super) fn subject(&self, user: &User) -> Subject {
+    pub(super) fn subject(&self, user: &User, now: &Arc<Moment>) -> Subject {
+        let Standing { groups, compliant, kind, attributes, risk } = user.standing();
         Subject {
             user: user.name.clone(),
-            groups: user.groups.clone(),
+            groups: groups.clone(),
             factors: self.factors,
             assurance: Arc::clone(&self.assurance),
             dated: self.age.is_some(),
-            compliant: self.compliant.unwrap_or_else(|| user.standing().compliant),
+            compliant: self.compliant.unwrap_or(compliant),
+            kind,
+            attributes: attributes.clone(),
+            risk,
             source: self.source,
             zone: self.zone.clone(),
+            country: self.country,
+            moment: Arc::clone(now),
         }
     }
 
@@ -271,7 +286,10 @@ impl Gateway {
         if app.trip_wire {
             return Opinion::of(Ruling::TripWire);
         }
-        let subject = stance.subject(user);
+        let now = stance
+            .at
+            .map_or_else(|| Arc::clone(&self.clock.now), |at| Arc::new(Moment::new(at, &self.settings.timezone)));
+        let subject = stance.subject(user, &now);
         let Judged { decision, faults } = self.policy.decide(&subject, app);
         let most = decision.max_authentication_age.map(Duration::from_nanos);
         let is_old = stance.age.zip(most).is_some_and(|(age, most)| age > most);

@@ -2,7 +2,6 @@
 
 use super::Gateway;
 use super::draft::{Draft, Fact};
-use super::judge::World;
 use super::moves::Pass;
 use crate::policy::change::{EndCause, Refusal};
 use crate::policy::model::{GroupName, User, UserName};
@@ -20,7 +19,7 @@ impl Gateway {
             self.end_all_of(draft, &user.name, EndCause::UserSuspended);
         }
         let before = self.users.get(&user.name);
-        if before.is_some_and(|before| before.groups != user.groups || before.devices != user.devices) {
+        if before.is_some_and(|before| before.standing() != user.standing()) {
             self.move_all_of(draft, user)?;
         }
         draft.facts.push(Fact::User(user.clone()));
@@ -86,8 +85,7 @@ impl Gateway {
     /// Decides the sessions of a user anew, as they are to be.
     fn move_all_of(&mut self, draft: &mut Draft, user: &User) -> Result<(), Refusal> {
         let mut judge = std::mem::take(&mut self.judge);
-        let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let mut pass = Pass::new(&mut judge, world);
+        let mut pass = Pass::new(&mut judge, self.world());
         let mut sessions = self.sessions.of_user(&user.name);
         let done = sessions.try_for_each(|session| self.draft_move(draft, &mut pass, session, user.standing()));
         drop((pass, sessions));

@@ -2,7 +2,7 @@
 
 use super::judge::subject;
 use super::{Gateway, NextIds};
-use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
+use crate::policy::cedar::{Faults, PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Capacities, Refusal};
 use crate::policy::model::{
     App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Settings, Source,
@@ -53,6 +53,12 @@ impl Gateway {
     /// All apps with their numbers.
     pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> {
         self.apps.iter().filter_map(|(name, app)| Some((*self.app_ids.get(name)?, app)))
+    }
+
+    /// The apps that are disabled.
+    #[must_use]
+    pub fn disabled_apps(&self) -> BTreeSet<AppName> {
+        self.apps.values().filter(|app| !app.enabled).map(|app| app.name.clone()).collect()
     }
 
     /// One app with its number.
@@ -164,13 +170,26 @@ impl Gateway {
     /// What looks odd about the policies in force.
     #[must_use]
     pub fn policy_warnings(&self) -> Vec<PolicyWarning> {
-        self.policy.warnings(&self.groups, self.apps.keys())
+        let mut found = self.warnings_of(&self.policy);
+        found.extend(self.policy.faulty(&self.faults));
+        found.sort();
+        found
+    }
+
+    /// Policies that could not be evaluated since apps or policies changed last, by name, and why. Whoever they concerned
+    /// was denied.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// What looks odd about policies, if they were in force.
     #[must_use]
     pub fn warnings_of(&self, policy: &PolicySet) -> Vec<PolicyWarning> {
-        policy.warnings(&self.groups, self.apps.keys())
+        let mut found = policy.warnings(&self.groups, self.apps.keys());
+        found.extend(policy.expiring(&self.clock.now));
+        found.sort();
+        found
     }
 
     /// Whether the policies in force name a group.
@@ -189,7 +208,7 @@ impl Gateway {
             granted.is_some_and(|granted| granted.max_authentication_age.is_none_or(|most| age <= most))
         };
         let assurance = Arc::new(stronger.clone());
-        let subject = Subject { assurance, dated: true, ..subject(session, user.standing()) };
+        let subject = Subject { assurance, dated: true, ..subject(session, user.standing(), &self.clock.now) };
         let closed = self.apps.values().filter(|app| !is_open(&app.name));
         self.policy.decide_all(&subject, closed).0.into_keys().collect()
     }
@@ -210,15 +229,21 @@ impl Gateway {
         if !user.is_active() {
             return Ok(Decision::deny(vec![String::from(Decision::USER_DISABLED)]));
         }
+        let standing = user.standing();
         let subject = Subject {
             user: user.name.clone(),
             groups: user.groups.clone(),
             factors: proof.factors,
             assurance: Arc::clone(&proof.assurance),
             dated: proof.authenticated_at != Some(Proof::UNDATED),
-            compliant: user.standing().compliant,
+            compliant: standing.compliant,
+            kind: standing.kind,
+            attributes: standing.attributes.clone(),
+            risk: standing.risk,
             source: source.address.to_canonical(),
             zone: source.zone_name.clone(),
+            country: source.country,
+            moment: Arc::clone(&self.clock.now),
         };
         Ok(self.policy.decide(&subject, app).decision)
     }

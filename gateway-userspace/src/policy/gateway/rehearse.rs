@@ -6,7 +6,7 @@ use super::opinion::Stance;
 use crate::policy::bundle::{Bundle, Difference};
 use crate::policy::cedar::{PolicyWarning, Subject};
 use crate::policy::change::{Input, Permitted, Refusal, Regranted};
-use crate::policy::model::{AppName, User, UserName};
+use crate::policy::model::{AppName, Moment, User, UserName};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -63,7 +63,10 @@ impl Gateway {
     /// What looks odd about the policies of a bundle, with its groups and apps.
     fn warnings_under(&self, bundle: &Bundle) -> Vec<PolicyWarning> {
         let groups: BTreeSet<_> = self.groups.union(&bundle.groups).collect();
-        bundle.policy.warnings(groups, bundle.apps.keys())
+        let mut found = bundle.policy.warnings(groups, bundle.apps.keys());
+        found.extend(bundle.policy.expiring(&self.now_in(&bundle.settings.timezone)));
+        found.sort();
+        found
     }
 
     fn shifts<'g>(
@@ -73,14 +76,16 @@ impl Gateway {
         people: impl Iterator<Item = &'g User>,
         assumed: &Assumed,
     ) -> BTreeMap<UserName, Reach> {
-        let world = |Bundle { policy, apps, .. }: &'g Bundle| World { policy, apps, app_ids: &self.app_ids };
-        let (old_world, new_world) = (world(before), world(after));
+        let moments = [before, after].map(|bundle| self.now_in(&bundle.settings.timezone));
+        let [was, will_be] = &moments;
+        let app_ids = &self.app_ids;
+        let old_world = World { policy: &before.policy, apps: &before.apps, app_ids, now: was };
+        let new_world = World { policy: &after.policy, apps: &after.apps, app_ids, now: will_be };
         let (mut old, mut new, mut known) = (Judge::default(), Judge::default(), HashMap::new());
         let mut found = BTreeMap::new();
         for user in people {
-            let subject = assumed.subject(user);
-            let old = old.entitle(old_world, &subject).permitted;
-            let new = new.entitle(new_world, &subject).permitted;
+            let old = old.entitle(old_world, &assumed.subject(user, was)).permitted;
+            let new = new.entitle(new_world, &assumed.subject(user, will_be)).permitted;
             // Most people are like others. What was compared is kept, so that its address is not another one's.
             let pair = (Arc::as_ptr(&old), Arc::as_ptr(&new));
             let (reach, _, _) = known.entry(pair).or_insert_with(|| (Reach::between(&old, &new), old, new));
@@ -101,7 +106,7 @@ impl Reach {
 }
 
 impl Assumed {
-    fn subject(&self, user: &User) -> Subject {
-        Stance::assumed(user.name.clone(), user.provider.clone(), self).subject(user)
+    fn subject(&self, user: &User, now: &Arc<Moment>) -> Subject {
+        Stance::assumed(user.name.clone(), user.provider.clone(), self).subject(user, now)
     }
 }

@@ -3,6 +3,7 @@
 //! What no longer fits is left out and reported, always toward less access: a gateway that starts with a part of its
 //! state is better than one that does not start, and lets nobody through who should not pass.
 
+use super::clock::Decided;
 use super::judge::{World, subject};
 use super::lists::entries;
 use super::{Gateway, NextIds};
@@ -13,6 +14,7 @@ use crate::policy::model::{
     App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Settings, Source, User, UserName,
 };
 use gateway_common::KernelNanos;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was stored.
@@ -36,6 +38,8 @@ pub struct Restored {
     pub sessions: Vec<Session>,
     /// The ids that are given out next.
     pub next_ids: NextIds,
+    /// What time it is.
+    pub now: Timestamp,
 }
 
 /// Something that was stored and is not in force.
@@ -84,7 +88,8 @@ impl Gateway {
         limits: SessionLimits,
         now: KernelNanos,
     ) -> Result<(Self, Vec<Problem>), Refusal> {
-        let Restored { users, groups, apps, app_ids, settings, policy, generation, sessions, next_ids } = stored;
+        let Restored { users, groups, apps, app_ids, settings, policy, generation, sessions, next_ids, now: wall } =
+            stored;
         let mut problems = Vec::new();
         let mut gateway = Self::numbered_from(capacities, limits.countable(), next_ids);
         gateway.generation = generation;
@@ -96,6 +101,8 @@ impl Gateway {
             problems.push(Problem::Policy(errors));
             PolicySet::empty()
         });
+        gateway.set_clock(wall);
+        gateway.clock.decided = Decided::under(&gateway.policy, &gateway.clock.now);
         users.into_iter().for_each(|user| gateway.restore_user(user, &mut problems));
         gateway.restore_apps(apps, &mut problems)?;
         gateway.restore_sessions(sessions, now, &mut problems);
@@ -179,8 +186,11 @@ impl Gateway {
         // One name for all sessions of a user.
         session.user = user.name.clone();
         session.assurance = self.assurances.share(&session.assurance);
-        let world = World { policy: &self.policy, apps: &self.apps, app_ids: &self.app_ids };
-        let entitlement = self.judge.entitle(world, &subject(session, user.standing()));
+        let (policy, apps, app_ids, now) = (&self.policy, &self.apps, &self.app_ids, &self.clock.now);
+        let world = World { policy, apps, app_ids, now };
+        let entitlement = self.judge.entitle(world, &subject(session, user.standing(), now));
+        let faults = entitlement.faults.iter();
+        self.faults.extend(faults.map(|(policy, fault)| (policy.clone(), fault.clone())));
         let mut lists = self.lists.draft();
         session.allow_list = lists.take(&self.lists, &entitlement.grants)?;
         session.permitted = entitlement.permitted;

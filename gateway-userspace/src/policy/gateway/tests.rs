@@ -1,4 +1,5 @@
 mod limits;
+mod moments;
 mod opinions;
 
 use super::*;
@@ -42,6 +43,8 @@ pub(crate) fn app(name: &str, prefix: &str) -> App {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,
@@ -55,6 +58,7 @@ fn source(host: u32) -> Source {
         zone_name: "branch".into(),
         interface: 2,
         interface_name: "lan0".into(),
+        country: Default::default(),
         mac: None,
     }
 }
@@ -417,6 +421,7 @@ fn stored(gateway: &Gateway) -> Restored {
         generation: gateway.generation(),
         sessions: gateway.sessions().cloned().collect(),
         next_ids: gateway.next_ids(),
+        now: gateway.now().at(),
     }
 }
 
@@ -529,6 +534,8 @@ pub(crate) fn inputs() -> impl Strategy<Value = Input> {
             enabled,
             trip_wire: other == 0,
             outlasts_daemon: false,
+            owner: String::new(),
+            sensitivity: String::new(),
             budget: (1..3).contains(&other).then_some(other),
             ..app(name, net)
         })),

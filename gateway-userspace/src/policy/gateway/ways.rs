@@ -108,7 +108,7 @@ impl Gateway {
         }
         let mut open: Vec<_> = self.sessions_of(&user.name).filter(|session| is_open(session, app, now)).collect();
         open.sort_by_key(|session| session.token);
-        let subject = Stance::assumed(user.name.clone(), user.provider.clone(), assumed).subject(user);
+        let subject = Stance::assumed(user.name.clone(), user.provider.clone(), assumed).subject(user, &self.clock.now);
         let facts = self.policy.facts(&subject);
         let decided = known.entry(facts).or_insert_with(|| self.policy.decide(&subject, app).decision);
         let decision = open.first().and_then(|session| session.permitted.get(&app.name)).unwrap_or(decided);

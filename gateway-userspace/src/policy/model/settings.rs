@@ -27,6 +27,11 @@ impl Timezone {
     pub fn new(name: &str) -> Result<Self, UnknownTimezone> {
         TimeZone::get(name).map(Self).map_err(|_| UnknownTimezone(name.to_owned()))
     }
+
+    /// When clocks there show what.
+    pub(super) const fn rules(&self) -> &TimeZone {
+        &self.0
+    }
 }
 
 impl Default for Timezone {

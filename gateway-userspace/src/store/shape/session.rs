@@ -3,7 +3,8 @@
 use super::words;
 use crate::identity::SecretHash;
 use crate::policy::{
-    AllowListId, AppName, Assurance, Decision, Factor, Permitted, ProviderName, Session, SessionToken, Source, UserName,
+    AllowListId, AppName, Assurance, Country, Decision, Factor, Permitted, ProviderName, Session, SessionToken, Source,
+    UserName,
 };
 use crate::store::StoredSession;
 use arcstr::ArcStr;
@@ -53,6 +54,8 @@ struct SourceShape<'s> {
     #[serde(borrow)]
     interface_name: Cow<'s, str>,
     mac: Option<[u8; 6]>,
+    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    country: Cow<'s, str>,
 }
 
 /// What a provider vouches for; left out of sessions that began at the gateway itself.
@@ -104,12 +107,13 @@ impl Common {
             secret,
             wall_deadline,
         } = shape;
-        let SourceShape { address, zone, zone_name, interface, interface_name, mac } = source;
+        let SourceShape { address, zone, zone_name, interface, interface_name, mac, country } = source;
+        let country = Country::of(&country);
         let (zone_name, interface_name) = (self.name(&zone_name), self.name(&interface_name));
         let session = Session {
             token: SessionToken(token),
             user: self.user(&user)?,
-            source: Source { address, zone, zone_name, interface, interface_name, mac },
+            source: Source { address, zone, zone_name, interface, interface_name, mac, country },
             factors: factors.iter().map(|name| factor(name)).collect::<Result<_, _>>()?,
             assurance: assurance.map(Assurance::try_from).transpose()?.unwrap_or_default().into(),
             authenticated_at: KernelNanos(authenticated_at),
@@ -168,10 +172,10 @@ impl<'s> From<&'s StoredSession> for Written<'s> {
         let StoredSession { session, boot_id, secret, wall_deadline } = stored;
         let Session { token, user, source, factors, assurance, authenticated_at, deadline, permitted, allow_list } =
             session;
-        let Source { address, zone, zone_name, interface, interface_name, mac } = source;
+        let Source { address, zone, zone_name, interface, interface_name, mac, country } = source;
         let (zone_name, interface_name) = (Cow::from(zone_name.as_str()), Cow::from(interface_name.as_str()));
-        let source =
-            SourceShape { address: *address, zone: *zone, zone_name, interface: *interface, interface_name, mac: *mac };
+        let (address, zone, interface, mac, country) = (*address, *zone, *interface, *mac, country.code().into());
+        let source = SourceShape { address, zone, zone_name, interface, interface_name, mac, country };
         Self {
             token: token.0,
             user: user.as_str().into(),

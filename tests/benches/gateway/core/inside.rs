@@ -84,6 +84,8 @@ fn app(name: &str, prefix: &str) -> Result<App> {
         opens: BTreeSet::new(),
         trip_wire: false,
         outlasts_daemon: false,
+        owner: String::new(),
+        sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
         enabled: true,

@@ -176,6 +176,7 @@ fn proven() -> Proven {
         username: "ada".into(),
         display_name: "Ada".into(),
         groups: Vec::new(),
+        attributes: Default::default(),
         link: None,
         acr: None,
         amr: BTreeSet::new(),

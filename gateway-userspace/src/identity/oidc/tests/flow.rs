@@ -28,6 +28,24 @@ async fn a_person_is_known_by_what_the_provider_signed() {
 }
 
 #[tokio::test]
+async fn claims_that_the_settings_name_are_attributes_if_they_can_be() {
+    let liar = Liar::start();
+    liar.lie(Some(Lie::Claims(|claims| {
+        (claims["dept"], claims["level"], claims["list"], claims["long"]) =
+            (json!("engines"), json!(7), json!(["a"]), json!("x".repeat(300)));
+    })));
+    let mut settings = liar.settings();
+    let names = [("department", "dept"), ("level", "level"), ("list", "list"), ("long", "long"), ("none", "none")];
+    settings.claims.attributes = names.map(|(name, claim)| (name.to_owned(), claim.to_owned())).into();
+    let provider = Provider::new(settings).unwrap();
+    let proven = liar.login(&provider, &Ask::default()).await.unwrap();
+    let told: Vec<_> = proven.attributes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+    let expected =
+        [("department", Some("engines")), ("level", Some("7")), ("list", None), ("long", None), ("none", None)];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
 async fn what_a_provider_does_not_say_of_a_person_is_not_made_up() {
     let liar = Liar::start();
     liar.lie(Some(Lie::Claims(|claims| {

@@ -52,7 +52,7 @@ pub(super) fn parse(files: Vec<PolicyFile>) -> Parsed {
 /// All that is wrong.
 pub fn alone(text: &str) -> Result<Vec<Finding>, Vec<Finding>> {
     let set = PolicySet::parse(text).map_err(|errors| errors.into_iter().map(Finding::from).collect::<Vec<_>>())?;
-    let remarks = set.warnings([], []).into_iter().map(Finding::from);
+    let remarks = set.warnings([], [], usize::MAX).into_iter().map(Finding::from);
     Ok(remarks.filter(|remark| Undefined::of(remark).is_none()).collect())
 }
 
@@ -94,7 +94,7 @@ impl Parsed {
         let more_groups = supposed(self.mentioned("Group", GroupName::new), |name| groups.has(name), are_groups_known);
         for set in &self.sets {
             let known = (groups.names().chain(&more_groups), apps.names().chain(&more_apps));
-            for remark in set.warnings(known.0, known.1).into_iter().map(Finding::from) {
+            for remark in set.warnings(known.0, known.1, usize::MAX).into_iter().map(Finding::from) {
                 match Undefined::of(&remark) {
                     Some(Undefined::App) if !are_apps_known => {}
                     Some(Undefined::App) => findings.errors.push(declared_in(remark, "apps.toml")),

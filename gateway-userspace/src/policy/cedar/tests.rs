@@ -338,13 +338,25 @@ permit (principal, action, resource == App::"Crm") unless { principal in Group::
 permit (principal, action, resource) when { context.mfa && false };"#;
     let (groups, apps) =
         ([GroupName::new("finance").unwrap()], ["payroll", "crm"].map(|name| AppName::new(name).unwrap()));
-    let found = PolicySet::parse(text).unwrap().warnings(&groups, &apps);
+    let found = PolicySet::parse(text).unwrap().warnings(&groups, &apps, usize::MAX);
     let found: Vec<_> = found.iter().map(|w| format!("{w} ({})", w.hint.as_deref().unwrap_or("-"))).collect();
     assert_eq!(found[0], "1:22: group `finanse` is not defined (did you mean `finance`?)");
     assert_eq!(found[1], "2:40: app `Crm` is not defined (did you mean `crm`?)");
     assert_eq!(found[2], "2:74: group `zebra` is not defined (-)");
     assert!(found[3].starts_with("3:1: "), "{found:?}");
     assert!(found[3].contains("impossible"), "{found:?}");
+}
+
+#[test]
+fn of_very_many_unknown_names_some_are_told_and_few_are_compared_with_others() {
+    let text: String = (0..3_000)
+        .map(|number| format!("permit (principal in Group::\"grup-{number}\", action, resource);\n"))
+        .collect();
+    let groups: Vec<GroupName> = (0..3_000).map(|number| GroupName::new(&format!("group-{number}")).unwrap()).collect();
+    let policies = PolicySet::parse(&text).unwrap();
+    let told = policies.warnings(&groups, &[], PolicySet::MOST_WARNINGS);
+    assert_eq!(told.len(), PolicySet::MOST_WARNINGS);
+    assert_eq!(told.iter().filter(|warning| warning.hint.is_some()).count(), 100);
 }
 
 #[test]

@@ -2,22 +2,41 @@
 
 use super::{Faults, PolicySet, PolicyWarning, Rule, id_of_kind, place};
 use crate::policy::model::{AppName, GroupName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// For how many unknown names the gateway looks for one that may have been meant: each of them is compared with all there are.
+const MOST_HINTS: usize = 100;
+
+/// Names that are defined, and what may have been meant by others.
+struct Names<'n> {
+    kind: &'static str,
+    known: BTreeSet<&'n str>,
+    hints: BTreeMap<String, Option<&'n str>>,
+}
 
 impl PolicySet {
-    /// Names of groups and apps that are not defined, policies that can never apply, and what else looks odd.
+    /// How many warnings the gateway tells.
+    pub const MOST_WARNINGS: usize = 1_000;
+
+    /// Names of groups and apps that are not defined, policies that can never apply, and what else looks odd: so many at
+    /// most.
     pub fn warnings<'n>(
         &self,
         groups: impl IntoIterator<Item = &'n GroupName>,
         apps: impl IntoIterator<Item = &'n AppName>,
+        most: usize,
     ) -> Vec<PolicyWarning> {
-        let groups: BTreeSet<&str> = groups.into_iter().map(GroupName::as_str).collect();
-        let apps: BTreeSet<&str> = apps.into_iter().map(AppName::as_str).collect();
+        let mut groups = Names::new("Group", groups.into_iter().map(GroupName::as_str));
+        let mut apps = Names::new("App", apps.into_iter().map(AppName::as_str));
         let mut found = self.remarks.clone();
         for rule in &self.rules {
-            found.extend(self.undefined(rule, "Group", &groups));
-            found.extend(self.undefined(rule, "App", &apps));
+            if found.len() >= most {
+                break;
+            }
+            found.extend(self.undefined(rule, &mut groups));
+            found.extend(self.undefined(rule, &mut apps));
         }
+        found.truncate(most);
         found.sort();
         found.dedup();
         found
@@ -33,21 +52,33 @@ impl PolicySet {
         if faults.is_empty() { Vec::new() } else { self.rules.iter().filter_map(told).collect() }
     }
 
-    fn undefined(&self, rule: &Rule, kind: &str, known: &BTreeSet<&str>) -> Vec<PolicyWarning> {
-        let names: BTreeSet<String> =
+    fn undefined(&self, rule: &Rule, names: &mut Names<'_>) -> Vec<PolicyWarning> {
+        let kind = names.kind;
+        let used: BTreeSet<String> =
             rule.policy.entity_literals().iter().filter_map(|uid| id_of_kind(uid, kind)).collect();
-        let unknown = names.into_iter().filter(|name| !known.contains(name.as_str()));
+        let unknown = used.into_iter().filter(|name| !names.known.contains(name.as_str())).collect::<Vec<_>>();
         let Some(file) = self.files.get(rule.file) else { return Vec::new() };
         let own = self.text_of(rule).unwrap_or_default();
-        unknown
-            .map(|name| {
-                let offset = own.find(&format!(r#"{kind}::"{name}""#)).unwrap_or(0);
-                let message = format!("{} `{name}` is not defined", kind.to_lowercase());
-                let hint = nearest(&name, known).map(|near| format!("did you mean `{near}`?"));
-                let at = rule.span.start.saturating_add(offset);
-                place::at(file, at, Some(rule.name.clone()), message, hint)
-            })
-            .collect()
+        let warning = |name: String| {
+            let offset = own.find(&format!(r#"{kind}::"{name}""#)).unwrap_or(0);
+            let message = format!("{} `{name}` is not defined", kind.to_lowercase());
+            let hint = names.hint(name).map(|near| format!("did you mean `{near}`?"));
+            let at = rule.span.start.saturating_add(offset);
+            place::at(file, at, Some(rule.name.clone()), message, hint)
+        };
+        unknown.into_iter().map(warning).collect()
+    }
+}
+
+impl<'n> Names<'n> {
+    fn new(kind: &'static str, known: impl Iterator<Item = &'n str>) -> Self {
+        Self { kind, known: known.collect(), hints: BTreeMap::new() }
+    }
+
+    fn hint(&mut self, name: String) -> Option<&'n str> {
+        let Self { known, hints, .. } = self;
+        let is_too_much = hints.len() >= MOST_HINTS;
+        *hints.entry(name).or_insert_with_key(|name| if is_too_much { None } else { nearest(name, known) })
     }
 }
 

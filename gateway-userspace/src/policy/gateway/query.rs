@@ -186,7 +186,7 @@ impl Gateway {
     /// What looks odd about policies, if they were in force.
     #[must_use]
     pub fn warnings_of(&self, policy: &PolicySet) -> Vec<PolicyWarning> {
-        let mut found = policy.warnings(&self.groups, self.apps.keys());
+        let mut found = policy.warnings(&self.groups, self.apps.keys(), PolicySet::MOST_WARNINGS);
         found.extend(policy.expiring(&self.clock.now));
         found.sort();
         found

@@ -4,7 +4,7 @@ use super::Gateway;
 use super::judge::{Judge, World};
 use super::opinion::Stance;
 use crate::policy::bundle::{Bundle, Difference};
-use crate::policy::cedar::{PolicyWarning, Subject};
+use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
 use crate::policy::change::{Input, Permitted, Refusal, Regranted};
 use crate::policy::model::{AppName, Moment, User, UserName};
 use arcstr::ArcStr;
@@ -63,7 +63,7 @@ impl Gateway {
     /// What looks odd about the policies of a bundle, with its groups and apps.
     fn warnings_under(&self, bundle: &Bundle) -> Vec<PolicyWarning> {
         let groups: BTreeSet<_> = self.groups.union(&bundle.groups).collect();
-        let mut found = bundle.policy.warnings(groups, bundle.apps.keys());
+        let mut found = bundle.policy.warnings(groups, bundle.apps.keys(), PolicySet::MOST_WARNINGS);
         found.extend(bundle.policy.expiring(&self.now_in(&bundle.settings.timezone)));
         found.sort();
         found

@@ -12,6 +12,8 @@ use gateway_userspace::policy::{
 use std::time::{Duration, Instant};
 
 const PEOPLE: u32 = 100_000;
+/// Each with a session of their own.
+const EVERYBODY: Crowd = Crowd { sessions: PEOPLE, leavers: PEOPLE, pushed: false };
 
 pub fn measure(size: usize, rounds: usize) -> Result<Vec<Row>> {
     let loaded = bundle::load(&large::bundle(size))?;
@@ -52,11 +54,11 @@ fn gateway(bundle: &Bundle) -> Result<Gateway> {
         ..Capacities::default()
     };
     let groups: Vec<GroupName> = bundle.groups.iter().cloned().collect();
-    let mut users = Crowd::of(PEOPLE).users()?;
+    let mut users = EVERYBODY.users()?;
     for (number, user) in users.iter_mut().enumerate() {
         user.groups = groups.get(number % groups.len()).cloned().into_iter().collect();
     }
-    let sessions = Crowd::of(PEOPLE).sessions(1, NOW)?;
+    let sessions = EVERYBODY.sessions(1, NOW)?;
     let stored = Restored { users, groups: bundle.groups.clone(), sessions, ..Restored::default() };
     let (gateway, problems) = Gateway::restore(stored, capacities, SessionLimits::default(), NOW)?;
     ensure!(problems.is_empty(), "not everything was taken up: {problems:?}");

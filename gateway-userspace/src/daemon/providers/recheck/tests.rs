@@ -8,7 +8,8 @@ use crate::identity::Accounts;
 use crate::identity::jose::TokenRefusal;
 use crate::identity::oidc::tests::liar::{Liar, Lie, Raw};
 use crate::identity::oidc::{Proven, Provider, Settings};
-use crate::policy::{Capacities, Gateway};
+use crate::policy::gateway::tests::{NOW, login};
+use crate::policy::{Capacities, Gateway, Input, User, UserName};
 use crate::record::{AccessLog, Recorder, Sink};
 use crate::store::FileStore;
 use futures_util::FutureExt as _;
@@ -64,8 +65,8 @@ fn core(state: State, metrics: &Metrics, folder: &TempDir) -> Core {
 }
 
 /// A core that answers nobody until the sender is dropped, and cannot be asked for more.
-fn busy_core(metrics: &Metrics, folder: &TempDir) -> (Core, Sender<()>) {
-    let core = core(state([]), metrics, folder);
+fn busy_core(state: State, metrics: &Metrics, folder: &TempDir) -> (Core, Sender<()>) {
+    let core = core(state, metrics, folder);
     let (sender, held) = channel::<()>();
     let hold = core.read(move |_| held.recv().ok()).now_or_never();
     assert!(hold.is_none());
@@ -76,7 +77,7 @@ fn busy_core(metrics: &Metrics, folder: &TempDir) -> (Core, Sender<()>) {
 #[tokio::test]
 async fn a_core_that_is_too_busy_to_say_which_sessions_there_are_is_asked_again() {
     let (metrics, folder) = (Metrics::new().unwrap(), tempfile::tempdir().unwrap());
-    let (core, _held) = busy_core(&metrics, &folder);
+    let (core, _held) = busy_core(state([]), &metrics, &folder);
     let (name, entry) = (name("corp"), entry(Liar::start().settings()));
     let asker = Asker { name: &name, entry: &entry, core: &core, metrics: &metrics };
     let has_ended = asker.keep_asking(EVERY).now_or_never().is_some();
@@ -86,7 +87,12 @@ async fn a_core_that_is_too_busy_to_say_which_sessions_there_are_is_asked_again(
 #[tokio::test]
 async fn what_a_provider_has_said_waits_for_a_core_that_is_busy() {
     let (metrics, folder) = (Metrics::new().unwrap(), tempfile::tempdir().unwrap());
-    let (core, held) = busy_core(&metrics, &folder);
+    let mut state = state([(7, "corp")]);
+    let kim = User::new(UserName::new("kim").unwrap());
+    for input in [Input::PutUser(kim), login(7, "kim", 1)] {
+        state.gateway.handle(input, NOW).unwrap();
+    }
+    let (core, held) = busy_core(state, &metrics, &folder);
     let (name, entry) = (name("corp"), entry(Liar::start().settings()));
     let asker = Asker { name: &name, entry: &entry, core: &core, metrics: &metrics };
     let (token, session) = (SessionToken(7), kept("corp"));
@@ -95,7 +101,7 @@ async fn what_a_provider_has_said_waits_for_a_core_that_is_busy() {
     assert!((&mut done).now_or_never().is_none(), "it is given up");
     drop(held);
     assert!(done.await);
-    assert_eq!(core.read(|state| state.gateway.users().count()).await.unwrap(), 1);
+    assert_eq!(core.read(|state| state.gateway.users().len()).await.unwrap(), 2);
 }
 
 #[tokio::test]

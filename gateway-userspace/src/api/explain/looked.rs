@@ -14,6 +14,7 @@ use crate::policy::{
 use crate::wire::Moment;
 use gateway_common::KernelNanos;
 use ipnet::IpNet;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -80,14 +81,12 @@ pub(super) fn look(
     };
     let mut found = Vec::new();
     for somebody in people {
-        for to in destinations(gateway, &asked.to, somebody.address)? {
-            found.push(somebody.to(gateway, to)?);
+        let (is_left, mut known) = (MOST.saturating_sub(found.len()), HashMap::new());
+        let places = destinations(gateway, &asked.to, somebody.address)?;
+        for to in places.into_iter().filter(|to| somebody.can_send(to)).take(is_left) {
+            found.push(somebody.to(gateway, to, &mut known)?);
         }
     }
-    let is_a_packet =
-        |one: &Looked| one.source.as_ref().is_none_or(|source| source.address.is_ipv4() == one.to.address.is_ipv4());
-    found.retain(is_a_packet);
-    found.truncate(MOST);
     Ok(found)
 }
 
@@ -208,9 +207,23 @@ fn first<'p>(
 }
 
 impl Somebody {
-    fn to(&self, gateway: &Gateway, to: Destination) -> Result<Looked, Refusal> {
+    /// Whether there is a packet from where they are to there.
+    fn can_send(&self, to: &Destination) -> bool {
+        self.source.as_ref().is_none_or(|source| source.address.is_ipv4() == to.address.is_ipv4())
+    }
+
+    /// What policies say of an app is the same at all its places.
+    fn to(&self, gateway: &Gateway, to: Destination, known: &mut HashMap<AppName, Opinion>) -> Result<Looked, Refusal> {
         let app = gateway.app_at(&to).cloned();
-        let opinion = app.as_ref().map(|app| gateway.opinion(&self.stance, app)).transpose()?;
+        let opinion = match &app {
+            None => None,
+            Some(app) if known.contains_key(app) => known.get(app).cloned(),
+            Some(app) => {
+                let opinion = gateway.opinion(&self.stance, app)?;
+                known.insert(app.clone(), opinion.clone());
+                Some(opinion)
+            }
+        };
         let who = gateway.user(&self.stance.user).map(called).unwrap_or_default();
         let Self { stance, footing, token, address, source } = self;
         Ok(Looked {

@@ -102,16 +102,16 @@ pub(super) async fn user(
     Named(user): Named<UserName>,
     Parameters(query): Parameters<WaysQuery>,
 ) -> Result<axum::Json<Ways>, ApiError> {
-    let gateway = shared.context.core.read(|state| state.gateway.clone()).await?;
     let (now, (assumed, page)) = (shared.now().boot, query.split());
-    let ways = parsed(move || {
+    // One person is judged sooner than everything is copied.
+    let read = move |CoreState { gateway, .. }: &CoreState| {
         let ways = gateway.what_reaches(&user, &assumed, now)?;
         let is_logged_in = gateway.sessions_of(&user).next().is_some();
         let who = gateway.user(&user).map(looked::called).unwrap_or_default();
         let told = explain::what_reaches(&who, is_logged_in, &ways);
         Ok::<_, Refusal>(shape(told, &ways, &page, |way| way.app.to_string()))
-    });
-    Ok(axum::Json(ways.await??))
+    };
+    Ok(axum::Json(shared.context.core.read(read).await??))
 }
 
 impl WaysQuery {

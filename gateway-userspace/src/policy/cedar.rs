@@ -6,6 +6,7 @@
 mod annotation;
 mod ask;
 mod place;
+mod scopes;
 mod sight;
 mod time;
 mod warning;
@@ -20,6 +21,7 @@ use annotation::spot;
 use cedar_policy::{
     EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema, Validator,
 };
+use scopes::Scopes;
 use sight::Sight;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -78,6 +80,7 @@ pub struct PolicySet {
     on_app: BTreeMap<String, Vec<usize>>,
     /// Rules that may apply to any app.
     everywhere: Vec<usize>,
+    scopes: Scopes,
     sight: Sight,
     expiries: Expiries,
     remarks: Vec<PolicyWarning>,
@@ -137,6 +140,7 @@ impl PolicySet {
             by_id: HashMap::new(),
             on_app: BTreeMap::new(),
             everywhere: Vec::new(),
+            scopes: Scopes::default(),
             sight: Sight::default(),
             expiries: Expiries::default(),
             remarks: Vec::new(),
@@ -172,9 +176,10 @@ impl PolicySet {
         }
         let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
         let (on_app, everywhere) = index(&rules);
+        let scopes = Scopes::of(&rules);
         let sight = Sight::of(rules.iter().map(|rule| &rule.policy));
         let expiries = Expiries::of(rules.iter());
-        Ok(Self { files: Arc::from(files), rules, by_id, on_app, everywhere, sight, expiries, remarks })
+        Ok(Self { files: Arc::from(files), rules, by_id, on_app, everywhere, scopes, sight, expiries, remarks })
     }
 
     /// The files, as they were given.

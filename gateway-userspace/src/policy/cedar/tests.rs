@@ -383,5 +383,27 @@ fn the_index_agrees_with_all_policies_at_once() {
         let labels = if bits & 16 == 0 { &[][..] } else { &["x"] };
         let app = app(if bits & 32 == 0 { "a" } else { "b" }, labels);
         assert_eq!(whole.decide(&subject, &app), flat.decide(&subject, &app), "{bits:b}");
+        let is_in_question = whole.apps_in_question(&subject).is_none_or(|apps| apps.contains(&app.name));
+        assert!(is_in_question || !flat.decide(&subject, &app).decision.permit, "{bits:b}");
     }
+}
+
+#[test]
+fn only_apps_that_a_permit_could_be_about_are_in_question() {
+    let text = r#"
+        permit (principal, action, resource == App::"mail");
+        permit (principal in Group::"finance", action, resource == App::"books");
+        permit (principal == User::"ada", action, resource == App::"Wiki");
+        permit (principal == User::"ada", action, resource in App::"wiki");
+        permit (principal in Group::"ops", action, resource) when { context.mfa };
+        forbid (principal, action, resource == App::"vault");
+    "#;
+    let policies = PolicySet::parse(text).unwrap();
+    let asked = |groups: &[&str]| {
+        let apps = policies.apps_in_question(&subject(groups, &[]))?.into_iter().map(ToString::to_string);
+        Some(apps.collect::<Vec<_>>())
+    };
+    assert_eq!(asked(&[]), Some(vec!["mail".to_owned(), "wiki".to_owned()]));
+    assert_eq!(asked(&["finance", "hr"]), Some(vec!["books".to_owned(), "mail".to_owned(), "wiki".to_owned()]));
+    assert_eq!(asked(&["ops"]), None, "whatever a permit without an app may be about");
 }

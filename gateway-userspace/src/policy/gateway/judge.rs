@@ -41,7 +41,10 @@ impl Judge {
         if let Some(known) = self.known.get(&facts) {
             return known.clone();
         }
-        let (permitted, faults) = world.policy.decide_all(subject, world.apps.values());
+        let (permitted, faults) = match world.policy.apps_in_question(subject) {
+            Some(names) => world.policy.decide_all(subject, names.into_iter().filter_map(|name| world.apps.get(name))),
+            None => world.policy.decide_all(subject, world.apps.values()),
+        };
         let granted = |(name, decision): (&AppName, &Decision)| {
             let budget = world.apps.get(name)?.budget;
             Some((*world.app_ids.get(name)?, grant(decision, budget)))

@@ -70,7 +70,7 @@ pub struct BundleErrors {
 }
 
 /// What was found so far.
-#[derive(Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Findings {
     errors: Vec<Finding>,
     warnings: Vec<Finding>,
@@ -81,15 +81,32 @@ struct Findings {
 /// # Errors
 /// All that is wrong with it, at once.
 pub fn read(directory: &Path) -> Result<Loaded, BundleErrors> {
-    let mut findings = Findings::default();
-    let files = folder::gather(directory, &mut findings);
-    digest(&files, findings)
+    Gathered::from(directory).load()
 }
 
-/// The texts of the bundle in a directory, as far as they can be read: for finding out whether it has changed.
-#[must_use]
-pub fn texts(directory: &Path) -> Files {
-    folder::gather(directory, &mut Findings::default())
+/// What is in the directory of a bundle, as far as it can be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gathered {
+    files: Files,
+    findings: Findings,
+}
+
+impl Gathered {
+    /// Reads a directory, and makes nothing of it yet.
+    #[must_use]
+    pub fn from(directory: &Path) -> Self {
+        let mut findings = Findings::default();
+        let files = folder::gather(directory, &mut findings);
+        Self { files, findings }
+    }
+
+    /// The bundle that it is.
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once, and what could not be read.
+    pub fn load(&self) -> Result<Loaded, BundleErrors> {
+        digest(&self.files, self.findings.clone())
+    }
 }
 
 /// Reads a bundle of texts.

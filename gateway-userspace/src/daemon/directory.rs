@@ -2,12 +2,13 @@
 //!
 //! One that is not valid changes nothing, and is said. What was put in force by other ways stays until the directory changes.
 
-use crate::bundle::{self, BundleErrors, Files, Loaded};
+use crate::bundle::{BundleErrors, Gathered, Loaded};
 use crate::config::Followed;
 use crate::core::{Actor, Apply, Core, CoreError, Request};
 use crate::policy::{AppName, Bundle};
 use crate::record::Metrics;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,7 +24,7 @@ pub(super) async fn follow(followed: Followed, core: Core, metrics: Metrics) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::error!(%error, "signals cannot be received, so no bundle is followed"),
     };
-    let (mut seen, mut done): (Option<Files>, Option<Files>) = (None, None);
+    let (mut seen, mut done): (Option<Arc<Gathered>>, Option<Arc<Gathered>>) = (None, None);
     let (mut is_asked, mut waits) = (true, false);
     let mut interval = tokio::time::interval(LOOK);
     loop {
@@ -34,13 +35,13 @@ pub(super) async fn follow(followed: Followed, core: Core, metrics: Metrics) {
         if !(watch || is_asked) {
             continue;
         }
-        let Some(texts) = texts(&directory).await else { continue };
-        let has_settled = seen.as_ref() == Some(&texts);
-        seen = Some(texts);
+        let Some(found) = gathered(&directory).await else { continue };
+        let has_settled = seen.as_ref() == Some(&found);
+        seen = Some(Arc::clone(&found));
         if !is_asked && (done == seen || !has_settled) {
             continue;
         }
-        let outcome = put_in_force(&directory, &core).await;
+        let outcome = put_in_force(&directory, found, &core).await;
         if let Outcome::Later(why) = outcome {
             if !std::mem::replace(&mut waits, true) {
                 tracing::warn!("the bundle in {} waits: {why}", directory.display());
@@ -52,9 +53,9 @@ pub(super) async fn follow(followed: Followed, core: Core, metrics: Metrics) {
     }
 }
 
-async fn texts(directory: &Path) -> Option<Files> {
+async fn gathered(directory: &Path) -> Option<Arc<Gathered>> {
     let directory = directory.to_owned();
-    tokio::task::spawn_blocking(move || bundle::texts(&directory)).await.ok()
+    tokio::task::spawn_blocking(move || Arc::new(Gathered::from(&directory))).await.ok()
 }
 
 enum Outcome {
@@ -64,9 +65,9 @@ enum Outcome {
     Later(String),
 }
 
-async fn put_in_force(directory: &Path, core: &Core) -> Outcome {
+async fn put_in_force(directory: &Path, found: Arc<Gathered>, core: &Core) -> Outcome {
     let shown = directory.display();
-    let bundle = match meant(directory, core).await {
+    let bundle = match meant(found, core).await {
         Ok(bundle) => bundle,
         Err(Some(errors)) => {
             for finding in errors.errors.iter().take(TOLD) {
@@ -100,10 +101,9 @@ async fn put_in_force(directory: &Path, core: &Core) -> Outcome {
     }
 }
 
-/// The bundle in the directory. What it does not say of an app's switch stays as it is.
-async fn meant(directory: &Path, core: &Core) -> Result<Bundle, Option<BundleErrors>> {
-    let directory = directory.to_owned();
-    let read = tokio::task::spawn_blocking(move || bundle::read(&directory)).await;
+/// The bundle that was found. What it does not say of an app's switch stays as it is.
+async fn meant(found: Arc<Gathered>, core: &Core) -> Result<Bundle, Option<BundleErrors>> {
+    let read = tokio::task::spawn_blocking(move || found.load()).await;
     let Loaded { mut bundle, document, .. } = read.map_err(|_| None)?.map_err(Some)?;
     let off = core.read(|state| state.gateway.disabled_apps()).await.map_err(|_| None)?;
     for shape in document.apps.iter().filter(|shape| shape.enabled.is_none()) {

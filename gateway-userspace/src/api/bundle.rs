@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +102,7 @@ pub(super) async fn plan(
     Json(bundle): Json<Bundle>,
 ) -> Result<axum::Json<Plan>, ApiError> {
     let bundle = meant(&shared, bundle).await?;
-    let PlanQuery { from, zone } = query;
-    let source = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let assumed = Assumed { source, zone: zone.unwrap_or_default().into() };
+    let assumed = Assumed::at(query.from, query.zone);
     let gateway = shared.context.core.read(|state| state.gateway.clone()).await?;
     let (generation, now, recorder) = (gateway.generation(), shared.now().boot, shared.context.recorder.clone());
     // On a copy: whoever is revoked meanwhile does not wait for it.

@@ -19,7 +19,7 @@ use asked::Asked;
 use axum::extract::State;
 use looked::Looked;
 use serde::Deserialize;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use utoipa::IntoParams;
 
@@ -117,8 +117,7 @@ pub(super) async fn user(
 impl WaysQuery {
     fn split(self) -> (Assumed, PageQuery) {
         let Self { from, zone, cursor, limit } = self;
-        let source = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        (Assumed { source, zone: zone.unwrap_or_default().into() }, PageQuery { cursor, limit })
+        (Assumed::at(from, zone), PageQuery { cursor, limit })
     }
 }
 

@@ -132,7 +132,7 @@ impl Keeper {
             None => (action, object),
         };
         let (at, author) = (asked.wall(), asked.actor.name.clone());
-        let confirm_until = confirm_within.map(|within| at.checked_add(within.try_into().ok()?)).unwrap_or_default();
+        let confirm_until = confirm_within.and_then(|within| at.checked_add(within.try_into().ok()?));
         Some(HistoryEntry { generation, at, author, message, action: action.to_owned(), object, confirm_until, undo })
     }
 

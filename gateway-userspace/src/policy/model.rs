@@ -343,6 +343,14 @@ pub struct Decision {
     pub max_authentication_age: Option<u64>,
 }
 
+impl Decision {
+    /// Whether it holds for an authentication of this age, in nanoseconds.
+    #[must_use]
+    pub fn admits(&self, age: u64) -> bool {
+        self.max_authentication_age.is_none_or(|most| age <= most)
+    }
+}
+
 /// A user on a source, until a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {

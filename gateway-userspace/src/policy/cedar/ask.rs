@@ -103,8 +103,6 @@ impl Subject {
 impl Decision {
     /// A name in the place of a policy's: the app was switched off.
     pub const APP_DISABLED: &'static str = "app-disabled";
-    /// A name in the place of a policy's: the user was disabled.
-    pub const USER_DISABLED: &'static str = "user-disabled";
     /// A name in the place of a policy's: the app is a trip-wire, which nobody is granted.
     pub const TRIP_WIRE: &'static str = "trip-wire";
 

@@ -107,14 +107,16 @@ fn shift(granted: &[(AppId, Grant)], session: &Session, new: &Entitlement) -> Op
     if session.permitted == new.permitted && granted == &*new.grants {
         return None;
     }
-    let only_in = |one: &Permitted, other: &Permitted| -> Arc<[AppName]> {
-        one.keys().filter(|app| !other.contains_key(*app)).cloned().collect()
-    };
     Some(Shift {
-        gained: only_in(&new.permitted, &session.permitted),
-        lost: only_in(&session.permitted, &new.permitted),
+        gained: only_in(&new.permitted, &session.permitted).collect(),
+        lost: only_in(&session.permitted, &new.permitted).collect(),
         loses: loses(granted, &new.grants),
     })
+}
+
+/// The apps that are permitted here and not there.
+pub(super) fn only_in(one: &Permitted, other: &Permitted) -> impl Iterator<Item = AppName> {
+    one.keys().filter(|app| !other.contains_key(*app)).cloned()
 }
 
 fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {

@@ -3,10 +3,9 @@
 use super::judge::subject;
 use super::{Gateway, NextIds};
 use crate::policy::cedar::{Faults, PolicySet, PolicyWarning, Subject};
-use crate::policy::change::{Capacities, Refusal};
+use crate::policy::change::Capacities;
 use crate::policy::model::{
-    App, AppId, AppName, Assurance, Decision, Generation, GroupName, Proof, Session, SessionToken, Settings, Source,
-    User, UserName,
+    App, AppId, AppName, Assurance, Generation, GroupName, Session, SessionToken, Settings, User, UserName,
 };
 use crate::policy::plan::Needs;
 use crate::policy::table::TableSet;
@@ -205,46 +204,11 @@ impl Gateway {
         let age = now.since(session.authenticated_at);
         let is_open = |app: &AppName| {
             let granted = session.permitted.get(app);
-            granted.is_some_and(|granted| granted.max_authentication_age.is_none_or(|most| age <= most))
+            granted.is_some_and(|granted| granted.admits(age))
         };
         let assurance = Arc::new(stronger.clone());
         let subject = Subject { assurance, dated: true, ..subject(session, user.standing(), &self.clock.now) };
         let closed = self.apps.values().filter(|app| !is_open(&app.name));
         self.policy.decide_all(&subject, closed).0.into_keys().collect()
-    }
-
-    /// What would be decided if this user came from there.
-    ///
-    /// # Errors
-    /// If the user or the app is not defined.
-    pub fn decide_for(
-        &self,
-        user: &UserName,
-        proof: &Proof,
-        source: &Source,
-        app: &AppName,
-    ) -> Result<Decision, Refusal> {
-        let user = self.users.get(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
-        let app = self.apps.get(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
-        if !user.is_active() {
-            return Ok(Decision::deny(vec![String::from(Decision::USER_DISABLED)]));
-        }
-        let standing = user.standing();
-        let subject = Subject {
-            user: user.name.clone(),
-            groups: user.groups.clone(),
-            factors: proof.factors,
-            assurance: Arc::clone(&proof.assurance),
-            dated: proof.authenticated_at != Some(Proof::UNDATED),
-            compliant: standing.compliant,
-            kind: standing.kind,
-            attributes: standing.attributes.clone(),
-            risk: standing.risk,
-            source: source.address.to_canonical(),
-            zone: source.zone_name.clone(),
-            country: source.country,
-            moment: Arc::clone(&self.clock.now),
-        };
-        Ok(self.policy.decide(&subject, app).decision)
     }
 }

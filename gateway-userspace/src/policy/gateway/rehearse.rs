@@ -2,6 +2,7 @@
 
 use super::Gateway;
 use super::judge::{Judge, World};
+use super::moves::only_in;
 use super::opinion::Stance;
 use crate::policy::bundle::{Bundle, Difference};
 use crate::policy::cedar::{PolicySet, PolicyWarning, Subject};
@@ -10,7 +11,7 @@ use crate::policy::model::{AppName, Moment, User, UserName};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// Where people without a session are assumed to be. How they log in is assumed, too: by two factors, right now.
@@ -99,13 +100,18 @@ impl Gateway {
 
 impl Reach {
     fn between(before: &Permitted, after: &Permitted) -> Self {
-        let only_in =
-            |one: &Permitted, other: &Permitted| one.keys().filter(|app| !other.contains_key(*app)).cloned().collect();
-        Self { gained: only_in(after, before), lost: only_in(before, after) }
+        Self { gained: only_in(after, before).collect(), lost: only_in(before, after).collect() }
     }
 }
 
 impl Assumed {
+    /// At this address and in this zone, as far as they are given.
+    #[must_use]
+    pub fn at(source: Option<IpAddr>, zone: Option<String>) -> Self {
+        let source = source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self { source, zone: zone.unwrap_or_default().into() }
+    }
+
     fn subject(&self, user: &User, now: &Arc<Moment>) -> Subject {
         Stance::assumed(user.name.clone(), user.provider.clone(), self).subject(user, now)
     }

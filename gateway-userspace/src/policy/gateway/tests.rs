@@ -4,10 +4,11 @@ mod opinions;
 
 use super::*;
 use crate::policy::bundle::Bundle;
-use crate::policy::cedar::PolicyFile;
+use crate::policy::cedar::{PolicyFile, Subject};
 use crate::policy::change::{EndCause, Selector};
 use crate::policy::model::{
-    AllowListId, Assurance, Factor, Factors, Proof, Protocol, Service, SessionToken, Settings, Source, Timezone,
+    AllowListId, Assurance, Decision, Factor, Factors, Proof, Protocol, Service, SessionToken, Settings, Source,
+    Timezone,
 };
 use crate::policy::plan::{Plan, Step};
 use proptest::prelude::*;
@@ -90,6 +91,34 @@ pub(crate) fn beginning() -> [Input; 9] {
         Input::PutApp(app("mail", "10.3.0.0/16")),
         policy(BY_GROUP),
     ]
+}
+
+impl Gateway {
+    /// What would be decided if this user came from there.
+    fn decide_for(&self, user: &UserName, proof: &Proof, source: &Source, app: &AppName) -> Result<Decision, Refusal> {
+        let user = self.users.get(user).ok_or_else(|| Refusal::UnknownUser(user.clone()))?;
+        let app = self.apps.get(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
+        if !user.is_active() {
+            return Ok(Decision::deny(vec!["user-disabled".to_owned()]));
+        }
+        let standing = user.standing();
+        let subject = Subject {
+            user: user.name.clone(),
+            groups: user.groups.clone(),
+            factors: proof.factors,
+            assurance: Arc::clone(&proof.assurance),
+            dated: proof.authenticated_at != Some(Proof::UNDATED),
+            compliant: standing.compliant,
+            kind: standing.kind,
+            attributes: standing.attributes.clone(),
+            risk: standing.risk,
+            source: source.address.to_canonical(),
+            zone: source.zone_name.clone(),
+            country: source.country,
+            moment: Arc::clone(&self.clock.now),
+        };
+        Ok(self.policy.decide(&subject, app).decision)
+    }
 }
 
 /// A gateway that follows its own plans, as a kernel would.

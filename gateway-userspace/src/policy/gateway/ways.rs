@@ -125,6 +125,5 @@ impl Gateway {
 
 fn is_open(session: &Session, app: &App, now: KernelNanos) -> bool {
     let age = now.since(session.authenticated_at);
-    let is_recent = |decision: &Decision| decision.max_authentication_age.is_none_or(|most| age <= most);
-    !session.deadline.has_passed(now) && session.permitted.get(&app.name).is_some_and(is_recent)
+    !session.deadline.has_passed(now) && session.permitted.get(&app.name).is_some_and(|granted| granted.admits(age))
 }

@@ -25,9 +25,11 @@ fn exported(gate: &Gate, admin: &Cli) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Without the policies.
-fn without_policies(folder: &Path) -> Result<()> {
-    fs::write(folder.join("policy.cedar"), "// nobody").with_context(|| folder.display().to_string())
+/// Without the policies; its path.
+fn without_policies(folder: &Path) -> Result<String> {
+    let path = folder.display().to_string();
+    fs::write(folder.join("policy.cedar"), "// nobody").with_context(|| path.clone())?;
+    Ok(path)
 }
 
 #[test]
@@ -87,9 +89,7 @@ fn whoever_cuts_himself_off_and_cannot_confirm_reaches_everything_again() -> Res
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
     let open = stream(&gate.world.client, V4.crm())?;
-    let folder = exported(&gate, &admin)?;
-    without_policies(&folder)?;
-    let path = folder.display().to_string();
+    let path = without_policies(&exported(&gate, &admin)?)?;
     let applied = admin.run(&["policy", "apply", &path, "--confirm-within", WITHIN])?;
     ensure!(applied.code == 0 && applied.stdout.contains("unless you run `portcullis policy confirm`"), "{applied:?}");
     falls_silent(&open)?;
@@ -109,9 +109,7 @@ fn what_nobody_has_confirmed_is_undone_by_a_daemon_that_starts_anew() -> Result<
     let admin = admin(&gate)?;
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
-    let folder = exported(&gate, &admin)?;
-    without_policies(&folder)?;
-    let path = folder.display().to_string();
+    let path = without_policies(&exported(&gate, &admin)?)?;
     let applied = admin.json(&["policy", "apply", &path, "--confirm-within", WITHIN, "--json"])?;
     ensure!(applied["confirm_until"].is_string(), "{applied}");
     gate.daemon.kill9()?;
@@ -131,9 +129,7 @@ fn what_is_confirmed_stays() -> Result<()> {
     let admin = admin(&gate)?;
     let _apps = Apps::start(&gate.world, V4)?;
     V4.alice(&gate)?;
-    let folder = exported(&gate, &admin)?;
-    without_policies(&folder)?;
-    let path = folder.display().to_string();
+    let path = without_policies(&exported(&gate, &admin)?)?;
     let applied = admin.json(&["policy", "apply", &path, "--confirm-within", WITHIN, "--json"])?;
     let file = admin.run(&["policy", "apply", &format!("{path}/policy.cedar"), "--confirm-within", WITHIN])?;
     ensure!(file.code == 1 && file.stderr.contains("are for bundles"), "{file:?}");

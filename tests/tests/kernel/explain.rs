@@ -4,6 +4,7 @@ use crate::frames::{CLIENT_MAC, Inside, SYN, frame};
 use crate::ground::Way;
 use crate::oracle::kernel::{KernelLife, Outcome};
 use crate::oracle::sessions::Ruling;
+use crate::parity::APPS;
 use crate::scene::{INTERFACE, Scene, ZONE};
 use crate::tables::{bytes, changed};
 use crate::usual::{ALICE, ALICE_V6, FILES, VAULT, WEB, grant, small};
@@ -109,13 +110,6 @@ fn explanation_is_the_verdict_of_the_next_packet_and_changes_no_byte_of_any_tabl
 
 fn draw(random: &mut StdRng) -> Question {
     const CLIENTS: [[&str; 2]; 3] = [["10.77.0.2", "fd77::2"], ["10.77.0.3", "fd77::3"], ["127.0.0.1", "::1"]];
-    const APPS: [[&str; 2]; 5] = [
-        ["10.20.0.10", "fd20::10"],
-        ["10.20.0.11", "fd20::11"],
-        ["10.20.0.200", "fd20::200"],
-        ["10.77.0.1", "fd77::1"],
-        ["8.8.8.8", "ff02::1"],
-    ];
     let family = usize::from(random.random_bool(0.4));
     let client = [0, 0, 0, 0, 0, 1, 2][random.random_range(0..7)];
     let echo = [Packet::ICMP, Packet::ICMPV6][family];

@@ -51,17 +51,19 @@ fn draw(random: &mut StdRng) -> (Way, Vec<u8>) {
     (way, frame)
 }
 
+/// Where apps are, and where none are, in both families.
+pub const APPS: [[&str; 2]; 5] = [
+    ["10.20.0.10", "fd20::10"],
+    ["10.20.0.11", "fd20::11"],
+    ["10.20.0.200", "fd20::200"],
+    ["10.77.0.1", "fd77::1"],
+    ["8.8.8.8", "ff02::1"],
+];
+
 /// A frame between hosts and ports that the tables know, or nearly.
 fn honest(random: &mut StdRng, way: Way) -> Vec<u8> {
     const CLIENTS: [[&str; 2]; 4] =
         [["10.77.0.2", "fd77::2"], ["10.77.0.2", "fd77::2"], ["10.77.0.3", "fd77::3"], ["0.0.0.0", "::1"]];
-    const APPS: [[&str; 2]; 5] = [
-        ["10.20.0.10", "fd20::10"],
-        ["10.20.0.11", "fd20::11"],
-        ["10.20.0.200", "fd20::200"],
-        ["10.77.0.1", "fd77::1"],
-        ["8.8.8.8", "ff02::1"],
-    ];
     let family = usize::from(random.random_bool(0.4));
     let client = CLIENTS[random.random_range(0..CLIENTS.len())][family];
     let app = APPS[random.random_range(0..APPS.len())][family];

@@ -31,13 +31,22 @@ pub enum Access {
     Provider,
     /// To be an identity provider that pushes users and groups, with the token that it was given for that.
     Scim,
-    /// To come from the management prefixes, with an API token of this scope, or as a service that has it.
-    Token(Scope),
+    /// To come from the management prefixes, with an API token of all these scopes, or as a service that has them.
+    Token(&'static [Scope]),
     /// The same with `metrics:read`, but no token where the configuration opens the metrics.
     Metrics,
 }
 
 use Access::{Client, Metrics, Open, Provider, Scim, Token};
+
+const READ: Access = Token(&[Scope::Read]);
+const USERS: Access = Token(&[Scope::UsersWrite]);
+const APPS: Access = Token(&[Scope::AppsWrite]);
+const POLICY: Access = Token(&[Scope::PolicyWrite]);
+/// A bundle holds apps beside policies, and whoever may change the one need not be trusted with the other.
+const BUNDLE: Access = Token(&[Scope::PolicyWrite, Scope::AppsWrite]);
+const SESSIONS: Access = Token(&[Scope::SessionsWrite]);
+const ADMIN: Access = Token(&[Scope::Admin]);
 
 /// The rule of every operation.
 pub const RULES: &[(&str, &str, Access)] = &[
@@ -57,53 +66,53 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/v1/login/token", Client),
     ("POST", "/v1/logout", Client),
     ("GET", "/v1/session", Client),
-    ("GET", "/v1/users", Token(Scope::Read)),
-    ("GET", "/v1/users/{name}", Token(Scope::Read)),
-    ("PUT", "/v1/users/{name}", Token(Scope::UsersWrite)),
-    ("DELETE", "/v1/users/{name}", Token(Scope::UsersWrite)),
-    ("PUT", "/v1/users/{name}/password", Token(Scope::UsersWrite)),
-    ("POST", "/v1/users/{name}/enable", Token(Scope::UsersWrite)),
-    ("POST", "/v1/users/{name}/risk", Token(Scope::UsersWrite)),
-    ("POST", "/v1/users/{name}/disable", Token(Scope::UsersWrite)),
-    ("GET", "/v1/groups", Token(Scope::Read)),
-    ("GET", "/v1/groups/{name}", Token(Scope::Read)),
-    ("PUT", "/v1/groups/{name}", Token(Scope::UsersWrite)),
-    ("DELETE", "/v1/groups/{name}", Token(Scope::UsersWrite)),
-    ("PUT", "/v1/groups/{name}/members/{user}", Token(Scope::UsersWrite)),
-    ("DELETE", "/v1/groups/{name}/members/{user}", Token(Scope::UsersWrite)),
-    ("GET", "/v1/apps", Token(Scope::Read)),
-    ("GET", "/v1/apps/{name}", Token(Scope::Read)),
-    ("PUT", "/v1/apps/{name}", Token(Scope::AppsWrite)),
-    ("DELETE", "/v1/apps/{name}", Token(Scope::AppsWrite)),
-    ("POST", "/v1/apps/{name}/enable", Token(Scope::AppsWrite)),
-    ("POST", "/v1/apps/{name}/disable", Token(Scope::AppsWrite)),
-    ("GET", "/v1/policy", Token(Scope::Read)),
-    ("PUT", "/v1/policy", Token(Scope::PolicyWrite)),
-    ("POST", "/v1/policy/check", Token(Scope::Read)),
-    ("GET", "/v1/bundle", Token(Scope::Read)),
-    ("PUT", "/v1/bundle", Token(Scope::PolicyWrite)),
-    ("POST", "/v1/bundle/plan", Token(Scope::Read)),
-    ("POST", "/v1/bundle/confirm", Token(Scope::PolicyWrite)),
-    ("GET", "/v1/generations", Token(Scope::Read)),
-    ("GET", "/v1/generations/{number}/bundle", Token(Scope::Read)),
-    ("POST", "/v1/generations/{number}/rollback", Token(Scope::PolicyWrite)),
-    ("POST", "/v1/explain", Token(Scope::Read)),
-    ("GET", "/v1/explain/apps/{app}", Token(Scope::Read)),
-    ("GET", "/v1/explain/users/{user}", Token(Scope::Read)),
-    ("GET", "/v1/sessions", Token(Scope::Read)),
-    ("GET", "/v1/sessions/{token}", Token(Scope::Read)),
-    ("DELETE", "/v1/sessions/{token}", Token(Scope::SessionsWrite)),
-    ("POST", "/v1/revocations", Token(Scope::SessionsWrite)),
-    ("GET", "/v1/flows", Token(Scope::Read)),
-    ("GET", "/v1/drops", Token(Scope::Read)),
-    ("GET", "/v1/status", Token(Scope::Read)),
-    ("GET", "/v1/services", Token(Scope::Read)),
-    ("GET", "/v1/services/{name}", Token(Scope::Read)),
-    ("PUT", "/v1/services/{name}", Token(Scope::UsersWrite)),
-    ("DELETE", "/v1/services/{name}", Token(Scope::UsersWrite)),
-    ("GET", "/v1/tokens", Token(Scope::Admin)),
-    ("POST", "/v1/tokens", Token(Scope::Admin)),
-    ("DELETE", "/v1/tokens/{id}", Token(Scope::Admin)),
+    ("GET", "/v1/users", READ),
+    ("GET", "/v1/users/{name}", READ),
+    ("PUT", "/v1/users/{name}", USERS),
+    ("DELETE", "/v1/users/{name}", USERS),
+    ("PUT", "/v1/users/{name}/password", USERS),
+    ("POST", "/v1/users/{name}/enable", USERS),
+    ("POST", "/v1/users/{name}/risk", USERS),
+    ("POST", "/v1/users/{name}/disable", USERS),
+    ("GET", "/v1/groups", READ),
+    ("GET", "/v1/groups/{name}", READ),
+    ("PUT", "/v1/groups/{name}", USERS),
+    ("DELETE", "/v1/groups/{name}", USERS),
+    ("PUT", "/v1/groups/{name}/members/{user}", USERS),
+    ("DELETE", "/v1/groups/{name}/members/{user}", USERS),
+    ("GET", "/v1/apps", READ),
+    ("GET", "/v1/apps/{name}", READ),
+    ("PUT", "/v1/apps/{name}", APPS),
+    ("DELETE", "/v1/apps/{name}", APPS),
+    ("POST", "/v1/apps/{name}/enable", APPS),
+    ("POST", "/v1/apps/{name}/disable", APPS),
+    ("GET", "/v1/policy", READ),
+    ("PUT", "/v1/policy", POLICY),
+    ("POST", "/v1/policy/check", READ),
+    ("GET", "/v1/bundle", READ),
+    ("PUT", "/v1/bundle", BUNDLE),
+    ("POST", "/v1/bundle/plan", READ),
+    ("POST", "/v1/bundle/confirm", POLICY),
+    ("GET", "/v1/generations", READ),
+    ("GET", "/v1/generations/{number}/bundle", READ),
+    ("POST", "/v1/generations/{number}/rollback", BUNDLE),
+    ("POST", "/v1/explain", READ),
+    ("GET", "/v1/explain/apps/{app}", READ),
+    ("GET", "/v1/explain/users/{user}", READ),
+    ("GET", "/v1/sessions", READ),
+    ("GET", "/v1/sessions/{token}", READ),
+    ("DELETE", "/v1/sessions/{token}", SESSIONS),
+    ("POST", "/v1/revocations", SESSIONS),
+    ("GET", "/v1/flows", READ),
+    ("GET", "/v1/drops", READ),
+    ("GET", "/v1/status", READ),
+    ("GET", "/v1/services", READ),
+    ("GET", "/v1/services/{name}", READ),
+    ("PUT", "/v1/services/{name}", USERS),
+    ("DELETE", "/v1/services/{name}", USERS),
+    ("GET", "/v1/tokens", ADMIN),
+    ("POST", "/v1/tokens", ADMIN),
+    ("DELETE", "/v1/tokens/{id}", ADMIN),
     ("GET", "/scim/v2/Users", Scim),
     ("POST", "/scim/v2/Users", Scim),
     ("GET", "/scim/v2/Users/{id}", Scim),
@@ -162,9 +171,9 @@ pub(super) async fn guard(
             request.extensions_mut().insert(client);
         }
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
-        Some(Access::Metrics) => drop(caller(&shared, shown, peer, Scope::MetricsRead).await?),
-        Some(Access::Token(scope)) => {
-            let Caller { name, scopes } = caller(&shared, shown, peer, scope).await?;
+        Some(Access::Metrics) => drop(caller(&shared, shown, peer, &[Scope::MetricsRead]).await?),
+        Some(Access::Token(needed)) => {
+            let Caller { name, scopes } = caller(&shared, shown, peer, needed).await?;
             request.extensions_mut().insert(Actor { name, address: Some(peer) });
             request.extensions_mut().insert(scopes);
         }
@@ -206,7 +215,7 @@ struct Caller {
 pub(super) struct Scopes(pub BTreeSet<Scope>);
 
 /// Who calls, if they may. Where they come from is asked first: elsewhere, administration does not exist.
-async fn caller(shared: &Shared, shown: Shown, peer: IpAddr, scope: Scope) -> Result<Caller, ApiError> {
+async fn caller(shared: &Shared, shown: Shown, peer: IpAddr, needed: &[Scope]) -> Result<Caller, ApiError> {
     if !shared.is_management(peer) {
         return Err(ApiError::not_found());
     }
@@ -216,10 +225,10 @@ async fn caller(shared: &Shared, shown: Shown, peer: IpAddr, scope: Scope) -> Re
         Shown::Certificate(presented) => service(shared, by_certificate(shared, &presented).await, peer)?,
         Shown::Unreadable => return Err(unknown()),
     };
-    if scope.is_among(&caller.scopes.0) {
-        return Ok(caller);
+    match needed.iter().find(|scope| !scope.is_among(&caller.scopes.0)) {
+        Some(scope) => Err(ApiError::forbidden("scope", format!("`{}` lacks the scope `{scope}`", caller.name))),
+        None => Ok(caller),
     }
-    Err(ApiError::forbidden("scope", format!("`{}` lacks the scope `{scope}`", caller.name)))
 }
 
 fn unknown() -> ApiError {
@@ -299,8 +308,9 @@ pub(super) fn describe(document: &mut OpenApi) {
 /// Each of these is enough.
 fn requirements(path: &str, access: Access) -> Vec<SecurityRequirement> {
     let named = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
-    let scoped = |scope: Scope| {
-        ["api_token", "certificate", "access_token"].map(|name| SecurityRequirement::new(name, [scope.label()])).into()
+    let scoped = |scopes: &[Scope]| {
+        let labels = || scopes.iter().map(|scope| scope.label());
+        ["api_token", "certificate", "access_token"].map(|name| SecurityRequirement::new(name, labels())).into()
     };
     match (access, path) {
         (Open | Provider, _) => Vec::new(),
@@ -311,9 +321,9 @@ fn requirements(path: &str, access: Access) -> Vec<SecurityRequirement> {
             Vec::new()
         }
         (Client, _) => vec![named("session")],
-        (Metrics, _) => scoped(Scope::MetricsRead),
+        (Metrics, _) => scoped(&[Scope::MetricsRead]),
         (Scim, _) => vec![named("provider")],
-        (Token(scope), _) => scoped(scope),
+        (Token(scopes), _) => scoped(scopes),
     }
 }
 

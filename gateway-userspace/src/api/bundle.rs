@@ -1,13 +1,11 @@
 //! Bundles, and the generations that they begin: planned, put in force, confirmed, rolled back.
 
-use super::access::Scopes;
 use super::context::Shared;
 use super::extract::{Json, Named, Parameters};
 use super::policy::{if_match, parsed};
 use super::problem::ApiError;
 use crate::config::parse_duration;
 use crate::core::{Actor, Apply, Done, Request, State as CoreState};
-use crate::identity::Scope;
 use crate::policy::{self, AppName, Assumed, Refusal};
 use crate::wire::{self, Applied, Bundle, FieldError, Plan};
 use axum::extract::{Extension, State};
@@ -66,8 +64,6 @@ pub(super) async fn read(State(shared): State<Arc<Shared>>) -> Result<Response, 
     request_body = Bundle,
     responses(
         (status = 200, body = Applied),
-        (status = 403, description = "It takes the scope `apps:write`, too", body = wire::Problem,
-            content_type = "application/problem+json"),
         (status = 409, description = "A generation is not confirmed yet, or a table has no room", body = wire::Problem,
             content_type = "application/problem+json"),
         (status = 412, description = "Another generation is in force", body = wire::Problem,
@@ -78,12 +74,10 @@ pub(super) async fn read(State(shared): State<Arc<Shared>>) -> Result<Response, 
 pub(super) async fn apply(
     State(shared): State<Arc<Shared>>,
     Extension(actor): Extension<Actor>,
-    Extension(scopes): Extension<Scopes>,
     Parameters(query): Parameters<ChangeQuery>,
     headers: HeaderMap,
     Json(bundle): Json<Bundle>,
 ) -> Result<axum::Json<Applied>, ApiError> {
-    may_change_apps(&scopes)?;
     let (if_match, (message, confirm_within)) = (if_match(&headers)?, query.read()?);
     let _edit = shared.edit().await;
     let bundle = Box::new(meant(&shared, bundle).await?);
@@ -157,8 +151,6 @@ pub(super) async fn show(
     params(("number" = u64, Path), ChangeQuery),
     responses(
         (status = 200, body = Applied),
-        (status = 403, description = "It takes the scope `apps:write`, too", body = wire::Problem,
-            content_type = "application/problem+json"),
         (status = 404, description = "Nobody remembers it", body = wire::Problem, content_type = "application/problem+json"),
         (status = 422, description = "Not valid any more", body = wire::Problem, content_type = "application/problem+json"),
     )
@@ -166,11 +158,9 @@ pub(super) async fn show(
 pub(super) async fn rollback(
     State(shared): State<Arc<Shared>>,
     Extension(actor): Extension<Actor>,
-    Extension(scopes): Extension<Scopes>,
     Named(generation): Named<policy::Generation>,
     Parameters(query): Parameters<ChangeQuery>,
 ) -> Result<axum::Json<Applied>, ApiError> {
-    may_change_apps(&scopes)?;
     let (message, confirm_within) = query.read()?;
     let _edit = shared.edit().await;
     let now = shared.context.core.read(|state| state.gateway.generation()).await?;
@@ -194,14 +184,6 @@ impl ChangeQuery {
             within.ok_or_else(|| ApiError::invalid(vec![FieldError::at("confirm_within", wrong())]))
         };
         Ok((message, self.confirm_within.map(within).transpose()?))
-    }
-}
-
-/// A bundle holds apps beside policies, and whoever may change the one need not be trusted with the other.
-fn may_change_apps(caller: &Scopes) -> Result<(), ApiError> {
-    match Scope::AppsWrite.is_among(&caller.0) {
-        true => Ok(()),
-        false => Err(ApiError::forbidden("scope", "a bundle holds apps, too; this takes the scope `apps:write`, too")),
     }
 }
 

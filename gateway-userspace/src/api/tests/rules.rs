@@ -37,6 +37,7 @@ fn the_document_says_what_each_operation_asks_for() {
     assert_eq!(security("/v1/logout", "post"), serde_json::json!({"session": []}));
     assert!(security("/v1/login", "post").is_null());
     assert_eq!(security("/v1/login/certificate", "post"), serde_json::json!({"certificate": []}));
+    assert_eq!(security("/v1/bundle", "put"), serde_json::json!({"api_token": ["policy:write", "apps:write"]}));
     let ways = &document["paths"]["/v1/policy"]["get"]["security"];
     assert_eq!(ways[1], serde_json::json!({"certificate": ["read"]}));
 }
@@ -75,11 +76,13 @@ async fn with_a_token_of_another_scope_it_is_403() {
     let world = World::new();
     for (method, path, access) in RULES {
         let needed = match access {
-            Access::Token(scope) => *scope,
-            Access::Metrics => Scope::MetricsRead,
+            Access::Token(scopes) => *scopes,
+            Access::Metrics => &[Scope::MetricsRead],
             Access::Open | Access::Client | Access::Provider | Access::Scim => continue,
         };
-        for scope in Scope::ALL.into_iter().filter(|scope| *scope != needed && *scope != Scope::Admin) {
+        // One of two is not enough.
+        let others = Scope::ALL.into_iter().filter(|scope| *needed != [*scope] && *scope != Scope::Admin);
+        for scope in others {
             let answer = world.ask(method, &example(path)).bearer(world.token(scope)).send().await;
             assert_eq!(answer.problem(403), "scope", "{method} {path} with {scope}");
         }

@@ -1,23 +1,27 @@
 //! A large bundle is put in force where a hundred thousand people have sessions: the policy core alone, in this process.
 
 use super::large;
-use crate::crowd::Crowd;
+use crate::crowd::{self, Crowd};
 use crate::measure::row::Row;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gateway_common::KernelNanos;
 use gateway_userspace::bundle;
 use gateway_userspace::policy::{
-    Assumed, Bundle, Capacities, Gateway, GroupName, Input, PolicyFile, PolicySet, Restored, SessionLimits,
+    Assumed, Bundle, Capacities, Gateway, GroupName, Input, PolicyFile, PolicySet, Restored, Risk, SessionLimits, User,
+    UserName,
 };
 use std::time::{Duration, Instant};
 
 const PEOPLE: u32 = 100_000;
+/// People of whom something else becomes known.
+const FACTS: u32 = 500;
 /// Each with a session of their own.
 const EVERYBODY: Crowd = Crowd { sessions: PEOPLE, leavers: PEOPLE, pushed: false };
 
 pub fn measure(size: usize, rounds: usize) -> Result<Vec<Row>> {
     let loaded = bundle::load(&large::bundle(size))?;
     let (mut whole, mut one, mut adopted, mut rehearsed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut risk, mut group) = (Vec::new(), Vec::new());
     for _ in 0..rounds.min(3) {
         let mut gateway = gateway(&loaded.bundle)?;
         let (took, _) = put_in_force(&mut gateway, loaded.bundle.clone(), &mut adopted)?;
@@ -31,6 +35,12 @@ pub fn measure(size: usize, rounds: usize) -> Result<Vec<Row>> {
         let (took, gained) = put_in_force(&mut gateway, changed, &mut adopted)?;
         ensure!(gained > 0, "nobody gains anything");
         one.push(took);
+        for number in 0..FACTS {
+            let user = gateway.user(&UserName::new(&crowd::leaver(number))?).context("nobody of that name")?.clone();
+            risk.push(learn(&mut gateway, User { risk: Risk::High, ..user.clone() })?);
+            let other = loaded.bundle.groups.difference(&user.groups).nth(number as usize).cloned();
+            group.push(learn(&mut gateway, User { groups: other.into_iter().collect(), ..user })?);
+        }
     }
     let row = |metric, values| Row::new("bundle", metric, "ms", values).size(size);
     Ok(vec![
@@ -38,6 +48,8 @@ pub fn measure(size: usize, rounds: usize) -> Result<Vec<Row>> {
         row("one more policy, decided and planned", one),
         row("one more policy, planned on a copy", rehearsed),
         row("adopted", adopted),
+        row("one person's risk, decided, planned and adopted", risk),
+        row("one person's group, decided, planned and adopted", group),
     ])
 }
 
@@ -74,6 +86,16 @@ fn put_in_force(gateway: &mut Gateway, bundle: Bundle, adopted: &mut Vec<f64>) -
     drop(gateway.adopt(drafted));
     adopted.push(millis(began.elapsed()));
     Ok((took, gained))
+}
+
+/// Another risk or group of one person.
+fn learn(gateway: &mut Gateway, user: User) -> Result<f64> {
+    let input = Input::PutUser(user);
+    let began = Instant::now();
+    let drafted = gateway.draft(&input, NOW)?;
+    ensure!(drafted.plan().steps.len() < 100, "more than one person is concerned");
+    drop(gateway.adopt(drafted));
+    Ok(millis(began.elapsed()))
 }
 
 fn with_one_more(bundle: &Bundle) -> Result<Bundle> {

@@ -73,8 +73,8 @@ impl Undo {
             match fact {
                 Fact::App(app, _) => {
                     let before = gateway.app(&app.name).map(|(_, app)| app.clone());
-                    let is_switched = |before: &App| *app == App { enabled: app.enabled, ..before.clone() };
-                    if !before.as_ref().is_some_and(is_switched) {
+                    let is_off = |before: &App| *app == App { enabled: false, ..before.clone() };
+                    if !before.as_ref().is_some_and(is_off) {
                         undo.apps.insert(app.name.clone(), before);
                     }
                 }

@@ -120,6 +120,27 @@ async fn an_app_that_is_switched_off_meanwhile_stays_off_when_the_generation_is_
 }
 
 #[tokio::test]
+async fn an_app_that_a_bundle_switches_on_is_off_again_unless_that_is_confirmed() {
+    let (core, clock) = clocked(&Disk::default());
+    let name = AppName::new("crm").unwrap();
+    let is_on = || {
+        let name = name.clone();
+        core.read(move |state| state.gateway.app(&name).unwrap().1.enabled)
+    };
+    let (on, mut off) = (bundle(&["crm"]), bundle(&["crm"]));
+    off.apps.get_mut(&name).unwrap().enabled = false;
+    ask(&core, apply(off, None)).await.unwrap();
+    ask(&core, apply(on, WITHIN)).await.unwrap();
+    assert!(is_on().await.unwrap());
+    pass(&clock);
+    let start = Instant::now();
+    while is_on().await.unwrap() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it stays on");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_undone_is_tried_again_until_the_disk_has_room() {
     let disk = Disk::default();
     let (core, clock) = clocked(&disk);

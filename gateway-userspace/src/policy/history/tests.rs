@@ -48,6 +48,17 @@ fn an_app_that_was_switched_off_stays_off_whatever_is_undone() {
 }
 
 #[test]
+fn an_app_that_was_switched_on_is_off_again_when_that_is_undone() {
+    let (mut gateway, mut history) = (gateway(), History::default());
+    let off = App { enabled: false, ..app("wiki", "10.2.0.0/16") };
+    take(&mut gateway, &mut history, &Input::PutApp(off.clone()));
+    let before = gateway.generation();
+    take(&mut gateway, &mut history, &Input::PutApp(App { enabled: true, ..off.clone() }));
+    assert_eq!(history.entries().len(), 1);
+    assert_eq!(history.back_to(before, &gateway.bundle()).unwrap().apps[&off.name], off);
+}
+
+#[test]
 fn what_nobody_remembers_is_not_made_up() {
     let (mut gateway, mut history) = (gateway(), History::default());
     assert_eq!(history.back_to(gateway.generation(), &gateway.bundle()), None);

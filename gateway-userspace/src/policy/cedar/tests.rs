@@ -169,6 +169,19 @@ fn a_passkey_counts_as_two_factors() {
 }
 
 #[test]
+fn what_no_permit_names_is_denied_and_so_is_everybody_of_a_group_that_nobody_is_in() {
+    for text in [
+        "",
+        "forbid (principal, action, resource) when { context.mfa };",
+        r#"permit (principal in Group::"finanse", action, resource);"#,
+        r#"permit (principal in Group::"Finance", action, resource == App::"crm");"#,
+        r#"permit (principal == User::"finance", action, resource);"#,
+    ] {
+        assert_eq!(judged(text).decision, Decision::deny(vec![]), "{text}");
+    }
+}
+
+#[test]
 fn forbid_beats_permit_and_is_named() {
     let text = r#"
         permit (principal, action, resource);

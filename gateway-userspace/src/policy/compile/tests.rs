@@ -1,3 +1,5 @@
+mod reference;
+
 use super::*;
 use crate::policy::model::{Protocol, Service};
 use std::net::IpAddr;

@@ -35,7 +35,8 @@ pub use finding::Finding;
 pub use policies::alone;
 pub use trial::{Mismatch, Trial};
 
-use crate::{policy, wire};
+use crate::policy::{self, Moment, Timestamp};
+use crate::wire;
 use layout::Kind;
 use reach::Reach;
 use std::collections::BTreeMap;
@@ -57,6 +58,15 @@ pub struct Loaded {
     /// What looks odd.
     pub warnings: Vec<Finding>,
     reach: Reach,
+}
+
+impl Loaded {
+    /// Policies that have expired at a time, or are about to.
+    #[must_use]
+    pub fn expiring(&self, at: Timestamp) -> Vec<Finding> {
+        let policy::Bundle { policy, settings, .. } = &self.bundle;
+        policy.expiring(&Moment::new(at, &settings.timezone)).into_iter().map(Finding::from).collect()
+    }
 }
 
 /// A bundle with errors.

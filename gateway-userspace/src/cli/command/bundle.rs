@@ -7,6 +7,7 @@ use crate::bundle::{self, BundleErrors, Files, Finding, Loaded};
 use crate::cli::CliError;
 use crate::cli::junit;
 use crate::cli::output::{Output, plain};
+use crate::policy::Timestamp;
 use crate::wire::{CaseResult, PolicyCheck, PolicyIssue, PolicyTest};
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
@@ -24,7 +25,8 @@ pub(super) fn check(output: Output, directory: &Path) -> Result<(), CliError> {
     match bundle::read(directory) {
         Ok(loaded) => {
             let done = format!("`{}` is valid: {}", directory.display(), counted(&loaded));
-            report(output, directory, &[], &loaded.warnings, &done)
+            let warnings = [loaded.warnings.clone(), loaded.expiring(Timestamp::now())].concat();
+            report(output, directory, &[], &warnings, &done)
         }
         Err(BundleErrors { errors, warnings }) => {
             report(output, directory, &errors, &warnings, "")?;

@@ -11,11 +11,12 @@ mod shape;
 use crate::identity::scim::{Resource, ResourceId, ResourceKind};
 use crate::identity::{ApiToken, Identities, PasswordHash, ProviderSession, SecretHash, Service, TokenId};
 use crate::policy::{
-    App, AppId, AppName, Generation, GroupName, HistoryEntry, PolicyFile, ProviderName, Session, SessionToken,
-    Settings, User, UserName,
+    Answers, App, AppId, AppName, DnsName, Generation, GroupName, HistoryEntry, PolicyFile, ProviderName, Session,
+    SessionToken, Settings, User, UserName,
 };
 use arcstr::ArcStr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -71,6 +72,8 @@ pub enum Write {
     RemoveApp(AppName),
     /// Replace the settings.
     PutSettings(Settings),
+    /// Keep where a name of apps leads; forget it with no address.
+    PutAnswer(DnsName, BTreeSet<IpAddr>),
     /// Replace the policies. Former texts are kept for a while.
     PutPolicy(StoredPolicy),
     /// Keep who has made a generation, and what undoes it.
@@ -120,6 +123,8 @@ pub struct Stored {
     pub app_ids: BTreeMap<AppName, AppId>,
     /// What holds for all policies.
     pub settings: Settings,
+    /// Where the names of apps lead.
+    pub answers: Answers,
     /// The policies in force, if any were ever set.
     pub policy: Option<StoredPolicy>,
     /// The generations that are remembered, the oldest first.

@@ -203,6 +203,8 @@ const fn field_of(problem: &AppProblem) -> &'static str {
         | AppProblem::Ambiguous { .. }
         | AppProblem::HostBits { .. }
         | AppProblem::NotRoutable(_) => "prefixes",
+        AppProblem::TooManyNames(_) => "names",
+        AppProblem::WithinWithoutNames => "within",
         AppProblem::NoService
         | AppProblem::InvalidService(_)
         | AppProblem::NotGrantable(_)

@@ -387,7 +387,13 @@ fn what_has_expired_or_is_about_to_is_told_with_its_place() {
     let told = |at: &str| loaded.expiring(at.parse().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(told("2026-01-01T00:00:00Z"), [""; 0]);
     let soon = told("2026-01-20T00:00:00Z");
-    assert!(soon[0].starts_with("policies/old.cedar:2:1: policy `old-policy1`: the policy expires within 14 days"), "{soon:?}");
+    assert!(
+        soon[0].starts_with("policies/old.cedar:2:1: policy `old-policy1`: the policy expires within 14 days"),
+        "{soon:?}"
+    );
     let over = told("2026-03-01T00:00:00Z");
-    assert!(over[0].starts_with("policies/old.cedar:2:1: policy `old-policy1`: the policy has expired and is not in force"), "{over:?}");
+    assert!(
+        over[0].starts_with("policies/old.cedar:2:1: policy `old-policy1`: the policy has expired and is not in force"),
+        "{over:?}"
+    );
 }

@@ -78,7 +78,12 @@ fn shape<'r, 't>(
     places: &mut BTreeMap<String, Value<'r, 't>>,
 ) -> Option<(wire::App, Value<'r, 't>)> {
     let name = section.required("name", "name = \"crm\"");
-    let prefixes = section.required("prefixes", "prefixes = [\"192.0.2.0/24\"]");
+    let names = section.value("names");
+    let prefixes = match &names {
+        Some(_) => section.value("prefixes"),
+        None => section.required("prefixes", "prefixes = [\"192.0.2.0/24\"]"),
+    };
+    let within = section.value("within");
     let services = section.required("services", "services = [\"443/tcp\"]");
     let description = section.value("description").and_then(|value| value.text("customers and orders"));
     let owner = section.value("owner");
@@ -91,7 +96,10 @@ fn shape<'r, 't>(
         value.choice(&[("lease", wire::OnDaemonLoss::Lease), ("session", wire::OnDaemonLoss::Session)])
     });
     let enabled = section.value("enabled").and_then(|value| value.boolean());
+    let has_names = names.is_some();
     let prefixes = prefixes.map(|value| texts(&value, "prefixes", "192.0.2.0/24", places));
+    let names = names.map(|value| texts(&value, "names", "wiki.example.net", places)).unwrap_or_default();
+    let within = within.map(|value| texts(&value, "within", "192.0.2.0/24", places)).unwrap_or_default();
     let services = services.map(|value| texts(&value, "services", "443/tcp", places));
     let labels = labels.map(|value| texts(&value, "labels", "pci", places)).unwrap_or_default();
     let opens = opens.map(|value| texts(&value, "opens", "514/udp", places)).unwrap_or_default();
@@ -106,7 +114,9 @@ fn shape<'r, 't>(
     let shape = wire::App {
         name: name.text("crm")?.to_owned(),
         description: description.unwrap_or_default().to_owned(),
-        prefixes: prefixes?,
+        prefixes: if has_names { prefixes.unwrap_or_default() } else { prefixes? },
+        names,
+        within,
         services: services?,
         opens,
         trip_wire: trip_wire.unwrap_or_default(),
@@ -142,7 +152,7 @@ fn texts<'r, 't>(
 ) -> Vec<String> {
     let mut texts = Vec::new();
     let values = list.list(&format!("write a list, like `[\"{example}\"]`"));
-    let may_be_empty = matches!(field, "labels" | "opens");
+    let may_be_empty = matches!(field, "labels" | "opens" | "within");
     if values.is_empty() && !may_be_empty && list.is_empty_list() {
         list.refuse("is empty", format!("name at least one, like `{example}`"));
     }

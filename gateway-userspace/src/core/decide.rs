@@ -418,6 +418,6 @@ pub(super) fn takes_access_away(input: &Input) -> bool {
         Input::PutUser(user) => !user.is_active(),
         Input::PutApp(app) => !app.enabled,
         Input::Login { .. } | Input::PutGroup(_) | Input::Members { .. } | Input::PutPolicy { .. } => false,
-        Input::Apply { .. } | Input::Tick => false,
+        Input::Apply { .. } | Input::Resolved(_) | Input::Tick => false,
     }
 }

@@ -15,6 +15,7 @@ pub(crate) fn restored(stored: Stored, sessions: Vec<Session>, found: &TableSet)
         apps: stored.apps,
         app_ids: stored.app_ids,
         settings: stored.settings,
+        answers: stored.answers,
         policy: stored.policy.map(|policy| policy.files).unwrap_or_default(),
         generation: stored.generation,
         sessions,
@@ -66,6 +67,7 @@ pub(super) fn of(gateway: &Gateway, drafted: &Drafted) -> Vec<Write> {
                 let generation = drafted.generation().unwrap_or_else(|| gateway.generation());
                 writes.push(Write::PutPolicy(StoredPolicy { generation, files: policy.files().to_vec() }));
             }
+            Fact::Answer(name, addresses) => writes.push(Write::PutAnswer(name.clone(), addresses.clone())),
             Fact::Settings(settings) => writes.push(Write::PutSettings(settings.clone())),
         }
     }

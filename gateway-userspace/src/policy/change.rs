@@ -2,7 +2,7 @@
 
 use super::cedar::Faults;
 use super::model::{
-    App, AppName, Generation, GroupName, InvalidName, Proof, Session, SessionToken, Source, User, UserName,
+    Answers, App, AppName, Generation, GroupName, InvalidName, Proof, Session, SessionToken, Source, User, UserName,
 };
 use super::{Bundle, Plan, PolicyError, PolicySet};
 use gateway_common::KernelNanos;
@@ -67,6 +67,9 @@ pub enum Input {
         /// Refuse unless this generation is in force.
         if_match: Option<Generation>,
     },
+    /// Names of apps lead to these addresses now, and to no others; with an empty set, nowhere. What names lead to that no
+    /// app has any more is forgotten.
+    Resolved(Answers),
     /// Time has passed: end what is past its deadline, and decide anew if policies see another time.
     Tick,
 }
@@ -281,8 +284,14 @@ pub enum Refusal {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppProblem {
     /// Nowhere.
-    #[error("it has no prefix")]
+    #[error("it has neither a prefix nor a name")]
     NoPrefix,
+    /// More names than [`AppProblem::MOST_NAMES`].
+    #[error("it has {count} names, more than {most}; make several apps of it", count = .0, most = Self::MOST_NAMES)]
+    TooManyNames(usize),
+    /// Nothing that could be within.
+    #[error("it says what its names are `within`, and has none")]
+    WithinWithoutNames,
     /// No way in.
     #[error("it has no service")]
     NoService,
@@ -332,6 +341,8 @@ pub enum AppProblem {
 impl AppProblem {
     /// Most ports in one range of an app: each of them is an entry in a table of the kernel.
     pub const LONGEST_RANGE: usize = 4_096;
+    /// Names of one app: each is looked up again and again.
+    pub const MOST_NAMES: usize = 64;
 }
 
 /// How full the tables may become.

@@ -7,9 +7,11 @@
 
 mod check;
 mod flatten;
+mod names;
 
 pub use check::check;
 pub(in crate::policy) use flatten::protocol_number;
+pub use names::{AddressRefusal, Located, locate};
 
 use super::change::AppProblem;
 use super::model::{App, AppId, AppName, AppSetId, BlockId};
@@ -49,10 +51,12 @@ impl Compiled {
 /// Whether two definitions of an app lead to the same entries.
 #[must_use]
 pub fn is_same(one: &App, other: &App) -> bool {
-    let App { name, description: _, prefixes, services, opens, outlasts_daemon, .. } = one;
+    let App { name, description: _, prefixes, names, within, services, opens, outlasts_daemon, .. } = one;
     let App { trip_wire: _, budget: _, labels: _, enabled: _, .. } = one;
-    let of_one = (name, prefixes, services, opens, outlasts_daemon, one.is_armed());
-    of_one == (&other.name, &other.prefixes, &other.services, &other.opens, &other.outlasts_daemon, other.is_armed())
+    let places = |app: &App| (app.prefixes == *prefixes, app.names == *names, app.within == *within);
+    let of_one = (name, services, opens, outlasts_daemon, one.is_armed());
+    of_one == (&other.name, &other.services, &other.opens, &other.outlasts_daemon, other.is_armed())
+        && places(other) == (true, true, true)
 }
 
 /// Compiles apps, of which each has passed [`check`]. Blocks are numbered from `next_block`.

@@ -15,6 +15,7 @@ mod draft;
 mod judge;
 mod lists;
 mod moves;
+mod names;
 mod opinion;
 mod people;
 mod query;
@@ -33,7 +34,7 @@ pub use ways::{Destination, Way};
 use super::cedar::{Faults, PolicySet};
 use super::change::{Capacities, Changed, Input, Refusal};
 use super::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, Settings, User, UserName,
+    Answers, App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionLimits, Settings, User, UserName,
 };
 use super::table::{SessionEntry, TableSet};
 use assurances::Assurances;
@@ -59,6 +60,8 @@ pub struct Gateway {
     app_names: BTreeMap<AppId, AppName>,
     policy: PolicySet,
     settings: Settings,
+    /// Where the names of apps lead.
+    answers: Answers,
     clock: Clock,
     /// Policies that could not be evaluated since apps or policies changed last.
     faults: Faults,
@@ -126,6 +129,7 @@ impl Gateway {
             app_names: BTreeMap::new(),
             policy: PolicySet::empty(),
             settings: Settings::default(),
+            answers: Answers::new(),
             clock: Clock::default(),
             faults: Faults::new(),
             judge: Judge::default(),
@@ -170,6 +174,7 @@ impl Gateway {
             Input::RemoveApp(name) => self.remove_app(&mut draft, name),
             Input::PutPolicy { policy, if_match } => self.put_policy(&mut draft, policy, *if_match),
             Input::Apply { bundle, if_match } => self.apply(&mut draft, bundle, *if_match),
+            Input::Resolved(answers) => self.resolved(&mut draft, answers),
             Input::Tick => return self.tick(now),
         }?;
         self.finish(draft)

@@ -83,7 +83,7 @@ impl Undo {
                 }
                 Fact::Policy(policy) => undo.files = Self::of_files(gateway, policy.files()),
                 Fact::Settings(_) => undo.settings = Some(gateway.settings().clone()),
-                Fact::User(_) | Fact::NoUser(_) | Fact::Group(_) | Fact::NoGroup(_) => {}
+                Fact::User(_) | Fact::NoUser(_) | Fact::Group(_) | Fact::NoGroup(_) | Fact::Answer(..) => {}
             }
         }
         undo

@@ -2,6 +2,7 @@
 
 mod assurance;
 mod country;
+mod dns;
 mod factors;
 mod moment;
 mod settings;
@@ -10,6 +11,7 @@ mod word;
 
 pub use assurance::{Assurance, Proof};
 pub use country::Country;
+pub use dns::{Answers, DnsName, InvalidDnsName};
 pub use factors::{Factor, Factors};
 pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
@@ -198,6 +200,10 @@ pub struct App {
     pub description: String,
     /// Where it is. Host bits are zero.
     pub prefixes: BTreeSet<IpNet>,
+    /// Names of where it is, too: wherever the DNS says that these lead.
+    pub names: BTreeSet<DnsName>,
+    /// Where the names may lead; anywhere if empty. Host bits are zero.
+    pub within: BTreeSet<IpNet>,
     /// How it is reached.
     pub services: BTreeSet<Service>,
     /// What it may open by itself: protocols, and ports at the clients whose sessions have a grant for it.
@@ -227,6 +233,8 @@ impl App {
             name,
             description: String::new(),
             prefixes: BTreeSet::new(),
+            names: BTreeSet::new(),
+            within: BTreeSet::new(),
             services: BTreeSet::new(),
             opens: BTreeSet::new(),
             trip_wire: false,

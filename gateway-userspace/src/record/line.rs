@@ -263,7 +263,7 @@ pub(crate) fn described(input: &Input) -> Option<(&'static str, String)> {
         Input::RemoveApp(name) => ("app_removed", name.to_string()),
         Input::PutPolicy { .. } => ("policy_applied", "policy".into()),
         Input::Apply { .. } => ("bundle_applied", "bundle".into()),
-        Input::Login { .. } | Input::End { .. } | Input::Tick => return None,
+        Input::Login { .. } | Input::End { .. } | Input::Resolved(_) | Input::Tick => return None,
     })
 }
 

@@ -7,7 +7,7 @@ use super::shape::{
 use super::{Stored, Write};
 use crate::identity::PasswordHash;
 use crate::identity::scim::{ResourceId, ResourceKind};
-use crate::policy::{AppId, AppName, Generation, GroupName, ProviderName, SessionToken, UserName};
+use crate::policy::{AppId, AppName, DnsName, Generation, GroupName, ProviderName, SessionToken, UserName};
 use gateway_common::abi::AppEntry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,9 +31,10 @@ const IDENTITIES: Table = Table("identities");
 const PROVIDER_SESSIONS: Table = Table("provider_sessions");
 const RESOURCES: Table = Table("resources");
 const HISTORY: Table = Table("history");
+const ANSWERS: Table = Table("answers");
 
 /// Every table.
-pub const TABLES: [Table; 14] = [
+pub const TABLES: [Table; 15] = [
     META,
     USERS,
     PASSWORDS,
@@ -48,6 +49,7 @@ pub const TABLES: [Table; 14] = [
     PROVIDER_SESSIONS,
     RESOURCES,
     HISTORY,
+    ANSWERS,
 ];
 
 pub(super) const SCHEMA_KEY: &str = "schema";
@@ -88,6 +90,8 @@ pub fn rows(write: &Write) -> Result<Vec<Row>, serde_json::Error> {
             vec![put(POLICIES, &policy_key(policy.generation), &PolicyShape::from(policy))?]
         }
         Write::PutHistory(entry) => vec![put(HISTORY, &policy_key(entry.generation), &HistoryShape::from(&**entry))?],
+        Write::PutAnswer(name, addresses) if addresses.is_empty() => vec![remove(ANSWERS, name.as_str())],
+        Write::PutAnswer(name, addresses) => vec![put(ANSWERS, name.as_str(), addresses)?],
         Write::RemoveHistory(generation) => vec![remove(HISTORY, &policy_key(*generation))],
         Write::PutSettings(settings) => vec![put(META, SETTINGS_KEY, &SettingsShape::from(settings))?],
         Write::SetGeneration(generation) => vec![put(META, GENERATION_KEY, &generation.0)?],
@@ -170,6 +174,8 @@ fn take(stored: &mut Stored, table: Table, key: &str, value: &[u8]) -> Result<()
     } else if table == POLICIES {
         // Keys are in order of generations: the last one stays.
         stored.policy = Some(json::<PolicyShape>(value)?.into());
+    } else if table == ANSWERS {
+        stored.answers.insert(DnsName::new(key).map_err(words)?, json(value)?);
     } else if table == HISTORY {
         stored.history.push(json::<HistoryShape>(value)?.try_into()?);
     } else if table == TOKENS {

@@ -10,8 +10,8 @@ mod session;
 use super::{Counters, StoredPolicy};
 use crate::identity::{ApiToken, LastUsed, Scope, SecretHash, TokenId};
 use crate::policy::{
-    App, AppName, Generation, GroupName, Kind, PolicyFile, Protocol, ProviderName, Risk, Service, Settings, Timezone,
-    User, UserName,
+    App, AppName, DnsName, Generation, GroupName, Kind, PolicyFile, Protocol, ProviderName, Risk, Service, Settings,
+    Timezone, User, UserName,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,10 @@ pub(super) struct AppShape {
     name: String,
     description: String,
     prefixes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    within: Vec<String>,
     services: Vec<ServiceShape>,
     #[serde(default)]
     opens: Vec<ServiceShape>,
@@ -116,11 +120,13 @@ struct ServiceShape {
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
         let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, .. } = app;
-        let App { owner, sensitivity, labels, enabled, .. } = app;
+        let App { names, within, owner, sensitivity, labels, enabled, .. } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
             prefixes: prefixes.iter().map(ToString::to_string).collect(),
+            names: names.iter().map(ToString::to_string).collect(),
+            within: within.iter().map(ToString::to_string).collect(),
             services: services.iter().map(ServiceShape::from).collect(),
             opens: opens.iter().map(ServiceShape::from).collect(),
             trip_wire: *trip_wire,
@@ -142,6 +148,8 @@ impl TryFrom<AppShape> for App {
             name,
             description,
             prefixes,
+            names,
+            within,
             services,
             opens,
             trip_wire,
@@ -152,8 +160,11 @@ impl TryFrom<AppShape> for App {
             labels,
             enabled,
         } = shape;
-        let prefixes =
-            prefixes.iter().map(|text| text.parse()).collect::<Result<BTreeSet<IpNet>, _>>().map_err(words)?;
+        let parsed = |prefixes: Vec<String>| {
+            prefixes.iter().map(|text| text.parse()).collect::<Result<BTreeSet<IpNet>, _>>().map_err(words)
+        };
+        let (prefixes, within) = (parsed(prefixes)?, parsed(within)?);
+        let names = names.iter().map(|name| DnsName::new(name)).collect::<Result<_, _>>().map_err(words)?;
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let name = AppName::new(&name).map_err(words)?;
@@ -161,6 +172,8 @@ impl TryFrom<AppShape> for App {
             name,
             description,
             prefixes,
+            names,
+            within,
             services,
             opens,
             trip_wire,

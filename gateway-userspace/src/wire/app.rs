@@ -19,7 +19,14 @@ pub struct App {
     #[serde(default)]
     pub description: String,
     /// Where it is: `192.0.2.0/24`, `2001:db8::/64`, `192.0.2.7`.
+    #[serde(default)]
     pub prefixes: Vec<String>,
+    /// Names of where it is, too: `wiki.example.net`. The gateway looks them up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Where the names may lead, in prefixes; anywhere if it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<String>,
     /// How it is reached: `443/tcp`, `8000-8010/tcp`, `*/udp`, `2905/sctp`, `icmp`, `47/ip`.
     pub services: Vec<String>,
     /// What it may open by itself, toward clients that have a grant for it: their ports, written like `services`.
@@ -74,6 +81,8 @@ impl From<&policy::App> for App {
             name,
             description,
             prefixes,
+            names,
+            within,
             services,
             opens,
             trip_wire,
@@ -88,6 +97,8 @@ impl From<&policy::App> for App {
             name: name.to_string(),
             description: description.clone(),
             prefixes: prefixes.iter().map(format_prefix).collect(),
+            names: names.iter().map(ToString::to_string).collect(),
+            within: within.iter().map(format_prefix).collect(),
             services: services.iter().map(ToString::to_string).collect(),
             opens: opens.iter().map(ToString::to_string).collect(),
             trip_wire: *trip_wire,
@@ -111,6 +122,8 @@ impl App {
             name,
             description,
             prefixes,
+            names,
+            within,
             services,
             opens,
             trip_wire,
@@ -124,6 +137,8 @@ impl App {
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));
         let prefixes = each(&mut errors, "prefixes", &prefixes, parse_prefix);
+        let names = each(&mut errors, "names", &names, |text| policy::DnsName::new(text));
+        let within = each(&mut errors, "within", &within, parse_prefix);
         let services = each(&mut errors, "services", &services, parse_service);
         let opens = each(&mut errors, "opens", &opens, parse_service);
         let budget = budget.and_then(|budget| noted(&mut errors, "budget", budget.count()));
@@ -136,6 +151,8 @@ impl App {
                 name,
                 description,
                 prefixes,
+                names,
+                within,
                 services,
                 opens,
                 trip_wire,

@@ -90,12 +90,13 @@ impl Listed for App {
     const HEADER: &'static [&'static str] = &["app", "where", "services", "labels", "state"];
 
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, prefixes, services, labels, trip_wire, enabled, .. } = self;
+        let Self { name, prefixes, names, services, labels, trip_wire, enabled, .. } = self;
         let state = match enabled.unwrap_or(true) {
             true if *trip_wire => Value::Odd("trip-wire".to_owned()),
             enabled => switch(enabled),
         };
-        vec![name.into(), joined(prefixes).into(), joined(services).into(), joined(labels).into(), state]
+        let places = joined(prefixes.iter().chain(names));
+        vec![name.into(), places.into(), joined(services).into(), joined(labels).into(), state]
     }
 }
 

@@ -22,26 +22,37 @@ const NOT_ROUTED: [&str; 9] = [
 /// # Errors
 /// Names the first thing that is wrong with it.
 pub fn check(app: &App) -> Result<(), AppProblem> {
-    if app.prefixes.is_empty() {
+    if app.prefixes.is_empty() && app.names.is_empty() {
         return Err(AppProblem::NoPrefix);
+    }
+    if app.names.len() > AppProblem::MOST_NAMES {
+        return Err(AppProblem::TooManyNames(app.names.len()));
+    }
+    if app.names.is_empty() && !app.within.is_empty() {
+        return Err(AppProblem::WithinWithoutNames);
     }
     if app.services.is_empty() {
         return Err(AppProblem::NoService);
     }
     app.prefixes.iter().try_for_each(check_prefix)?;
+    app.within.iter().try_for_each(check_host_bits)?;
     app.services.iter().chain(&app.opens).try_for_each(check_service)
 }
 
 fn check_prefix(prefix: &IpNet) -> Result<(), AppProblem> {
+    check_host_bits(prefix)?;
+    if is_routed(prefix) { Ok(()) } else { Err(AppProblem::NotRoutable(*prefix)) }
+}
+
+fn check_host_bits(prefix: &IpNet) -> Result<(), AppProblem> {
     let suggestion = prefix.trunc();
-    if *prefix != suggestion {
-        return Err(AppProblem::HostBits { prefix: *prefix, suggestion });
-    }
-    let is_inside = |range: &str| range.parse::<IpNet>().is_ok_and(|range| range.contains(prefix));
-    match NOT_ROUTED.iter().any(|range| is_inside(range)) {
-        true => Err(AppProblem::NotRoutable(*prefix)),
-        false => Ok(()),
-    }
+    if *prefix == suggestion { Ok(()) } else { Err(AppProblem::HostBits { prefix: *prefix, suggestion }) }
+}
+
+/// Whether an app can be anywhere in a prefix.
+pub(super) fn is_routed(prefix: &IpNet) -> bool {
+    let is_inside = |range: &&str| range.parse::<IpNet>().is_ok_and(|range| range.contains(prefix));
+    !NOT_ROUTED.iter().any(|range| is_inside(&range))
 }
 
 fn check_service(service: &Service) -> Result<(), AppProblem> {

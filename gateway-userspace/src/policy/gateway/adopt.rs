@@ -61,6 +61,8 @@ impl Gateway {
             }
             Fact::NoApp(name) => drop(self.apps.remove(&name)),
             Fact::Policy(policy) => self.policy = *policy,
+            Fact::Answer(name, addresses) if addresses.is_empty() => drop(self.answers.remove(&name)),
+            Fact::Answer(name, addresses) => drop(self.answers.insert(name, addresses)),
             Fact::Settings(settings) => {
                 self.settings = settings;
                 self.clock.now = self.now_in(&self.settings.timezone);

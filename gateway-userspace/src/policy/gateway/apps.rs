@@ -7,7 +7,7 @@ use super::judge::{Judge, World};
 use super::moves::Pass;
 use crate::policy::cedar::PolicySet;
 use crate::policy::change::{AppProblem, Refusal};
-use crate::policy::compile::{Compiled, Uncompilable, check, compile, is_same};
+use crate::policy::compile::{Compiled, Located, Uncompilable, check, compile, is_same, locate};
 use crate::policy::model::{App, AppId, AppName, AppSetId, Generation};
 use std::collections::BTreeMap;
 
@@ -97,9 +97,18 @@ impl Gateway {
         apps: &BTreeMap<AppName, App>,
         app_ids: &BTreeMap<AppName, AppId>,
     ) -> Result<NewAppSet, Trouble> {
+        self.app_set_at(&locate(apps.values(), &self.answers), app_ids)
+    }
+
+    /// The app set of apps whose names lead where they lead.
+    pub(super) fn app_set_at(
+        &self,
+        located: &Located<'_>,
+        app_ids: &BTreeMap<AppName, AppId>,
+    ) -> Result<NewAppSet, Trouble> {
         let used_up = |_: u32| Trouble::Refused(Refusal::NumbersUsedUp("app sets"));
         let id = AppSetId(self.next_app_set);
-        let compiled = numbered(apps, app_ids, id, self.next_block).map_err(Trouble::App)?;
+        let compiled = numbered(located, app_ids, id, self.next_block).map_err(Trouble::App)?;
         match id.0.max(compiled.next_block) {
             u32::MAX => Err(used_up(u32::MAX)),
             _ => Ok(NewAppSet { id, compiled }),
@@ -132,12 +141,12 @@ impl AppNumbers<'_> {
 }
 
 fn numbered(
-    apps: &BTreeMap<AppName, App>,
+    located: &Located<'_>,
     app_ids: &BTreeMap<AppName, AppId>,
     set: AppSetId,
     next_block: u32,
 ) -> Result<Compiled, Uncompilable> {
-    let known = apps.values().filter_map(|app| Some((*app_ids.get(&app.name)?, app)));
+    let known = located.apps.values().filter_map(|app| Some((*app_ids.get(&app.name)?, app.as_ref())));
     compile(known, set, next_block)
 }
 

@@ -9,11 +9,13 @@ use crate::policy::cedar::{Faults, PolicySet};
 use crate::policy::change::{EndCause, Input, Refusal, Regranted};
 use crate::policy::compile::Compiled;
 use crate::policy::model::{
-    App, AppId, AppName, AppSetId, Generation, GroupName, Session, SessionToken, Settings, Standing, User, UserName,
+    App, AppId, AppName, AppSetId, DnsName, Generation, GroupName, Session, SessionToken, Settings, Standing, User,
+    UserName,
 };
 use crate::policy::plan::Plan;
 use gateway_common::KernelNanos;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// How many sessions past their deadline end because time has passed, and how many along with another input: whoever
 /// wants to revoke a session does not wait for thousands. The kernel forwards nothing for them anyway.
@@ -58,6 +60,8 @@ pub enum Fact {
     Policy(Box<PolicySet>),
     /// These are the settings.
     Settings(Settings),
+    /// A name leads to these addresses; with none, nobody knows where.
+    Answer(DnsName, BTreeSet<IpAddr>),
 }
 
 pub(super) struct NewAppSet {

@@ -11,7 +11,8 @@ use crate::policy::cedar::{PolicyError, PolicyFile, PolicySet};
 use crate::policy::change::{AppProblem, Capacities, EndCause, Ended, Input, Refusal};
 use crate::policy::compile::check;
 use crate::policy::model::{
-    App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Settings, Source, User, UserName,
+    Answers, App, AppId, AppName, Generation, GroupName, Session, SessionLimits, SessionToken, Settings, Source, User,
+    UserName,
 };
 use gateway_common::KernelNanos;
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub struct Restored {
     pub app_ids: BTreeMap<AppName, AppId>,
     /// What holds for all policies.
     pub settings: Settings,
+    /// Where the names of apps led last.
+    pub answers: Answers,
     /// Files of policies.
     pub policy: Vec<PolicyFile>,
     /// Number of the state.
@@ -88,13 +91,25 @@ impl Gateway {
         limits: SessionLimits,
         now: KernelNanos,
     ) -> Result<(Self, Vec<Problem>), Refusal> {
-        let Restored { users, groups, apps, app_ids, settings, policy, generation, sessions, next_ids, now: wall } =
-            stored;
+        let Restored {
+            users,
+            groups,
+            apps,
+            app_ids,
+            settings,
+            answers,
+            policy,
+            generation,
+            sessions,
+            next_ids,
+            now: wall,
+        } = stored;
         let mut problems = Vec::new();
         let mut gateway = Self::numbered_from(capacities, limits.countable(), next_ids);
         gateway.generation = generation;
         gateway.groups = groups;
         gateway.settings = settings;
+        gateway.answers = answers;
         gateway.app_names = app_ids.iter().map(|(name, id)| (*id, name.clone())).collect();
         gateway.app_ids = app_ids;
         gateway.policy = PolicySet::parse_files(policy).unwrap_or_else(|errors| {
@@ -132,6 +147,7 @@ impl Gateway {
             }
         }
         loop {
+            self.answers = self.known_names_of(&self.answers);
             match self.app_set_of(&self.apps, &self.app_ids) {
                 Ok(new) => {
                     let mut draft = self.begin(&Input::Tick, KernelNanos(0));

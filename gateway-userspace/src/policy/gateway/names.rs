@@ -1,0 +1,60 @@
+//! Where the names of apps lead, as the DNS says.
+
+use super::Gateway;
+use super::draft::{Draft, Fact};
+use crate::policy::change::Refusal;
+use crate::policy::compile::{AddressRefusal, locate};
+use crate::policy::model::{Answers, AppName, DnsName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+impl Gateway {
+    /// The names that apps have.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<DnsName> {
+        self.apps.values().flat_map(|app| app.names.iter().cloned()).collect()
+    }
+
+    /// Where they lead, as far as anybody knows. Names that no app has any more may be among them until the next answer.
+    #[must_use]
+    pub fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The addresses that are not their apps', and why.
+    #[must_use]
+    pub fn refused_addresses(&self) -> BTreeMap<(AppName, DnsName, IpAddr), AddressRefusal> {
+        locate(self.apps.values(), &self.answers).refused
+    }
+
+    /// Other answers make another app set, to which sessions move; who may reach which app has not changed, and neither has
+    /// the generation. Answers that lead to the same tables change nothing there.
+    pub(super) fn resolved(&self, draft: &mut Draft, answers: &Answers) -> Result<(), Refusal> {
+        let mut after = self.answers.clone();
+        after.extend(answers.clone());
+        after.retain(|_, addresses| !addresses.is_empty());
+        let after = self.known_names_of(&after);
+        if after == self.answers {
+            return Ok(());
+        }
+        let (before, located) = (locate(self.apps.values(), &self.answers), locate(self.apps.values(), &after));
+        if before.apps != located.apps {
+            draft.app_set = Some(self.app_set_at(&located, &self.app_ids)?);
+        }
+        let gone = self.answers.keys().filter(|name| !after.contains_key(*name));
+        draft.facts.extend(gone.map(|name| Fact::Answer(name.clone(), BTreeSet::new())));
+        let news = after.into_iter().filter(|(name, addresses)| self.answers.get(name) != Some(addresses));
+        draft.facts.extend(news.map(|(name, addresses)| Fact::Answer(name, addresses)));
+        Ok(())
+    }
+
+    /// Those of names that apps have.
+    pub(super) fn known_names_of(&self, answers: &Answers) -> Answers {
+        let names = self.names();
+        answers
+            .iter()
+            .filter(|(name, _)| names.contains(*name))
+            .map(|(name, all)| (name.clone(), all.clone()))
+            .collect()
+    }
+}

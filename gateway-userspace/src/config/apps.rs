@@ -222,6 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn an_app_may_have_names_in_the_place_of_prefixes() {
+        let wiki = "[[app]]\nname = 'wiki'\nservices = ['443/tcp']\nnames = ['Wiki.Example.net']\n";
+        let app = parse_apps(&format!("{wiki}within = ['192.0.2.0/24']"), Path::new("apps.toml")).unwrap().remove(0);
+        assert_eq!((app.names.len(), app.within.len(), app.prefixes.len()), (1, 1, 0));
+        check(
+            &wiki.replace("'Wiki.Example.net'", "'*.example.net', '192.0.2.7'"),
+            &[
+                "4:10: app[0].names[0]: `*.example.net` is a pattern; give each host by its own name, as only those can be \
+                 asked for",
+                "4:27: app[0].names[1]: `192.0.2.7` is an address; write it to `prefixes`",
+            ],
+        );
+        check(
+            &wiki.replace("['Wiki.Example.net']", "[]"),
+            &["4:9: app[0].names: is empty; name at least one, like `wiki.example.net`"],
+        );
+    }
+
+    #[test]
     fn an_app_needs_a_name_of_its_own_a_place_and_a_way_in() {
         let crm = "[[app]]\nname = 'crm'\nprefixes = ['192.0.2.1']\nservices = ['icmp']\n";
         check(

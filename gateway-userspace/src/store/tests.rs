@@ -30,6 +30,8 @@ fn app() -> App {
         name: AppName::new("crm").unwrap(),
         description: "customers".into(),
         prefixes: ["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()].into(),
+        names: [DnsName::new("crm.example.net").unwrap()].into(),
+        within: ["192.0.2.0/24".parse().unwrap()].into(),
         services: [
             Service { protocol: Protocol::Tcp, ports: Some((80, 443)) },
             Service { protocol: Protocol::Icmp, ports: None },
@@ -46,6 +48,10 @@ fn app() -> App {
         labels: ["pci".to_owned()].into(),
         enabled: true,
     }
+}
+
+fn name(text: &str) -> DnsName {
+    DnsName::new(text).unwrap()
 }
 
 fn session() -> StoredSession {
@@ -112,6 +118,9 @@ fn everything_that_is_written_is_read_back_after_reopening() {
         Write::PutPassword(user("ada").name, hash.clone()),
         Write::PutGroup(GroupName::new("staff").unwrap()),
         Write::PutApp { app: app(), id: AppId(1) },
+        Write::PutAnswer(name("crm.example.net"), ["192.0.2.7", "2001:db8::7"].map(|ip| ip.parse().unwrap()).into()),
+        Write::PutAnswer(name("old.example.net"), ["192.0.2.8".parse().unwrap()].into()),
+        Write::PutAnswer(name("old.example.net"), BTreeSet::new()),
         Write::PutPolicy(policy.clone()),
         Write::SetGeneration(Generation(9)),
         Write::SetCounters(counters),
@@ -125,7 +134,9 @@ fn everything_that_is_written_is_read_back_after_reopening() {
     assert_eq!(groups, BTreeSet::from([GroupName::new("staff").unwrap()]));
     assert_eq!((apps, app_ids), (vec![app()], BTreeMap::from([(app().name, AppId(1))])));
     assert_eq!((read, generation), (Some(policy), Generation(9)));
-    let Stored { counters: read, sessions, tokens, services, .. } = reopened(&path);
+    let Stored { counters: read, sessions, tokens, services, answers, .. } = reopened(&path);
+    let addresses = ["192.0.2.7", "2001:db8::7"].map(|ip| ip.parse().unwrap());
+    assert_eq!(answers, Answers::from([(name("crm.example.net"), addresses.into())]));
     assert_eq!(format!("{services:?}"), format!("{:?}", [service()]));
     assert_eq!((read, sessions), (counters, vec![session]));
     assert_eq!((&tokens[0].id, &tokens[0].name, &tokens[0].scopes), (&token.id, &token.name, &token.scopes));

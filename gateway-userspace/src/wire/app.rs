@@ -137,7 +137,7 @@ impl App {
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));
         let prefixes = each(&mut errors, "prefixes", &prefixes, parse_prefix);
-        let names = each(&mut errors, "names", &names, |text| policy::DnsName::new(text));
+        let names = each(&mut errors, "names", &names, policy::DnsName::new);
         let within = each(&mut errors, "within", &within, parse_prefix);
         let services = each(&mut errors, "services", &services, parse_service);
         let opens = each(&mut errors, "opens", &opens, parse_service);

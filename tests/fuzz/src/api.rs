@@ -232,6 +232,8 @@ fn gateway() -> Gateway {
         name: AppName::new("crm").unwrap(),
         description: String::new(),
         prefixes: ["203.0.113.0/24".parse().unwrap()].into(),
+        names: Default::default(),
+        within: Default::default(),
         services: [gateway_userspace::wire::parse_service("443/tcp").unwrap()].into(),
         opens: BTreeSet::new(),
         trip_wire: false,

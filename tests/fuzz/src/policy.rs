@@ -120,6 +120,8 @@ fn apps() -> [App; 4] {
         name: AppName::new(name).unwrap(),
         description: String::new(),
         prefixes: BTreeSet::new(),
+        names: Default::default(),
+        within: Default::default(),
         services: BTreeSet::new(),
         opens: BTreeSet::new(),
         trip_wire: false,

@@ -41,6 +41,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
         apps,
         app_ids,
         settings,
+        answers,
         policy,
         generation,
         counters,
@@ -61,6 +62,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
     }
     writes.extend(history.iter().cloned().map(Box::new).map(Write::PutHistory));
     writes.push(Write::PutSettings(settings.clone()));
+    writes.extend(answers.iter().map(|(name, addresses)| Write::PutAnswer(name.clone(), addresses.clone())));
     writes.extend(policy.iter().cloned().map(Write::PutPolicy));
     writes.extend([Write::SetGeneration(*generation), Write::SetCounters(*counters)]);
     writes.extend(sessions.iter().cloned().map(Write::PutSession));
@@ -80,7 +82,7 @@ fn write(stored: &Stored) -> Vec<(Table, String, String)> {
 }
 
 fn restored(stored: Stored) {
-    let Stored { users, groups, apps, app_ids, settings, policy, generation, counters, sessions, .. } = stored;
+    let Stored { users, groups, apps, app_ids, settings, answers, policy, generation, counters, sessions, .. } = stored;
     let next_ids =
         NextIds { app_set: counters.next_app_set, block: counters.next_block, allow_list: counters.next_allow_list };
     let restored = Restored {
@@ -89,6 +91,7 @@ fn restored(stored: Stored) {
         apps,
         app_ids,
         settings,
+        answers,
         policy: policy.map(|policy| policy.files).unwrap_or_default(),
         generation,
         sessions: sessions.into_iter().map(|stored| stored.session).collect(),

@@ -29,6 +29,8 @@ fn app(name: &str, labels: &[&str]) -> App {
         name: AppName::new(name).unwrap(),
         description: String::new(),
         prefixes: BTreeSet::new(),
+        names: Default::default(),
+        within: Default::default(),
         services: BTreeSet::new(),
         opens: BTreeSet::new(),
         trip_wire: false,

@@ -9,6 +9,8 @@ fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
         name: AppName::new(name).unwrap(),
         description: String::new(),
         prefixes: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+        names: Default::default(),
+        within: Default::default(),
         services: services.iter().map(|text| service(text)).collect(),
         opens: Default::default(),
         trip_wire: false,
@@ -227,7 +229,7 @@ fn equal_blocks_are_stored_once() {
 #[test]
 fn apps_that_cannot_be_are_refused() {
     for (prefixes, services, expected) in [
-        (&[][..], &["tcp"][..], "it has no prefix"),
+        (&[][..], &["tcp"][..], "it has neither a prefix nor a name"),
         (&["10.0.0.0/8"], &[], "it has no service"),
         (&["10.0.0.1/8"], &["tcp"], "prefix `10.0.0.1/8` has host bits; write `10.0.0.0/8`"),
         (&["127.0.0.1/32"], &["tcp"], "prefix `127.0.0.1/32` does not lie in routed unicast space"),

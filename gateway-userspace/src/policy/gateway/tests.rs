@@ -1,5 +1,6 @@
 mod limits;
 mod moments;
+mod names;
 mod opinions;
 
 use super::*;
@@ -40,6 +41,8 @@ pub(crate) fn app(name: &str, prefix: &str) -> App {
         name: app_name(name),
         description: String::new(),
         prefixes: [prefix.parse().unwrap()].into(),
+        names: Default::default(),
+        within: Default::default(),
         services: [Service { protocol: Protocol::Tcp, ports: Some((443, 443)) }].into(),
         opens: BTreeSet::new(),
         trip_wire: false,
@@ -259,7 +262,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (login(0, "ada", 9), "session `0000000000000000` exists already"),
         (over, "the deadline of the session has already passed"),
         (clash, "app `copy`: it claims 10.1.0.0/16 443/tcp which app `payroll` claims too"),
-        (unlawful, "app `wiki`: it has no prefix"),
+        (unlawful, "app `wiki`: it has neither a prefix nor a name"),
         (stale, "generation 0 was expected but 6 is in force"),
         (gone(Selector::Session(SessionToken(9))), "session `0000000000000009` does not exist"),
         (gone(Selector::User(user_name("mallory"))), "user `mallory` is not defined"),
@@ -446,6 +449,7 @@ fn stored(gateway: &Gateway) -> Restored {
         apps: gateway.apps().map(|(_, app)| app.clone()).collect(),
         app_ids: gateway.app_ids().clone(),
         settings: gateway.settings.clone(),
+        answers: gateway.answers.clone(),
         policy: gateway.policy().files().to_vec(),
         generation: gateway.generation(),
         sessions: gateway.sessions().cloned().collect(),
@@ -568,6 +572,9 @@ pub(crate) fn inputs() -> impl Strategy<Value = Input> {
             budget: (1..3).contains(&other).then_some(other),
             ..app(name, net)
         })),
+        1 => (apps.clone(), prop::sample::select(&PREFIXES[..]), prop::sample::select(&names::NAMES[..]), any::<bool>())
+            .prop_map(|(name, net, host, within)| Input::PutApp(names::named(name, net, host, within))),
+        2 => names::answers().prop_map(Input::Resolved),
         1 => apps.clone().prop_map(|name| Input::RemoveApp(app_name(name))),
         1 => group.clone().prop_map(|name| Input::RemoveGroup(group_name(name))),
         1 => group.prop_map(|name| Input::PutGroup(group_name(name))),

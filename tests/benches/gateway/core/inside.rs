@@ -80,6 +80,8 @@ fn app(name: &str, prefix: &str) -> Result<App> {
         name: AppName::new(name)?,
         description: String::new(),
         prefixes: BTreeSet::from([prefix.parse().context("a prefix")?]),
+        names: Default::default(),
+        within: Default::default(),
         services: BTreeSet::from([Service { protocol: Protocol::Tcp, ports: Some((8080, 8080)) }]),
         opens: BTreeSet::new(),
         trip_wire: false,

@@ -50,7 +50,7 @@ impl Compiled {
 #[must_use]
 pub fn is_same(one: &App, other: &App) -> bool {
     let App { name, description: _, prefixes, services, opens, outlasts_daemon, .. } = one;
-    let App { trip_wire: _, budget: _, labels: _, enabled: _, .. } = one;
+    let App { trip_wire: _, budget: _, labels: _, health: _, enabled: _, .. } = one;
     let of_one = (name, prefixes, services, opens, outlasts_daemon, one.is_armed());
     of_one == (&other.name, &other.prefixes, &other.services, &other.opens, &other.outlasts_daemon, other.is_armed())
 }

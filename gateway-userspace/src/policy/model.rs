@@ -3,6 +3,7 @@
 mod assurance;
 mod country;
 mod factors;
+mod health;
 mod moment;
 mod settings;
 mod user;
@@ -11,6 +12,7 @@ mod word;
 pub use assurance::{Assurance, Proof};
 pub use country::Country;
 pub use factors::{Factor, Factors};
+pub use health::{HealthCheck, InvalidHealthCheck, Probe, addresses};
 pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
 pub use user::{Attributes, InvalidAttribute, Kind, Risk, Standing, User, attribute};
@@ -215,6 +217,8 @@ pub struct App {
     pub sensitivity: String,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
+    /// How it is found out whether it answers. Grants and denies nothing.
+    pub health: Option<HealthCheck>,
     /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.
     pub enabled: bool,
 }
@@ -235,6 +239,7 @@ impl App {
             owner: String::new(),
             sensitivity: String::new(),
             labels: BTreeSet::new(),
+            health: None,
             enabled: true,
         }
     }

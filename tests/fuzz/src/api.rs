@@ -141,6 +141,7 @@ impl World {
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,
+            health: Default::default(),
             providers: Default::default(),
             signals: Default::default(),
             open_metrics: false,
@@ -240,6 +241,7 @@ fn gateway() -> Gateway {
         sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
+        health: None,
         enabled: true,
     }));
     let text = "permit (principal in Group::\"staff\", action, resource == App::\"crm\");".to_owned();

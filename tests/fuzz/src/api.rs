@@ -313,6 +313,7 @@ impl Views for FixedViews {
             policy_generation: 1,
             users: 2,
             apps: 1,
+            apps_down: 0,
             sessions: 1,
             interfaces: Vec::new(),
             tables: Vec::new(),

@@ -9,6 +9,7 @@ mod bindings;
 mod bootstrap;
 mod countries;
 mod directory;
+mod health;
 mod providers;
 mod restore;
 mod signals;
@@ -29,6 +30,7 @@ use crate::dataplane::{
     Barrier, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces,
     monitor, ways,
 };
+use crate::health::Health;
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
@@ -264,6 +266,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         kernel_log,
         tokio::spawn(watch::core(gate.metrics.clone())),
         tokio::spawn(attended),
+        tokio::spawn(health::keep(gate.core.clone(), gate.health.clone(), gate.recorder.clone())),
         tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone(), Arc::clone(&countries))),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         follow_directory(&config, &gate),
@@ -351,6 +354,8 @@ fn enforce(
     work.done("the names of the sessions have been learned");
     let guarding = Guarding::default();
     metrics.watch(&recorder, guarding.clone())?;
+    let health = Health::default();
+    metrics.watch_health(&health)?;
 
     let (services, offers) = surround(config, &plane, &mut programs, barrier(config)?)?;
     guarding.set(&mut programs, guarded)?;
@@ -366,7 +371,8 @@ fn enforce(
     let explainer: Arc<dyn Explain> = Arc::new(plane.explainer()?);
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
-    let gate = Gate { core, explainer, recorder, metrics, guarding, stop, threads: [keeper, follower, watcher] };
+    let gate =
+        Gate { core, explainer, recorder, metrics, health, guarding, stop, threads: [keeper, follower, watcher] };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
@@ -376,6 +382,7 @@ struct Gate {
     explainer: Arc<dyn Explain>,
     recorder: Recorder,
     metrics: Metrics,
+    health: Health,
     guarding: Guarding,
     stop: Arc<AtomicBool>,
     threads: [std::thread::JoinHandle<()>; 3],
@@ -391,10 +398,10 @@ impl Gate {
         (providers, signals): (Providers, Signals),
         countries: Arc<Countries>,
     ) -> Context {
-        let Self { core, explainer, recorder, metrics, guarding, .. } = self;
+        let Self { core, explainer, recorder, metrics, health, guarding, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
-            recorder.clone(),
+            (recorder.clone(), health.clone()),
             guarding.clone(),
             config.interfaces.clone(),
             started_at,
@@ -415,6 +422,7 @@ impl Gate {
             signals,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
+            health: health.clone(),
         }
     }
 

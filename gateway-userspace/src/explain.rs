@@ -3,6 +3,7 @@
 //! Pure: what the gate and the policies said goes in, words come out. Where both were asked, the gate has the last word,
 //! because packets follow it; that they contradict each other is said.
 
+mod outage;
 mod reason;
 mod ruling;
 mod told;
@@ -10,7 +11,9 @@ mod ways;
 mod words;
 
 use crate::dataplane::explain::Explanation;
+use crate::health::Failure;
 use crate::policy::{AppName, Destination, Opinion, UserName};
+use time::OffsetDateTime;
 
 pub use ways::{what_reaches, who_reaches};
 
@@ -33,6 +36,19 @@ pub struct Case<'c> {
     pub gate: Option<&'c Explanation>,
     /// Why it could not be asked.
     pub trouble: Option<&'c str>,
+    /// That the app does not answer there, if its health check has found that.
+    pub outage: Option<&'c Outage>,
+}
+
+/// An app that does not answer: nothing that the gate does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// Why the last attempt failed.
+    pub failure: Failure,
+    /// Who answers for the app; empty if nobody is named.
+    pub owner: String,
 }
 
 /// What an answer is about.

@@ -13,6 +13,7 @@ pub mod core;
 pub mod daemon;
 pub mod dataplane;
 pub mod explain;
+pub mod health;
 pub mod identity;
 mod outward;
 pub mod policy;

@@ -5,6 +5,7 @@
 mod denials;
 mod events;
 mod flows;
+mod health;
 mod line;
 mod log;
 mod metrics;
@@ -20,6 +21,7 @@ pub use metrics::Metrics;
 
 use crate::core::{Actor, Done, Receipt};
 use crate::dataplane::{Monitor, resets};
+use crate::health::Turn;
 use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
@@ -140,6 +142,11 @@ impl Recorder {
     pub fn login_failed(&self, user: &str, source: IpAddr, why: &'static str) {
         self.metrics().logged_in(why);
         self.write(Record::login_failed(user, source, why));
+    }
+
+    /// An app has gone down, has come back, or answers in part.
+    pub fn app_turned(&self, turn: &Turn) {
+        self.write(Record::app_health(turn));
     }
 
     /// The flows of a session that has ended: they are recorded, and returned to be forgotten.

@@ -22,6 +22,8 @@ mod explain;
 mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
+#[path = "gate/health.rs"]
+mod health;
 #[path = "gate/identity.rs"]
 mod identity;
 #[path = "gate/interfaces.rs"]

@@ -6,7 +6,7 @@ use super::page::PageQuery;
 use super::problem::ApiError;
 use crate::core::{Actor, Request, State as CoreState};
 use crate::policy::{self, AppName, Input, Refusal};
-use crate::wire::{self, App, FieldError, Page};
+use crate::wire::{self, App, AppHealth, FieldError, Page};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -20,9 +20,10 @@ pub(super) async fn list(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<axum::Json<Page<App>>, ApiError> {
     let read = move |state: &CoreState| {
-        query.page(state.gateway.apps(), |(_, app)| app.name.to_string(), |(_, app)| App::from(app))
+        query.page(state.gateway.apps(), |(_, app)| app.name.to_string(), |(_, app)| app.clone())
     };
-    Ok(axum::Json(shared.context.core.read(read).await?))
+    let Page { items, next_cursor } = shared.context.core.read(read).await?;
+    Ok(axum::Json(Page { items: items.iter().map(|app| shown(&shared, app)).collect(), next_cursor }))
 }
 
 /// Read an app.
@@ -35,7 +36,7 @@ pub(super) async fn read(
     Named(name): Named<AppName>,
 ) -> Result<axum::Json<App>, ApiError> {
     let app = existing(&shared, name).await?;
-    Ok(axum::Json(App::from(&app)))
+    Ok(axum::Json(shown(&shared, &app)))
 }
 
 /// Create an app, or replace its definition. Sessions follow at once.
@@ -63,7 +64,7 @@ pub(super) async fn put(
     }
     shared.context.core.change(actor, Request::Policy(Input::PutApp(app))).await?;
     let app = existing(&shared, name).await?;
-    Ok(axum::Json(App::from(&app)))
+    Ok(axum::Json(shown(&shared, &app)))
 }
 
 /// Remove an app. Nobody reaches it any more.
@@ -111,7 +112,13 @@ async fn switch(shared: &Shared, actor: Actor, name: AppName, enabled: bool) -> 
     let _edit = shared.edit().await;
     let app = policy::App { enabled, ..existing(shared, name).await? };
     shared.context.core.change(actor, Request::Policy(Input::PutApp(app.clone()))).await?;
-    Ok(axum::Json(App::from(&app)))
+    Ok(axum::Json(shown(shared, &app)))
+}
+
+/// An app, and what its health check has found.
+fn shown(shared: &Shared, app: &policy::App) -> App {
+    let found = app.health.as_ref().map(|check| shared.context.health.of(&app.name, check));
+    App { health_state: found.map(|found| AppHealth::of(&found, shared.now())), ..App::from(app) }
 }
 
 async fn existing(shared: &Shared, name: AppName) -> Result<policy::App, ApiError> {

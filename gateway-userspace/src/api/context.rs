@@ -6,6 +6,7 @@ use super::sign_ins::{BrowserSignIns, DeviceSignIns};
 use super::ssf::Signals;
 use crate::core::Core;
 use crate::dataplane::Explain;
+use crate::health::Health;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
 use crate::record::Recorder;
@@ -169,6 +170,8 @@ pub struct Context {
     pub signals: Signals,
     /// Where failed logins are recorded.
     pub recorder: Recorder,
+    /// Whether apps answer.
+    pub health: Health,
 }
 
 impl fmt::Debug for Context {

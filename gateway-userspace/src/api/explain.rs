@@ -13,8 +13,9 @@ use super::policy::parsed;
 use super::problem::ApiError;
 use crate::core::State as CoreState;
 use crate::explain::{self, Footing};
+use crate::health::{self, Health};
 use crate::policy::{AppName, Assumed, Refusal, Source, UserName, Way as Found};
-use crate::wire::{self, ExplainRequest, Explained, FieldError, Page, Ways};
+use crate::wire::{self, ExplainRequest, Explained, FieldError, Moment, Page, Ways};
 use asked::Asked;
 use axum::extract::State;
 use looked::Looked;
@@ -136,17 +137,25 @@ async fn answers(
     let looked = shared.context.core.read(look).await??;
     let gate = Arc::clone(&shared.context.gate);
     let resolver = Arc::clone(&shared.context.resolver);
-    parsed(move || looked.iter().map(|one| one.answer(&*gate, &*resolver)).collect()).await
+    let health = shared.context.health.clone();
+    parsed(move || looked.iter().map(|one| one.answer(&*gate, &*resolver, (&health, now))).collect()).await
 }
 
 impl Looked {
     /// Asks the gate, if that has anything to say, and puts it into words.
-    fn answer(&self, gate: &dyn crate::dataplane::Explain, resolver: &dyn super::SourceResolver) -> wire::Explanation {
+    fn answer(
+        &self,
+        gate: &dyn crate::dataplane::Explain,
+        resolver: &dyn super::SourceResolver,
+        (book, now): (&Health, Moment),
+    ) -> wire::Explanation {
         let (gate, trouble) = match self.question(resolver).map(|question| gate.explain(&question)) {
             None => (None, None),
             Some(Ok(explanation)) => (Some(explanation), None),
             Some(Err(error)) => (None, Some(error.to_string())),
         };
+        let found = self.app.as_ref().zip(self.health.as_ref()).map(|(app, (check, _))| book.of(app, check));
+        let outage = found.as_ref().and_then(|found| self.outage(found, now));
         let case = explain::Case {
             who: &self.who,
             user: &self.user,
@@ -156,6 +165,7 @@ impl Looked {
             opinion: self.opinion.as_ref(),
             gate: gate.as_ref(),
             trouble: trouble.as_deref(),
+            outage: outage.as_ref(),
         };
         let shape = wire::Explanation::of(case.told(), &self.footing, gate.as_ref(), self.opinion.as_ref());
         wire::Explanation {
@@ -164,7 +174,15 @@ impl Looked {
             from: self.address.map(|address| address.to_string()),
             to: self.to.to_string(),
             app: self.app.as_ref().map(ToString::to_string),
+            health_state: found.map(|found| wire::AppHealth::of(&found, now)),
             ..shape
         }
+    }
+
+    fn outage(&self, found: &health::Found, now: Moment) -> Option<explain::Outage> {
+        let down = found.outage(self.to.address)?;
+        let (since, failure) = (now.wall_of(down.since?), down.failure.clone()?);
+        let owner = self.health.as_ref().map(|(_, owner)| owner.clone()).unwrap_or_default();
+        Some(explain::Outage { since, failure, owner })
     }
 }

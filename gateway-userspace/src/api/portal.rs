@@ -158,7 +158,8 @@ fn signed_in_page(state: &CoreState, session: &Session, now: Moment, stronger: &
     let until = now.wall_of(session.deadline);
     let line = |name| {
         let (_, app) = state.gateway.app(name)?;
-        let places = app.prefixes.iter().map(ToString::to_string);
+        let names = app.names.iter().map(ToString::to_string);
+        let places = names.chain(app.prefixes.iter().map(ToString::to_string));
         let ways = app.services.iter().map(ToString::to_string);
         let places = format!("{}: {}", places.collect::<Vec<_>>().join(", "), ways.collect::<Vec<_>>().join(", "));
         Some(AppLine { name: name.to_string(), description: app.description.clone(), places })

@@ -6,7 +6,7 @@ use crate::config::apps::{Entry, entries};
 use crate::config::section::read_part;
 use crate::config::{Place, Places};
 use crate::policy::compile::check;
-use crate::policy::{App, AppName};
+use crate::policy::{App, AppName, HealthCheck, Probe, Protocol, addresses};
 use crate::wire;
 use std::collections::BTreeMap;
 
@@ -89,6 +89,44 @@ impl Apps {
         if let Some(problem) = wrong {
             findings.errors.push(Finding::about(&*file, format!("app `{name}`: {problem}"), "").at(place));
         }
+        findings.warnings.extend(
+            app.as_ref()
+                .into_iter()
+                .flat_map(|(_, app)| health(app))
+                .map(|(message, hint)| Finding::about(&*file, format!("app `{name}`: {message}"), hint).at(place)),
+        );
         self.known.insert(name, Declared { file, place, app: app.filter(|_| is_right) });
     }
+}
+
+/// What looks odd about a health check, and what to do about it. A port that is for checks alone is a good one, so nothing
+/// here is an error.
+fn health(app: &App) -> Vec<(String, &'static str)> {
+    let Some(check) = &app.health else { return Vec::new() };
+    let mut odd = Vec::new();
+    // Where names lead is not known here.
+    if check.targets(app).is_empty() && app.names.is_empty() {
+        let what = match check.probe {
+            Probe::Get(_) if check.probe.address().is_some() => "its prefixes do not hold the address of the URL",
+            _ => "it has no single address, and of larger prefixes nothing is tried",
+        };
+        odd.push((
+            format!("its health check has nothing to try: {what}"),
+            "add a single address to its prefixes, or name one within them in the URL, like `https://198.51.100.10/healthz`",
+        ));
+    }
+    let (count, most) = (addresses(app).len(), HealthCheck::MOST_ADDRESSES);
+    if count > most && check.probe.address().is_none() {
+        let message = format!("its health check tries {most} of its {count} addresses");
+        odd.push((message, "make several apps of it if each of them matters"));
+    }
+    let port = check.probe.port();
+    let is_tcp = |service: &&crate::policy::Service| service.protocol == Protocol::Tcp;
+    let holds =
+        |service: &crate::policy::Service| service.ports.is_none_or(|(first, last)| (first..=last).contains(&port));
+    if !app.services.iter().filter(is_tcp).any(holds) {
+        let message = format!("its health check tries {port}/tcp, which is none of its services");
+        odd.push((message, "that is right if the app answers there for checks alone; otherwise correct the port"));
+    }
+    odd
 }

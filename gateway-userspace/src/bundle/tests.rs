@@ -397,3 +397,26 @@ fn what_has_expired_or_is_about_to_is_told_with_its_place() {
         "{over:?}"
     );
 }
+
+#[test]
+fn what_is_odd_about_a_health_check_is_told_and_refuses_nothing() {
+    let app = |lines: &str| {
+        let apps = format!("[[app]]\nname = \"crm\"\nservices = [\"443/tcp\", \"8000-8010/tcp\"]\n{lines}");
+        let loaded = load(&files(&[("apps.toml", &apps)])).unwrap();
+        loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let single = "prefixes = [\"10.20.0.10\"]";
+    for right in ["443/tcp", "8005/tcp", "https://crm.example/healthz", "http://10.20.0.10:8000/"] {
+        assert_eq!(app(&format!("{single}\nhealth = \"{right}\"")), [""; 0], "{right}");
+    }
+    let own = app(&format!("{single}\nhealth = \"9000/tcp\""));
+    assert_eq!(own, ["apps.toml:2:8: app `crm`: its health check tries 9000/tcp, which is none of its services"]);
+    let large = app("prefixes = [\"10.20.0.0/24\"]\nhealth = \"https://crm.example/\"");
+    let nothing = "apps.toml:2:8: app `crm`: its health check has nothing to try: ";
+    assert_eq!(large, [format!("{nothing}it has no single address, and of larger prefixes nothing is tried")]);
+    let elsewhere = app(&format!("{single}\nhealth = \"https://10.20.0.11/\""));
+    assert_eq!(elsewhere, [format!("{nothing}its prefixes do not hold the address of the URL")]);
+    let many: Vec<String> = (1..=17).map(|host| format!("\"10.20.0.{host}\"")).collect();
+    let many = app(&format!("prefixes = [{}]\nhealth = \"443/tcp\"", many.join(", ")));
+    assert_eq!(many, ["apps.toml:2:8: app `crm`: its health check tries 16 of its 17 addresses"]);
+}

@@ -1,6 +1,7 @@
 //! Shapes of the API as tables without frames: lists with a header, single things as names and values.
 
 mod explain;
+mod health;
 mod rows;
 
 use super::output::plain;

@@ -1,5 +1,7 @@
 //! Files of apps: what a new gateway begins with, and what `portcullis app apply` reads.
 
+mod health;
+
 use super::ConfigErrors;
 use super::section::{Section, read};
 use super::value::Value;
@@ -95,6 +97,7 @@ fn shape<'r, 't>(
     let on_daemon_loss = section.value("on_daemon_loss").and_then(|value| {
         value.choice(&[("lease", wire::OnDaemonLoss::Lease), ("session", wire::OnDaemonLoss::Session)])
     });
+    let health = section.value("health");
     let enabled = section.value("enabled").and_then(|value| value.boolean());
     let has_names = names.is_some();
     let prefixes = prefixes.map(|value| texts(&value, "prefixes", "192.0.2.0/24", places));
@@ -110,6 +113,7 @@ fn shape<'r, 't>(
     });
     let owner = word(owner, "owner", "finance", places);
     let sensitivity = word(sensitivity, "sensitivity", "high", places);
+    let health = health.and_then(|value| health::read(value, places));
     let name = name?;
     let shape = wire::App {
         name: name.text("crm")?.to_owned(),
@@ -125,7 +129,9 @@ fn shape<'r, 't>(
         owner,
         sensitivity,
         labels: labels.into_iter().collect(),
+        health,
         enabled,
+        health_state: None,
     };
     Some((shape, name))
 }
@@ -213,6 +219,27 @@ mod tests {
                 "6:13: app[0].trip_wire: is an integer and should be a boolean; write `true` or `false`",
                 &format!("7:10: app[0].budget: `500 mb` {bytes}"),
             ],
+        );
+        check(
+            &format!("{crm}health = '443'"),
+            &["5:10: app[0].health: `443` is not a health check; write a TCP port like `443/tcp`, or a URL like \
+               `https://wiki.example.net/healthz`"],
+        );
+        check(
+            &format!("{crm}health = {{ check = '443/tcp', evry = '5 s', timeout = '40 s', failures = 0 }}"),
+            &[
+                "5:31: app[0].health.evry: is not a known key; did you mean `every`?",
+                "5:55: app[0].health.timeout: is out of bounds; choose a time from 100 ms to 30 s",
+                "5:74: app[0].health.failures: is out of bounds; choose one from 1 to 10",
+            ],
+        );
+        check(
+            &format!("{crm}health = {{ every = '5 s' }}"),
+            &["5:10: app[0].health.check: is missing; add `check = \"443/tcp\"`"],
+        );
+        check(
+            &format!("{crm}health = 7"),
+            &["5:10: app[0].health: is an integer and should be a string or a table; write it like `\"443/tcp\"`"],
         );
         check(&format!("{crm}budget = 0"), &[&format!("5:10: app[0].budget: `0` {bytes}")]);
         check(

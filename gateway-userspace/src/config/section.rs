@@ -154,7 +154,7 @@ impl<'r, 't> Section<'r, 't> {
 }
 
 impl<'r, 't> Value<'r, 't> {
-    fn into_section(self, fix: &str) -> Section<'r, 't> {
+    pub(crate) fn into_section(self, fix: &str) -> Section<'r, 't> {
         let table = if let DeValue::Table(table) = self.raw { Some(table) } else { None };
         if table.is_none() {
             self.refuse(format!("is {} and should be a table", self.kind()), fix);

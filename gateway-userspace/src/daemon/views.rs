@@ -7,6 +7,7 @@ use crate::dataplane::Guarding;
 use crate::dataplane::attach::{Attached, GuardedInterface, GuardedVlan};
 use crate::dataplane::clock::WallClock;
 use crate::dataplane::interfaces::{Wanted, WantedVlan};
+use crate::health::Health;
 use crate::policy::{AppName, UserName};
 use crate::record::{Recorder, TrackedFlow};
 use crate::wire::{Drops, Flow, FlowState, Interface, Opener, Status, TableUse, Vlan};
@@ -22,6 +23,7 @@ const FEW: usize = 8_192;
 pub(super) struct KernelViews {
     core: Core,
     recorder: Recorder,
+    health: Health,
     guarding: Guarding,
     wanted: Vec<Wanted>,
     started_at: OffsetDateTime,
@@ -30,12 +32,12 @@ pub(super) struct KernelViews {
 impl KernelViews {
     pub(super) fn new(
         core: Core,
-        recorder: Recorder,
+        (recorder, health): (Recorder, Health),
         guarding: Guarding,
         wanted: Vec<Wanted>,
         started_at: OffsetDateTime,
     ) -> Self {
-        Self { core, recorder, guarding, wanted, started_at }
+        Self { core, recorder, health, guarding, wanted, started_at }
     }
 
     /// The latest of the flows that match. Of few flows the kernel is asked which these are; of many, what was last seen
@@ -145,6 +147,7 @@ impl KernelViews {
             policy_generation,
             users,
             apps,
+            apps_down: self.health.book(|book| book.down()),
             sessions,
             interfaces,
             tables,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::dataplane::explain::Basis;
+use crate::health::FailureKind;
 use crate::policy::{Missing, Protocol, Ruling};
 use gateway_common::{DropReason, Verdict};
 use std::time::Duration;
@@ -48,8 +49,53 @@ fn told(footing: Footing, opinion: Option<&Opinion>, gate: Option<&Explanation>)
     let (user, app) = (UserName::new("alice").unwrap(), AppName::new("payroll").unwrap());
     let to = Destination { address: "10.20.0.10".parse().unwrap(), protocol: Protocol::Tcp, port: 443 };
     let app = opinion.map(|_| &app);
-    let case = Case { who: "Alice", user: &user, to, app, footing, opinion, gate, trouble: None };
+    let case = Case { who: "Alice", user: &user, to, app, footing, opinion, gate, trouble: None, outage: None };
     case.told()
+}
+
+#[test]
+fn that_the_app_does_not_answer_is_told_where_the_gate_lets_through_and_nowhere_else() {
+    let (user, app) = (UserName::new("alice").unwrap(), AppName::new("payroll").unwrap());
+    let to = Destination { address: "10.20.0.10".parse().unwrap(), protocol: Protocol::Tcp, port: 443 };
+    let since = time::macros::datetime!(2026-11-26 11:02:07 +1);
+    let told = |footing, ruling, verdict, kind, owner: &str| {
+        let failure = Failure::new(kind, "503 Service Unavailable");
+        let outage = Outage { since, failure, owner: owner.to_owned() };
+        let (opinion, gate) = (opinion(ruling), gate(verdict));
+        let (opinion, gate) = (Some(&opinion), Some(&gate));
+        let case = Case {
+            who: "Alice",
+            user: &user,
+            to,
+            app: Some(&app),
+            footing,
+            opinion,
+            gate,
+            trouble: None,
+            outage: Some(&outage),
+        };
+        case.told()
+    };
+    let permitted = (Ruling::Permitted, Verdict::Forward);
+    let Told { permitted: is, sentence, next_step, .. } =
+        told(Footing::Live, permitted.0, permitted.1, FailureKind::Status, "finance");
+    let expected = "The gate lets it through, but the app itself has not answered since 2026-11-26 10:02 UTC: the status says \
+         that it fails (503 Service Unavailable).";
+    assert!(is && sentence.starts_with("Alice reaches payroll at ") && sentence.ends_with(expected), "{sentence}");
+    assert_eq!(next_step, "Ask whoever owns the app: finance.");
+    let nobody = told(Footing::Live, permitted.0, permitted.1, FailureKind::Refused, "");
+    assert!(nobody.sentence.ends_with("10:02 UTC: the connection is refused."), "{nobody:?}");
+    assert_eq!(nobody.next_step, "Ask whoever runs the app; its definition names no `owner`.");
+    for (footing, ruling, verdict) in [
+        (Footing::Live, Ruling::NoPolicy, Verdict::Drop(DropReason::NoGrant)),
+        (Footing::Live, Ruling::NoPolicy, Verdict::Forward),
+        (Footing::Assumed, Ruling::Permitted, Verdict::Forward),
+        (Footing::Absent, Ruling::Permitted, Verdict::Drop(DropReason::NoSession)),
+        (Footing::Over, Ruling::Permitted, Verdict::Forward),
+    ] {
+        let other = told(footing, ruling, verdict, FailureKind::Refused, "finance");
+        assert!(!other.sentence.contains("answered") && !other.next_step.contains("owns"), "{other:?}");
+    }
 }
 
 #[test]

@@ -35,6 +35,11 @@ impl Case<'_> {
                 String::from("Log in again."),
             ),
         };
+        let is_about_now = self.footing == Footing::Live && told.permitted && !told.disagree;
+        let told = match self.outage.filter(|_| is_about_now) {
+            Some(outage) => outage.added_to(told),
+            None => told,
+        };
         match self.trouble {
             Some(trouble) => {
                 Told { sentence: format!("{} The gate itself could not be asked: {trouble}.", told.sentence), ..told }

@@ -52,7 +52,7 @@ impl Compiled {
 #[must_use]
 pub fn is_same(one: &App, other: &App) -> bool {
     let App { name, description: _, prefixes, names, within, services, opens, outlasts_daemon, .. } = one;
-    let App { trip_wire: _, budget: _, labels: _, enabled: _, .. } = one;
+    let App { trip_wire: _, budget: _, labels: _, health: _, enabled: _, .. } = one;
     let places = |app: &App| (app.prefixes == *prefixes, app.names == *names, app.within == *within);
     let of_one = (name, services, opens, outlasts_daemon, one.is_armed());
     of_one == (&other.name, &other.services, &other.opens, &other.outlasts_daemon, other.is_armed())

@@ -4,6 +4,7 @@ mod assurance;
 mod country;
 mod dns;
 mod factors;
+mod health;
 mod moment;
 mod settings;
 mod user;
@@ -13,6 +14,7 @@ pub use assurance::{Assurance, Proof};
 pub use country::Country;
 pub use dns::{Answers, DnsName, InvalidDnsName};
 pub use factors::{Factor, Factors};
+pub use health::{HealthCheck, InvalidHealthCheck, Probe, addresses};
 pub use moment::{Grain, Moment, Span, Timestamp};
 pub use settings::{Settings, Timezone, UnknownTimezone};
 pub use user::{Attributes, InvalidAttribute, Kind, Risk, Standing, User, attribute};
@@ -221,6 +223,8 @@ pub struct App {
     pub sensitivity: String,
     /// For policies: `resource.labels.contains("pci")`.
     pub labels: BTreeSet<String>,
+    /// How it is found out whether it answers. Grants and denies nothing.
+    pub health: Option<HealthCheck>,
     /// A disabled app is granted to nobody, and as a trip-wire it revokes nobody: the kill switch of one app.
     pub enabled: bool,
 }
@@ -243,6 +247,7 @@ impl App {
             owner: String::new(),
             sensitivity: String::new(),
             labels: BTreeSet::new(),
+            health: None,
             enabled: true,
         }
     }

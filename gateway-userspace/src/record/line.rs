@@ -5,6 +5,7 @@ use super::flows::TrackedFlow;
 use super::names::Names;
 use crate::core::{Actor, Receipt};
 use crate::dataplane::clock::WallClock;
+use crate::health::Turn;
 use crate::policy::{Generation, Input, Protocol, Regranted, Session};
 use gateway_common::abi::FlowKey;
 use gateway_common::{DropReason, KernelNanos, Packet};
@@ -110,6 +111,18 @@ enum What {
         first: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339")]
         last: OffsetDateTime,
+    },
+    AppHealth {
+        app: String,
+        state: &'static str,
+        was: &'static str,
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        address: IpAddr,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     Lost {
         kernel_events: u64,
@@ -240,6 +253,19 @@ impl Record {
             answered: Some(denied.answered).filter(|answered| *answered != 0),
             first: clock.at(KernelNanos(denied.first)),
             last: clock.at(KernelNanos(denied.last)),
+        })
+    }
+
+    pub(super) fn app_health(turn: &Turn) -> Self {
+        let Turn { app, was, state, since, address, failure } = turn;
+        Self::now(What::AppHealth {
+            app: app.to_string(),
+            state: state.label(),
+            was: was.label(),
+            since: WallClock::now().at(*since),
+            address: *address,
+            error: failure.as_ref().map(|failure| failure.kind.label()),
+            detail: failure.as_ref().map(|failure| failure.detail.clone()),
         })
     }
 

@@ -1,9 +1,11 @@
 //! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
 
 use super::Recorder;
+use super::health::HealthCollector;
 use crate::core::Receipt;
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{Guarding, clock};
+use crate::health::Health;
 use crate::policy::Gateway;
 use gateway_common::KernelNanos;
 use prometheus::core::{Collector, Desc};
@@ -219,6 +221,14 @@ impl Metrics {
     /// If two families have the same name.
     pub fn watch(&self, recorder: &Recorder, guarding: Guarding) -> prometheus::Result<()> {
         self.registry.register(Box::new(KernelCollector::new(recorder.clone(), guarding)?))
+    }
+
+    /// Adds what the health checks of apps find, read at each scrape.
+    ///
+    /// # Errors
+    /// If two families have the same name.
+    pub fn watch_health(&self, health: &Health) -> prometheus::Result<()> {
+        self.registry.register(Box::new(HealthCollector::new(health.clone())?))
     }
 
     pub(crate) fn state(&self, gateway: &Gateway) {

@@ -1,6 +1,7 @@
 //! What the rows look like. Unknown members are ignored, so that an older program reads what a newer one of the same
 //! schema wrote; a member that is missing is damage, unless it came with a later schema: then it has a default.
 
+mod health;
 mod history;
 mod provider;
 mod resource;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
+use health::HealthShape;
 pub(super) use history::HistoryShape;
 pub(super) use provider::ProviderSessionShape;
 pub(super) use resource::ResourceShape;
@@ -108,6 +110,8 @@ pub(super) struct AppShape {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     sensitivity: String,
     labels: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<HealthShape>,
     enabled: bool,
 }
 
@@ -120,7 +124,7 @@ struct ServiceShape {
 impl From<&App> for AppShape {
     fn from(app: &App) -> Self {
         let App { name, description, prefixes, services, opens, trip_wire, budget, outlasts_daemon, .. } = app;
-        let App { names, within, owner, sensitivity, labels, enabled, .. } = app;
+        let App { names, within, owner, sensitivity, labels, health, enabled, .. } = app;
         Self {
             name: name.to_string(),
             description: description.clone(),
@@ -135,6 +139,7 @@ impl From<&App> for AppShape {
             owner: owner.clone(),
             sensitivity: sensitivity.clone(),
             labels: labels.clone(),
+            health: health.as_ref().map(HealthShape::from),
             enabled: *enabled,
         }
     }
@@ -158,6 +163,7 @@ impl TryFrom<AppShape> for App {
             owner,
             sensitivity,
             labels,
+            health,
             enabled,
         } = shape;
         let parsed = |prefixes: Vec<String>| {
@@ -168,6 +174,7 @@ impl TryFrom<AppShape> for App {
         let services = services.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let opens = opens.into_iter().map(Service::try_from).collect::<Result<_, _>>()?;
         let name = AppName::new(&name).map_err(words)?;
+        let health = health.map(crate::policy::HealthCheck::try_from).transpose()?;
         Ok(Self {
             name,
             description,
@@ -182,6 +189,7 @@ impl TryFrom<AppShape> for App {
             owner,
             sensitivity,
             labels,
+            health,
             enabled,
         })
     }

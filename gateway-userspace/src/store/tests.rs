@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::identity::{self, Binding, Scope, SessionSecret};
-use crate::policy::{AllowListId, Decision, Factor, Protocol, Service, Source};
+use crate::policy::{AllowListId, Decision, Factor, HealthCheck, Protocol, Service, Source};
 use gateway_common::KernelNanos;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -46,6 +46,10 @@ fn app() -> App {
         sensitivity: "high".into(),
         budget: Some(1 << 40),
         labels: ["pci".to_owned()].into(),
+        health: Some(HealthCheck {
+            failures: 1,
+            ..HealthCheck::of("https://crm.example/healthz?a=b".parse().unwrap())
+        }),
         enabled: true,
     }
 }

@@ -1,5 +1,6 @@
 //! Apps, in the API and in files.
 
+use super::health::{AppHealth, HealthCheck};
 use super::problem::{Invalid, each, noted};
 use super::quantity::Bytes;
 use super::service::{format_prefix, parse_prefix, parse_service};
@@ -50,9 +51,16 @@ pub struct App {
     /// For policies: `resource.labels.contains("pci")`.
     #[serde(default)]
     pub labels: BTreeSet<String>,
+    /// How the gateway finds out whether it answers: `443/tcp`, `https://wiki.example.net/healthz`. Grants and denies nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
     /// A disabled app is granted to nobody. Left out, it stays as it is; a new app is enabled.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// What its health check has found. Only in answers: what a request says here is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(read_only)]
+    pub health_state: Option<AppHealth>,
 }
 
 /// Until when an app can be reached if the daemon is gone, and with it whoever would take access away.
@@ -91,6 +99,7 @@ impl From<&policy::App> for App {
             owner,
             sensitivity,
             labels,
+            health,
             enabled,
         } = app;
         Self {
@@ -107,7 +116,9 @@ impl From<&policy::App> for App {
             owner: owner.clone(),
             sensitivity: sensitivity.clone(),
             labels: labels.clone(),
+            health: health.as_ref().map(HealthCheck::from),
             enabled: Some(*enabled),
+            health_state: None,
         }
     }
 }
@@ -132,7 +143,9 @@ impl App {
             owner,
             sensitivity,
             labels,
+            health,
             enabled: said,
+            health_state: _,
         } = self;
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));
@@ -144,6 +157,7 @@ impl App {
         let budget = budget.and_then(|budget| noted(&mut errors, "budget", budget.count()));
         let owner = noted(&mut errors, "owner", policy::word(owner)).unwrap_or_default();
         let sensitivity = noted(&mut errors, "sensitivity", policy::word(sensitivity)).unwrap_or_default();
+        let health = health.and_then(|health| health.into_model().map_err(|found| errors.extend(found)).ok());
         let enabled = said.unwrap_or(enabled);
         let outlasts_daemon = on_daemon_loss == OnDaemonLoss::Session;
         match name {
@@ -161,6 +175,7 @@ impl App {
                 owner,
                 sensitivity,
                 labels,
+                health,
                 enabled,
             }),
             _ => Err(Invalid(errors)),
@@ -184,6 +199,7 @@ mod tests {
         owner = "finance"
         sensitivity = "high"
         labels = ["pci"]
+        health = { check = "443/tcp", every = "10 s" }
     "#;
 
     #[test]
@@ -197,6 +213,7 @@ mod tests {
         assert_eq!((model.budget, shape.budget.as_ref().unwrap().to_string()), (Some(2 << 30), "2 GiB".into()));
         assert_eq!((model.outlasts_daemon, shape.on_daemon_loss), (true, OnDaemonLoss::Session));
         assert_eq!((model.owner.as_str(), shape.sensitivity.as_str()), ("finance", "high"));
+        assert_eq!(model.health.as_ref().map(|health| health.every.as_secs()), Some(10));
         assert_eq!(shape.clone().into_model(false).unwrap(), model);
     }
 
@@ -212,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_none_of_it() {
-        let optional = ["opens", "trip", "budget", "on_daemon_loss", "owner", "sensitivity"];
+        let optional = ["opens", "trip", "budget", "on_daemon_loss", "owner", "sensitivity", "health"];
         let file = FILE.lines().filter(|line| !optional.iter().any(|key| line.contains(key)));
         let file: AppsFile = toml::from_str(&file.collect::<Vec<_>>().join("\n")).unwrap();
         let model = file.apps[0].clone().into_model(true).unwrap();

@@ -1,5 +1,6 @@
 //! Why somebody reaches an app or does not, and who reaches what.
 
+use super::health::AppHealth;
 use crate::dataplane::explain::Explanation as Seen;
 use crate::explain::{Footing, Told};
 use crate::policy::{self, Missing, Opinion};
@@ -109,6 +110,9 @@ pub struct Explanation {
     pub missing: Vec<String>,
     /// Groups whose members are permitted, if nothing else helps.
     pub groups: Vec<String>,
+    /// What the health check of the app has found; left out if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_state: Option<AppHealth>,
     /// Whether kernel and policies contradict each other.
     pub disagree: bool,
     /// For people.
@@ -197,6 +201,7 @@ impl Explanation {
             max_login_age_s: None,
             missing: Vec::new(),
             groups: Vec::new(),
+            health_state: None,
             disagree,
             sentence,
             next_step,

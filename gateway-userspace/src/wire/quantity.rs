@@ -1,6 +1,7 @@
 //! Amounts of data, as people write them: a whole number and a unit.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// Units of bytes. Those of a thousand come first, so that of two equally short ways to write a number theirs is taken.
@@ -18,6 +19,9 @@ const BYTES: [(&str, u64); 9] = [
 
 /// Units of bits in a second.
 const BITS: [(&str, u64); 4] = [("Gbit/s", 1_000_000_000), ("Mbit/s", 1_000_000), ("kbit/s", 1_000), ("bit/s", 1)];
+
+/// Units of time, in milliseconds. The largest first.
+const TIMES: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// An amount of bytes: a number, or text like `500 MB` or `2 GiB`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -72,6 +76,20 @@ pub fn parse_bit_rate(text: &str) -> Option<u64> {
     parse(text, &BITS)
 }
 
+/// Reads `500 ms`, `30 s`, `5 m` or `1 h`.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<Duration> {
+    parse(text, &TIMES).map(Duration::from_millis)
+}
+
+/// As [`parse_time`] reads it, in the largest unit of which it is a whole number.
+#[must_use]
+pub fn written_time(time: Duration) -> String {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let fitting = TIMES.iter().find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit));
+    fitting.map_or_else(|| format!("{millis} ms"), |(name, unit)| format!("{} {name}", millis / unit))
+}
+
 /// A whole number, at most one blank, and a unit.
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -124,6 +142,18 @@ mod tests {
         }
         for bytes in [1, 999, 1_001, 512_000, u64::MAX] {
             assert_eq!(Bytes::of(bytes).count(), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_whole_number_and_a_unit_and_is_written_in_the_largest_that_fits() {
+        for (text, written) in
+            [("30s", "30 s"), ("90 s", "90 s"), ("2500 ms", "2500 ms"), ("60 m", "1 h"), ("0 s", "0 ms")]
+        {
+            assert_eq!(parse_time(text).map(written_time).as_deref(), Some(written), "{text}");
+        }
+        for wrong in ["", "s", "5", "5 min", "-5 s", "1.5 s", "5  s", "18446744073709551615 h"] {
+            assert_eq!(parse_time(wrong), None, "{wrong}");
         }
     }
 

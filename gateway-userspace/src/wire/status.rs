@@ -18,6 +18,9 @@ pub struct Status {
     pub users: usize,
     /// How many apps there are.
     pub apps: usize,
+    /// How many of them do not answer, as their health checks find.
+    #[serde(default)]
+    pub apps_down: usize,
     /// How many sessions there are.
     pub sessions: usize,
     /// The guarded interfaces.

@@ -141,6 +141,7 @@ impl World {
             readiness: ready,
             metrics: recorder.metrics().registry(),
             recorder,
+            health: Default::default(),
             providers: Default::default(),
             signals: Default::default(),
             open_metrics: false,
@@ -242,6 +243,7 @@ fn gateway() -> Gateway {
         sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
+        health: None,
         enabled: true,
     }));
     let text = "permit (principal in Group::\"staff\", action, resource == App::\"crm\");".to_owned();
@@ -313,6 +315,7 @@ impl Views for FixedViews {
             policy_generation: 1,
             users: 2,
             apps: 1,
+            apps_down: 0,
             sessions: 1,
             interfaces: Vec::new(),
             tables: Vec::new(),

@@ -130,6 +130,7 @@ fn apps() -> [App; 4] {
         sensitivity: String::new(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        health: None,
         enabled: true,
     };
     let (crm, wiki) = (app("crm", &["pci"]), app("wiki", &[]));

@@ -125,7 +125,7 @@ const SESSION: &str = r#"sessions 00000000000000ab {"token":171,"user":"ada","so
 pub fn seeds() -> Vec<Vec<u8>> {
     let user = r#"users ada {"name":"ada","display_name":"Ada","groups":["staff"],"enabled":true}"#;
     let crm = r#"apps crm {"name":"crm","description":"","prefixes":["192.0.2.0/24"],"services":[{"protocol":"tcp","ports":[80,443]},{"protocol":"47","ports":null}],"opens":[{"protocol":"udp","ports":[514,514]}],"trip_wire":false,"budget":1000,"labels":["pci"],"enabled":true}"#;
-    let old = r#"apps old {"name":"old","description":"","prefixes":["2001:db8::1/128"],"services":[{"protocol":"icmp","ports":null}],"labels":[],"enabled":true}"#;
+    let old = r#"apps old {"name":"old","description":"","prefixes":["2001:db8::1/128"],"services":[{"protocol":"icmp","ports":null}],"labels":[],"health":{"check":"https://old.example/healthz","every_ms":30000,"timeout_ms":5000,"failures":3},"enabled":true}"#;
     let policy = r#"policies 00000000000000000003 {"generation":3,"text":"@id(\"a\") permit (principal in Group::\"staff\", action, resource);"}"#;
     let counters = r#"meta counters {"next_app":3,"next_app_set":4,"next_allow_list":5,"next_block":6}"#;
     let token = r#"api_tokens 0123456789ab {"id":"0123456789ab","name":"ci","scopes":["read"],"secret_hash":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32],"created_at":"2030-01-01T00:00:00Z","expires_at":null}"#;

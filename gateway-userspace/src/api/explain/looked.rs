@@ -8,8 +8,8 @@ use crate::bundle::Target;
 use crate::dataplane::explain::{Connection, Question};
 use crate::explain::Footing;
 use crate::policy::{
-    App, AppName, Assumed, Assurance, Country, Destination, Factor, Factors, Gateway, Opinion, Refusal, Service,
-    Session, SessionToken, Source, Stance, Timestamp, User, UserName,
+    App, AppName, Assumed, Assurance, Country, Destination, Factor, Factors, Gateway, HealthCheck, Opinion, Refusal,
+    Service, Session, SessionToken, Source, Stance, Timestamp, User, UserName,
 };
 use crate::wire::Moment;
 use gateway_common::KernelNanos;
@@ -43,6 +43,8 @@ pub(super) struct Looked {
     pub app: Option<AppName>,
     pub footing: Footing,
     pub opinion: Option<Opinion>,
+    /// The health check of the app, if it has one, and who answers for it.
+    pub health: Option<(HealthCheck, String)>,
     /// Where a packet would come from.
     source: Option<Source>,
 }
@@ -172,7 +174,8 @@ fn destinations(gateway: &Gateway, to: &Target, client: Option<IpAddr>) -> Resul
         }
         Target::App(name) => name,
     };
-    let (_, app) = gateway.app(name).ok_or_else(|| Refusal::UnknownApp(name.clone()))?;
+    let located = gateway.located();
+    let app = located.apps.get(name).ok_or_else(|| Refusal::UnknownApp(name.clone()))?;
     let of_family = |is_ipv4: bool| -> Vec<Destination> {
         let prefixes = || app.prefixes.iter().filter(|prefix| prefix.addr().is_ipv4() == is_ipv4);
         app.services.iter().filter_map(|service| first(gateway, app, prefixes(), service)).collect()
@@ -224,6 +227,7 @@ impl Somebody {
                 Some(opinion)
             }
         };
+        let health = app.as_ref().and_then(|app| health(gateway.app(app)?.1));
         let who = gateway.user(&self.stance.user).map(called).unwrap_or_default();
         let Self { stance, footing, token, address, source } = self;
         Ok(Looked {
@@ -235,9 +239,15 @@ impl Somebody {
             app,
             footing: footing.clone(),
             opinion,
+            health,
             source: source.clone(),
         })
     }
+}
+
+/// Of a disabled app nothing is tried.
+fn health(app: &App) -> Option<(HealthCheck, String)> {
+    Some((app.health.clone().filter(|_| app.enabled)?, app.owner.clone()))
 }
 
 impl Looked {

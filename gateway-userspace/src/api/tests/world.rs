@@ -190,6 +190,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         readiness,
         metrics: recorder.metrics().registry(),
         recorder,
+        health: Default::default(),
         providers: Default::default(),
         signals: Default::default(),
         open_metrics: false,

@@ -1,6 +1,6 @@
 //! How each shape is listed or shown. Closed lists of columns: what programs need more of is in the JSON.
 
-use super::{Listed, Shown, Value};
+use super::{Listed, Shown, Value, health};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::policy;
 use crate::wire::{
@@ -87,16 +87,17 @@ impl Listed for Group {
 }
 
 impl Listed for App {
-    const HEADER: &'static [&'static str] = &["app", "where", "services", "labels", "state"];
+    const HEADER: &'static [&'static str] = &["app", "where", "services", "labels", "state", "health"];
 
-    fn row(&self, _: OffsetDateTime) -> Vec<Value> {
-        let Self { name, prefixes, names, services, labels, trip_wire, enabled, .. } = self;
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { name, prefixes, names, services, labels, trip_wire, enabled, health_state, .. } = self;
         let state = match enabled.unwrap_or(true) {
             true if *trip_wire => Value::Odd("trip-wire".to_owned()),
             enabled => switch(enabled),
         };
         let places = joined(prefixes.iter().chain(names));
-        vec![name.into(), places.into(), joined(services).into(), joined(labels).into(), state]
+        let health = health_state.as_ref().map_or_else(|| "-".into(), |found| health::app(found, now));
+        vec![name.into(), places.into(), joined(services).into(), joined(labels).into(), state, health]
     }
 }
 
@@ -109,6 +110,7 @@ impl Shown for App {
         fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
         let said = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
         fields.splice(6..6, [("owner", said(owner)), ("sensitivity", said(sensitivity))]);
+        fields.extend(health::fields(self, now));
         fields
     }
 }
@@ -244,8 +246,8 @@ impl Listed for ApiToken {
 
 impl Shown for Status {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
-        let Self { version, started_at, policy_generation, users, apps, sessions, drift_entries, events_lost, .. } =
-            self;
+        let Self { version, started_at, policy_generation, users, apps, apps_down, sessions, .. } = self;
+        let Self { drift_entries, events_lost, .. } = self;
         let alarming = |number: u64| if number == 0 { number.into() } else { Value::Odd(number.to_string()) };
         vec![
             ("version", version.into()),
@@ -253,6 +255,7 @@ impl Shown for Status {
             ("policy generation", policy_generation.into()),
             ("users", users.into()),
             ("apps", apps.into()),
+            ("apps that do not answer", alarming(u64::try_from(*apps_down).unwrap_or(u64::MAX))),
             ("sessions", sessions.into()),
             ("drift between tables and intent", alarming(*drift_entries)),
             ("events lost", alarming(*events_lost)),

@@ -73,11 +73,48 @@ fn an_app_is_shown_with_what_it_opens_its_budget_and_whether_it_is_a_trip_wire()
     check::<App>(
         json!([app(false, true), app(true, true), app(true, false)]),
         "
-APP  WHERE      SERVICES  LABELS  STATE
-crm  192.0.2.1  443/tcp   -       enabled
-crm  192.0.2.1  443/tcp   -       trip-wire
-crm  192.0.2.1  443/tcp   -       disabled",
+APP  WHERE      SERVICES  LABELS  STATE      HEALTH
+crm  192.0.2.1  443/tcp   -       enabled    -
+crm  192.0.2.1  443/tcp   -       trip-wire  -
+crm  192.0.2.1  443/tcp   -       disabled   -",
     );
+}
+
+#[test]
+fn an_app_with_a_health_check_shows_what_it_has_found() {
+    let app = |state: &str, addresses: serde_json::Value| {
+        json!({
+            "name": "crm", "prefixes": ["192.0.2.1"], "services": ["443/tcp"],
+            "health": { "check": "443/tcp", "every": "5 s" },
+            "health_state": { "state": state, "since": "2026-11-21T09:55:00Z", "addresses": addresses },
+        })
+    };
+    let up = json!({ "address": "192.0.2.1", "state": "up", "since": "2026-11-21T09:55:00Z", "answered_ms": 3 });
+    let down = json!({ "address": "192.0.2.2", "state": "down", "since": "2026-11-21T09:58:00Z", "error": "status",
+        "detail": "503 Service Unavailable" });
+    check::<App>(
+        json!([
+            app("up", json!([up])),
+            app("partly", json!([up, down])),
+            app("down", json!([down])),
+            app("unknown", json!([]))
+        ]),
+        "
+APP  WHERE      SERVICES  LABELS  STATE    HEALTH
+crm  192.0.2.1  443/tcp   -       enabled  up
+crm  192.0.2.1  443/tcp   -       enabled  1 of 2 up
+crm  192.0.2.1  443/tcp   -       enabled  down for 5 min
+crm  192.0.2.1  443/tcp   -       enabled  unknown",
+    );
+    let partly: App = serde_json::from_value(app("partly", json!([up, down]))).unwrap();
+    let shown = show(&partly, now(), false);
+    for expected in [
+        "443/tcp (every 5 s)",
+        "192.0.2.1 up for 5 min, in 3 ms",
+        "192.0.2.2 down for 2 min: status (503 Service Unavailable)",
+    ] {
+        assert!(shown.contains(expected), "{shown}");
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn app(name: &str, labels: &[&str]) -> App {
         sensitivity: "high".to_owned(),
         budget: None,
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        health: None,
         enabled: true,
     }
 }

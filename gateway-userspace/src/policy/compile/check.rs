@@ -52,7 +52,7 @@ fn check_host_bits(prefix: &IpNet) -> Result<(), AppProblem> {
 /// Whether an app can be anywhere in a prefix.
 pub(super) fn is_routed(prefix: &IpNet) -> bool {
     let is_inside = |range: &&str| range.parse::<IpNet>().is_ok_and(|range| range.contains(prefix));
-    !NOT_ROUTED.iter().any(|range| is_inside(range))
+    !NOT_ROUTED.iter().any(is_inside)
 }
 
 fn check_service(service: &Service) -> Result<(), AppProblem> {

@@ -19,6 +19,7 @@ fn app(name: &str, prefixes: &[&str], services: &[&str]) -> App {
         sensitivity: String::new(),
         budget: None,
         labels: Default::default(),
+        health: None,
         enabled: true,
     }
 }

@@ -3,10 +3,9 @@
 use super::Gateway;
 use super::draft::{Draft, Fact};
 use crate::policy::change::Refusal;
-use crate::policy::compile::{AddressRefusal, locate};
-use crate::policy::model::{Answers, AppName, DnsName};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use crate::policy::compile::{Located, locate};
+use crate::policy::model::{Answers, AppSetId, DnsName};
+use std::collections::BTreeSet;
 
 impl Gateway {
     /// The names that apps have.
@@ -21,10 +20,16 @@ impl Gateway {
         &self.answers
     }
 
-    /// The addresses that are not their apps', and why.
+    /// The apps with where their names lead, and the addresses that are not theirs.
     #[must_use]
-    pub fn refused_addresses(&self) -> BTreeMap<(AppName, DnsName, IpAddr), AddressRefusal> {
-        locate(self.apps.values(), &self.answers).refused
+    pub fn located(&self) -> Located<'_> {
+        locate(self.apps.values(), &self.answers)
+    }
+
+    /// The number of the tables of apps that are in force. It changes with where apps are, also where no generation begins.
+    #[must_use]
+    pub fn app_set(&self) -> AppSetId {
+        self.app_set
     }
 
     /// Other answers make another app set, to which sessions move; who may reach which app has not changed, and neither has
@@ -37,7 +42,7 @@ impl Gateway {
         if after == self.answers {
             return Ok(());
         }
-        let (before, located) = (locate(self.apps.values(), &self.answers), locate(self.apps.values(), &after));
+        let (before, located) = (self.located(), locate(self.apps.values(), &after));
         if before.apps != located.apps {
             draft.app_set = Some(self.app_set_at(&located, &self.app_ids)?);
         }

@@ -51,6 +51,7 @@ pub(crate) fn app(name: &str, prefix: &str) -> App {
         sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
+        health: None,
         enabled: true,
     }
 }

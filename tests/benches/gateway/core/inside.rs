@@ -90,6 +90,7 @@ fn app(name: &str, prefix: &str) -> Result<App> {
         sensitivity: String::new(),
         budget: None,
         labels: BTreeSet::new(),
+        health: None,
         enabled: true,
     })
 }

@@ -35,16 +35,18 @@ const ADDRESSES: [&str; 10] = [
 ];
 const PROTOCOLS: [u8; 6] = [1, 6, 17, 47, 58, 132];
 
+/// Prefixes, services, what it opens, and whether it is a trip-wire.
+type Parts = (Vec<&'static str>, Vec<&'static str>, Vec<&'static str>, bool);
+
 fn apps() -> impl Strategy<Value = Vec<App>> {
     let some = |all: &'static [&'static str], most| prop::collection::vec(prop::sample::select(all), 1..most);
     let parts = (some(&PREFIXES, 4), some(&SERVICES, 3), some(&SERVICES, 3), prop::bool::weighted(0.2));
     prop::collection::vec(parts, 1..6).prop_map(|drawn| {
-        let built =
-            |(at, (prefixes, services, opens, trip_wire)): (usize, (Vec<&str>, Vec<&str>, Vec<&str>, bool))| App {
-                opens: opens.iter().skip(1).map(|text| service(text)).collect(),
-                trip_wire,
-                ..app(&format!("app-{at}"), &prefixes, &services)
-            };
+        let built = |(at, (prefixes, services, opens, trip_wire)): (usize, Parts)| App {
+            opens: opens.iter().skip(1).map(|text| service(text)).collect(),
+            trip_wire,
+            ..app(&format!("app-{at}"), &prefixes, &services)
+        };
         drawn.into_iter().enumerate().map(built).collect()
     })
 }

@@ -111,7 +111,7 @@ fn what_the_tables_have_no_room_for_changes_nothing() {
 fn a_name_takes_nothing_from_what_was_declared_and_its_refusal_says_how_it_could() {
     let mut world = World::with_sessions();
     let refusals = |world: &World| -> Vec<(String, AddressRefusal)> {
-        let refused = world.gateway.refused_addresses();
+        let refused = world.gateway.located().refused;
         refused.into_iter().map(|((_, _, address), why)| (address.to_string(), why)).collect()
     };
     world.take(Input::PutApp(wiki()));
@@ -139,7 +139,7 @@ fn where_names_of_two_apps_lead_is_neither_s() {
     world.take(answer("wiki.example.net", &["10.5.0.7", "10.5.0.8"]));
     world.take(answer("books.example.net", &["10.5.0.7"]));
     assert_eq!(places(&world), ["10.1.0.0/16", "10.3.0.0/16", "10.5.0.8/32"]);
-    let refused: Vec<AddressRefusal> = world.gateway.refused_addresses().into_values().collect();
+    let refused: Vec<AddressRefusal> = world.gateway.located().refused.into_values().collect();
     assert_eq!(refused, ["wiki", "books"].map(|other| AddressRefusal::Contested(app_name(other))));
     let at_another_port = [Service { protocol: Protocol::Udp, ports: Some((53, 53)) }].into();
     world.take(Input::PutApp(App { services: at_another_port, ..books }));
@@ -168,9 +168,9 @@ proptest! {
         apps.iter().for_each(|app| drop(other.take(Input::PutApp(app.clone()))));
         other.take(Input::Resolved(one.gateway.answers().clone()));
         prop_assert_eq!(places(&one), places(&other));
-        prop_assert_eq!(one.gateway.refused_addresses(), other.gateway.refused_addresses());
+        prop_assert_eq!(one.gateway.located().refused, other.gateway.located().refused);
         let refused: BTreeSet<String> =
-            one.gateway.refused_addresses().into_keys().map(|(_, _, address)| ipnet::IpNet::from(address).to_string()).collect();
+            one.gateway.located().refused.into_keys().map(|(_, _, address)| ipnet::IpNet::from(address).to_string()).collect();
         let owned = one.gateway.answers().values().flatten().map(|address| ipnet::IpNet::from(*address).to_string());
         for place in owned.filter(|place| !refused.contains(place)) {
             prop_assert!(places(&one).contains(&place), "{} is neither refused nor in force", place);

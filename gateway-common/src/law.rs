@@ -15,7 +15,8 @@ use crate::abi::{Flow, FlowKey, Interface, ServiceKey, Session, SessionKey, Vlan
 use crate::mutant::{self, Mutant::*};
 use crate::packet::{Parsed, Part, link, network};
 use crate::{
-    Address, Direction, DropReason, Frame, Judgement, KernelNanos, Packet, Tables, Verdict, fragments, limits,
+    Address, Answering, Direction, DropReason, Frame, Judgement, KernelNanos, Packet, Tables, Verdict, fragments,
+    limits,
 };
 use entitlement::{Refused, Side, entitle};
 use flow::{forward, open, own, speaks_for};
@@ -178,7 +179,7 @@ fn to_app<T: Tables>(packet: &mut Packet, tables: &T, interface: u32, now: Kerne
     if packet.is_icmp_error() {
         return match admitted {
             Ok(session) => related(packet, tables, session, Direction::ToApp, now),
-            Err(reason) => refuse(reason, session, 0, false),
+            Err(reason) => refuse(reason, session, 0, Answering::Never),
         };
     }
     packet.flow = FlowKey::to_app(packet.guard.zone, packet);
@@ -197,7 +198,10 @@ fn to_app<T: Tables>(packet: &mut Packet, tables: &T, interface: u32, now: Kerne
     }
     match admitted {
         Ok(session) => judge(&Case { packet, tables, session, now, epoch }, flow),
-        Err(reason) => refuse(reason, session, 0, mutant::is(AnswerStrangers) || is_bound),
+        Err(reason) => {
+            let is_told = mutant::is(AnswerStrangers) || is_bound;
+            refuse(reason, session, 0, if is_told { Answering::WhereRejecting } else { Answering::Never })
+        }
     }
 }
 
@@ -228,7 +232,7 @@ fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> J
     let Case { packet, tables, session, now, .. } = *case;
     let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToApp, now));
     if packet.is_echo_reply() && flow.is_none() && !mutant::is(AcceptReplyToNothing) {
-        return refuse(DropReason::IcmpType, Some(session), 0, true);
+        return refuse(DropReason::IcmpType, Some(session), 0, Answering::WhereRejecting);
     }
     let acts = mutant::is(ActWhereObserving) || !packet.guard.has(Interface::OBSERVE);
     if limits::scans(&session.limits, session.token(), packet, now) {
@@ -236,17 +240,18 @@ fn judge<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Flow>>) -> J
             session.quarantined_until.store(now.after(tables.settings().quarantine).0);
             tables.begin_epoch();
         }
-        return refuse(DropReason::ScanDetected, Some(session), 0, true);
+        return refuse(DropReason::ScanDetected, Some(session), 0, Answering::WhereRejecting);
     }
     let policy = session.policy();
     let entitled = match entitle(case, policy, Side::of(flow.as_deref())) {
         Ok(entitled) => entitled,
-        Err(Refused { reason, app }) => {
+        Err(Refused { reason, app, is_told }) => {
             if reason == DropReason::TripWire && acts && !mutant::is(TripWireDoesNotRevoke) {
                 session.state.store(Session::REVOKED);
                 tables.begin_epoch();
             }
-            return refuse(reason, Some(session), app, true);
+            let told = if is_told { Answering::Always } else { Answering::WhereRejecting };
+            return refuse(reason, Some(session), app, told);
         }
     };
     if let Some(flow) = &flow {
@@ -264,7 +269,7 @@ fn to_client<T: Tables>(packet: &mut Packet, tables: &T, now: KernelNanos) -> Ju
     if packet.is_icmp_error() {
         return match admitted {
             Ok(session) => related(packet, tables, session, Direction::ToClient, now),
-            Err(reason) => refuse(reason, session, 0, false),
+            Err(reason) => refuse(reason, session, 0, Answering::Never),
         };
     }
     packet.flow = FlowKey::to_client(packet.guard.zone, packet);
@@ -285,7 +290,7 @@ fn to_client<T: Tables>(packet: &mut Packet, tables: &T, now: KernelNanos) -> Ju
     }
     let session = match admitted {
         Ok(session) => session,
-        Err(reason) => return refuse(reason, session, 0, false),
+        Err(reason) => return refuse(reason, session, 0, Answering::Never),
     };
     judge_to_client(&Case { packet, tables, session, now, epoch }, flow)
 }
@@ -299,19 +304,19 @@ fn judge_to_client<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Fl
     let policy = session.policy();
     let flow = flow.filter(|flow| own(flow, session, packet, Direction::ToClient, now));
     if flow.is_none() && !packet.may_open_to_client() && !mutant::is(AppOpensWithAnything) {
-        return refuse(DropReason::NoFlow, Some(session), 0, false);
+        return refuse(DropReason::NoFlow, Some(session), 0, Answering::Never);
     }
     // No flow leads to an address of the gateway, whatever apps are said to be there.
     let may_be_own = !mutant::is(GatewayOpens);
     if flow.is_none() && may_be_own && tables.service(&ServiceKey::own(packet.source)).is_some() {
-        return refuse(DropReason::NoFlow, Some(session), 0, false);
+        return refuse(DropReason::NoFlow, Some(session), 0, Answering::Never);
     }
     let side = flow.as_deref().map_or(Side::Opens, |flow| Side::of(Some(flow)));
     match (entitle(case, policy, side), &flow) {
         (Ok(entitled), Some(flow)) => forward(flow, case, Some((policy, &entitled)), Direction::ToClient),
         (Ok(entitled), None) => open(case, policy, &entitled, Direction::ToClient),
-        (Err(Refused { reason, app }), Some(_)) => refuse(reason, Some(session), app, false),
-        (Err(_), None) => refuse(DropReason::NoFlow, Some(session), 0, false),
+        (Err(Refused { reason, app, .. }), Some(_)) => refuse(reason, Some(session), app, Answering::Never),
+        (Err(_), None) => refuse(DropReason::NoFlow, Some(session), 0, Answering::Never),
     }
 }
 
@@ -344,9 +349,15 @@ fn related<T: Tables>(
         {
             session.last_forwarded.store(now.0);
             let app = flow.app.load() as u32;
-            Judgement { verdict: Verdict::Forward, token: session.token(), app, opened: false, answer: false }
+            Judgement {
+                verdict: Verdict::Forward,
+                token: session.token(),
+                app,
+                opened: false,
+                answer: Answering::Never,
+            }
         }
-        _ => refuse(DropReason::IcmpUnrelated, Some(session), 0, false),
+        _ => refuse(DropReason::IcmpUnrelated, Some(session), 0, Answering::Never),
     }
 }
 
@@ -411,13 +422,14 @@ fn to_gateway<T: Tables>(packet: &Packet, tables: &T, now: KernelNanos) -> Optio
     })
 }
 
-/// A drop of a packet of that session, if there is one. `is_bound` says that it came from where the session lives.
+/// A drop of a packet of that session, if there is one. `told` is what its sender may be told if the reason is one that
+/// is answered: nothing, if it does not come from where the session lives.
 #[inline(always)]
-fn refuse(reason: DropReason, session: Option<&Session>, app: u32, is_bound: bool) -> Judgement {
+fn refuse(reason: DropReason, session: Option<&Session>, app: u32, told: Answering) -> Judgement {
     let token = session.map_or(0, |session| {
         session.dropped.add(1);
         session.token()
     });
-    let answer = is_bound && (mutant::is(AnswerEveryDrop) || reason.is_answered());
+    let answer = if mutant::is(AnswerEveryDrop) || reason.is_answered() { told } else { Answering::Never };
     Judgement { verdict: Verdict::Drop(reason), token, app, opened: false, answer }
 }

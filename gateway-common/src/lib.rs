@@ -41,5 +41,5 @@ pub use packet::Packet;
 pub use reason::DropReason;
 pub use tables::Tables;
 pub use time::KernelNanos;
-pub use verdict::{Direction, Judgement, Verdict};
+pub use verdict::{Answering, Direction, Judgement, Verdict};
 pub use word::Word;

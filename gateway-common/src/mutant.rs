@@ -88,6 +88,7 @@ mutants! {
     ForgetBudgets "flows do not remember that their app has a budget",
     JudgeAppFlowsAsService "a flow that an app opened is judged anew as if the client had",
     TripWireIsAnApp "a trip-wire is an app like any other",
+    RefusalHasExpired "a refusal is taken for a grant that has expired, and is not told",
     GrantDeadlineWrongWay "the grant's deadline is compared the wrong way round",
     IgnoreReauthentication "the age of the login does not matter",
     FlowOutlivesLogin "a flow ends with the grant, not with the login that the grant asks for",
@@ -130,6 +131,9 @@ mutants! {
     AnyNumberOfStretches "a fragment passes that cannot be remembered",
     RepeatTcpFlags "each fragment of a TCP segment has its flags",
     StretchesNeverMerge "each later fragment takes a place of its own",
+
+    // verdict.rs
+    RefuseWhereRejecting "a refusal is told only where every denial is",
 
     // packet.rs and abi.rs
     ServerBegins "a SYN from the other side counts as part of the flow",

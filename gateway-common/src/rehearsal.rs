@@ -11,7 +11,7 @@ use crate::abi::{
     ServiceKey, Session, SessionKey, Settings, SourceKey, VlanKey,
 };
 use crate::law::{self, established};
-use crate::{Address, Frame, Judgement, KernelNanos, Packet, Tables, Word, answer};
+use crate::{Address, Answering, Frame, Judgement, KernelNanos, Packet, Tables, Word, answer};
 
 pub use copies::Copies;
 
@@ -78,8 +78,11 @@ impl<T: Rehearse> Rehearsal<'_, T> {
         if opened {
             self.note(Explained::OPENS);
         }
-        if answer && answer::is_due(packet) {
+        if answer != Answering::Never && answer::is_due(packet) {
             self.note(Explained::ANSWERABLE);
+        }
+        if answer == Answering::Always {
+            self.note(Explained::REFUSED);
         }
         let (zone, guard, notes) = (packet.guard.zone, packet.guard.flags, self.notes());
         let answer = Explained { mark: Explained::ANSWERED, verdict: verdict.code(), token, app, zone, guard, notes };

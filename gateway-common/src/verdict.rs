@@ -1,6 +1,8 @@
 //! What becomes of a packet, and what the law knows about it at that moment.
 
 use crate::DropReason;
+use crate::abi::Interface;
+use crate::mutant::{self, Mutant::*};
 
 /// The fate of one packet.
 #[must_use = "a verdict that is not acted on lets the packet through"]
@@ -68,15 +70,42 @@ pub struct Judgement {
     pub app: u32,
     /// Whether this packet opened a flow.
     pub opened: bool,
-    /// Whether the sender may be told that the packet was dropped: it is a session's, from where that session lives.
-    pub answer: bool,
+    /// Whether the sender may be told that the packet was dropped.
+    pub answer: Answering,
+}
+
+/// Whether the sender of a dropped packet is told, as far as its session and the reason go. Of what kind the packet is,
+/// and whether there is budget for one more answer, are other questions: see [`crate::answer::is_due`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Answering {
+    /// No: it is not a session's, or not from where that session lives, or the reason is not answered.
+    #[default]
+    Never,
+    /// On an interface that rejects.
+    WhereRejecting,
+    /// On every interface: a policy wants it.
+    Always,
+}
+
+impl Answering {
+    /// Whether an interface with these settings answers, unless it only observes.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_due_on(self, guard: &Interface) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WhereRejecting => guard.has(Interface::REJECT),
+            Self::Always => !mutant::is(RefuseWhereRejecting) || guard.has(Interface::REJECT),
+        }
+    }
 }
 
 impl Judgement {
     /// A verdict about a frame of nobody in particular.
     #[inline(always)]
     pub const fn of(verdict: Verdict) -> Self {
-        Self { verdict, token: 0, app: 0, opened: false, answer: false }
+        Self { verdict, token: 0, app: 0, opened: false, answer: Answering::Never }
     }
 }
 

@@ -60,7 +60,7 @@ impl Reporter {
             (Fate::Pass, Event::OBSERVED)
         } else {
             count(packet, code);
-            let is_due = judgement.answer && packet.guard.has(Interface::REJECT) && answer::is_due(packet);
+            let is_due = judgement.answer.is_due_on(&packet.guard) && answer::is_due(packet);
             if is_due && self.may_emit(ANSWERS) { (Fate::Answer, Event::ANSWERED) } else { (Fate::Drop, 0) }
         };
         if self.may_emit(DENIALS) {

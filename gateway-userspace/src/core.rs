@@ -188,6 +188,8 @@ pub struct Done {
     pub receipts: Vec<Receipt>,
     /// The sessions whose grants changed.
     pub regranted: Arc<Vec<Regranted>>,
+    /// The sessions about which something was decided otherwise, those of `regranted` among them.
+    pub redecided: Vec<SessionToken>,
     /// The generation in force now, if it changed.
     pub generation: Option<Generation>,
     /// What a provider's operation came to.

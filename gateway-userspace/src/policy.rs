@@ -29,7 +29,7 @@ pub mod table;
 
 pub use bundle::{Bundle, Declared, Difference, Names};
 pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
-pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Permitted, Refusal, Regranted, Selector};
+pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
 pub use gateway::{
     Assumed, Destination, Drafted, Fact, Gateway, Missing, NextIds, Opinion, Problem, Reach, Rehearsal, Restored,
     Ruling, Stance, Way,

@@ -119,10 +119,10 @@ impl Recorder {
         }
         // There may be very many of both, and whoever follows the kernel needs the names meanwhile.
         done.receipts.chunks(AT_ONCE).for_each(|receipts| self.names_mut(|names| names.ended(receipts)));
-        let mut changed: Vec<SessionToken> = done.regranted.iter().map(|changed| changed.token).collect();
+        let mut changed = done.redecided.clone();
         // In the order in which both sides keep them: each is found beside the one before.
         changed.sort_unstable();
-        changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.regranted(gateway, tokens)));
+        changed.chunks(AT_ONCE).for_each(|tokens| self.names_mut(|names| names.redecided(gateway, tokens)));
         if matches!(input, Input::PutApp(_) | Input::Apply { .. }) {
             self.names_mut(|names| names.learn_apps(gateway));
         }
@@ -212,8 +212,7 @@ impl Recorder {
         if let Some(monitor) = self.monitor() {
             monitor.note_last_seen(key, &flow.copy);
         }
-        let record = self.names(|names| Record::flow_end(key, flow, names, outcome));
-        self.write(record);
+        self.write_unless_left_out(self.names(|names| Record::flow_end(key, flow, names, outcome)));
     }
 
     /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
@@ -240,6 +239,14 @@ impl Recorder {
     fn write_lot(&self, lot: Lot) {
         if !self.shared.log.put_lot(lot) {
             self.metrics().record_lost();
+        }
+    }
+
+    /// Writes a record, or counts it if policies want none.
+    fn write_unless_left_out(&self, record: Option<Record>) {
+        match record {
+            Some(record) => self.write(record),
+            None => self.metrics().record_left_out(),
         }
     }
 

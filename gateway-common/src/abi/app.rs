@@ -103,6 +103,8 @@ impl AppEntry {
 }
 
 /// An app in an allow-list.
+///
+/// What the list says of it is a [`Grant`], which may be [`Grant::REFUSAL`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[repr(C)]
 pub struct GrantKey {
@@ -127,6 +129,18 @@ pub struct Grant {
 impl Grant {
     /// A grant that lasts as long as its session.
     pub const UNLIMITED: Self = Self { deadline: u64::MAX, max_authentication_age: u64::MAX, budget: u64::MAX };
+
+    /// No grant: the app is denied like one that the list does not name, and the client is told so on every interface.
+    /// A program that does not know of refusals takes it for a grant that has expired before the host started, and
+    /// drops as well.
+    pub const REFUSAL: Self = Self { deadline: 0, max_authentication_age: 0, budget: 0 };
+
+    /// Whether it is [`Self::REFUSAL`], and permits nothing at any time. No grant ends at 0 on the boot clock.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        self.deadline == 0
+    }
 }
 
 impl GrantKey {

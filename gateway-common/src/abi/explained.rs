@@ -43,10 +43,12 @@ impl Explained {
     pub const JUDGED: u32 = 1 << 4;
     /// The packet would open a flow.
     pub const OPENS: u32 = 1 << 5;
-    /// The denial would be answered, if the interface rejects and its budget of answers has room.
+    /// The denial would be answered, if the budget of answers has room, and the interface rejects or [`Self::REFUSED`].
     pub const ANSWERABLE: u32 = 1 << 6;
     /// The packet would be the first that counts for a budget.
     pub const BUDGET_BEGINS: u32 = 1 << 7;
+    /// A refusal decided, which is told on every interface.
+    pub const REFUSED: u32 = 1 << 8;
 
     /// A question.
     #[must_use]

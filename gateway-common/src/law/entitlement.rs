@@ -33,6 +33,15 @@ impl Entitled {
 pub(super) struct Refused {
     pub reason: DropReason,
     pub app: u32,
+    /// Whether a policy wants the client to be told, wherever it is.
+    pub is_told: bool,
+}
+
+impl Refused {
+    #[inline(always)]
+    const fn because(reason: DropReason, app: u32) -> Self {
+        Self { reason, app, is_told: false }
+    }
 }
 
 /// Who opens, or has opened, the flow.
@@ -60,21 +69,24 @@ impl Side {
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 pub(super) fn entitle<T: Tables>(case: &Case<'_, T>, policy: u64, side: Side) -> Result<Entitled, Refused> {
     let Case { packet, tables, session, now, .. } = *case;
-    let entry = app_at(tables, app_set(policy), &packet.flow, side)
-        .ok_or(Refused { reason: DropReason::AppUnknown, app: 0 })?;
+    let entry =
+        app_at(tables, app_set(policy), &packet.flow, side).ok_or(Refused::because(DropReason::AppUnknown, 0))?;
     let app = entry.app();
     if entry.is_trip_wire() && !mutant::is(TripWireIsAnApp) {
-        return Err(Refused { reason: DropReason::TripWire, app });
+        return Err(Refused::because(DropReason::TripWire, app));
     }
     let grant = tables
         .grant(&GrantKey { allow_list: allow_list(policy), app })
-        .ok_or(Refused { reason: DropReason::NoGrant, app })?;
+        .ok_or(Refused::because(DropReason::NoGrant, app))?;
+    if grant.is_refusal() && !mutant::is(RefusalHasExpired) {
+        return Err(Refused { is_told: true, ..Refused::because(DropReason::NoGrant, app) });
+    }
     if KernelNanos(grant.deadline).has_passed(now) != mutant::is(GrantDeadlineWrongWay) {
-        return Err(Refused { reason: DropReason::GrantExpired, app });
+        return Err(Refused::because(DropReason::GrantExpired, app));
     }
     let reauthenticate_at = reauthentication_deadline(&grant, session);
     if reauthenticate_at.has_passed(now) && !mutant::is(IgnoreReauthentication) {
-        return Err(Refused { reason: DropReason::ReauthRequired, app });
+        return Err(Refused::because(DropReason::ReauthRequired, app));
     }
     let login_ends = mutant::unless(FlowOutlivesLogin, reauthenticate_at, KernelNanos::NEVER);
     let deadline = KernelNanos(grant.deadline).min(login_ends);

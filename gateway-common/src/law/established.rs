@@ -16,7 +16,7 @@ use crate::abi::{Epoch, Flow, FlowKey, Interface, Session, SessionKey, Vlan};
 use crate::forward::Kept;
 use crate::mutant::{self, Mutant::*};
 use crate::packet::{Link, Part, SHORTEST_FRAME};
-use crate::{Address, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
+use crate::{Address, Answering, Direction, Frame, Judgement, KernelNanos, Packet, Tables, Verdict};
 use core::ops::Deref;
 
 /// Offset of the IP header.
@@ -193,7 +193,7 @@ impl<R: Deref<Target = Flow>> Established<R> {
     /// That a packet passes.
     pub fn judgement(&self) -> Judgement {
         let token = self.flow.token.load();
-        Judgement { verdict: Verdict::Forward, token, app: self.app, opened: false, answer: false }
+        Judgement { verdict: Verdict::Forward, token, app: self.app, opened: false, answer: Answering::Never }
     }
 
     /// What a packet that passes leaves in its flow.

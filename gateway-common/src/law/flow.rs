@@ -5,7 +5,7 @@ use super::established::{hold, remember};
 use super::{Case, refuse};
 use crate::abi::{Carried, Epoch, Flow, Session};
 use crate::mutant::{self, Mutant::*};
-use crate::{Direction, DropReason, Judgement, KernelNanos, Packet, Tables, Verdict, limits};
+use crate::{Answering, Direction, DropReason, Judgement, KernelNanos, Packet, Tables, Verdict, limits};
 
 /// Whether the flow is alive, of this session, and judged by the policy in force.
 #[inline(always)]
@@ -29,23 +29,29 @@ pub(super) fn own(flow: &Flow, session: &Session, packet: &Packet, direction: Di
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 pub(super) fn open<T: Tables>(case: &Case<'_, T>, policy: u64, entitled: &Entitled, direction: Direction) -> Judgement {
     let Case { packet, tables, session, now, .. } = *case;
-    let is_from_client = matches!(direction, Direction::ToApp);
+    let told = told(direction);
     let within = limits::lease(tables, entitled.app_word(), now)
         .and_then(|()| limits::flow(&session.limits, now))
         .and_then(|()| limits::bandwidth(session, packet, direction, now))
         .and_then(|()| limits::budget(tables, session.token(), entitled.app_word(), packet, Some(entitled.budget)));
     if let Err(reason) = within {
-        return refuse(reason, Some(session), entitled.app(), is_from_client);
+        return refuse(reason, Some(session), entitled.app(), told);
     }
     let begin = |flow: &Flow| {
         begin(flow, packet, session.token(), policy, entitled, direction, now);
         remember(flow, session, packet.protocol, case.epoch);
     };
     if !tables.open_flow(&packet.flow, begin) && !mutant::is(IgnoreFullTable) {
-        return refuse(DropReason::FlowTableFull, Some(session), entitled.app(), is_from_client);
+        return refuse(DropReason::FlowTableFull, Some(session), entitled.app(), told);
     }
     session.last_forwarded.store(now.0);
-    Judgement { verdict: Verdict::Forward, token: session.token(), app: entitled.app(), opened: true, answer: false }
+    Judgement {
+        verdict: Verdict::Forward,
+        token: session.token(),
+        app: entitled.app(),
+        opened: true,
+        answer: Answering::Never,
+    }
 }
 
 /// Writes every field of a new flow, whatever was there before.
@@ -95,7 +101,7 @@ pub(super) fn forward<T: Tables>(
         .and_then(|()| limits::bandwidth(session, packet, direction, now))
         .and_then(|()| limits::budget(tables, session.token(), app, packet, budget));
     if let Err(reason) = within {
-        return refuse(reason, Some(session), app as u32, matches!(direction, Direction::ToApp));
+        return refuse(reason, Some(session), app as u32, told(direction));
     }
     let seen = packet.closes(direction);
     if seen != 0 {
@@ -119,7 +125,22 @@ pub(super) fn forward<T: Tables>(
     let carried = flow.carried(direction);
     progress(carried, packet);
     account(carried, packet.length);
-    Judgement { verdict: Verdict::Forward, token: session.token(), app: app as u32, opened: false, answer: false }
+    Judgement {
+        verdict: Verdict::Forward,
+        token: session.token(),
+        app: app as u32,
+        opened: false,
+        answer: Answering::Never,
+    }
+}
+
+/// What the sender may be told of a packet of an admitted session in this direction: the app is told nothing.
+#[inline(always)]
+fn told(direction: Direction) -> Answering {
+    match direction {
+        Direction::ToApp => Answering::WhereRejecting,
+        Direction::ToClient => Answering::Never,
+    }
 }
 
 /// Remembers how far the sender of a TCP segment has come.

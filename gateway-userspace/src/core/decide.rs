@@ -301,8 +301,8 @@ impl Keeper {
         if let Some(refusal) = changed.cramped {
             tracing::error!(%refusal, "what policies permit from now on does not fit; whoever would lose something has lost all");
         }
-        let (opened, generation) = (changed.opened, changed.generation);
-        Ok(Done { opened, receipts, regranted: Arc::new(changed.regranted), generation, decided: None })
+        let Changed { opened, regranted, redecided, generation, .. } = changed;
+        Ok(Done { opened, receipts, regranted: Arc::new(regranted), redecided, generation, decided: None })
     }
 
     fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {

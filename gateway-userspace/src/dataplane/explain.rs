@@ -10,7 +10,7 @@ mod twin;
 use super::DataPlaneError;
 use crate::policy::SessionToken;
 use gateway_common::abi::{Explained, Interface, Vlan};
-use gateway_common::{DropReason, Verdict};
+use gateway_common::{Answering, DropReason, Verdict};
 use std::net::IpAddr;
 
 pub use kernel::Explainer;
@@ -153,6 +153,7 @@ impl Explanation {
             _ => return Err(ExplainError::Silent),
         };
         let guard = Interface { flags: answer.guard, ..Interface::default() };
+        let told = if answer.has(Explained::REFUSED) { Answering::Always } else { Answering::WhereRejecting };
         Ok(Self {
             verdict,
             basis: Basis::of(answer, verdict),
@@ -162,9 +163,7 @@ impl Explanation {
             flow: answer.has(Explained::FLOW),
             opens: answer.has(Explained::OPENS),
             observed: guard.has(Interface::OBSERVE),
-            answered: answer.has(Explained::ANSWERABLE)
-                && guard.has(Interface::REJECT)
-                && !guard.has(Interface::OBSERVE),
+            answered: answer.has(Explained::ANSWERABLE) && told.is_due_on(&guard) && !guard.has(Interface::OBSERVE),
         })
     }
 }

@@ -5,11 +5,12 @@ use crate::policy::{AppName, Missing, Opinion, Ruling, UserName};
 
 /// The end of "Alice cannot reach crm: ", or of "Alice reaches crm: ".
 pub(super) fn clause(opinion: &Opinion) -> String {
-    let Opinion { ruling, policies: names, age, most, faults, .. } = opinion;
+    let Opinion { ruling, policies: names, rejects, age, most, faults, .. } = opinion;
     let most = most.map(span).unwrap_or_default();
     match ruling {
         Ruling::Permitted => format!("{} it", policies(names, "permit")),
         Ruling::NoPolicy => String::from("no policy permits it"),
+        Ruling::Forbidden if *rejects => format!("{} it, and the client is told at once", policies(names, "forbid")),
         Ruling::Forbidden => format!("{} it", policies(names, "forbid")),
         Ruling::LoginTooOld => {
             let age = age.map(span).unwrap_or_default();

@@ -9,6 +9,7 @@ fn opinion(ruling: Ruling) -> Opinion {
     Opinion {
         ruling,
         policies: vec!["finance-payroll".to_owned()],
+        rejects: false,
         age: Some(Duration::from_secs(9 * 3600)),
         most: Some(Duration::from_secs(8 * 3600)),
         faults: [("finance-payroll".to_owned(), "overflow".to_owned())].into(),
@@ -167,6 +168,21 @@ fn what_is_only_observed_passes_and_is_said_to() {
     let dropped = Explanation { observed: true, ..gate(Verdict::Drop(DropReason::NoGrant)) };
     let told = told(Footing::Live, Some(&opinion(Ruling::NoPolicy)), Some(&dropped));
     assert!(told.permitted && told.sentence.ends_with("because the interface only observes."), "{}", told.sentence);
+}
+
+#[test]
+fn whom_a_policy_wants_to_be_told_at_once_is_said_to_be_unless_the_interface_only_observes() {
+    let no = Opinion { rejects: true, ..opinion(Ruling::Forbidden) };
+    let dropped = gate(Verdict::Drop(DropReason::NoGrant));
+    for footing in [Footing::Live, Footing::Assumed] {
+        let Told { sentence, .. } = told(footing, Some(&no), Some(&dropped));
+        assert!(
+            sentence.ends_with("policy `finance-payroll` forbids it, and the client is told at once."),
+            "{sentence}"
+        );
+    }
+    let Told { sentence, .. } = told(Footing::Live, Some(&no), Some(&Explanation { observed: true, ..dropped }));
+    assert!(sentence.contains("forbids it. It passes") && !sentence.contains("told"), "{sentence}");
 }
 
 #[test]

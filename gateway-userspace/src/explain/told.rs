@@ -97,7 +97,9 @@ impl Case<'_> {
 
     fn by_gate(&self, verdict: Verdict, is_observed: bool) -> Told {
         let (who, place) = (self.who, self.place());
-        let (sentence, next_step) = match (verdict, self.opinion) {
+        // Nobody is told of what passes.
+        let untold = self.opinion.filter(|_| is_observed).map(|opinion| Opinion { rejects: false, ..opinion.clone() });
+        let (sentence, next_step) = match (verdict, untold.as_ref().or(self.opinion)) {
             (Verdict::Forward, Some(opinion)) => return self.reaches(Decider::Gate, "reaches", opinion),
             (Verdict::Forward | Verdict::ToHost, _) => {
                 let sentence = format!("{who} reaches {place}: it is a service of the gateway itself");

@@ -18,6 +18,7 @@ pub(in crate::policy) use time::SeenTime;
 
 use annotation::spot;
 
+use crate::policy::model::Logging;
 use cedar_policy::{
     EntityTypeName, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint, Schema, Validator,
 };
@@ -100,6 +101,10 @@ struct Rule {
     reauthenticate: Option<u64>,
     /// Until when it is in force.
     expires: Option<Expiry>,
+    /// Whether those whom it denies are told so at once.
+    reject: bool,
+    /// What the access log says of what it determines; `None` for what it says anyway.
+    log: Option<Logging>,
 }
 
 /// Whom the scope of a policy admits.

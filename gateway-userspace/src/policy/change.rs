@@ -6,7 +6,7 @@ use super::model::{
 };
 use super::{Bundle, Plan, PolicyError, PolicySet};
 use gateway_common::KernelNanos;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Something that happened, or that somebody wants.
@@ -175,6 +175,9 @@ pub struct Changed {
     pub ended: Vec<Ended>,
     /// The sessions whose grants changed.
     pub regranted: Vec<Regranted>,
+    /// The sessions about which something was decided otherwise, those of `regranted` among them: the others reach the same
+    /// apps, by other policies or with other limits, or are denied otherwise.
+    pub redecided: Vec<SessionToken>,
     /// The generation now in force, if it changed.
     pub generation: Option<Generation>,
     /// Policies that could not be evaluated, by name, and why. Whoever they concerned was denied.
@@ -383,6 +386,3 @@ impl Default for Capacities {
         }
     }
 }
-
-/// The apps that a session may reach, with the decisions.
-pub type Permitted = BTreeMap<AppName, super::model::Decision>;

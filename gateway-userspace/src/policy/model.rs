@@ -2,6 +2,7 @@
 
 mod assurance;
 mod country;
+mod decision;
 mod dns;
 mod factors;
 mod health;
@@ -12,6 +13,7 @@ mod word;
 
 pub use assurance::{Assurance, Proof};
 pub use country::Country;
+pub use decision::{Decision, Logging, Permitted};
 pub use dns::{Answers, DnsName, InvalidDnsName};
 pub use factors::{Factor, Factors};
 pub use health::{HealthCheck, InvalidHealthCheck, Probe, addresses};
@@ -23,7 +25,7 @@ pub use word::{InvalidWord, LONGEST_WORD, word};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -345,25 +347,6 @@ pub struct Source {
     pub country: Country,
 }
 
-/// What policy said about an app, and which policies determined it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Decision {
-    /// Permit, or deny.
-    pub permit: bool,
-    /// The policies that determined it, by name. Empty for a denial by default.
-    pub policies: Vec<String>,
-    /// For a permit: how old the full authentication may be, in nanoseconds. `None` if that does not matter.
-    pub max_authentication_age: Option<u64>,
-}
-
-impl Decision {
-    /// Whether it holds for an authentication of this age, in nanoseconds.
-    #[must_use]
-    pub fn admits(&self, age: u64) -> bool {
-        self.max_authentication_age.is_none_or(|most| age <= most)
-    }
-}
-
 /// A user on a source, until a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
@@ -382,7 +365,7 @@ pub struct Session {
     /// When it ends, on the boot clock.
     pub deadline: KernelNanos,
     /// What it may reach, by policy in force, with the policies that said so. Shared by sessions with equal facts.
-    pub permitted: Arc<BTreeMap<AppName, Decision>>,
+    pub permitted: Arc<Permitted>,
     /// The same, as the kernel knows it.
     pub allow_list: AllowListId,
 }

@@ -117,7 +117,7 @@ impl TableSet {
     }
 }
 
-/// Whether a grant permits all that another one permits.
+/// Whether a grant permits all that another one permits. A refusal permits nothing: every grant covers it, and it covers none.
 #[must_use]
 pub fn covers(grant: &Grant, other: &Grant) -> bool {
     let Grant { deadline, max_authentication_age, budget } = *other;

@@ -177,7 +177,7 @@ impl Recorder {
     fn opened(&self, event: &Event, zone: u32) {
         let zone = self.names(|names| names.session(event.token).map_or(zone, |named| named.zone));
         let (key, flow) = beginning(event, zone);
-        self.write(self.names(|names| Record::flow_start(&key, &flow, names)));
+        self.write_unless_left_out(self.names(|names| Record::flow_start(&key, &flow, names)));
         if let Some(before) = self.flows_mut(|flows| flows.opened(key, flow)) {
             self.flow_ended(&key, &before, "replaced");
         }
@@ -199,7 +199,7 @@ impl Recorder {
     fn end_window(&self) {
         let denials = self.denials_mut(super::Denials::drain);
         for (key, denied) in denials {
-            self.write(self.names(|names| Record::denied(&key, &denied, names)));
+            self.write_unless_left_out(self.names(|names| Record::denied(&key, &denied, names)));
         }
         let kernel = self.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
         if let Some((kernel, records)) = self.metrics().newly_lost(kernel) {
@@ -217,6 +217,8 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{Actor, Done};
+    use crate::policy::gateway::tests::app;
     use crate::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
     use crate::record::{AccessLog, Metrics, Sink};
     use gateway_common::{Address, DropReason, KernelNanos};
@@ -284,6 +286,69 @@ mod tests {
         assert_eq!((&found[0]["opened_by"], &found[1]["opened_by"]), (&json!("client"), &json!("app")));
         assert_eq!((&found[1]["client"], &found[1]["client_port"]), (&json!("10.0.0.2"), &json!(514)));
         assert_eq!((&found[0]["type"], &found[0]["user"]), (&json!("flow_start"), &json!("ada")));
+    }
+
+    fn counted(metrics: &Metrics, name: &str) -> f64 {
+        let families = metrics.registry().gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum()
+    }
+
+    /// What is written of one opening and one denial of each app, and how many records are left out.
+    fn records_under(policies: &str) -> (Vec<Value>, f64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.jsonl");
+        let metrics = Metrics::new().unwrap();
+        let log = AccessLog::start(Sink::File(path.clone())).unwrap();
+        let recorder = Recorder::new(metrics.clone(), log, None);
+        let mut gateway = gateway();
+        for (name, net) in [("crm", "10.0.0.2/32"), ("vault", "10.0.0.3/32")] {
+            gateway.handle(Input::PutApp(app(name, net)), KernelNanos(1)).unwrap();
+        }
+        recorder.knows(&gateway);
+        // As the core does it: what was decided otherwise becomes known, though nobody gains or loses an app.
+        let input = Input::put_policy(policies, None).unwrap();
+        let changed = gateway.handle(input.clone(), KernelNanos(1)).unwrap();
+        let (regranted, redecided) = (Arc::new(changed.regranted), changed.redecided);
+        let done = Done { regranted, redecided, ..Done::default() };
+        let actor = Actor { name: "admin".into(), address: None };
+        recorder.changed(&actor, &gateway, &input, &done);
+        let ids = gateway.app_ids();
+        for id in ids.values() {
+            recorder.happened(&Event { app: id.0, ..opening(0) }, 1);
+            recorder.happened(&Event { app: id.0, what: DropReason::NoGrant as u8, ..opening(0) }, 1);
+        }
+        recorder.finish();
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let is_meant = |line: &Value| line["type"] == "flow_start" || line["type"] == "denied";
+        (lines.filter(is_meant).collect(), counted(&metrics, "portcullis_records_left_out_total"))
+    }
+
+    #[test]
+    fn denials_name_the_forbids_and_policies_leave_records_out_or_have_them_looked_at() {
+        let said =
+            |line: &Value| (line["type"].clone(), line["app"].clone(), line["policies"].clone(), line["alert"].clone());
+        let forbid = "@id(\"shut\") @log(\"alert\") forbid (principal, action, resource == App::\"vault\");";
+        let (found, left_out) = records_under(forbid);
+        let (none, shut) = (json!([]), json!(["shut"]));
+        let expected = [
+            (json!("flow_start"), json!("crm"), none.clone(), Value::Null),
+            (json!("flow_start"), json!("vault"), none.clone(), Value::Null),
+            (json!("denied"), json!("crm"), none.clone(), Value::Null),
+            (json!("denied"), json!("vault"), shut, json!(true)),
+        ];
+        let mut found: Vec<_> = found.iter().map(said).collect();
+        found.sort_by_key(|(kind, app, ..)| (kind != "flow_start", app.to_string()));
+        assert_eq!((&found[..], left_out), (&expected[..], 0.0));
+        let off = format!("@log(\"off\") permit (principal, action, resource); {}", forbid.replace("alert", "off"));
+        let (found, left_out) = records_under(&off);
+        // A denial of `crm` was not determined by the permit, nor a connection to `vault` by the forbid.
+        let found: Vec<_> = found.iter().map(|line| (line["type"].clone(), line["app"].clone())).collect();
+        assert_eq!((found.len(), left_out), (2, 2.0), "{found:?}");
+        assert!(
+            found.contains(&(json!("flow_start"), json!("vault"))) && found.contains(&(json!("denied"), json!("crm")))
+        );
     }
 
     #[test]

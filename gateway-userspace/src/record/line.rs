@@ -6,7 +6,7 @@ use super::names::Names;
 use crate::core::{Actor, Receipt};
 use crate::dataplane::clock::WallClock;
 use crate::health::Turn;
-use crate::policy::{Generation, Input, Protocol, Regranted, Session};
+use crate::policy::{Decision, Generation, Input, Logging, Protocol, Regranted, Session};
 use gateway_common::abi::FlowKey;
 use gateway_common::{DropReason, KernelNanos, Packet};
 use serde::Serialize;
@@ -107,6 +107,10 @@ enum What {
         packets: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         answered: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        policies: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        alert: bool,
         #[serde(with = "time::serde::rfc3339")]
         first: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339")]
@@ -138,6 +142,8 @@ struct FlowNames {
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
     policies: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    alert: bool,
     client: IpAddr,
     client_port: u16,
     destination: IpAddr,
@@ -215,14 +221,22 @@ impl Record {
         })
     }
 
-    pub(super) fn flow_start(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> Self {
+    /// `None` if the policies that permit the connection want no line of it.
+    pub(super) fn flow_start(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> Option<Self> {
+        if is_left_out(names.permit(flow.copy.token, flow.app())) {
+            return None;
+        }
         let time = WallClock::now().at(KernelNanos(flow.copy.opened_at));
-        Self { time, what: What::FlowStart(flow_names(key, flow, names)) }
+        Some(Self { time, what: What::FlowStart(flow_names(key, flow, names)) })
     }
 
-    pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, outcome: &'static str) -> Self {
+    /// `None` likewise.
+    pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, outcome: &'static str) -> Option<Self> {
         let (clock, copy) = (WallClock::now(), &flow.copy);
-        Self::now(What::FlowEnd {
+        if is_left_out(names.permit(copy.token, flow.app())) {
+            return None;
+        }
+        Some(Self::now(What::FlowEnd {
             names: flow_names(key, flow, names),
             outcome,
             opened_at: clock.at(KernelNanos(copy.opened_at)),
@@ -231,13 +245,20 @@ impl Record {
             to_app_bytes: copy.to_app_bytes,
             to_client_packets: copy.to_client_packets,
             to_client_bytes: copy.to_client_bytes,
-        })
+        }))
     }
 
-    pub(super) fn denied(key: &DenialKey, denied: &Denied, names: &Names) -> Self {
-        let clock = WallClock::now();
-        Self::now(What::Denied {
-            reason: DropReason::from_number(key.reason).map_or("unknown", DropReason::label),
+    /// `None` if the policies that deny it want no line of it.
+    pub(super) fn denied(key: &DenialKey, denied: &Denied, names: &Names) -> Option<Self> {
+        let (clock, reason) = (WallClock::now(), DropReason::from_number(key.reason));
+        // Policies determine this reason; whatever else is dropped, they did not forbid.
+        let is_policys = reason == Some(DropReason::NoGrant);
+        let denial = names.denial(key.token, key.app).filter(|_| is_policys);
+        if is_left_out(denial) {
+            return None;
+        }
+        Some(Self::now(What::Denied {
+            reason: reason.map_or("unknown", DropReason::label),
             source: key.source.into(),
             mac: mac(key.mac),
             destination: key.destination.into(),
@@ -251,9 +272,11 @@ impl Record {
             app: names.app(key.app).map(ToString::to_string),
             packets: denied.packets,
             answered: Some(denied.answered).filter(|answered| *answered != 0),
+            policies: is_policys.then(|| denial.map(|denial| denial.policies.clone()).unwrap_or_default()),
+            alert: is_alert(denial),
             first: clock.at(KernelNanos(denied.first)),
             last: clock.at(KernelNanos(denied.last)),
-        })
+        }))
     }
 
     pub(super) fn app_health(turn: &Turn) -> Self {
@@ -295,11 +318,13 @@ pub(crate) fn described(input: &Input) -> Option<(&'static str, String)> {
 
 fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
     let copy = &flow.copy;
+    let permit = names.permit(copy.token, flow.app());
     FlowNames {
         session: crate::policy::SessionToken(copy.token).to_string(),
         user: names.session(copy.token).map(|named| named.user.to_string()),
         app: names.app(flow.app()).map(ToString::to_string),
-        policies: names.policies(copy.token, flow.app()),
+        policies: permit.map(|permit| permit.policies.clone()).unwrap_or_default(),
+        alert: is_alert(permit),
         client: key.client.into(),
         client_port: u16::from_be_bytes(key.client_port),
         destination: key.app.into(),
@@ -308,6 +333,16 @@ fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
         opened_by: if flow.is_by_app() { "app" } else { "client" },
         interface: (flow.interface != 0).then(|| interface(flow.interface)),
     }
+}
+
+/// Whether policies want no line of what they have determined.
+fn is_left_out(decision: Option<&Decision>) -> bool {
+    decision.is_some_and(|decision| decision.log == Logging::Off)
+}
+
+/// Whether they want it looked at.
+fn is_alert(decision: Option<&Decision>) -> bool {
+    decision.is_some_and(|decision| decision.log == Logging::Alert)
 }
 
 /// The name of an IP protocol number, or the number.

@@ -37,6 +37,7 @@ pub struct Metrics {
     signals: IntCounterVec,
     streams: IntGaugeVec,
     records_lost: IntCounter,
+    records_left_out: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
     bundle_valid: IntGauge,
@@ -121,6 +122,10 @@ impl Metrics {
                 "portcullis_records_lost_total",
                 "Records that were not written because too many came at once. Look at the disk of the access log.",
             )?,
+            records_left_out: counter(
+                "portcullis_records_left_out_total",
+                "Records that were not written because a policy says so by `@log(\"off\")`. Many are what it is for.",
+            )?,
             store_failures: counter(
                 "portcullis_store_failures_total",
                 "Writes of the state that failed. Look at the disk of the state folder.",
@@ -179,6 +184,7 @@ impl Metrics {
             signals,
             streams,
             records_lost,
+            records_left_out,
             store_failures,
             unsaved,
             bundle_valid,
@@ -203,6 +209,7 @@ impl Metrics {
         registry.register(Box::new(signals.clone()))?;
         registry.register(Box::new(streams.clone()))?;
         registry.register(Box::new(records_lost.clone()))?;
+        registry.register(Box::new(records_left_out.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
         bundle_valid.set(1);
         registry.register(Box::new(bundle_valid.clone()))?;
@@ -281,6 +288,10 @@ impl Metrics {
 
     pub(crate) fn record_lost(&self) {
         self.records_lost.inc();
+    }
+
+    pub(crate) fn record_left_out(&self) {
+        self.records_left_out.inc();
     }
 
     pub(crate) fn store_failed(&self) {

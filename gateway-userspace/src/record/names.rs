@@ -4,7 +4,7 @@
 //! user, zone and decisions.
 
 use crate::core::Receipt;
-use crate::policy::{AppId, AppName, Gateway, Permitted, Session, SessionToken, UserName};
+use crate::policy::{AppId, AppName, Decision, Gateway, Permitted, Session, SessionToken, UserName};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Names {
         self.name(session);
     }
 
-    /// These sessions may reach other apps than before.
-    pub(super) fn regranted(&mut self, gateway: &Gateway, tokens: &[SessionToken]) {
+    /// About these sessions something was decided otherwise.
+    pub(super) fn redecided(&mut self, gateway: &Gateway, tokens: &[SessionToken]) {
         let sessions = tokens.iter().filter_map(|token| gateway.session(*token));
         sessions.for_each(|session| self.name(session));
     }
@@ -81,10 +81,14 @@ impl Names {
         self.apps.iter().map(|(id, name)| (*id, name))
     }
 
-    /// The policies that let a session reach an app.
-    pub(super) fn policies(&self, token: u64, app: u32) -> Vec<String> {
-        let decision = self.app(app).and_then(|app| self.session(token)?.permitted.get(app));
-        decision.map(|decision| decision.policies.clone()).unwrap_or_default()
+    /// What lets a session reach an app.
+    pub(super) fn permit(&self, token: u64, app: u32) -> Option<&Decision> {
+        self.session(token)?.permitted.get(self.app(app)?)
+    }
+
+    /// What keeps a session from an app; nothing, if that is what happens by default.
+    pub(super) fn denial(&self, token: u64, app: u32) -> Option<&Decision> {
+        self.session(token)?.permitted.denied().get(self.app(app)?)
     }
 }
 

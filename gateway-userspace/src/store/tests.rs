@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::identity::{self, Binding, Scope, SessionSecret};
-use crate::policy::{AllowListId, Decision, Factor, HealthCheck, Protocol, Service, Source};
+use crate::policy::{AllowListId, Decision, Factor, HealthCheck, Logging, Permitted, Protocol, Service, Source};
 use gateway_common::KernelNanos;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -59,9 +59,15 @@ fn name(text: &str) -> DnsName {
 }
 
 fn session() -> StoredSession {
-    let decision = Decision { permit: true, policies: vec!["staff".into()], max_authentication_age: Some(5) };
+    let decision = Decision {
+        permit: true,
+        policies: vec!["staff".into()],
+        max_authentication_age: Some(5),
+        reject: false,
+        log: Logging::On,
+    };
     let token = SessionToken(0x8000_0000_0000_0001);
-    let permitted = BTreeMap::from([(AppName::new("crm").unwrap(), decision)]);
+    let permitted = Permitted::from_iter([(AppName::new("crm").unwrap(), decision)]);
     StoredSession {
         session: Session {
             token,

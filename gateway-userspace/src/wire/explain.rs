@@ -222,7 +222,7 @@ impl Explanation {
     }
 
     fn hear(&mut self, opinion: &Opinion, footing: &Footing) {
-        let Opinion { ruling, policies, age, most, faults: _, missing, groups } = opinion;
+        let Opinion { ruling, policies, age, most, faults: _, missing, groups, rejects: _ } = opinion;
         let is_enough = opinion.permits() || !missing.is_empty();
         let is_absent = matches!(footing, Footing::Absent | Footing::Taken(_) | Footing::Over);
         let login = (is_absent && is_enough).then(|| String::from("login"));

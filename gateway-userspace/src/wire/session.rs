@@ -217,7 +217,7 @@ impl Session {
 
 impl Grant {
     fn of(app: &policy::AppName, decision: &policy::Decision) -> Self {
-        let policy::Decision { permit: _, policies, max_authentication_age } = decision;
+        let policy::Decision { permit: _, policies, max_authentication_age, reject: _, log: _ } = decision;
         Self {
             app: app.to_string(),
             policies: policies.clone(),

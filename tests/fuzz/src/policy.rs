@@ -38,6 +38,9 @@ fn accepted(text: &str, policies: &PolicySet) {
         for app in apps() {
             let judged = policies.decide(&subject, &app);
             assert_eq!(judged.decision.permit, permitted.contains_key(&app.name), "{subject:?} {app:?}");
+            let denial = permitted.denied().get(&app.name);
+            assert!(denial.is_none_or(|denial| *denial == judged.decision), "{subject:?} {app:?}");
+            assert!(denial.is_some() || !judged.decision.reject, "a denial that is to be told is missing");
             let is_open = app.enabled && !app.trip_wire;
             assert_eq!(judged.decision.permit, is_open && cedar_permits(&all, &subject, &app), "{subject:?} {app:?}");
             assert!(!judged.decision.permit || !judged.decision.policies.is_empty(), "permitted by nothing");

@@ -112,9 +112,10 @@ fn restored(stored: Stored) {
         let user = gateway.user(&session.user).expect("the session is somebody's");
         assert!(user.is_active());
         let entry = tables.sessions.get(&session.token).expect("the session is in the tables");
-        for (GrantKey { app, .. }, _) in tables.grants_of(entry.allow_list) {
+        for (GrantKey { app, .. }, grant) in tables.grants_of(entry.allow_list) {
             let (_, app) = gateway.apps().find(|(id, _)| id.0 == *app).expect("a grant of an app that there is");
-            assert!(app.enabled && !app.trip_wire && session.permitted.contains_key(&app.name), "{app:?}");
+            assert!(app.enabled && !app.trip_wire, "{app:?}");
+            assert_eq!(session.permitted.contains_key(&app.name), !grant.is_refusal(), "{app:?}");
         }
     }
     assert_eq!(tables.sessions.len(), gateway.sessions().len());

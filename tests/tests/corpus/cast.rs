@@ -139,8 +139,9 @@ const BAIT: u32 = 7;
 const LAPSED: u32 = 8;
 const STRICT: u32 = 9;
 const LEDGER: u32 = 10;
+const SHUT: u32 = 12;
 const GRE: u8 = 47;
-const APPS: [App; 11] = [
+const APPS: [App; 12] = [
     (WEB, 10, &[(Packet::TCP, 443), (Packet::ICMP, 0), (Packet::ICMPV6, 0)], &[]),
     (VAULT, 11, &[(Packet::TCP, 22)], &[]),
     (3, 12, &[(Packet::SCTP, 2905)], &[]),
@@ -157,6 +158,7 @@ const APPS: [App; 11] = [
     (STRICT, 18, &[(Packet::TCP, 443)], &[]),
     (LEDGER, 19, &[(Packet::TCP, 443)], &[]),
     (11, 20, &[(Packet::UDP, 0)], &[]),
+    (SHUT, 21, &[(Packet::TCP, 443)], &[(Packet::TCP, 7000)]),
 ];
 
 /// The tables of apps and grants, which no case changes.
@@ -185,6 +187,7 @@ pub fn apps() -> Vec<Step> {
                 LAPSED => Grant { deadline: LONG_AGO.0, ..Grant::UNLIMITED },
                 STRICT => Grant { max_authentication_age: 1_000, ..Grant::UNLIMITED },
                 LEDGER => Grant { budget: 100, ..Grant::UNLIMITED },
+                SHUT => Grant::REFUSAL,
                 _ => Grant::UNLIMITED,
             };
             steps.push(Step::PutGrant(GrantKey { allow_list: list.0, app: *app }, grant));

@@ -114,6 +114,7 @@ fn make_apps(gate: &Gate) -> Result<()> {
         ("bait", 16, &["23/tcp"], &[], false),
         ("ledger", 19, &["443/tcp"], &[], true),
         ("files", 20, &["*/udp"], &[], true),
+        ("shut", 21, &["443/tcp"], &["7000/tcp"], false),
     ] {
         let mut app = json!({
             "prefixes": [format!("10.20.0.{last}"), format!("fd20::{last}")],

@@ -35,7 +35,7 @@ impl Fate {
         if packet.guard.has(Interface::OBSERVE) {
             return Self::PassObserved;
         }
-        let is_due = judgement.answer && packet.guard.has(Interface::REJECT) && answer::is_due(packet);
+        let is_due = judgement.answer.is_due_on(&packet.guard) && answer::is_due(packet);
         let mut answer = Answer { bytes: [0; LONGEST], length: 0 };
         if is_due && settings.answers_per_window > 0 && answer::to(frame, packet, &mut answer).is_some() {
             return Self::Answer;

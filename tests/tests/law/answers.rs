@@ -1,8 +1,11 @@
 //! Answers to denied packets, byte by byte (RFC 9293, 3.10.7.1; RFC 792; RFC 4443, 3.1), and what is not answered.
 
 use super::client::{NOW, from_to, judge, plane, udp};
+use gateway_common::abi::{AppEntry, AppKey, Grant, GrantKey, Interface};
 use gateway_common::answer::{self, Answer, LONGEST};
-use gateway_common::{DropReason, Packet, Verdict};
+use gateway_common::{Answering, DropReason, Packet, Verdict};
+use gateway_userspace::dataplane::DataPlane as _;
+use gateway_userspace::policy::{AppSetId, BlockId, Plan, Step};
 use std::net::IpAddr;
 
 checks![
@@ -11,6 +14,7 @@ checks![
     what_is_not_tcp_is_answered_as_prohibited_with_its_header_and_eight_bytes,
     a_checksum_keeps_its_second_carry,
     packets_of_a_session_are_answered_and_answers_parts_and_extras_are_not,
+    a_refusal_is_told_where_no_other_denial_is,
 ];
 
 const FAMILIES: [[&str; 2]; 2] = [["10.77.0.2", "10.20.0.10"], ["fd77::2", "fd20::10"]];
@@ -184,5 +188,29 @@ fn packets_of_a_session_are_answered_and_answers_parts_and_extras_are_not() {
         let (judgement, packet) = judge(&plane(), &frame, NOW);
         assert!(packet.protocol != 0, "{judgement:?} of {frame:02x?}");
         assert_eq!(answer::is_due(&packet), expected, "{judgement:?} of {frame:02x?}");
+    }
+}
+
+fn a_refusal_is_told_where_no_other_denial_is() {
+    let (mut plane, block) = (plane(), BlockId(1));
+    let keys = [443_u16, 444].map(|port| AppKey { block: 1, port: port.to_be_bytes(), protocol: Packet::TCP, side: 0 });
+    let steps = vec![
+        Step::PutAppPrefix(AppSetId(1), "10.20.0.10/32".parse().unwrap(), block),
+        Step::PutApp(keys[0], AppEntry::new(1, false)),
+        Step::PutApp(keys[1], AppEntry::new(2, false)),
+        Step::PutGrant(GrantKey { allow_list: 1, app: 1 }, Grant::REFUSAL),
+    ];
+    plane.apply(&Plan { steps }).unwrap();
+    let rejecting = Interface { flags: Interface::REJECT, ..Interface::default() };
+    for (port, app, told) in [(443, 1, Answering::Always), (444, 2, Answering::WhereRejecting)] {
+        let mut frame = Vec::new();
+        let [from, to] = FAMILIES[0].map(|end| end.parse().unwrap());
+        from_to(from, to).tcp(40_000, port, 7, 1_000).syn().write(&mut frame, &[]).unwrap();
+        let (judgement, _) = judge(&plane, &frame, NOW);
+        let expected = (Verdict::Drop(DropReason::NoGrant), app, told);
+        assert_eq!((judgement.verdict, judgement.app, judgement.answer), expected);
+        let is_refused = told == Answering::Always;
+        assert_eq!(judgement.answer.is_due_on(&Interface::default()), is_refused, "on an interface that drops");
+        assert!(judgement.answer.is_due_on(&rejecting));
     }
 }

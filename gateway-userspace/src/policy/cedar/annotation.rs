@@ -1,9 +1,10 @@
-//! What stands before a policy: its name, how old an authentication it accepts, until when it is in force, and what people
-//! note of it.
+//! What stands before a policy: its name, how old an authentication it accepts, until when it is in force, what is told and
+//! recorded of what it determines, and what people note of it.
 
 use super::time::Expiry;
 use super::warning::nearest;
 use super::{PolicyError, PolicyFile, Rule, place, who_in_scope};
+use crate::policy::model::Logging;
 use cedar_policy::{Effect, Policy};
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -11,8 +12,10 @@ use std::ops::Range;
 const ID: &str = "id";
 const REAUTHENTICATE: &str = "reauthenticate";
 const EXPIRES: &str = "expires";
+const REJECT: &str = "reject";
+const LOG: &str = "log";
 /// All that there are. The last four are for people, and mean nothing here.
-const KNOWN: [&str; 7] = [ID, REAUTHENTICATE, EXPIRES, "name", "owner", "ticket", "description"];
+const KNOWN: [&str; 9] = [ID, REAUTHENTICATE, EXPIRES, REJECT, LOG, "name", "owner", "ticket", "description"];
 
 /// The policies of a file in the order of its text, with names and spans. Finds templates, and ages that are none.
 pub(super) fn rules(
@@ -84,7 +87,22 @@ fn rule(
     if given.is_some() && policy.effect() == Effect::Forbid {
         wrong(REAUTHENTICATE, String::from("`@reauthenticate` has a meaning on `permit` only"), None);
     }
-    Rule { policy: policy.clone(), name, file: number, span, who: who_in_scope(policy), reauthenticate, expires }
+    let reject = policy.annotation(REJECT);
+    if policy.effect() == Effect::Permit && reject.is_some() {
+        let hint = Some("whoever a policy permits something is not denied by it; write it before the `forbid`");
+        wrong(REJECT, String::from("`@reject` has a meaning on `forbid` only"), hint);
+    } else if let Some(value) = reject.filter(|value| !value.is_empty()) {
+        let hint = Some("write `@reject` alone, or nothing");
+        wrong(REJECT, format!("`@reject` takes no value, and here is `{value}`"), hint);
+    }
+    let word = policy.annotation(LOG);
+    let log = word.and_then(logging);
+    if let (Some(word), None) = (word, log) {
+        let all = Logging::ALL.map(|log| format!("`@log(\"{}\")`", log.label())).join(", ");
+        wrong(LOG, format!("`{word}` is not what `@log` knows"), Some(&format!("there are {all}")));
+    }
+    let (policy, who, reject) = (policy.clone(), who_in_scope(policy), reject.is_some());
+    Rule { policy, name, file: number, span, who, reauthenticate, expires, reject, log }
 }
 
 /// The parser numbers policies in the order of the text.
@@ -102,6 +120,10 @@ fn span(text: &str, policy: &Policy, from: usize) -> Range<usize> {
 pub(super) fn spot(text: &str, span: &Range<usize>, key: &str) -> usize {
     let offset = text.get(span.clone()).and_then(|own| own.find(&format!("@{key}"))).unwrap_or(0);
     span.start.saturating_add(offset)
+}
+
+fn logging(word: &str) -> Option<Logging> {
+    Logging::ALL.into_iter().find(|log| log.label() == word)
 }
 
 /// `90s`, `30m`, `8h` or `7d` in nanoseconds; not zero.

@@ -4,7 +4,8 @@ use super::sight::SeenSource;
 use super::time::{SeenTime, weekday};
 use super::{Kinds, PolicySet, Rule, Who, kinds};
 use crate::policy::model::{
-    App, AppName, Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Moment, Risk, UserName,
+    App, Assurance, Attributes, Country, Decision, Factor, Factors, GroupName, Kind, Logging, Moment, Permitted, Risk,
+    UserName,
 };
 use arcstr::ArcStr;
 use cedar_policy::{
@@ -109,7 +110,7 @@ impl Decision {
     /// A denial.
     #[must_use]
     pub fn deny(policies: Vec<String>) -> Self {
-        Self { permit: false, policies, max_authentication_age: None }
+        Self { permit: false, policies, max_authentication_age: None, reject: false, log: Logging::default() }
     }
 }
 
@@ -126,26 +127,19 @@ impl PolicySet {
         Question::new(self, subject).ask(app)
     }
 
-    /// The apps that a subject may reach, with the decisions.
+    /// The apps that a subject may reach, with the decisions; and those that policies forbid, as far as that makes a
+    /// difference.
     #[must_use]
-    pub fn decide_all<'a>(
-        &self,
-        subject: &Subject,
-        apps: impl IntoIterator<Item = &'a App>,
-    ) -> (BTreeMap<AppName, Decision>, Faults) {
+    pub fn decide_all<'a>(&self, subject: &Subject, apps: impl IntoIterator<Item = &'a App>) -> (Permitted, Faults) {
         let question = Question::new(self, subject);
-        let mut permitted = BTreeMap::new();
         let mut faults = Faults::new();
-        for app in apps {
-            if question.is_hopeless(app) {
-                continue;
-            }
+        let decisions = apps.into_iter().filter(|app| question.matters(app)).filter_map(|app| {
             let judged = question.ask(app);
+            let counts = judged.decision.permit || question.is_forbidden(app, &judged);
             faults.extend(judged.faults);
-            if judged.decision.permit {
-                permitted.insert(app.name.clone(), judged.decision);
-            }
-        }
+            counts.then(|| (app.name.clone(), judged.decision))
+        });
+        let permitted = decisions.collect();
         (permitted, faults)
     }
 
@@ -236,9 +230,18 @@ impl<'q> Question<'q> {
         self.response(&rules, app).map_or_else(|| Judged::deny(Vec::new()), |response| self.judged(&response))
     }
 
-    /// Whether any policy could permit it, as far as scopes tell.
-    fn is_hopeless(&self, app: &App) -> bool {
-        !self.policies.concerning(self.subject, app).any(|rule| rule.policy.effect() == Effect::Permit)
+    /// Whether any policy could permit it, or deny it otherwise than by default, as far as scopes tell. What an app that
+    /// is off or a trip-wire comes to depends on no policy.
+    fn matters(&self, app: &App) -> bool {
+        let rules = || self.policies.concerning(self.subject, app);
+        app.enabled && !app.trip_wire && rules().any(Rule::counts_alone)
+    }
+
+    /// Whether policies deny it: a forbid, or one that could not be evaluated. Nobody knows of a permit that it asks for a
+    /// recent login whether it would permit.
+    fn is_forbidden(&self, app: &App, Judged { decision, faults }: &Judged) -> bool {
+        let forbids = |rule: &Rule| rule.policy.effect() == Effect::Forbid && decision.policies.contains(&rule.name);
+        !decision.permit && (!faults.is_empty() || self.policies.concerning(self.subject, app).any(forbids))
     }
 
     fn response(&self, rules: &[&Rule], app: &App) -> Option<Response> {
@@ -276,7 +279,9 @@ impl<'q> Question<'q> {
         // The kernel counts from a time, and there is none.
         let permit = permit && (self.subject.dated || max_authentication_age.is_none());
         let max_authentication_age = max_authentication_age.filter(|_| permit);
-        Judged { decision: Decision { permit, policies, max_authentication_age }, faults }
+        let reject = !permit && determining.iter().any(|rule| rule.reject);
+        let log = determining.iter().map(|rule| rule.log.unwrap_or_default()).max().unwrap_or_default();
+        Judged { decision: Decision { permit, policies, max_authentication_age, reject, log }, faults }
     }
 }
 

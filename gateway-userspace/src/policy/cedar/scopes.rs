@@ -1,4 +1,5 @@
-//! Which apps policies could permit to somebody, as far as their scopes tell: of thousands of apps few concern one person.
+//! Which apps policies could permit to somebody, or deny otherwise than by default, as far as their scopes tell: of
+//! thousands of apps few concern one person.
 
 use super::{PolicySet, Rule, Subject, Who, app_in_scope};
 use crate::policy::model::AppName;
@@ -6,7 +7,7 @@ use cedar_policy::Effect;
 use std::collections::{BTreeSet, HashMap};
 use std::iter::once;
 
-/// The apps that permits name, by whom their scopes admit.
+/// The apps that permits and marked forbids name, by whom their scopes admit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scopes {
     anybody: Reach,
@@ -18,14 +19,14 @@ pub(super) struct Scopes {
 #[derive(Clone, Debug, Default)]
 struct Reach {
     apps: BTreeSet<AppName>,
-    /// A permit names none, which may be any.
+    /// One names none, which may be any.
     is_all: bool,
 }
 
 impl Scopes {
     pub(super) fn of(rules: &[Rule]) -> Self {
         let mut scopes = Self::default();
-        for rule in rules.iter().filter(|rule| rule.policy.effect() == Effect::Permit) {
+        for rule in rules.iter().filter(|rule| rule.counts_alone()) {
             let reach = match &rule.who {
                 Who::Anybody => &mut scopes.anybody,
                 Who::User(name) => scopes.users.entry(name.clone()).or_default(),
@@ -41,8 +42,17 @@ impl Scopes {
     }
 }
 
+impl Rule {
+    /// Whether it makes a difference where no other policy does. A forbid denies then what is denied by default, which
+    /// matters only to whom it tells so, and to the access log.
+    pub(super) fn counts_alone(&self) -> bool {
+        self.policy.effect() == Effect::Permit || self.reject || self.log.is_some()
+    }
+}
+
 impl PolicySet {
-    /// The apps that some permit could be about for a subject: no other one is permitted. `None` if that may be any.
+    /// The apps that some permit or marked forbid could be about for a subject: no other one is permitted, or denied
+    /// otherwise than by default. `None` if that may be any.
     pub(in crate::policy) fn apps_in_question(&self, subject: &Subject) -> Option<BTreeSet<&AppName>> {
         let Scopes { anybody, users, groups } = &self.scopes;
         let groups = subject.groups.iter().filter_map(|group| groups.get(group.as_str()));

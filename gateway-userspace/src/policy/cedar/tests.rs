@@ -1,7 +1,8 @@
 use super::ask::Asked;
 use super::*;
 use crate::policy::model::{
-    App, AppName, Assurance, Attributes, Country, Decision, Factor, GroupName, Kind, ProviderName, Risk, UserName,
+    App, AppName, Assurance, Attributes, Country, Decision, Factor, GroupName, Kind, Logging, Permitted, ProviderName,
+    Risk, UserName,
 };
 use cedar_policy::{Entities, Request};
 use std::collections::BTreeSet;
@@ -283,10 +284,68 @@ fn annotations_that_mean_something_are_checked() {
         (format!("@id(\"a\") {permit}\n@owner(\"me\") @id(\"a\") {permit}"), "2:14: two policies are named `a`"),
         (format!("@id(\"\") {permit}"), "1:1: the name of a policy is empty"),
         ("permit (principal == ?principal, action, resource);".to_owned(), "1:1: templates are not supported"),
+        (
+            format!("@id(\"a\") @reject {permit}"),
+            "1:10: `@reject` has a meaning on `forbid` only (whoever a policy permits something is not denied by it; write \
+             it before the `forbid`)",
+        ),
+        (
+            "@reject(\"tcp\") forbid (principal, action, resource);".to_owned(),
+            "1:1: `@reject` takes no value, and here is `tcp` (write `@reject` alone, or nothing)",
+        ),
+        (
+            format!("@log(\"Off\") {permit}"),
+            "1:1: `Off` is not what `@log` knows (there are `@log(\"on\")`, `@log(\"off\")`, `@log(\"alert\")`)",
+        ),
+        (format!("@log {permit}"), "1:1: `` is not what `@log` knows (there are"),
     ] {
         let found = errors(&text);
         assert!(found[0].starts_with(expected), "{found:?}");
     }
+}
+
+#[test]
+fn who_is_denied_is_told_if_any_of_the_forbids_wants_it_and_of_lines_the_greatest_word_counts() {
+    let (permit, forbid) = ("permit (principal, action, resource);", "forbid (principal, action, resource);");
+    for (text, expected) in [
+        (format!("@log(\"off\") {permit}"), (true, false, Logging::Off)),
+        (format!("@log(\"off\") {permit} {permit}"), (true, false, Logging::On)),
+        (format!("@log(\"off\") {permit} @log(\"alert\") {permit} {permit}"), (true, false, Logging::Alert)),
+        (format!("@log(\"alert\") {permit} {forbid}"), (false, false, Logging::On)),
+        (format!("{permit} @reject {forbid} @log(\"off\") {forbid}"), (false, true, Logging::On)),
+        (format!("@reject @log(\"off\") {forbid}"), (false, true, Logging::Off)),
+        (
+            format!("{permit} @reject {forbid} when {{ context.mfa }};").replace("; when", " when"),
+            (true, false, Logging::On),
+        ),
+        (String::new(), (false, false, Logging::On)),
+    ] {
+        let Decision { permit, reject, log, .. } = judged(&text).decision;
+        assert_eq!((permit, reject, log), expected, "{text}");
+    }
+}
+
+#[test]
+fn denials_that_make_a_difference_are_kept_beside_the_permits_and_never_as_such() {
+    let text = r#"
+        @id("own") permit (principal in Group::"staff", action, resource == App::"wiki");
+        @id("shut") forbid (principal, action, resource in App::"wiki") when { context.zone == "branch" };
+        @id("told") @reject forbid (principal, action, resource == App::"vault");
+        @id("dull") forbid (principal, action, resource == App::"cellar");
+        @id("fresh") @reauthenticate("1h") @log("off") permit (principal, action, resource == App::"books");
+        @id("sum") permit (principal, action, resource == App::"mail") when { 9223372036854775807 + 1 == 0 };
+    "#;
+    let policies = PolicySet::parse(text).unwrap();
+    let apps = ["wiki", "vault", "cellar", "books", "mail", "nowhere"].map(|name| app(name, &[]));
+    let trap = App { trip_wire: true, ..app("vault", &[]) };
+    let undated = Subject { dated: false, ..subject(&["staff"], &[]) };
+    let (found, faults) = policies.decide_all(&undated, &apps);
+    let denied: Vec<_> = found.denied().iter().map(|(app, denial)| (app.as_str(), denial.policies.join(" "))).collect();
+    let expected = [("mail", "sum"), ("vault", "told"), ("wiki", "shut")].map(|(app, by)| (app, by.to_owned()));
+    // `cellar` would be denied anyway, `books` is not forbidden.
+    assert_eq!((denied, found.len(), faults.len()), (expected.to_vec(), 0, 1));
+    assert!(found.rejected().map(AppName::as_str).eq(["vault"]));
+    assert_eq!(policies.decide_all(&undated, [&trap]).0, Permitted::default());
 }
 
 #[test]
@@ -299,7 +358,7 @@ fn annotations_for_people_are_kept_and_those_that_mean_nothing_are_refused_with_
     let kept: Vec<_> = set.annotations("a").collect();
     let expected = [("description", "all of it"), ("id", "a"), ("name", "All"), ("owner", "net"), ("ticket", "N-1")];
     assert_eq!((&kept[..], set.annotations("policy1").count(), set.annotations("b").count()), (&expected[..], 0, 0));
-    let all = "there are `@id`, `@reauthenticate`, `@expires`, `@name`, `@owner`, `@ticket`, `@description`";
+    let all = "there are `@id`, `@reauthenticate`, `@expires`, `@reject`, `@log`, `@name`, `@owner`, `@ticket`, `@description`";
     for (text, expected) in [
         (
             format!("@id(\"a\") @expire(\"2026-12-31\") {permit}"),
@@ -382,7 +441,7 @@ fn the_index_agrees_with_all_policies_at_once() {
         permit (principal in Group::"g", action, resource) when { resource.labels.contains("x") };
         permit (principal == User::"ada", action, resource in App::"b");
         forbid (principal in Group::"h", action, resource is App) when { context.mfa };
-        forbid (principal is User in Group::"k", action, resource == App::"a");
+        @log("off") @reject forbid (principal is User in Group::"k", action, resource == App::"a");
     "#;
     let whole = PolicySet::parse(text).unwrap();
     let flat = PolicySet { everywhere: (0..whole.rules.len()).collect(), on_app: BTreeMap::new(), ..whole.clone() };
@@ -400,12 +459,13 @@ fn the_index_agrees_with_all_policies_at_once() {
         let app = app(if bits & 32 == 0 { "a" } else { "b" }, labels);
         assert_eq!(whole.decide(&subject, &app), flat.decide(&subject, &app), "{bits:b}");
         let is_in_question = whole.apps_in_question(&subject).is_none_or(|apps| apps.contains(&app.name));
-        assert!(is_in_question || !flat.decide(&subject, &app).decision.permit, "{bits:b}");
+        let Decision { permit, reject, log, .. } = flat.decide(&subject, &app).decision;
+        assert!(is_in_question || !permit && !reject && log == Logging::On, "{bits:b}");
     }
 }
 
 #[test]
-fn only_apps_that_a_permit_could_be_about_are_in_question() {
+fn only_apps_that_a_permit_or_a_marked_forbid_could_be_about_are_in_question() {
     let text = r#"
         permit (principal, action, resource == App::"mail");
         permit (principal in Group::"finance", action, resource == App::"books");
@@ -413,6 +473,8 @@ fn only_apps_that_a_permit_could_be_about_are_in_question() {
         permit (principal == User::"ada", action, resource in App::"wiki");
         permit (principal in Group::"ops", action, resource) when { context.mfa };
         forbid (principal, action, resource == App::"vault");
+        @reject forbid (principal in Group::"guests", action, resource == App::"cellar");
+        @log("off") forbid (principal in Group::"guests", action, resource == App::"attic");
     "#;
     let policies = PolicySet::parse(text).unwrap();
     let asked = |groups: &[&str]| {
@@ -421,5 +483,7 @@ fn only_apps_that_a_permit_could_be_about_are_in_question() {
     };
     assert_eq!(asked(&[]), Some(vec!["mail".to_owned(), "wiki".to_owned()]));
     assert_eq!(asked(&["finance", "hr"]), Some(vec!["books".to_owned(), "mail".to_owned(), "wiki".to_owned()]));
+    let marked = ["attic", "cellar", "mail", "wiki"].map(str::to_owned).to_vec();
+    assert_eq!(asked(&["guests"]), Some(marked));
     assert_eq!(asked(&["ops"]), None, "whatever a permit without an app may be about");
 }

@@ -4,7 +4,7 @@ use super::Gateway;
 use super::draft::{Draft, Drafted, Fact};
 use super::moves::Move;
 use crate::policy::change::{Changed, Ended};
-use crate::policy::model::Generation;
+use crate::policy::model::{Generation, SessionToken};
 
 impl Gateway {
     /// Carries out what was drafted last. Nothing else may have been adopted since.
@@ -33,14 +33,14 @@ impl Gateway {
             Some(Ended { session, cause })
         });
         let ended = ended.collect();
-        moved.into_iter().for_each(|moved| self.regrant(moved));
+        let redecided = moved.into_iter().filter_map(|moved| self.regrant(moved)).collect();
         if let Some(session) = &opened {
             self.sessions.put(session.clone());
         }
         if let Some(generation) = generation {
             self.generation = generation;
         }
-        Changed { plan, opened, ended, regranted, generation, faults, cramped }
+        Changed { plan, opened, ended, regranted, redecided, generation, faults, cramped }
     }
 
     fn learn(&mut self, fact: Fact) {
@@ -70,11 +70,11 @@ impl Gateway {
         }
     }
 
-    fn regrant(&mut self, moved: Move) {
-        if let Some(session) = self.sessions.at_mut(moved.slot) {
-            session.permitted = moved.permitted;
-            session.allow_list = moved.allow_list;
-        }
+    fn regrant(&mut self, moved: Move) -> Option<SessionToken> {
+        let session = self.sessions.at_mut(moved.slot)?;
+        session.permitted = moved.permitted;
+        session.allow_list = moved.allow_list;
+        Some(session.token)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::lists::Grants;
 use crate::policy::cedar::{Faults, PolicySet, Subject};
-use crate::policy::change::Permitted;
-use crate::policy::model::{App, AppId, AppName, Decision, Moment, Proof, Session, Standing};
+use crate::policy::model::{App, AppId, AppName, Decision, Moment, Permitted, Proof, Session, Standing};
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -49,7 +48,9 @@ impl Judge {
             let budget = world.apps.get(name)?.budget;
             Some((*world.app_ids.get(name)?, grant(decision, budget)))
         };
-        let mut grants: Vec<_> = permitted.iter().filter_map(granted).collect();
+        let refused = |name: &AppName| Some((*world.app_ids.get(name)?, Grant::REFUSAL));
+        let refused = permitted.rejected().filter_map(refused);
+        let mut grants: Vec<_> = permitted.iter().filter_map(granted).chain(refused).collect();
         grants.sort_by_key(|(app, _)| *app);
         let found = Entitlement { permitted: Arc::new(permitted), grants: Arc::from(grants), faults: Arc::new(faults) };
         if self.known.len() >= Self::MOST {

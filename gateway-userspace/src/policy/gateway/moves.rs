@@ -5,8 +5,10 @@ use super::draft::Draft;
 use super::judge::{Entitlement, Judge, World, subject};
 use super::{Gateway, lists};
 use crate::policy::cedar::SeenSource;
-use crate::policy::change::{Permitted, Refusal, Regranted};
-use crate::policy::model::{AllowListId, AppId, AppName, Assurance, Country, Factors, Proof, Session, Standing, User};
+use crate::policy::change::{Refusal, Regranted};
+use crate::policy::model::{
+    AllowListId, AppId, AppName, Assurance, Country, Factors, Permitted, Proof, Session, Standing, User,
+};
 use crate::policy::table::covers;
 use gateway_common::abi::Grant;
 use std::collections::{BTreeMap, HashMap};
@@ -103,7 +105,8 @@ impl<'p> Pass<'p> {
 }
 
 fn shift(granted: &[(AppId, Grant)], session: &Session, new: &Entitlement) -> Option<Shift> {
-    // A grant may change although the decision does not: the app has another budget.
+    // A grant may change although the decision does not: the app has another budget. So may a decision alone: another
+    // policy denies what was denied before.
     if session.permitted == new.permitted && granted == &*new.grants {
         return None;
     }
@@ -121,7 +124,9 @@ pub(super) fn only_in(one: &Permitted, other: &Permitted) -> impl Iterator<Item 
 
 fn loses(old: &[(AppId, Grant)], new: &[(AppId, Grant)]) -> bool {
     let new: BTreeMap<_, _> = new.iter().copied().collect();
-    old.iter().any(|(app, before)| !new.get(app).is_some_and(|after| covers(after, before)))
+    let is_lost = |app, before| !new.get(app).is_some_and(|after| covers(after, before));
+    // A refusal is no access that could be lost.
+    old.iter().any(|(app, before)| !before.is_refusal() && is_lost(app, before))
 }
 
 impl Draft {

@@ -83,6 +83,8 @@ pub struct Opinion {
     pub ruling: Ruling,
     /// The policies that determined it, by name.
     pub policies: Vec<String>,
+    /// Whether one of those that forbid it wants the client to be told at once.
+    pub rejects: bool,
     /// How old the login is; `None` if nobody knows.
     pub age: Option<Duration>,
     /// How old it may be, where policies permit it to recent logins.
@@ -221,6 +223,7 @@ impl Opinion {
         Self {
             ruling,
             policies: Vec::new(),
+            rejects: false,
             age: None,
             most: None,
             faults: Faults::new(),
@@ -303,6 +306,13 @@ impl Gateway {
             false if is_undated() => Ruling::LoginUndated,
             false => Ruling::Forbidden,
         };
-        Opinion { policies: decision.policies, age: stance.age, most, faults, ..Opinion::of(ruling) }
+        Opinion {
+            policies: decision.policies,
+            rejects: decision.reject,
+            age: stance.age,
+            most,
+            faults,
+            ..Opinion::of(ruling)
+        }
     }
 }

@@ -209,6 +209,6 @@ impl Gateway {
         let assurance = Arc::new(stronger.clone());
         let subject = Subject { assurance, dated: true, ..subject(session, user.standing(), &self.clock.now) };
         let closed = self.apps.values().filter(|app| !is_open(&app.name));
-        self.policy.decide_all(&subject, closed).0.into_keys().collect()
+        self.policy.decide_all(&subject, closed).0.keys().cloned().collect()
     }
 }

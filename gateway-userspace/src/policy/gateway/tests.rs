@@ -8,10 +8,11 @@ use crate::policy::bundle::Bundle;
 use crate::policy::cedar::{PolicyFile, Subject};
 use crate::policy::change::{EndCause, Selector};
 use crate::policy::model::{
-    AllowListId, Assurance, Decision, Factor, Factors, Proof, Protocol, Service, SessionToken, Settings, Source,
-    Timezone,
+    AllowListId, Assurance, Decision, Factor, Factors, Logging, Proof, Protocol, Service, SessionToken, Settings,
+    Source, Timezone,
 };
 use crate::policy::plan::{Plan, Step};
+use gateway_common::abi::{Grant, GrantKey};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,8 +179,12 @@ impl World {
         for session in gateway.sessions.iter() {
             let entry = &self.kernel.sessions[&session.token];
             assert_eq!((entry.app_set, entry.allow_list), (gateway.app_set, session.allow_list));
-            let granted: BTreeSet<_> =
-                self.kernel.grants_of(entry.allow_list).map(|(key, grant)| (key.app, grant.budget)).collect();
+            let entries = || self.kernel.grants_of(entry.allow_list);
+            let grants = entries().filter(|(_, grant)| !grant.is_refusal());
+            let granted: BTreeSet<_> = grants.map(|(key, grant)| (key.app, grant.budget)).collect();
+            let refused = entries().filter(|(_, grant)| grant.is_refusal()).map(|(key, _)| key.app);
+            let id = |name| gateway.app_ids[name].0;
+            assert_eq!(refused.collect::<BTreeSet<_>>(), session.permitted.rejected().map(id).collect());
             let grant = |name| (gateway.app_ids[name].0, gateway.apps[name].budget.unwrap_or(u64::MAX));
             assert_eq!(granted, session.permitted.keys().map(grant).collect());
             assert_eq!(entry.limits, gateway.limits);
@@ -323,6 +328,35 @@ fn a_revocation_is_the_first_step_of_a_short_plan() {
     let steps = World::with_sessions().take(end).plan.steps;
     assert_eq!(steps[0], Step::EndSession(SessionToken(2)));
     assert!(steps[1..].iter().all(|step| matches!(step, Step::RemoveGrant(_))) && steps.len() == 3, "{steps:?}");
+}
+
+#[test]
+fn a_refusal_is_an_entry_of_the_list_and_no_access() {
+    let mut world = World::with_sessions();
+    let payroll = world.gateway.app_ids[&app_name("payroll")].0;
+    let said = |world: &World| {
+        let list = world.gateway.session(SessionToken(1)).unwrap().allow_list;
+        world.kernel.grants.get(&GrantKey { allow_list: list.0, app: payroll }).copied()
+    };
+    assert_eq!(said(&world), Some(Grant::UNLIMITED));
+    let shut = format!("@id(\"shut\") @reject forbid (principal, action, resource == App::\"payroll\");\n{BY_GROUP}");
+    let changed = world.take(policy(&shut));
+    // Who reached it loses it, and nobody else does; all are told.
+    let [ada] = &changed.regranted[..] else { panic!("{:?}", changed.regranted) };
+    assert_eq!((ada.token, &*ada.lost, &*ada.gained), (SessionToken(1), &[app_name("payroll")][..], &[][..]));
+    let tokens = [1, 2, 3].map(SessionToken);
+    assert_eq!((changed.redecided, said(&world)), (tokens.to_vec(), Some(Grant::REFUSAL)));
+    assert_eq!((world.reach(1), world.reach(3)), (vec!["mail", "wiki"], vec!["mail"]));
+    let denial = &world.gateway.session(SessionToken(3)).unwrap().permitted.denied()[&app_name("payroll")];
+    assert_eq!((&denial.policies[..], denial.reject), (&["shut".to_owned()][..], true));
+    // It is no loss to be told nothing any more, but the list is another one.
+    let changed = world.take(policy(&BY_GROUP.replace("finance", "staff").replacen("permit", "forbid", 1)));
+    assert!(changed.regranted.is_empty(), "{:?}", changed.regranted);
+    assert_eq!((changed.redecided, said(&world)), (tokens.to_vec(), None));
+    // Refusals need room like grants.
+    world.gateway.capacities = Capacities { grants: 4, ..Capacities::default() };
+    let refused = world.take_at(policy("@reject forbid (principal, action, resource);"), NOW).unwrap_err();
+    assert!(matches!(refused, Refusal::TableFull { table: "grants", .. }), "{refused}");
 }
 
 #[test]
@@ -523,8 +557,8 @@ const POLICIES: [&str; 6] = [
     r#"permit (principal in Group::"staff", action, resource) unless { context.mfa };"#,
     r#"@reauthenticate("1h") permit (principal, action, resource == App::"mail");"#,
     r#"permit (principal == User::"eve", action, resource) when { context.source.isInRange(ip("10.9.0.0/30")) };"#,
-    r#"forbid (principal in Group::"finance", action, resource == App::"wiki");"#,
-    r#"forbid (principal, action, resource == App::"mail") when { context.zone == "branch" && principal in Group::"staff" };"#,
+    r#"@reject forbid (principal in Group::"finance", action, resource == App::"wiki");"#,
+    r#"@log("alert") forbid (principal, action, resource == App::"mail") when { context.zone == "branch" && principal in Group::"staff" };"#,
 ];
 
 /// Some lie within others.
@@ -614,6 +648,10 @@ proptest! {
             for (_, app) in world.gateway.apps() {
                 let decision = world.gateway.decide_for(&session.user, &session.factors.into(), &session.source, &app.name).unwrap();
                 prop_assert_eq!(decision.permit.then_some(&decision), session.permitted.get(&app.name), "{:?}", groups);
+                let is_marked = decision.reject || decision.log != Logging::On;
+                let is_told = (is_marked && !decision.permit).then_some(&decision);
+                let denial = session.permitted.denied().get(&app.name).filter(|denial| denial.reject || denial.log != Logging::On);
+                prop_assert_eq!(is_told, denial, "{:?}", groups);
             }
         }
     }

@@ -168,7 +168,8 @@ impl<'t> Change<'t> {
         };
         let kept: BTreeMap<u32, _> = self.to.grants_of(new.allow_list).map(|(key, grant)| (key.app, grant)).collect();
         let is_kept = |app, before| kept.get(&app).is_some_and(|after| covers(after, before));
-        let keeps_all = self.from.grants_of(old.allow_list).all(|(key, grant)| is_kept(key.app, grant));
+        let mut access = self.from.grants_of(old.allow_list).filter(|(_, grant)| !grant.is_refusal());
+        let keeps_all = access.all(|(key, grant)| is_kept(key.app, grant));
         Passage { is_open: sets && lists, loses: !keeps_all }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 fn tables() -> impl Strategy<Value = TableSet> {
     let prefixes = prop::collection::btree_map((1..3_u32, 0..PREFIXES.len()), 1..4_u32, 0..9);
     let apps = prop::collection::btree_map((1..4_u32, 0..2_u16), 1..4_u32, 2..7);
-    let grants = prop::collection::btree_map((1..4_u32, 1..4_u32), (0..3_u64, 0..3_u64), 2..9);
+    let grants = prop::collection::btree_map((1..4_u32, 1..4_u32), (0..4_u64, 0..3_u64), 2..9);
     let sessions = prop::collection::btree_map(1..4_u64, (1..3_u32, 0..4_u32, 0..8_u64), 1..4);
     (prefixes, apps, grants, sessions).prop_map(|(prefixes, apps, grants, sessions)| TableSet {
         app_prefixes: prefixes
@@ -58,6 +58,9 @@ fn app_key(block: u32, port: u16) -> AppKey {
 }
 
 fn grant((age, budget): (u64, u64)) -> Grant {
+    if age == 3 {
+        return Grant::REFUSAL;
+    }
     let max_authentication_age = if age == 0 { u64::MAX } else { 5 + 5 * age };
     Grant { max_authentication_age, budget: if budget == 0 { u64::MAX } else { budget }, ..Grant::UNLIMITED }
 }
@@ -99,6 +102,9 @@ fn budget(tables: &TableSet, session: &SessionEntry, to: &str, port: u16, now: K
     let (_, block) = own.max_by_key(|((_, net), _)| net.prefix_len())?;
     let app = tables.apps.get(&app_key(block.0, port)).or_else(|| tables.apps.get(&app_key(block.0, 0)))?;
     let grant = tables.grants.get(&GrantKey { allow_list: session.allow_list.0, app: app.app() })?;
+    if grant.is_refusal() {
+        return None;
+    }
     let fresh = !session.authenticated_at.after(grant.max_authentication_age).has_passed(now);
     (fresh && !session.deadline.has_passed(now)).then_some(grant.budget)
 }
@@ -181,6 +187,24 @@ mod plan {
             grants: one.grants.max(two.grants),
         }
     }
+}
+
+#[test]
+fn who_gets_a_refusal_in_the_place_of_a_grant_moves_before_others_and_one_that_is_gone_is_no_loss() {
+    let entry = |list: u32| move |token: u64| (SessionToken(token), entry(token, 1, list, 0));
+    let key = |allow_list| GrantKey { allow_list, app: 1 };
+    let grants = || [(key(1), Grant::UNLIMITED), (key(2), Grant::REFUSAL)].into();
+    let with = |lists: [u32; 2]| TableSet {
+        sessions: [(entry(lists[0]))(1), (entry(lists[1]))(2)].into(),
+        grants: grants(),
+        ..TableSet::default()
+    };
+    let order = |from, to| -> Vec<u64> {
+        let token = |step: &Step| if let Step::UpdateSession(token, _) = step { token.0 } else { panic!("{step:?}") };
+        Plan::between(&with(from), &with(to)).steps.iter().map(token).collect()
+    };
+    assert_eq!(order([2, 1], [1, 2]), [2, 1], "the second loses, the first gains");
+    assert_eq!(order([2, 2], [3, 1]), [1, 2], "neither loses");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::words;
 use crate::identity::SecretHash;
 use crate::policy::{
-    AllowListId, AppName, Assurance, Country, Decision, Factor, Permitted, ProviderName, Session, SessionToken, Source,
-    UserName,
+    AllowListId, AppName, Assurance, Country, Decision, Factor, Logging, Permitted, ProviderName, Session,
+    SessionToken, Source, UserName,
 };
 use crate::store::StoredSession;
 use arcstr::ArcStr;
@@ -217,7 +217,8 @@ impl TryFrom<AssuranceShape<'_>> for Assurance {
 
 impl From<&Decision> for DecisionShape {
     fn from(decision: &Decision) -> Self {
-        let Decision { permit, policies, max_authentication_age } = decision.clone();
+        // What else follows from a decision is decided anew when the session is taken up, as the decision itself.
+        let Decision { permit, policies, max_authentication_age, reject: _, log: _ } = decision.clone();
         Self { permit, policies, max_authentication_age }
     }
 }
@@ -225,7 +226,7 @@ impl From<&Decision> for DecisionShape {
 impl From<DecisionShape> for Decision {
     fn from(shape: DecisionShape) -> Self {
         let DecisionShape { permit, policies, max_authentication_age } = shape;
-        Self { permit, policies, max_authentication_age }
+        Self { permit, policies, max_authentication_age, reject: false, log: Logging::default() }
     }
 }
 

@@ -4,14 +4,14 @@ use super::Judged;
 use etherparse::{IpNumber, SlicedPacket, TransportSlice};
 use gateway_common::answer::{self, Answer, LONGEST};
 use gateway_common::packet::Part;
-use gateway_common::{Address, Judgement, Packet};
+use gateway_common::{Address, Answering, Judgement, Packet};
 use std::net::IpAddr;
 
 /// Looks at the answer to what has been judged.
 pub fn check(frame: &Judged<'_>, packet: &Packet, judgement: &Judgement) {
     let mut answer = Answer { bytes: [0; LONGEST], length: 0 };
     let written = answer::to(frame, packet, &mut answer);
-    if !judgement.answer || !answer::is_due(packet) {
+    if judgement.answer == Answering::Never || !answer::is_due(packet) {
         return;
     }
     assert!(packet.part == Part::Whole && !packet.has_extras, "a part is answered");

@@ -2,12 +2,12 @@
 
 use super::seen::{self, Packet, Seen};
 use super::world::{
-    GRANTS, GUARDS, Guard, Live, MANAGEMENT, OWN, QUARANTINE, RESET_MARK, RULES, Rule, SECOND, SERVICES, Way, World,
-    address,
+    GRANTS, GUARDS, Guard, Live, MANAGEMENT, OWN, QUARANTINE, REFUSAL, RESET_MARK, RULES, Rule, SECOND, SERVICES, Way,
+    World, address,
 };
 use gateway_common::abi::{FlowKey, Interface};
 use gateway_common::packet::Tag;
-use gateway_common::{Address, DropReason, Judgement, Verdict};
+use gateway_common::{Address, Answering, DropReason, Judgement, Verdict};
 use gateway_userspace::policy::SessionToken;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,8 +91,12 @@ impl Watch {
         if reason == DropReason::ScanDetected && acts {
             self.quarantined.insert(judgement.token, world.now().0 + QUARANTINE);
         }
-        if judgement.answer {
+        if judgement.answer != Answering::Never {
             assert!(*way == Way::In && reason.is_answered(), "an answer to {reason:?} {way:?}");
+            let live = world.sessions.iter().flatten().find(|live| live.token == judgement.token);
+            let said = live.map(|live| (live.entry.allow_list.0, judgement.app));
+            let is_refused = reason == DropReason::NoGrant && said == Some(REFUSAL);
+            assert_eq!(judgement.answer == Answering::Always, is_refused, "{said:?} {reason:?}");
             let (here, seen) = self.look(passing);
             let Seen::Packet(packet) = seen else { panic!("an answer to address resolution") };
             let slot = world.plane.session_slot(SessionToken(judgement.token)).expect("an answer to nobody");

@@ -146,6 +146,9 @@ pub const GRANTS: [(u32, u32, u64, u64, u64); 10] = [
     (2, PHONE, 1_000, 0, 0),
 ];
 
+/// A refusal, which is no grant: list and app.
+pub const REFUSAL: (u32, u32) = (1, VAULT);
+
 /// Addresses of the gateway.
 pub const OWN: [&str; 3] = ["10.77.0.1", "fd77::1", "fe80::1"];
 /// Its services at all of them: protocol, port, and whether everybody may reach it.
@@ -308,5 +311,7 @@ fn tables() -> Vec<Step> {
         };
         steps.push(Step::PutGrant(GrantKey { allow_list, app }, grant));
     }
+    let (allow_list, app) = REFUSAL;
+    steps.push(Step::PutGrant(GrantKey { allow_list, app }, Grant::REFUSAL));
     steps
 }

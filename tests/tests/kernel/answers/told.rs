@@ -1,13 +1,16 @@
 //! Answers, byte by byte, beside what another library makes of the same facts.
 
 use super::{REJECTING, answered, back, prohibited, rejecting, reset, segment, silent};
+use crate::fate::XDP_PASS;
 use crate::frames::{
-    ACK, CLIENT_MAC, ETHERNET, FIN, Inside, SYN, carrying, datagram, frame, packet, tagged, vault, web,
+    ACK, CLIENT_MAC, ETHERNET, FIN, Inside, SYN, answer, carrying, datagram, frame, packet, tagged, vault, web,
 };
 use crate::scene::{Scene, Way};
-use crate::usual::{ALICE, ALICE_V6, LONG_AGO, SETTINGS, WEB, grant, open, session, small};
+use crate::usual::{ALICE, ALICE_V6, LONG_AGO, SETTINGS, VAULT, WEB, grant, open, session, small};
 use gateway_common::abi::Grant;
 use gateway_common::{DropReason, Verdict};
+use gateway_userspace::dataplane::PlaneSettings;
+use gateway_userspace::dataplane::attach::InterfaceSettings;
 use gateway_userspace::policy::table::SessionEntry;
 use gateway_userspace::policy::{AllowListId, SessionLimits, SessionToken, Step};
 
@@ -94,6 +97,43 @@ fn frame_that_spans_several_buffers_is_judged_and_answered_like_any_other() {
     let mut longer = jumbo("10.20.0.10", 443);
     longer.push(0);
     silent(&mut scene, &longer, DropReason::TrailingBytes);
+}
+
+#[test]
+fn a_refusal_is_told_on_an_interface_that_drops_and_to_a_connection_that_it_ends() {
+    for track_fragments in [false, true] {
+        let dropping = InterfaceSettings { reject: false, track_fragments, ..REJECTING };
+        let mut scene = Scene::usual_where(dropping);
+        silent(&mut scene, &vault(), DropReason::NoGrant);
+        scene.forwards(&web());
+        let listed = SessionEntry { allow_list: AllowListId(3), ..session("10.77.0.2") };
+        scene.apply([
+            grant(3, WEB, Grant::REFUSAL),
+            grant(3, VAULT, Grant::REFUSAL),
+            Step::UpdateSession(ALICE, listed),
+        ]);
+        let told = answered(&mut scene, &vault(), DropReason::NoGrant);
+        assert_eq!(told, reset(back("10.20.0.11", "10.77.0.2"), 22, 40_000, 0, Some(2)));
+        answered(&mut scene, &web(), DropReason::NoGrant);
+        // The app is told nothing, and what is no refusal is dropped as before.
+        assert_eq!(scene.judge(Way::Out, &answer(ACK)), Verdict::Drop(DropReason::NoGrant));
+        let nowhere = frame(CLIENT_MAC, "10.77.0.2", "10.30.0.1", Inside::Udp(1, 53), 0);
+        silent(&mut scene, &nowhere, DropReason::AppUnknown);
+        silent(&mut scene, &datagram(1, 4), DropReason::NoGrant);
+    }
+}
+
+#[test]
+fn a_refusal_is_told_within_the_budget_of_answers_and_not_where_nothing_is_dropped() {
+    let none = PlaneSettings { answers_per_window: 0, ..SETTINGS };
+    let mut scene = Scene::usual_with(none);
+    scene.apply([grant(1, VAULT, Grant::REFUSAL)]);
+    silent(&mut scene, &vault(), DropReason::NoGrant);
+    let observing = InterfaceSettings { observe: true, reject: false, ..REJECTING };
+    let mut scene = Scene::usual_where(observing);
+    scene.apply([grant(1, VAULT, Grant::REFUSAL)]);
+    let (verdict, output) = scene.judge_and_show(Way::In, &vault());
+    assert_eq!((verdict, output.code), (Verdict::Drop(DropReason::NoGrant), XDP_PASS));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::sessions::{Question, Ruling, Step};
 use super::tables::{Name, Oracle};
 use super::transport::{Inside, Quote};
 use crate::ground::Way;
-use gateway_common::{DropReason, Verdict};
+use gateway_common::{Answering, DropReason, Verdict};
 
 impl Oracle {
     /// Steps 3 to 18.
@@ -42,7 +42,9 @@ impl Oracle {
         if let Some(at) = continued {
             let is_by_app = self.flows[&name].by_app;
             let question = if is_by_app { Question::opens(&name) } else { Question::service(&name) };
-            let permit = self.permit(at, question, now)?;
+            // No app is told.
+            let untold = |ruling| Ruling { answer: Answering::Never, ..ruling };
+            let permit = self.permit(at, question, now).map_err(untold)?;
             return self.carry_on(at, &name, Way::Out, packet, Some(&permit), now);
         }
         let no_flow = Ruling::about(DropReason::NoFlow, self.clients[at].token, 0);

@@ -9,7 +9,7 @@ use super::sessions::{Question, Ruling, Step, is_answered};
 use super::tables::{Name, Oracle, Origin, Standing};
 use super::transport::{Inside, Quote};
 use crate::ground::Way;
-use gateway_common::{DropReason, Verdict};
+use gateway_common::{Answering, DropReason, Verdict};
 
 /// What is known of a packet beside itself.
 struct Arrival {
@@ -69,7 +69,12 @@ impl Oracle {
             Way::Out => self.judge_received(zone, mark, &packet, now),
         };
         let mut ruling = outcome.unwrap_or_else(|ended| ended);
-        ruling.rejected = ruling.answer && guard.rejects && !guard.observes && may_be_answered(&packet);
+        let is_told = match ruling.answer {
+            Answering::Never => false,
+            Answering::WhereRejecting => guard.rejects,
+            Answering::Always => true,
+        };
+        ruling.rejected = is_told && !guard.observes && may_be_answered(&packet);
         if ruling.verdict == Verdict::Forward {
             self.remember(zone, way, &packet, now);
         }
@@ -125,7 +130,8 @@ impl Oracle {
         let name = Name::of(zone, Way::In, packet);
         if let Inside::Error(quote) = packet.inside {
             // No answer is given to errors.
-            let at = self.sender(guard, &name, mac, now).map_err(|ruling| Ruling { answer: false, ..ruling })?;
+            let at =
+                self.sender(guard, &name, mac, now).map_err(|ruling| Ruling { answer: Answering::Never, ..ruling })?;
             // The quoted packet was sent by the app.
             let flow = |quote: Quote| Name {
                 protocol: quote.protocol,
@@ -159,7 +165,7 @@ impl Oracle {
             if reason == DropReason::TripWire && !guard.observes {
                 self.clients[at].standing = Standing::Revoked;
             }
-            Ruling { answer: is_answered(reason), ..ruling }
+            if ruling.answer == Answering::Always { ruling } else { told(ruling) }
         })?;
         if is_continued {
             return self.carry_on(at, &name, Way::In, packet, Some(&permit), now).map_err(told);
@@ -211,6 +217,6 @@ impl Oracle {
 
 /// Section "Answers", for who sent it from where the session is bound to.
 fn told(ruling: Ruling) -> Ruling {
-    let answer = matches!(ruling.verdict, Verdict::Drop(reason) if is_answered(reason));
-    Ruling { answer, ..ruling }
+    let is_told = matches!(ruling.verdict, Verdict::Drop(reason) if is_answered(reason));
+    Ruling { answer: if is_told { Answering::WhereRejecting } else { Answering::Never }, ..ruling }
 }

@@ -5,7 +5,7 @@ use super::network::Datagram;
 use super::tables::{Client, Name, Oracle, Standing};
 use crate::ground::Way;
 use gateway_common::abi::{AppKey, GrantKey};
-use gateway_common::{DropReason, Verdict};
+use gateway_common::{Answering, DropReason, Verdict};
 use std::net::IpAddr;
 
 /// A verdict, with what was found on the way to it.
@@ -15,8 +15,8 @@ pub struct Ruling {
     pub token: u64,
     pub app: u32,
     pub opened: bool,
-    /// Whether an interface that rejects may answer it, by who sent it and why it was dropped.
-    pub answer: bool,
+    /// On which interfaces it may be answered, by who sent it and why it was dropped.
+    pub answer: Answering,
     /// Whether it is answered, if the budget of answers allows.
     pub rejected: bool,
 }
@@ -26,7 +26,7 @@ pub type Step<T> = Result<T, Ruling>;
 
 impl Ruling {
     pub fn of(verdict: Verdict) -> Self {
-        Self { verdict, token: 0, app: 0, opened: false, answer: false, rejected: false }
+        Self { verdict, token: 0, app: 0, opened: false, answer: Answering::Never, rejected: false }
     }
 
     pub fn drop(reason: DropReason) -> Self {
@@ -97,7 +97,8 @@ impl Oracle {
         let Some(at) = at else { return Err(Ruling::drop(DropReason::NoSession)) };
         let client = &self.clients[at];
         let is_here = is_bound_to(client, guard, mac);
-        outcome.map_err(|ruling| Ruling { answer: is_here, ..ruling })?;
+        let answer = if is_here { Answering::WhereRejecting } else { Answering::Never };
+        outcome.map_err(|ruling| Ruling { answer, ..ruling })?;
         if is_here { Ok(at) } else { Err(Ruling::about(DropReason::SourceSpoofed, client.token, 0)) }
     }
 
@@ -147,6 +148,10 @@ impl Oracle {
         }
         let grant = self.grants.get(&GrantKey { allow_list: client.entry.allow_list.0, app });
         let grant = grant.ok_or(refusal(DropReason::NoGrant))?;
+        // Section "Refusals".
+        if grant.deadline == 0 {
+            return Err(Ruling { answer: Answering::Always, ..refusal(DropReason::NoGrant) });
+        }
         if grant.deadline <= now {
             return Err(refusal(DropReason::GrantExpired));
         }

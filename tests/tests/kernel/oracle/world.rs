@@ -293,6 +293,9 @@ impl World {
             let ages = if self.clock == Clock::Set { [5, 60, 600] } else { [0, 36_000, 36_000] };
             grant.max_authentication_age = self.dice.pick(&ages) * SECOND;
         }
+        if self.dice.one_in(10) {
+            return Step::PutGrant(key, Grant::REFUSAL);
+        }
         // Every third app has a budget in one list or both.
         if (key.app + key.allow_list).is_multiple_of(3) {
             grant.budget = self.dice.pick(&[0, 100, 1_000, 20_000, 1_000_000]);

@@ -9,6 +9,7 @@ mod bindings;
 mod bootstrap;
 mod countries;
 mod directory;
+mod names;
 mod providers;
 mod restore;
 mod signals;
@@ -267,6 +268,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone(), Arc::clone(&countries))),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         follow_directory(&config, &gate),
+        tokio::spawn(names::resolve(config.dns.clone(), gate.core.clone(), gate.metrics.clone(), gate.names.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -366,7 +368,8 @@ fn enforce(
     let explainer: Arc<dyn Explain> = Arc::new(plane.explainer()?);
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
-    let gate = Gate { core, explainer, recorder, metrics, guarding, stop, threads: [keeper, follower, watcher] };
+    let names = names::NameStates::default();
+    let gate = Gate { core, explainer, recorder, metrics, guarding, names, stop, threads: [keeper, follower, watcher] };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
@@ -377,6 +380,7 @@ struct Gate {
     recorder: Recorder,
     metrics: Metrics,
     guarding: Guarding,
+    names: names::NameStates,
     stop: Arc<AtomicBool>,
     threads: [std::thread::JoinHandle<()>; 3],
 }
@@ -391,7 +395,7 @@ impl Gate {
         (providers, signals): (Providers, Signals),
         countries: Arc<Countries>,
     ) -> Context {
-        let Self { core, explainer, recorder, metrics, guarding, .. } = self;
+        let Self { core, explainer, recorder, metrics, guarding, names, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
             recorder.clone(),
@@ -411,6 +415,7 @@ impl Gate {
             management: config.api.management.clone(),
             session_lifetime: config.login.session,
             throttle: Default::default(),
+            names: names.look(),
             providers,
             signals,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),

@@ -35,7 +35,8 @@ pub(super) async fn read(
     Named(name): Named<AppName>,
 ) -> Result<axum::Json<App>, ApiError> {
     let app = existing(&shared, name).await?;
-    Ok(axum::Json(App::from(&app)))
+    let resolved = app.names.iter().filter_map(|name| (shared.context.names)(name)).collect();
+    Ok(axum::Json(App { resolved, ..App::from(&app) }))
 }
 
 /// Create an app, or replace its definition. Sessions follow at once.

@@ -7,9 +7,9 @@ use super::ssf::Signals;
 use crate::core::Core;
 use crate::dataplane::Explain;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
-use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
+use crate::policy::{AppName, DnsName, ProviderName, SessionToken, Source, UserName};
 use crate::record::Recorder;
-use crate::wire::{Drops, Flow, Moment, Status};
+use crate::wire::{Drops, Flow, Moment, ResolvedName, Status};
 use gateway_common::abi::Vlan;
 use ipnet::IpNet;
 use std::fmt;
@@ -137,6 +137,9 @@ pub enum Readiness {
     NotReady(String),
 }
 
+/// Where a name of an app leads now; `None` if nobody has looked yet.
+pub type NameLook = Arc<dyn Fn(&DnsName) -> Option<ResolvedName> + Send + Sync>;
+
 /// What the interface is built from.
 pub struct Context {
     /// The state.
@@ -163,6 +166,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Where names of apps lead.
+    pub names: NameLook,
     /// Identity providers.
     pub providers: Providers,
     /// What takes security events.

@@ -126,6 +126,7 @@ fn shape<'r, 't>(
         sensitivity,
         labels: labels.into_iter().collect(),
         enabled,
+        resolved: Vec::new(),
     };
     Some((shape, name))
 }

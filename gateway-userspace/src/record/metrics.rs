@@ -37,6 +37,9 @@ pub struct Metrics {
     records_lost: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
+    lookups: IntCounterVec,
+    names: IntGaugeVec,
+    answers_refused: IntCounter,
     bundle_valid: IntGauge,
     data_plane_failures: IntCounter,
     policy_faults: IntGauge,
@@ -127,6 +130,24 @@ impl Metrics {
                 "portcullis_store_unsaved",
                 "Changes that are in force and not on the disk. Make the disk of the state folder work; stop nothing before.",
             )?,
+            lookups: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_dns_lookups_total",
+                    "Questions for names of apps, by result. If others than `answer` and `nothing` grow, look at the DNS servers.",
+                ),
+                &["result"],
+            )?,
+            names: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_app_names",
+                    "Names of apps, by state. Alert on `stale`: nobody confirms where they lead; see the runbook.",
+                ),
+                &["state"],
+            )?,
+            answers_refused: counter(
+                "portcullis_dns_answers_refused_total",
+                "Answers for names of apps that could not be put in force. Look at the log; raise the capacity that it names.",
+            )?,
             bundle_valid: gauge(
                 "portcullis_bundle_valid",
                 "0 if the bundle in the directory of `[policy]` is not valid and so not in force; else 1. Look at the log.",
@@ -179,6 +200,9 @@ impl Metrics {
             records_lost,
             store_failures,
             unsaved,
+            lookups,
+            names,
+            answers_refused,
             bundle_valid,
             data_plane_failures,
             policy_faults,
@@ -205,6 +229,9 @@ impl Metrics {
         bundle_valid.set(1);
         registry.register(Box::new(bundle_valid.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
+        registry.register(Box::new(lookups.clone()))?;
+        registry.register(Box::new(names.clone()))?;
+        registry.register(Box::new(answers_refused.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
         registry.register(Box::new(policy_faults.clone()))?;
         registry.register(Box::new(drift.clone()))?;
@@ -293,6 +320,19 @@ impl Metrics {
     /// How much is in force and not on the disk.
     pub(crate) fn unsaved(&self, changes: usize) {
         self.unsaved.set(signed(changes));
+    }
+
+    pub(crate) fn looked_up(&self, result: &str) {
+        self.lookups.with_label_values(&[result]).inc();
+    }
+
+    /// So many names of apps are in this state.
+    pub(crate) fn names(&self, state: &str, count: usize) {
+        self.names.with_label_values(&[state]).set(signed(count));
+    }
+
+    pub(crate) fn answer_refused(&self) {
+        self.answers_refused.inc();
     }
 
     pub(crate) fn bundle_is_valid(&self, is_valid: bool) {

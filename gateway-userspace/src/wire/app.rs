@@ -6,6 +6,7 @@ use super::service::{format_prefix, parse_prefix, parse_service};
 use crate::policy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// A protected destination.
@@ -53,6 +54,40 @@ pub struct App {
     /// A disabled app is granted to nobody. Left out, it stays as it is; a new app is enabled.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// Where its names lead now, if it has names. Only told: whatever a request says of it is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(read_only)]
+    pub resolved: Vec<ResolvedName>,
+}
+
+/// Where a name of an app leads now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedName {
+    /// The name.
+    pub name: String,
+    /// `resolved`, `stale` if nobody confirms the addresses any more, or `unresolved` if there are none.
+    pub state: String,
+    /// The addresses that count.
+    pub addresses: Vec<String>,
+    /// Since when it is these, as far as this daemon knows.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// When the DNS is asked again.
+    #[serde(with = "time::serde::rfc3339")]
+    pub next_look: OffsetDateTime,
+    /// Why the last question had no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<LookupFailure>,
+}
+
+/// A question to the DNS that had no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LookupFailure {
+    /// `timeout`, `refused`, `servfail`, `unreachable` or `malformed`.
+    pub kind: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// Until when an app can be reached if the daemon is gone, and with it whoever would take access away.
@@ -108,6 +143,7 @@ impl From<&policy::App> for App {
             sensitivity: sensitivity.clone(),
             labels: labels.clone(),
             enabled: Some(*enabled),
+            resolved: Vec::new(),
         }
     }
 }
@@ -133,6 +169,7 @@ impl App {
             sensitivity,
             labels,
             enabled: said,
+            resolved: _,
         } = self;
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));

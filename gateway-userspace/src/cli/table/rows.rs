@@ -4,8 +4,8 @@ use super::{Listed, Shown, Value};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::policy;
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, Risk, RiskPut,
-    ServiceIdentity, Session, Status, TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, LookupFailure, PersonPlan, Provider,
+    ResolvedName, Risk, RiskPut, ServiceIdentity, Session, Status, TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -103,14 +103,29 @@ impl Listed for App {
 impl Shown for App {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
-        let Self { description, opens, budget, owner, sensitivity, .. } = self;
+        let Self { description, opens, budget, owner, sensitivity, resolved, .. } = self;
         fields.insert(1, ("description", description.as_str().into()));
         let budget = budget.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
         let said = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
         fields.splice(6..6, [("owner", said(owner)), ("sensitivity", said(sensitivity))]);
+        fields.extend(resolved.iter().map(|name| ("name", leads(name, now))));
         fields
     }
+}
+
+/// Where a name of an app leads: `wiki.example.net: 192.0.2.7, since 3 min, next look in 20 s`.
+fn leads(name: &ResolvedName, now: OffsetDateTime) -> Value {
+    let ResolvedName { name, state, addresses, since, next_look, failure } = name;
+    let mut text = format!("{name}: {}, since {}", joined(addresses), ago(*since, now));
+    if state != "resolved" {
+        text = format!("{text}, {state}");
+    }
+    if let Some(LookupFailure { kind, at }) = failure {
+        text = format!("{text}, {kind} {}", ago(*at, now));
+    }
+    text = format!("{text}, next look {}", until(*next_look, now));
+    if state == "resolved" { text.into() } else { Value::Odd(text) }
 }
 
 impl Listed for Session {

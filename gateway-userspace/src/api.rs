@@ -41,8 +41,8 @@ pub mod server;
 
 pub use access::{Access, RULES};
 pub use context::{
-    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, Readiness, SourceError, SourceResolver, ViewError,
-    Views,
+    AccessTokenRefusal, AccessTokens, Context, FlowFilter, Later, NameLook, Readiness, SourceError, SourceResolver,
+    ViewError, Views,
 };
 pub use providers::{Link, ProviderEntry, ProviderSettings, Providers};
 pub use ssf::{SignalReceiver, Signals};

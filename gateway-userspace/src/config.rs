@@ -6,6 +6,7 @@
 
 pub mod apps;
 
+mod dns;
 mod endpoint;
 mod error;
 mod forwarding;
@@ -27,6 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use dns::DnsConfig;
 pub(crate) use error::Places;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use interface::vlan_id;
@@ -60,6 +62,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The file that says in which country an address is, in MaxMind's format; `None` if nobody knows.
     pub countries: Option<PathBuf>,
+    /// How names of apps are looked up.
+    pub dns: DnsConfig,
     /// How much the tables hold.
     pub capacity: Capacities,
     /// Flow records and denials.

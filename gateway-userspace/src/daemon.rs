@@ -10,6 +10,7 @@ mod bootstrap;
 mod countries;
 mod directory;
 mod health;
+mod names;
 mod providers;
 mod restore;
 mod signals;
@@ -270,6 +271,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         tokio::spawn(bindings::keep(gate.core.clone(), gate.guarding.clone(), Arc::clone(&countries))),
         tokio::spawn(providers::renew(providers, gate.core.clone(), gate.metrics.clone())),
         follow_directory(&config, &gate),
+        tokio::spawn(names::resolve(config.dns.clone(), gate.core.clone(), gate.metrics.clone(), gate.names.clone())),
         tokio::spawn(watch::addresses(services, offers, gate.metrics.clone())),
         tokio::spawn(watch::interfaces(
             programs,
@@ -371,8 +373,9 @@ fn enforce(
     let explainer: Arc<dyn Explain> = Arc::new(plane.explainer()?);
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
-    let gate =
-        Gate { core, explainer, recorder, metrics, health, guarding, stop, threads: [keeper, follower, watcher] };
+    let names = names::NameStates::default();
+    let threads = [keeper, follower, watcher];
+    let gate = Gate { core, explainer, recorder, metrics, health, guarding, names, stop, threads };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
@@ -384,6 +387,7 @@ struct Gate {
     metrics: Metrics,
     health: Health,
     guarding: Guarding,
+    names: names::NameStates,
     stop: Arc<AtomicBool>,
     threads: [std::thread::JoinHandle<()>; 3],
 }
@@ -398,7 +402,7 @@ impl Gate {
         (providers, signals): (Providers, Signals),
         countries: Arc<Countries>,
     ) -> Context {
-        let Self { core, explainer, recorder, metrics, health, guarding, .. } = self;
+        let Self { core, explainer, recorder, metrics, health, guarding, names, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
             (recorder.clone(), health.clone()),
@@ -418,6 +422,7 @@ impl Gate {
             management: config.api.management.clone(),
             session_lifetime: config.login.session,
             throttle: Default::default(),
+            names: names.look(),
             providers,
             signals,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),

@@ -1,7 +1,7 @@
 //! Portcullis in userspace: the daemon, and the command line that talks to it.
 //!
 //! Arrows point inward. `policy` is pure: no clock, socket, file, BPF map or HTTP. `bundle` reads what is declared
-//! in a directory, without a gateway. `dataplane` applies its plans and
+//! in a directory, without a gateway. `names` is pure, too: what is asked of the DNS when. `dataplane` applies its plans and
 //! knows no users. `api`, `cli`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
 //! everyone.
 
@@ -15,6 +15,7 @@ pub mod dataplane;
 pub mod explain;
 pub mod health;
 pub mod identity;
+pub mod names;
 mod outward;
 pub mod policy;
 pub mod record;

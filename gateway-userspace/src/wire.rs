@@ -24,7 +24,7 @@ mod status;
 mod token;
 mod trial;
 
-pub use app::{App, AppsFile, OnDaemonLoss};
+pub use app::{App, AppsFile, LookupFailure, OnDaemonLoss, RefusedAddress, ResolvedName};
 pub use bundle::{Bundle, PolicyFile, Settings};
 pub use explain::{ExplainRequest, Explained, Explanation, Way, Ways};
 pub use flow::{Drops, Flow, FlowState, Opener};

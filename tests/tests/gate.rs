@@ -40,6 +40,8 @@ mod lock;
 mod login;
 #[path = "gate/modes.rs"]
 mod modes;
+#[path = "gate/names.rs"]
+mod names;
 #[path = "gate/nmap.rs"]
 mod nmap;
 #[path = "gate/overload.rs"]

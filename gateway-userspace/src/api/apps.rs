@@ -6,9 +6,10 @@ use super::page::PageQuery;
 use super::problem::ApiError;
 use crate::core::{Actor, Request, State as CoreState};
 use crate::policy::{self, AppName, Input, Refusal};
-use crate::wire::{self, App, AppHealth, FieldError, Page};
+use crate::wire::{self, App, AppHealth, FieldError, Page, RefusedAddress, ResolvedName};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// List apps.
@@ -36,7 +37,12 @@ pub(super) async fn read(
     Named(name): Named<AppName>,
 ) -> Result<axum::Json<App>, ApiError> {
     let app = existing(&shared, name).await?;
-    Ok(axum::Json(shown(&shared, &app)))
+    let mut resolved: Vec<ResolvedName> = app.names.iter().filter_map(|name| (shared.context.names)(name)).collect();
+    let mut refused = refused(&shared, &app).await?;
+    for name in &mut resolved {
+        name.refused = refused.remove(&name.name).unwrap_or_default();
+    }
+    Ok(axum::Json(App { resolved, ..shown(&shared, &app) }))
 }
 
 /// Create an app, or replace its definition. Sessions follow at once.
@@ -119,6 +125,24 @@ async fn switch(shared: &Shared, actor: Actor, name: AppName, enabled: bool) -> 
 fn shown(shared: &Shared, app: &policy::App) -> App {
     let found = app.health.as_ref().map(|check| shared.context.health.of(&app.name, check));
     App { health_state: found.map(|found| AppHealth::of(&found, shared.now())), ..App::from(app) }
+}
+
+/// The addresses that names of an app lead to and that are not its, by name.
+async fn refused(shared: &Shared, app: &policy::App) -> Result<BTreeMap<String, Vec<RefusedAddress>>, ApiError> {
+    let of = app.name.clone();
+    if app.names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let read = move |state: &CoreState| {
+        let mut refused: BTreeMap<String, Vec<RefusedAddress>> = BTreeMap::new();
+        for ((_, name, address), why) in state.gateway.located().refused.into_iter().filter(|((app, ..), _)| *app == of)
+        {
+            let (address, reason, detail) = (address.to_string(), why.label().to_owned(), why.to_string());
+            refused.entry(name.to_string()).or_default().push(RefusedAddress { address, reason, detail });
+        }
+        refused
+    };
+    Ok(shared.context.core.read(read).await?)
 }
 
 async fn existing(shared: &Shared, name: AppName) -> Result<policy::App, ApiError> {

@@ -8,9 +8,9 @@ use crate::core::Core;
 use crate::dataplane::Explain;
 use crate::health::Health;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
-use crate::policy::{AppName, ProviderName, SessionToken, Source, UserName};
+use crate::policy::{AppName, DnsName, ProviderName, SessionToken, Source, UserName};
 use crate::record::Recorder;
-use crate::wire::{Drops, Flow, Moment, Status};
+use crate::wire::{Drops, Flow, Moment, ResolvedName, Status};
 use gateway_common::abi::Vlan;
 use ipnet::IpNet;
 use std::fmt;
@@ -138,6 +138,9 @@ pub enum Readiness {
     NotReady(String),
 }
 
+/// Where a name of an app leads now; `None` if nobody has looked yet.
+pub type NameLook = Arc<dyn Fn(&DnsName) -> Option<ResolvedName> + Send + Sync>;
+
 /// What the interface is built from.
 pub struct Context {
     /// The state.
@@ -164,6 +167,8 @@ pub struct Context {
     pub throttle: ThrottleLimits,
     /// Both clocks.
     pub clock: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Where names of apps lead.
+    pub names: NameLook,
     /// Identity providers.
     pub providers: Providers,
     /// What takes security events.

@@ -132,6 +132,7 @@ fn shape<'r, 't>(
         health,
         enabled,
         health_state: None,
+        resolved: Vec::new(),
     };
     Some((shape, name))
 }

@@ -1,6 +1,7 @@
 //! From sections and values to the meaning. Defaults and bounds are here and, for interfaces and limits, beside their
 //! types; nowhere else.
 
+use super::dns::dns;
 use super::endpoint::Endpoints;
 use super::forwarding::app_side;
 use super::interface::interfaces;
@@ -43,6 +44,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let first_start = first_start(&mut root.section("first_start"), folder);
     let followed = followed(&mut root.section("policy"), folder);
     let countries = root.section("geo").value("database").and_then(|value| value.path(folder));
+    let dns = dns(&mut root.section("dns"));
     let log = log(&mut root.section("log"));
     Config {
         state: state.unwrap_or_else(|| "/var/lib/portcullis".into()),
@@ -56,6 +58,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         services,
         limits,
         countries,
+        dns,
         capacity,
         records,
         first_start,

@@ -61,6 +61,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.capacity, Capacities::default());
     assert_eq!((config.records.events_per_second, config.records.events_per_window()), (10_000, 1_000));
     assert_eq!(config.first_start, FirstStart::default());
+    assert_eq!(config.dns, DnsConfig { servers: Vec::new(), keep: Duration::from_secs(86_400) });
     assert_eq!(config.log, LogConfig { level: "info".into(), format: LogFormat::Text });
 }
 
@@ -251,6 +252,31 @@ fn limits_are_numbers_and_the_bandwidth_has_a_unit() {
             "6:13: limits.bandwidth: `1 bit/s` is out of bounds; choose one from 64 kbit/s to 100 Gbit/s, or remove the \
            key for no limit",
         ],
+    );
+}
+
+#[test]
+fn dns_servers_are_addresses_and_their_port_is_53_unless_it_is_said() {
+    let config =
+        parse(&format!("{LEAST}[dns]\nservers = ['192.0.2.53', '[2001:db8::53]:5353', '2001:db8::1']\nkeep = '2h'"));
+    let DnsConfig { servers, keep } = config.unwrap().dns;
+    let written = ["192.0.2.53:53", "[2001:db8::53]:5353", "[2001:db8::1]:53"];
+    assert_eq!(
+        (servers.iter().map(ToString::to_string).collect::<Vec<_>>(), keep.as_secs()),
+        (written.map(str::to_owned).to_vec(), 7_200)
+    );
+    check(
+        "[dns]\nservers = ['dns.example.net', '0.0.0.0']",
+        &[
+            "6:12: dns.servers[0]: `dns.example.net` is not an address of a server; write an address, and a port if it \
+             is not 53, like `192.0.2.53` or `[2001:db8::53]:5353`",
+            "6:31: dns.servers[1]: `0.0.0.0` is not an address of a server; write an address, and a port if it is not \
+             53, like `192.0.2.53` or `[2001:db8::53]:5353`",
+        ],
+    );
+    check(
+        "[dns]\nservers = []",
+        &["6:11: dns.servers: is empty; name at least one server, like `192.0.2.53`, or remove the key"],
     );
 }
 
@@ -486,6 +512,9 @@ fn the_example_shows_every_key() {
         "[policy]",
         "bundle",
         "watch",
+        "[dns]",
+        "servers",
+        "keep",
         "[log]",
         "level",
         "format",

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// How often what failed is tried again: to store what is in force, and to bring the tables to what should be there.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
@@ -44,7 +44,7 @@ pub(super) struct Keeper {
     /// When it was last looked at what has been used.
     pub(super) uses_looked: Instant,
     /// Tells that something may have changed.
-    pub(super) changes: Arc<Notify>,
+    pub(super) changes: Arc<watch::Sender<()>>,
 }
 
 /// What has become of a plan.

@@ -12,7 +12,7 @@ use crate::store::Store;
 use arcstr::ArcStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait. One more is refused as busy.
 const QUEUE: usize = 1024;
@@ -36,7 +36,7 @@ pub struct Core {
     /// What takes access away. Served first, so that a flood of logins delays no revocation.
     urgent: mpsc::Sender<Message>,
     ordinary: mpsc::Sender<Message>,
-    changes: Arc<Notify>,
+    changes: Arc<watch::Sender<()>>,
 }
 
 impl Core {
@@ -74,14 +74,15 @@ impl Core {
         ask(&self.urgent, look).await
     }
 
-    /// Returns when something may have changed since it last did. For one who waits.
-    pub async fn changed(&self) {
-        self.changes.notified().await;
+    /// Tells when something may have changed, since it last told so or, at first, since this was called.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Wakes whoever waits for a change: something has, beside the state.
     pub fn stir(&self) {
-        self.changes.notify_one();
+        self.changes.send_replace(());
     }
 }
 
@@ -187,7 +188,7 @@ impl Keeper {
         let now = Instant::now();
         let (unsaved, in_doubt, torn, truth) = (Vec::new(), false, None, Truth::new(now));
         let (tried, looked, looking, uses_looked) = (now, now, Duration::ZERO, now);
-        let changes = Arc::default();
+        let changes = Arc::new(watch::Sender::new(()));
         Self {
             state,
             store,
@@ -211,7 +212,7 @@ impl Keeper {
             Message::Change(actor, request, since, answer) => {
                 let outcome = self.handle(&actor, *request, since.elapsed());
                 if outcome.is_ok() {
-                    self.changes.notify_one();
+                    self.changes.send_replace(());
                 }
                 // Whoever asked may have given up meanwhile; the change stands.
                 let _ = answer.send(outcome);

@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Keeps the sessions of bindings open.
 pub(super) async fn keep(core: Core, guarding: Guarding, countries: Arc<Countries>) {
-    let mut told = Told::default();
+    let (mut told, mut changes) = (Told::default(), core.changes());
     loop {
         // Fails while the daemon stops, or is busy: then it is looked again.
         if let Ok(unopened) = core.read(|state| state.unopened()).await {
@@ -35,7 +35,7 @@ pub(super) async fn keep(core: Core, guarding: Guarding, countries: Arc<Countrie
             }
         }
         tokio::time::sleep(PAUSE).await;
-        let _ = tokio::time::timeout(SLOWLY, core.changed()).await;
+        let _ = tokio::time::timeout(SLOWLY, changes.changed()).await;
     }
 }
 

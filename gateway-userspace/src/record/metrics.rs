@@ -40,6 +40,10 @@ pub struct Metrics {
     records_left_out: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
+    lookups: IntCounterVec,
+    names: IntGaugeVec,
+    answers_refused: IntCounter,
+    addresses_refused: IntGaugeVec,
     bundle_valid: IntGauge,
     data_plane_failures: IntCounter,
     policy_faults: IntGauge,
@@ -134,6 +138,31 @@ impl Metrics {
                 "portcullis_store_unsaved",
                 "Changes that are in force and not on the disk. Make the disk of the state folder work; stop nothing before.",
             )?,
+            lookups: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_dns_lookups_total",
+                    "Questions for names of apps, by result. If others than `answer` and `nothing` grow, look at the DNS servers.",
+                ),
+                &["result"],
+            )?,
+            names: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_app_names",
+                    "Names of apps, by state. Alert on `stale`: nobody confirms where they lead; see the runbook.",
+                ),
+                &["state"],
+            )?,
+            answers_refused: counter(
+                "portcullis_dns_answers_refused_total",
+                "Answers for names of apps that could not be put in force. Look at the log; raise the capacity that it names.",
+            )?,
+            addresses_refused: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_app_addresses_refused",
+                    "Addresses that names of apps lead to and that are not theirs, by reason. `app show` says which.",
+                ),
+                &["reason"],
+            )?,
             bundle_valid: gauge(
                 "portcullis_bundle_valid",
                 "0 if the bundle in the directory of `[policy]` is not valid and so not in force; else 1. Look at the log.",
@@ -187,6 +216,10 @@ impl Metrics {
             records_left_out,
             store_failures,
             unsaved,
+            lookups,
+            names,
+            answers_refused,
+            addresses_refused,
             bundle_valid,
             data_plane_failures,
             policy_faults,
@@ -214,6 +247,10 @@ impl Metrics {
         bundle_valid.set(1);
         registry.register(Box::new(bundle_valid.clone()))?;
         registry.register(Box::new(unsaved.clone()))?;
+        registry.register(Box::new(lookups.clone()))?;
+        registry.register(Box::new(names.clone()))?;
+        registry.register(Box::new(answers_refused.clone()))?;
+        registry.register(Box::new(addresses_refused.clone()))?;
         registry.register(Box::new(data_plane_failures.clone()))?;
         registry.register(Box::new(policy_faults.clone()))?;
         registry.register(Box::new(drift.clone()))?;
@@ -314,6 +351,24 @@ impl Metrics {
     /// How much is in force and not on the disk.
     pub(crate) fn unsaved(&self, changes: usize) {
         self.unsaved.set(signed(changes));
+    }
+
+    pub(crate) fn looked_up(&self, result: &str) {
+        self.lookups.with_label_values(&[result]).inc();
+    }
+
+    /// So many names of apps are in this state.
+    pub(crate) fn names(&self, state: &str, count: usize) {
+        self.names.with_label_values(&[state]).set(signed(count));
+    }
+
+    pub(crate) fn answer_refused(&self) {
+        self.answers_refused.inc();
+    }
+
+    /// So many addresses of names are refused for this reason.
+    pub(crate) fn addresses_refused(&self, reason: &str, count: usize) {
+        self.addresses_refused.with_label_values(&[reason]).set(signed(count));
     }
 
     pub(crate) fn bundle_is_valid(&self, is_valid: bool) {

@@ -7,6 +7,7 @@ use super::service::{format_prefix, parse_prefix, parse_service};
 use crate::policy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// A protected destination.
@@ -61,6 +62,54 @@ pub struct App {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(read_only)]
     pub health_state: Option<AppHealth>,
+    /// Where its names lead now, if it has names. Only told: whatever a request says of it is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(read_only)]
+    pub resolved: Vec<ResolvedName>,
+}
+
+/// Where a name of an app leads now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedName {
+    /// The name.
+    pub name: String,
+    /// `resolved`, `stale` if nobody confirms the addresses any more, or `unresolved` if there are none.
+    pub state: String,
+    /// The addresses that count.
+    pub addresses: Vec<String>,
+    /// Those of them that are not the app's for all that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedAddress>,
+    /// Since when it is these, as far as this daemon knows.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// When the DNS is asked again.
+    #[serde(with = "time::serde::rfc3339")]
+    pub next_look: OffsetDateTime,
+    /// Why the last question had no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<LookupFailure>,
+}
+
+/// An address that a name leads to and that is not its app's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RefusedAddress {
+    /// The address.
+    pub address: String,
+    /// `not_routable`, `outside`, `declared` or `contested`.
+    pub reason: String,
+    /// The same for people, and what can be done about it.
+    pub detail: String,
+}
+
+/// A question to the DNS that had no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LookupFailure {
+    /// `timeout`, `refused`, `servfail`, `unreachable` or `malformed`.
+    pub kind: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// Until when an app can be reached if the daemon is gone, and with it whoever would take access away.
@@ -119,6 +168,7 @@ impl From<&policy::App> for App {
             health: health.as_ref().map(HealthCheck::from),
             enabled: Some(*enabled),
             health_state: None,
+            resolved: Vec::new(),
         }
     }
 }
@@ -146,6 +196,7 @@ impl App {
             health,
             enabled: said,
             health_state: _,
+            resolved: _,
         } = self;
         let mut errors = Vec::new();
         let name = noted(&mut errors, "name", policy::AppName::new(&name));

@@ -144,6 +144,7 @@ impl World {
             health: Default::default(),
             providers: Default::default(),
             signals: Default::default(),
+            names: Arc::new(|_| None),
             open_metrics: false,
             management: vec!["192.0.2.0/24".parse().unwrap()],
             session_lifetime: Duration::from_secs(3_600),

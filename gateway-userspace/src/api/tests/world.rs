@@ -193,6 +193,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         health: Default::default(),
         providers: Default::default(),
         signals: Default::default(),
+        names: Arc::new(|_| None),
         open_metrics: false,
         management: vec!["192.0.2.0/24".parse().unwrap()],
         session_lifetime: Duration::from_secs(3600),

@@ -4,8 +4,8 @@ use super::{Listed, Shown, Value, health};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::policy;
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, PersonPlan, Provider, Risk, RiskPut,
-    ServiceIdentity, Session, Status, TableUse, User,
+    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, LookupFailure, PersonPlan, Provider,
+    RefusedAddress, ResolvedName, Risk, RiskPut, ServiceIdentity, Session, Status, TableUse, User,
 };
 use time::OffsetDateTime;
 
@@ -104,15 +104,34 @@ impl Listed for App {
 impl Shown for App {
     fn fields(&self, now: OffsetDateTime) -> Vec<(&'static str, Value)> {
         let mut fields: Vec<_> = Self::HEADER.iter().copied().zip(self.row(now)).collect();
-        let Self { description, opens, budget, owner, sensitivity, .. } = self;
+        let Self { description, opens, budget, owner, sensitivity, resolved, .. } = self;
         fields.insert(1, ("description", description.as_str().into()));
         let budget = budget.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         fields.splice(4..4, [("opens", joined(opens).into()), ("budget", budget.into())]);
         let said = |text: &str| Value::from(if text.is_empty() { "-" } else { text });
         fields.splice(6..6, [("owner", said(owner)), ("sensitivity", said(sensitivity))]);
+        for name in resolved {
+            fields.push(("name", leads(name, now)));
+            let refused = |it: &RefusedAddress| Value::Odd(format!("{}: {}", it.address, it.detail));
+            fields.extend(name.refused.iter().map(|it| ("refused", refused(it))));
+        }
         fields.extend(health::fields(self, now));
         fields
     }
+}
+
+/// Where a name of an app leads: `wiki.example.net: 192.0.2.7, since 3 min, next look in 20 s`.
+fn leads(name: &ResolvedName, now: OffsetDateTime) -> Value {
+    let ResolvedName { name, state, addresses, refused: _, since, next_look, failure } = name;
+    let mut text = format!("{name}: {}, since {}", joined(addresses), ago(*since, now));
+    if state != "resolved" {
+        text = format!("{text}, {state}");
+    }
+    if let Some(LookupFailure { kind, at }) = failure {
+        text = format!("{text}, {kind} {}", ago(*at, now));
+    }
+    text = format!("{text}, next look {}", until(*next_look, now));
+    if state == "resolved" { text.into() } else { Value::Odd(text) }
 }
 
 impl Listed for Session {

@@ -31,6 +31,7 @@ mod sign_out;
 mod ssf;
 mod tokens;
 mod traffic;
+mod unread;
 mod users;
 
 pub mod certificate;
@@ -89,6 +90,7 @@ pub fn router(context: Context) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(scim::errors))
         .layer(middleware::from_fn(with_security_headers))
+        .layer(middleware::from_fn(unread::told))
         .with_state(shared)
 }
 

@@ -11,4 +11,4 @@ mod sign_in;
 mod twin;
 mod world;
 
-use world::World;
+use world::{Answer, World};

@@ -1,6 +1,6 @@
 //! Who may call what, for every operation of the OpenAPI document.
 
-use super::World;
+use super::{Answer, World};
 use crate::api::{Access, RULES, document};
 use crate::identity::Scope;
 use serde_json::Value;
@@ -127,6 +127,20 @@ async fn unknown_paths_methods_and_tricks_are_problems() {
     let answer = world.admin("PATCH", "/v1/policy").send().await;
     assert_eq!(answer.problem(405), "method-not-allowed");
     assert_eq!(answer.headers["allow"], "GET, PUT");
+}
+
+#[tokio::test]
+async fn whoever_is_answered_before_their_body_was_read_is_told_that_the_connection_is_closed() {
+    let world = World::new();
+    let closed = |answer: &Answer| answer.headers.get("connection").is_some_and(|value| value == "close");
+    for path in ["/v1/groups/staff", "/v1/nothing"] {
+        let answer = world.ask("PUT", path).json("{}").send().await;
+        assert!(answer.status.is_client_error() && closed(&answer), "{path}: {:?}", answer.headers);
+    }
+    for asked in [world.admin("PUT", "/v1/apps/crm").json("{}"), world.ask("GET", "/v1/users")] {
+        let answer = asked.send().await;
+        assert!(answer.status.is_client_error() && !closed(&answer), "{:?}", answer.headers);
+    }
 }
 
 #[tokio::test]

@@ -3,13 +3,15 @@
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, ClientBuilder, Response, redirect};
-use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
+use std::sync::Arc;
 
 /// A client that trusts whom `tls` trusts.
-pub(crate) fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
+pub(crate) fn builder(tls: ClientConfig) -> ClientBuilder {
     Client::builder()
         .use_preconfigured_tls(tls)
         .https_only(true)
@@ -17,6 +19,15 @@ pub(crate) fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Trusts these authorities, and shows no certificate of its own.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub(crate) fn trusting(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The authorities of a text in PEM; `None` if there is none.

@@ -12,7 +12,7 @@ use crate::config::DnsConfig;
 use crate::core::{Actor, Core, CoreError, Request, State};
 use crate::names::{Due, Outcome, Schedule};
 use crate::policy::compile::AddressRefusal;
-use crate::policy::{Answers, AppName, DnsName, Input};
+use crate::policy::{Answers, AppName, DnsName, Generation, Input};
 use crate::record::Metrics;
 use ask::Servers;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,9 @@ struct Names {
     core: Core,
     metrics: Metrics,
     states: NameStates,
+    /// The generation that was looked at last, and the answers that were in force then.
+    generation: Option<Generation>,
+    known: Answers,
     /// Since when answers wait to be told.
     waiting: Option<Duration>,
     /// The addresses that are not their apps', as far as that was told.
@@ -86,6 +89,8 @@ impl Names {
             core,
             metrics,
             states,
+            generation: None,
+            known: Answers::new(),
             waiting: None,
             not_theirs: NotTheirs::new(),
             refused: None,
@@ -96,12 +101,22 @@ impl Names {
         self.began.elapsed()
     }
 
-    /// The names that apps have now.
+    /// The names that apps have now, and what is in force of what they lead to.
     async fn follow(&mut self) {
+        let seen = (self.generation, self.known.clone());
+        let read = move |state: &State| {
+            let gateway = &state.gateway;
+            let now = (Some(gateway.generation()), gateway.answers().clone());
+            // That looks at all apps.
+            let not_theirs = (now != seen).then(|| gateway.located().refused);
+            (gateway.names(), now, not_theirs)
+        };
         // Fails while the daemon stops, or is busy: then it is looked again.
-        let read = self.core.read(|state| (state.gateway.names(), state.gateway.answers().clone()));
-        if let Ok((names, known)) = read.await {
-            self.schedule.follow(&names, &known, self.now());
+        let Ok((names, now, not_theirs)) = self.core.read(read).await else { return };
+        (self.generation, self.known) = now;
+        self.schedule.follow(&names, &self.known, self.now());
+        if let Some(not_theirs) = not_theirs {
+            self.note(not_theirs);
         }
     }
 
@@ -126,12 +141,11 @@ impl Names {
         let now = self.now();
         let meant = self.schedule.in_force(now);
         self.states.publish(&self.schedule, self.began, &self.metrics);
-        let read = |state: &State| (state.gateway.answers().clone(), state.gateway.located().refused);
-        let Ok((known, not_theirs)) = self.core.read(read).await else { return };
-        self.note(not_theirs);
         let nothing = BTreeSet::new();
-        let changed: Answers =
-            meant.into_iter().filter(|(name, addresses)| known.get(name).unwrap_or(&nothing) != addresses).collect();
+        let changed: Answers = meant
+            .into_iter()
+            .filter(|(name, addresses)| self.known.get(name).unwrap_or(&nothing) != addresses)
+            .collect();
         if changed.is_empty() {
             (self.waiting, self.refused) = (None, None);
             return;

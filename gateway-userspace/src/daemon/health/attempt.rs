@@ -4,7 +4,6 @@ use crate::health::{Attempt, Failure, FailureKind};
 use crate::outward;
 use crate::policy::Probe;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,10 +37,7 @@ impl Trust {
 
 /// Without authorities no certificate is good.
 fn config() -> Option<ClientConfig> {
-    let roots = outward::system_authorities().unwrap_or_else(RootCertStore::empty);
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().ok()?;
-    Some(builder.with_root_certificates(roots).with_no_client_auth())
+    outward::trusting(outward::system_authorities().unwrap_or_else(RootCertStore::empty)).ok()
 }
 
 /// Tries it: how long the answer took.

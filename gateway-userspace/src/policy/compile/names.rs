@@ -61,11 +61,10 @@ pub struct Located<'a> {
     pub refused: BTreeMap<(AppName, DnsName, IpAddr), AddressRefusal>,
 }
 
-/// An address that a name of an app leads to.
+/// That a name of an app leads to an address.
 struct Claim<'a> {
     app: &'a App,
     name: &'a DnsName,
-    address: IpAddr,
 }
 
 /// Locates apps.
@@ -76,7 +75,7 @@ pub fn locate<'a>(apps: impl IntoIterator<Item = &'a App>, answers: &Answers) ->
     for app in &apps {
         for name in &app.names {
             for address in answers.get(name).into_iter().flatten() {
-                claims.entry(*address).or_default().push(Claim { app, name, address: *address });
+                claims.entry(*address).or_default().push(Claim { app, name });
             }
         }
     }
@@ -84,16 +83,18 @@ pub fn locate<'a>(apps: impl IntoIterator<Item = &'a App>, answers: &Answers) ->
     let declared = declared_at(&apps, &claims);
     for (address, claims) in &claims {
         let others: &[(IpNet, &App)] = declared.get(address).map_or(&[], Vec::as_slice);
-        let (possible, refused): (Vec<_>, Vec<_>) =
-            claims.iter().map(|claim| (claim, refusal(claim, others))).partition(|(_, refusal)| refusal.is_none());
-        located.refused.extend(refused.into_iter().filter_map(|(claim, refusal)| Some((claim.key(), refusal?))));
+        let (possible, refused): (Vec<_>, Vec<_>) = claims
+            .iter()
+            .map(|claim| (claim, refusal(claim.app, address, others)))
+            .partition(|(_, refusal)| refusal.is_none());
+        located.refused.extend(refused.into_iter().filter_map(|(claim, refusal)| Some((claim.to(address), refusal?))));
         for (claim, _) in &possible {
             let other = possible.iter().map(|(other, _)| other.app).find(|other| compete(claim.app, other, address));
             match other {
                 Some(other) => {
-                    located.refused.insert(claim.key(), AddressRefusal::Contested(other.name.clone()));
+                    located.refused.insert(claim.to(address), AddressRefusal::Contested(other.name.clone()));
                 }
-                None => drop(places.entry(&claim.app.name).or_default().insert(IpNet::from(claim.address))),
+                None => drop(places.entry(&claim.app.name).or_default().insert(IpNet::from(*address))),
             }
         }
     }
@@ -108,8 +109,8 @@ pub fn locate<'a>(apps: impl IntoIterator<Item = &'a App>, answers: &Answers) ->
 }
 
 impl Claim<'_> {
-    fn key(&self) -> (AppName, DnsName, IpAddr) {
-        (self.app.name.clone(), self.name.clone(), self.address)
+    fn to(&self, address: &IpAddr) -> (AppName, DnsName, IpAddr) {
+        (self.app.name.clone(), self.name.clone(), *address)
     }
 }
 
@@ -133,8 +134,7 @@ fn declared_at<'a>(
 }
 
 /// Why an address cannot be that of the app, whatever other names say.
-fn refusal(claim: &Claim<'_>, declared: &[(IpNet, &App)]) -> Option<AddressRefusal> {
-    let Claim { app, address, .. } = claim;
+fn refusal(app: &App, address: &IpAddr, declared: &[(IpNet, &App)]) -> Option<AddressRefusal> {
     if !is_routed(&IpNet::from(*address)) {
         return Some(AddressRefusal::NotRoutable);
     }

@@ -37,8 +37,8 @@ impl Gateway {
     pub(super) fn resolved(&self, draft: &mut Draft, answers: &Answers) -> Result<(), Refusal> {
         let mut after = self.answers.clone();
         after.extend(answers.clone());
-        after.retain(|_, addresses| !addresses.is_empty());
-        let after = self.known_names_of(&after);
+        let names = self.names();
+        after.retain(|name, addresses| names.contains(name) && !addresses.is_empty());
         if after == self.answers {
             return Ok(());
         }
@@ -51,15 +51,5 @@ impl Gateway {
         let news = after.into_iter().filter(|(name, addresses)| self.answers.get(name) != Some(addresses));
         draft.facts.extend(news.map(|(name, addresses)| Fact::Answer(name, addresses)));
         Ok(())
-    }
-
-    /// Those of names that apps have.
-    pub(super) fn known_names_of(&self, answers: &Answers) -> Answers {
-        let names = self.names();
-        answers
-            .iter()
-            .filter(|(name, _)| names.contains(*name))
-            .map(|(name, all)| (name.clone(), all.clone()))
-            .collect()
     }
 }

@@ -147,7 +147,8 @@ impl Gateway {
             }
         }
         loop {
-            self.answers = self.known_names_of(&self.answers);
+            let names = self.names();
+            self.answers.retain(|name, _| names.contains(name));
             match self.app_set_of(&self.apps, &self.app_ids) {
                 Ok(new) => {
                     let mut draft = self.begin(&Input::Tick, KernelNanos(0));

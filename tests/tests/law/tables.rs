@@ -18,6 +18,7 @@ checks![
     a_deadline_has_passed_at_the_very_instant_it_names,
     an_ipv6_packet_whose_length_cannot_be_counted_is_malformed,
     an_ipv4_connection_is_not_continued_by_its_addresses_in_ipv6,
+    an_error_about_a_connection_passes_while_the_daemons_word_counts,
 ];
 
 /// The twin, but the index leads to the client's slot from everywhere, and sources find no room.
@@ -151,16 +152,41 @@ fn an_ipv6_packet_whose_length_cannot_be_counted_is_malformed() {
     }
 }
 
-fn an_ipv4_connection_is_not_continued_by_its_addresses_in_ipv6() {
+/// Tables with an app that the client may reach over IPv4.
+fn plane_with_app() -> MemoryDataPlane {
     let mut plane = plane();
     let app = AppKey { block: 1, port: 443_u16.to_be_bytes(), protocol: Packet::UDP, side: AppKey::SERVICE };
     plane.tables.app_prefixes.insert((AppSetId(1), "10.20.0.0/24".parse().unwrap()), BlockId(1));
     plane.tables.apps.insert(app, AppEntry::new(1, false));
     plane.tables.grants.insert(GrantKey { allow_list: 1, app: 1 }, Grant::UNLIMITED);
+    plane
+}
+
+fn an_ipv4_connection_is_not_continued_by_its_addresses_in_ipv6() {
+    let plane = plane_with_app();
     for opened in [true, false] {
         let (judgement, _) = judge(&plane, &udp(CLIENT, APP, b"datagram"), NOW);
         assert_eq!((judgement.verdict, judgement.opened), (Verdict::Forward, opened));
     }
     let mapped = udp("::ffff:10.77.0.2", "::ffff:10.20.0.10", b"datagram");
     assert_eq!(judge(&plane, &mapped, NOW).0.verdict, Verdict::Drop(DropReason::SourceInvalid));
+}
+
+fn an_error_about_a_connection_passes_while_the_daemons_word_counts() {
+    let mut plane = plane_with_app();
+    let request = udp(CLIENT, APP, b"datagram");
+    assert_eq!(judge(&plane, &request, NOW).0.verdict, Verdict::Forward);
+    let mut error = Vec::new();
+    let router = from_to([10, 20, 0, 1].into(), [10, 77, 0, 2].into());
+    router.icmpv4_raw(3, 1, [0; 4]).write(&mut error, &request[14..]).unwrap();
+    let verdict =
+        |plane: &MemoryDataPlane| law::egress(&error[..], &mut Packet::default(), plane, INTERFACE, NOW).verdict;
+    for (until, expected) in [
+        (KernelNanos(NOW.0 + 1), Verdict::Forward),
+        (NOW, Verdict::Drop(DropReason::IcmpUnrelated)),
+        (KernelNanos::NEVER, Verdict::Forward),
+    ] {
+        plane.lease_until = until;
+        assert_eq!(verdict(&plane), expected);
+    }
 }

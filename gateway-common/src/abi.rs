@@ -4,6 +4,7 @@
 //! whatever the other side wrote must be a valid value. Sizes are asserted at the end.
 
 mod app;
+mod denial;
 mod event;
 mod explained;
 mod flow;
@@ -14,7 +15,8 @@ mod service;
 mod session;
 
 pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey, GrantSlot};
-pub use event::{EVENT_WINDOW, Event, EventGate};
+pub use denial::{Denial, DenialKey};
+pub use event::{EVENT_WINDOW, EventGate, FlowEvent, Opening, Unrecorded};
 pub use explained::Explained;
 pub use flow::{Carried, Flow, FlowCopy, FlowKey};
 pub use fragments::{FragmentKey, Fragments};
@@ -24,7 +26,7 @@ pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 7 } else { 6 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 8 } else { 7 };
 
 /// Changes with what only flows are made of: [`FlowKey`], [`Flow`], [`crate::table::flows`] and
 /// [`crate::table::Secrets`]. Where it is the same, flows are carried over to tables of another [`ABI_VERSION`].
@@ -75,10 +77,14 @@ pub mod map {
     pub const VERDICTS: &str = "VERDICTS";
     /// Packets and bytes by app and direction.
     pub const APP_TRAFFIC: &str = "APP_TRAFFIC";
-    /// Flow openings and sampled denials.
+    /// Denials, added up: see [`crate::table::denials`]; memory-mapped by the daemon, which takes them.
+    pub const DENIALS: &str = "DENIALS";
+    /// Flows that have begun, and flows that had to give way.
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: how many events this window has seen, and how many were lost since load.
     pub const EVENT_GATE: &str = "EVENT_GATE";
+    /// One entry per CPU: [`super::Unrecorded`].
+    pub const UNRECORDED: &str = "UNRECORDED";
     /// One entry: [`super::Settings`].
     pub const SETTINGS: &str = "SETTINGS";
     /// Interfaces between which packets are forwarded in XDP, by index.
@@ -169,9 +175,11 @@ const _: () = {
     assert!(size_of::<Grant>() == 24);
     assert!(size_of::<AppTraffic>() == 32);
     assert!(size_of::<EventGate>() == 24);
-    assert!(size_of::<Event>() == 72);
+    assert!(size_of::<FlowEvent>() == 120);
+    assert!(size_of::<Unrecorded>() == 48);
+    assert!(size_of::<DenialKey>() == 64);
+    assert!(size_of::<Denial>() == 128 && align_of::<Denial>() == 64 && offset_of!(Denial, state) == 64);
     assert!(size_of::<[u64; 4]>() == Explained::LENGTH);
-    assert!(offset_of!(Event, interface) == 48 && offset_of!(Event, mac) == 64);
 };
 
 #[cfg(all(feature = "user", not(target_arch = "bpf")))]
@@ -194,7 +202,7 @@ mod pod {
         Tick,
         AppTraffic,
         EventGate,
-        Event,
+        Unrecorded,
         VlanKey,
         Vlan,
         FragmentKey,

@@ -19,7 +19,7 @@ use crate::{
     limits,
 };
 use entitlement::{Refused, Side, entitle};
-use flow::{forward, open, own, speaks_for};
+use flow::{account, forward, open, own, speaks_for};
 
 /// Judges a frame that arrives on a guarded interface. `packet` receives what was understood of it.
 #[inline(always)]
@@ -320,8 +320,8 @@ fn judge_to_client<'t, T: Tables>(case: &Case<'t, T>, flow: Option<T::Ref<'t, Fl
     }
 }
 
-/// Judges an ICMP error from or to an admitted session: it passes if it is about a live flow of the session, and leaves
-/// that flow as it is. Path MTU discovery and traceroute depend on it.
+/// Judges an ICMP error from or to an admitted session: it passes if it is about a live flow of the session, which counts
+/// it and lives no longer for it. Path MTU discovery and traceroute depend on it.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 #[cfg_attr(not(target_arch = "bpf"), inline(always))]
 fn related<T: Tables>(
@@ -348,6 +348,7 @@ fn related<T: Tables>(
                 && packet.quotes_packet_to(about, &flow) =>
         {
             session.last_forwarded.store(now.0);
+            account(flow.carried(direction), packet.length);
             let app = flow.app.load() as u32;
             Judgement {
                 verdict: Verdict::Forward,

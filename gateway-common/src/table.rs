@@ -1,9 +1,10 @@
 //! Tables of our own, in array maps, where memory latency decides: one cache line for each lookup.
 //!
 //! [`index`] finds the slot of a session or a grant, [`filter`] says that there is none: the daemon writes them, programs
-//! read them. [`flows`] holds the flows themselves: programs write it on every CPU. Kernel, daemon and tests run the same code; a picture is in
+//! read them. [`flows`] holds the flows themselves, and [`denials`] what was denied: programs write them on every CPU. Kernel, daemon and tests run the same code; a picture is in
 //! `docs/tables.md`.
 
+pub mod denials;
 pub mod filter;
 pub mod flows;
 pub mod hash;

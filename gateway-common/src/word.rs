@@ -44,6 +44,12 @@ impl Word {
         self.0.fetch_add(n, Ordering::AcqRel);
     }
 
+    /// Takes the value, and leaves 0.
+    #[must_use]
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::AcqRel)
+    }
+
     /// Replaces `old` by `new`; false if it was not `old`. Whatever this CPU did before it every other CPU sees before
     /// what it does after it, and the other way round: the kernel calls that fully ordered.
     #[inline(always)]

@@ -42,12 +42,18 @@ impl<const REACH: u32, const N: usize> Few<REACH, N> {
     }
 
     fn open(&self, number: u8) -> bool {
-        flows::open::<REACH, _>(self, key(number).hash(&SECRETS), &key(number), |slot| {
-            slot.token.store(number.into());
-            slot.policy.store(number.into());
-            slot.to_app.packets.store(1);
-            slot.stamp.store(0);
-        })
+        flows::open::<REACH, _>(
+            self,
+            key(number).hash(&SECRETS),
+            &key(number),
+            |slot| {
+                slot.token.store(number.into());
+                slot.policy.store(number.into());
+                slot.to_app.packets.store(1);
+                slot.stamp.store(0);
+            },
+            |_| {},
+        )
     }
 
     fn find(&self, number: u8) -> Option<&Flow> {
@@ -269,7 +275,7 @@ impl Tables for World {
     }
 
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-        flows::open::<1, _>(&self.flows, key.hash(&SECRETS), key, begin)
+        flows::open::<1, _>(&self.flows, key.hash(&SECRETS), key, begin, |_| {})
     }
 
     fn fragments(&self, _: &FragmentKey) -> Option<&Fragments> {
@@ -333,12 +339,18 @@ fn flow_that_is_renewed_while_another_takes_its_slot_leaves_nothing_in_it() {
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
             let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
-            flows::open::<1, _>(&other.flows, stolen.hash(&SECRETS), &stolen, |slot| {
-                slot.token.store(99);
-                slot.policy.store(99);
-                slot.deadline.store(99);
-                slot.stamp.store(0);
-            })
+            flows::open::<1, _>(
+                &other.flows,
+                stolen.hash(&SECRETS),
+                &stolen,
+                |slot| {
+                    slot.token.store(99);
+                    slot.policy.store(99);
+                    slot.deadline.store(99);
+                    slot.stamp.store(0);
+                },
+                |_| {},
+            )
         });
         // With a single slot, which is being written, there may be no room.
         let judged = world.judge(Packet::ACK, 80);
@@ -360,12 +372,18 @@ fn way_that_is_remembered_while_another_flow_takes_the_slot_is_not_the_others() 
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
             let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
-            flows::open::<1, _>(&other.flows, stolen.hash(&SECRETS), &stolen, |slot| {
-                slot.token.store(99);
-                slot.to_app.way.store(0);
-                // Of the same epoch.
-                slot.stamp.store(Epoch::ACCESS);
-            })
+            flows::open::<1, _>(
+                &other.flows,
+                stolen.hash(&SECRETS),
+                &stolen,
+                |slot| {
+                    slot.token.store(99);
+                    slot.to_app.way.store(0);
+                    // Of the same epoch.
+                    slot.stamp.store(Epoch::ACCESS);
+                },
+                |_| {},
+            )
         });
         world.keep();
         let is_taken = cpu.join().unwrap();

@@ -1,12 +1,15 @@
 //! The tables of our own, one change after the other, beside ordinary maps; and how evenly keys are spread.
 
-use gateway_common::abi::{Flow, FlowCopy, FlowKey, SessionKey};
+use gateway_common::abi::{Denial, DenialKey, Flow, FlowCopy, FlowKey, SessionKey};
+use gateway_common::table::denials::{self, Noted, Taken};
 use gateway_common::table::flows::{self, REACH};
 use gateway_common::table::index::{self, Bucket};
 use gateway_common::table::{Hash, Lines, Secrets, filter};
 use gateway_common::{Address, Packet};
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn secrets(seed: u64) -> Secrets {
     // SplitMix64.
@@ -45,6 +48,9 @@ fn index_of(keys: u32) -> Memory<Bucket> {
 fn flows_of(flows: u32) -> Memory<Flow> {
     Memory::of(flows::slots_for(flows))
 }
+
+/// To whom it does not matter which flow gives way.
+fn nobody(_: &Flow) {}
 
 /// The address of client `number` in a pool: they follow on each other, as addresses do.
 fn client(number: u32) -> Address {
@@ -120,7 +126,7 @@ proptest! {
                     slot.write(&copy);
                     slot.stamp.store(0);
                 };
-                prop_assert!(flows::open::<REACH, _>(&table, hash, &key, write));
+                prop_assert!(flows::open::<REACH, _>(&table, hash, &key, write, nobody));
                 model.insert(number, copy);
             } else {
                 flows::remove::<REACH, _>(&table, hash, key.words());
@@ -160,10 +166,16 @@ fn most_flows_are_at_home_and_all_find_room() {
     let (secrets, table) = (secrets(7), flows_of(FLOWS));
     for number in 0..FLOWS {
         let key = connection(number);
-        assert!(flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| {
-            slot.last_seen.store(number.into());
-            slot.stamp.store(0);
-        }));
+        assert!(flows::open::<REACH, _>(
+            &table,
+            key.hash(&secrets),
+            &key,
+            |slot| {
+                slot.last_seen.store(number.into());
+                slot.stamp.store(0);
+            },
+            nobody
+        ));
     }
     let is_there = |number: &u32| {
         let key = connection(*number);
@@ -182,16 +194,24 @@ fn most_flows_are_at_home_and_all_find_room() {
 fn flow_that_was_silent_longest_gives_way_where_there_is_no_room() {
     let secrets = secrets(7);
     let table = Memory::of(REACH);
+    let gone = Cell::new(0);
     let open = |number: u32| {
         let key = connection(number);
-        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| {
-            slot.last_seen.store(number.into());
-            slot.stamp.store(0);
-        })
+        flows::open::<REACH, _>(
+            &table,
+            key.hash(&secrets),
+            &key,
+            |slot| {
+                slot.last_seen.store(number.into());
+                slot.stamp.store(0);
+            },
+            |_| gone.set(gone.get() + 1),
+        )
     };
     assert!((0..REACH + 3).all(open));
     let live: BTreeSet<FlowKey> = table.0.iter().filter_map(flows::read).map(|(key, _)| key).collect();
     assert_eq!(live, (3..REACH + 3).map(connection).collect());
+    assert_eq!(gone.get(), 3);
 }
 
 #[test]
@@ -200,7 +220,7 @@ fn slot_whose_stamp_is_held_is_left_alone() {
     let table = Memory::of(REACH);
     let open = |number: u32| {
         let key = connection(number);
-        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| slot.stamp.store(0))
+        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, |slot| slot.stamp.store(0), nobody)
     };
     assert!((0..REACH).all(open));
     // The oldest is being written about.
@@ -242,4 +262,128 @@ fn keys_are_their_words() {
     assert_eq!(key.client, client(1));
     assert_eq!((key.client_port, key.app_port), ((1_024 + 27_777_u16).to_be_bytes(), 443_u16.to_be_bytes()));
     assert_eq!((key.zone, key.protocol, key.reserved), (1, Packet::TCP, [0; 7]));
+}
+
+/// Somebody at address `number` is denied.
+fn denial(number: u32) -> DenialKey {
+    DenialKey { source: client(number), destination: client(1), port: 22, reason: 20, ..DenialKey::default() }
+}
+
+fn note(table: &Memory<Denial>, key: &DenialKey, cpu: u32, at: u64, is_answered: bool) -> Noted {
+    denials::note(table, denials::home(key, &secrets(7), cpu, table.count()), key, at, is_answered)
+}
+
+fn take_all(table: &Memory<Denial>) -> Vec<Taken> {
+    table.0.iter().filter_map(denials::take).collect()
+}
+
+#[test]
+fn denials_of_a_kind_are_added_up_until_they_are_taken() {
+    let table = Memory::of(64);
+    let key = denial(2);
+    assert_eq!(note(&table, &key, 0, 100, false), Noted::New);
+    assert_eq!(note(&table, &key, 0, 101, true), Noted::Known);
+    assert_eq!(note(&table, &denial(3), 0, 102, false), Noted::New);
+    let mut taken = take_all(&table);
+    taken.sort_by_key(|taken| taken.key);
+    let expected = Taken { key, packets: 2, answered: 1, first: 100, last: 101 };
+    assert_eq!(taken, [expected, Taken { key: denial(3), packets: 1, answered: 0, first: 102, last: 102 }]);
+    assert_eq!(take_all(&table), []);
+    // The next one begins anew.
+    assert_eq!(note(&table, &key, 0, 200, false), Noted::New);
+    assert_eq!(take_all(&table), [Taken { key, packets: 1, answered: 0, first: 200, last: 200 }]);
+}
+
+#[test]
+fn denials_that_differ_in_anything_are_kept_apart() {
+    let like = denial(2);
+    let others = [
+        DenialKey { source: client(3), ..like },
+        DenialKey { destination: client(3), ..like },
+        DenialKey { token: 1, ..like },
+        DenialKey { interface: 1, ..like },
+        DenialKey { port: 23, ..like },
+        DenialKey { protocol: 6, ..like },
+        DenialKey { reason: 21, ..like },
+        DenialKey { mac: [0, 0, 0, 0, 0, 1], ..like },
+        DenialKey { direction: 1, ..like },
+        DenialKey { flags: DenialKey::OBSERVED, ..like },
+        DenialKey { app: 1, ..like },
+        DenialKey { zone: 1, ..like },
+    ];
+    // All of them have the same home.
+    for other in others {
+        let table = Memory::of(64);
+        let home = denials::home(&like, &secrets(7), 0, table.count());
+        assert_eq!(denials::note(&table, home, &like, 1, false), Noted::New);
+        assert_eq!(denials::note(&table, home, &other, 1, false), Noted::New, "{other:?}");
+        assert_eq!(take_all(&table).len(), 2);
+    }
+}
+
+#[test]
+fn a_kind_for_which_there_is_no_room_is_refused_and_others_are_still_added_up() {
+    let table = Memory::of(denials::REACH);
+    let noted: Vec<Noted> = (0..5).map(|number| note(&table, &denial(number), 0, 1, false)).collect();
+    assert_eq!(noted, [Noted::New, Noted::New, Noted::New, Noted::New, Noted::NoRoom]);
+    assert_eq!(note(&table, &denial(2), 0, 2, false), Noted::Known);
+}
+
+#[test]
+fn denials_to_several_ports_have_slots_of_their_own() {
+    let table = Memory::of(64);
+    for number in 0..1_000 {
+        // Whether there is room does not matter here.
+        let _ = note(&table, &denial(number), 0, 1, false);
+        let _ = note(&table, &DenialKey { port: 0, ..denial(number) }, 0, 1, false);
+    }
+    let (exact, several) = table.0.split_at(56);
+    assert!(exact.iter().filter_map(denials::take).all(|taken| taken.key.port == 22));
+    assert_eq!(several.iter().filter_map(denials::take).filter(|taken| taken.key.port == 0).count(), 8);
+}
+
+#[test]
+fn a_slot_whose_writer_is_gone_is_freed_with_what_is_in_it() {
+    let table: Memory<Denial> = Memory::of(64);
+    assert_eq!(note(&table, &denial(1), 0, 1, false), Noted::New);
+    let slot = table.0.iter().find(|slot| slot.packets.load() != 0).unwrap();
+    // As somebody leaves it who dies between the exchange and the store.
+    let busy = slot.state.load() - 1;
+    slot.state.store(busy);
+    assert_eq!((denials::take(slot), denials::busy(slot)), (None, Some(busy)));
+    denials::free_stuck(slot, busy);
+    assert_eq!(denials::busy(slot), None);
+    assert_eq!(take_all(&table).iter().map(|taken| taken.packets).sum::<u64>(), 1);
+}
+
+#[test]
+fn no_denial_is_lost_or_invented_while_cpus_add_and_the_daemon_takes() {
+    const EACH: u64 = 300_000;
+    let table = Memory::of(24);
+    let (refused, taken, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let count = |found: Vec<Taken>| found.iter().map(|taken| taken.packets).sum::<u64>();
+    std::thread::scope(|scope| {
+        let cpus: Vec<_> = (0..3)
+            .map(|cpu| {
+                let (table, refused) = (&table, &refused);
+                scope.spawn(move || {
+                    for at in 0..EACH {
+                        let key = denial((at * 7 + u64::from(cpu)) as u32 % 11);
+                        if note(table, &key, cpu, at, false) == Noted::NoRoom {
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                taken.fetch_add(count(take_all(&table)), Ordering::Relaxed);
+            }
+        });
+        cpus.into_iter().for_each(|cpu| cpu.join().unwrap());
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let left = count(take_all(&table));
+    assert_eq!(taken.into_inner() + left + refused.into_inner(), 3 * EACH);
 }

@@ -5,8 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Epoch, Event, EventGate, Flow, FragmentKey, Fragments,
-    GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick, VlanKey,
+    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent,
+    FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick,
+    Unrecorded, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
@@ -58,15 +59,23 @@ pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Interface:
 #[map]
 pub static APP_TRAFFIC: PerCpuArray<AppTraffic> = PerCpuArray::with_max_entries(1024, 0);
 #[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+pub static DENIALS: Array<Denial> = Array::with_max_entries(Denial::SLOTS, BPF_F_MMAPABLE);
+/// Thirty thousand events: a tenth of a second, if a hundred thousand flows begin in each and as many give way.
 #[map]
-pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(3, 0);
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
+#[map]
+pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(2, 0);
+#[map]
+pub static UNRECORDED: PerCpuArray<Unrecorded> = PerCpuArray::with_max_entries(1, 0);
 /// When this CPU last read the clock.
 #[map]
 pub static TICK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);
 /// What was understood of the packet at hand, by direction: the stack has no room for it.
 #[map]
 pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);
+/// What is denied, by direction: the stack has no room for it.
+#[map]
+pub static DENIED: PerCpuArray<DenialKey> = PerCpuArray::with_max_entries(2, 0);
 /// Where an answer is written before it takes the place of its packet: the stack has no room for it.
 #[map]
 pub static ANSWER: PerCpuArray<Answer> = PerCpuArray::with_max_entries(1, 0);
@@ -118,4 +127,4 @@ pub fn layout() -> &'static Layout {
 }
 
 // The ring buffer aligns its records to 8 bytes; an event must not ask for more.
-const _: () = assert!(align_of::<Event>() <= 8);
+const _: () = assert!(align_of::<FlowEvent>() <= 8);

@@ -1,17 +1,20 @@
-//! What the daemon is told: counters for every packet, events for openings and for a sample of the denials.
+//! What the daemon is told: counters for every packet, denials added up, and events for flows that begin or give way.
 
-use crate::maps::{APP_TRAFFIC, EVENT_GATE, EVENTS, SETTINGS, VERDICTS};
+use crate::maps::{APP_TRAFFIC, DENIALS, DENIED, EVENT_GATE, EVENTS, SETTINGS, UNRECORDED, VERDICTS, layout};
+use crate::tables::Table;
 use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_log_ebpf::warn;
-use gateway_common::abi::{EVENT_WINDOW, Event, EventGate, Interface};
+use gateway_common::abi::{
+    Denial, DenialKey, EVENT_WINDOW, EventGate, Flow, FlowEvent, Interface, Opening, Unrecorded,
+};
+use gateway_common::table::denials::{self, Noted};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict, answer};
 
 /// The gate of flow openings.
 const OPENINGS: u32 = 0;
-/// The gate of denials.
-const DENIALS: u32 = 1;
 /// The gate of answers to denials.
-const ANSWERS: u32 = 2;
+const ANSWERS: u32 = 1;
 
 /// What is done with the packet.
 #[must_use = "a fate that is not acted on lets the packet through"]
@@ -40,7 +43,7 @@ impl Reporter {
             Verdict::Forward => {
                 forwarded(judgement.app, packet, self.direction);
                 if judgement.opened && self.may_emit(OPENINGS) {
-                    self.emit(judgement, packet, Event::OPENED, 0, OPENINGS);
+                    self.opened(judgement, packet);
                 }
                 Fate::Pass
             }
@@ -57,17 +60,29 @@ impl Reporter {
         let code = Verdict::Drop(reason).code();
         let (fate, flags) = if packet.guard.has(Interface::OBSERVE) {
             count(packet, code + Verdict::OBSERVED);
-            (Fate::Pass, Event::OBSERVED)
+            (Fate::Pass, DenialKey::OBSERVED)
         } else {
             count(packet, code);
             let is_due = judgement.answer.is_due_on(&packet.guard) && answer::is_due(packet);
-            if is_due && self.may_emit(ANSWERS) { (Fate::Answer, Event::ANSWERED) } else { (Fate::Drop, 0) }
+            (if is_due && self.may_emit(ANSWERS) { Fate::Answer } else { Fate::Drop }, 0)
         };
-        if self.may_emit(DENIALS) {
-            if matches!(reason, DropReason::InterfaceUnknown) {
+        let Some(key) = DENIED.get_ptr_mut(self.direction as u32) else { return fate };
+        // SAFETY: this CPU's own element, used here alone, by one program; a program is not interrupted by another run of
+        // itself on its CPU.
+        let key = unsafe { &mut *key };
+        key.write_packet(packet, self.interface, self.direction);
+        key.write_verdict(judgement.token, judgement.app, reason, flags);
+        let mut noted = note(home(key), key, self.now, fate == Fate::Answer);
+        if noted == Noted::NoRoom && key.port != 0 {
+            key.port = 0;
+            noted = note(home(key), key, self.now, fate == Fate::Answer);
+        }
+        match noted {
+            Noted::New if matches!(reason, DropReason::InterfaceUnknown) => {
                 warn!(ctx, "interface {} carries the program but is not configured: dropping", self.interface);
             }
-            self.emit(judgement, packet, reason as u8, flags, DENIALS);
+            Noted::NoRoom => with_unrecorded(|unrecorded| unrecorded.denied_packets += 1),
+            Noted::New | Noted::Known => {}
         }
         fate
     }
@@ -93,31 +108,68 @@ impl Reporter {
         true
     }
 
-    #[inline(always)]
-    fn emit(&self, judgement: &Judgement, packet: &Packet, what: u8, flags: u8, kind: u32) {
-        let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
-            if let Some(gate) = gate(kind) {
-                gate.lost += 1;
-            }
-            return;
-        };
-        entry.write(Event {
-            at: self.now.0,
+    #[inline(never)]
+    fn opened(&self, judgement: &Judgement, packet: &Packet) {
+        let opening = Opening {
             token: judgement.token,
-            source: packet.source,
-            destination: packet.destination,
-            interface: self.interface,
             app: judgement.app,
-            source_port: packet.source_port,
-            destination_port: packet.destination_port,
+            interface: self.interface,
+            direction: self.direction,
             length: packet.length,
-            protocol: packet.protocol,
-            what,
-            mac: packet.mac,
-            direction: self.direction as u8,
-            flags,
-        });
-        entry.submit(0);
+            at: self.now.0,
+        };
+        if !emit(|event| event.write_opened(&packet.flow, &opening))
+            && let Some(gate) = gate(OPENINGS)
+        {
+            gate.lost += 1;
+        }
+    }
+}
+
+/// Adds a denial to those of its kind.
+#[inline(never)]
+fn note(home: u32, key: &DenialKey, now: KernelNanos, is_answered: bool) -> Noted {
+    denials::note(&Table(&DENIALS, Denial::SLOTS), home, key, now.0, is_answered)
+}
+
+/// Where it is looked for. A function of its own, for the sake of the stack.
+#[inline(never)]
+fn home(key: &DenialKey) -> u32 {
+    // SAFETY: the helper takes no arguments and only reads a number.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    denials::home(key, &layout().secrets, cpu, Denial::SLOTS)
+}
+
+/// A flow gives way to another: what it carried is reported, or at least counted.
+#[inline(never)]
+pub fn gives_way(flow: &Flow, is_replaced: bool) {
+    if emit(|event| event.write_gave_way(flow, is_replaced)) {
+        return;
+    }
+    with_unrecorded(|unrecorded| {
+        unrecorded.flows += 1;
+        unrecorded.to_app_packets += flow.to_app.packets.load();
+        unrecorded.to_app_bytes += flow.to_app.bytes.load();
+        unrecorded.to_client_packets += flow.to_client.packets.load();
+        unrecorded.to_client_bytes += flow.to_client.bytes.load();
+    });
+}
+
+/// Reports what `write` writes, all of it. False if the ring buffer has no room.
+#[inline(always)]
+fn emit(write: impl Fn(&mut FlowEvent)) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<FlowEvent>(0) else { return false };
+    // SAFETY: memory that the kernel has given us alone; an event is made of integers, so whatever was there is one.
+    write(unsafe { entry.assume_init_mut() });
+    entry.submit(0);
+    true
+}
+
+#[inline(always)]
+fn with_unrecorded(change: impl Fn(&mut Unrecorded)) {
+    if let Some(unrecorded) = UNRECORDED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+        change(unsafe { &mut *unrecorded });
     }
 }
 

@@ -5,6 +5,7 @@ use crate::maps::{
     APP_PREFIXES, APPS, BUDGETS, EPOCH, FLOWS, FRAGMENTS, GRANT_INDEX, GRANTS, INTERFACES, MANAGEMENT, OWN_FILTER,
     SERVICES, SESSION_FILTER, SESSION_INDEX, SESSIONS, SETTINGS, SOURCES, VLANS, layout,
 };
+use crate::report;
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
@@ -34,7 +35,7 @@ pub fn interface(index: u32) -> Option<Interface> {
 }
 
 /// An array map as a table of so many lines.
-struct Table<T: 'static>(&'static Array<T>, u32);
+pub struct Table<T: 'static>(pub &'static Array<T>, pub u32);
 
 impl<T> Lines<T> for Table<T> {
     #[inline(always)]
@@ -166,7 +167,8 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn open_flow(&self, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
-        flows::open::<REACH, _>(&FlowSlots, key.hash(&layout().secrets), key, begin)
+        let gives_way = |flow: &Flow| report::gives_way(flow, flow.has_key(key.words()));
+        flows::open::<REACH, _>(&FlowSlots, key.hash(&layout().secrets), key, begin, gives_way)
     }
 
     #[inline(always)]

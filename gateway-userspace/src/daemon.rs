@@ -366,7 +366,7 @@ fn enforce(
     let stop = Arc::new(AtomicBool::new(false));
     let events = monitor::events(plane.pins())?;
     let window = config.records.denial_window;
-    let follower = follow(recorder.clone(), events, window, guarding.clone(), Arc::clone(&stop))
+    let follower = follow(recorder.clone(), events, window, Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
     let watcher = ways::watch(Ways::open(plane.pins())?, Arc::clone(&stop))
         .map_err(system("the thread that watches routes cannot be started"))?;

@@ -6,6 +6,7 @@ pub mod attach;
 pub mod barrier;
 pub mod clock;
 mod constants;
+mod denials;
 mod device;
 pub mod explain;
 mod filter;
@@ -39,6 +40,7 @@ use gateway_common::abi::{FlowCopy, FlowKey, Grant, GrantKey};
 use std::path::PathBuf;
 
 pub use barrier::{Barrier, BarrierChoice};
+pub use denials::Written;
 pub use explain::{Explain, Explainer};
 pub use flows::FlowTable;
 pub use guarding::Guarding;

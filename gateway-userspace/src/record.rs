@@ -13,6 +13,7 @@ mod names;
 
 pub use denials::Denials;
 pub use events::follow;
+use flows::End;
 pub use flows::{FlowTracker, TrackedFlow};
 pub(crate) use line::described;
 pub use line::protocol;
@@ -24,7 +25,7 @@ use crate::dataplane::{Monitor, resets};
 use crate::health::Turn;
 use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
 use gateway_common::KernelNanos;
-use gateway_common::abi::{Flow, FlowCopy, FlowKey};
+use gateway_common::abi::{Flow, FlowCopy, FlowKey, Unrecorded};
 use line::Record;
 use log::Lot;
 use names::Names;
@@ -68,12 +69,22 @@ impl Cut {
     }
 }
 
+/// What was forwarded and denied, and is in no record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gaps {
+    /// Because there was no room, in the kernel or here.
+    pub lost: Unrecorded,
+    /// Because policies want no record of it.
+    pub left_out: Unrecorded,
+}
+
 struct Shared {
     metrics: Metrics,
     log: AccessLog,
     names: RwLock<Names>,
     flows: Mutex<FlowTracker>,
     denials: Mutex<Denials>,
+    gaps: Mutex<Gaps>,
     /// The kernel's counters; none where the data plane is in memory.
     monitor: Option<Monitor>,
 }
@@ -88,6 +99,7 @@ impl Recorder {
             names: RwLock::default(),
             flows: Mutex::default(),
             denials: Mutex::default(),
+            gaps: Mutex::default(),
             monitor,
         };
         Self { shared: Arc::new(shared) }
@@ -166,7 +178,7 @@ impl Recorder {
 
     fn cut_by(&self, taken: &[(FlowKey, TrackedFlow)], outcome: &'static str) -> Cut {
         for (key, flow) in taken {
-            self.flow_ended(key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { outcome });
+            self.flow_ended(key, flow, End::of(if Flow::is_over(flow.copy.ends) { "closed" } else { outcome }));
         }
         Cut::of(taken)
     }
@@ -208,11 +220,13 @@ impl Recorder {
         })
     }
 
-    fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, outcome: &'static str) {
+    fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, end: End) {
         if let Some(monitor) = self.monitor() {
             monitor.note_last_seen(key, &flow.copy);
         }
-        self.write_unless_left_out(self.names(|names| Record::flow_end(key, flow, names, outcome)));
+        // What the kernel has counted as unrecorded is not counted again.
+        let gap = if end.is_incomplete { Unrecorded::default() } else { gap_of(&flow.copy) };
+        self.write_or_count(self.names(|names| Record::flow_end(key, flow, names, end)), &gap);
     }
 
     /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
@@ -242,11 +256,15 @@ impl Recorder {
         }
     }
 
-    /// Writes a record, or counts it if policies want none.
-    fn write_unless_left_out(&self, record: Option<Record>) {
-        match record {
-            Some(record) => self.write(record),
-            None => self.metrics().record_left_out(),
+    /// Writes a record. Without one, because policies want none, or without room for it, this is what is in no record then.
+    fn write_or_count(&self, record: Option<Record>, gap: &Unrecorded) {
+        let Some(record) = record else {
+            self.metrics().record_left_out();
+            return self.gaps_mut(|gaps| gaps.left_out.add(gap));
+        };
+        if !self.shared.log.put(record) {
+            self.metrics().record_lost();
+            self.lost_mut(|lost| lost.add(gap));
         }
     }
 
@@ -254,6 +272,24 @@ impl Recorder {
         if !self.shared.log.put(record) {
             self.metrics().record_lost();
         }
+    }
+
+    /// What is in no record: what records say, and this, is what the kernel has counted.
+    #[must_use]
+    pub fn gaps(&self) -> Gaps {
+        let mut gaps = self.gaps_mut(|gaps| *gaps);
+        if let Some(kernel) = self.monitor().and_then(|monitor| monitor.unrecorded().ok()) {
+            gaps.lost.add(&kernel);
+        }
+        gaps
+    }
+
+    fn lost_mut(&self, change: impl FnOnce(&mut Unrecorded)) {
+        self.gaps_mut(|gaps| change(&mut gaps.lost));
+    }
+
+    fn gaps_mut<T>(&self, change: impl FnOnce(&mut Gaps) -> T) -> T {
+        change(&mut self.shared.gaps.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn names<T>(&self, look: impl FnOnce(&Names) -> T) -> T {
@@ -270,5 +306,17 @@ impl Recorder {
 
     fn denials_mut<T>(&self, change: impl FnOnce(&mut Denials) -> T) -> T {
         change(&mut self.shared.denials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is missing, if the end of this flow is.
+fn gap_of(flow: &FlowCopy) -> Unrecorded {
+    Unrecorded {
+        flows: 1,
+        to_app_packets: flow.to_app_packets,
+        to_app_bytes: flow.to_app_bytes,
+        to_client_packets: flow.to_client_packets,
+        to_client_bytes: flow.to_client_bytes,
+        denied_packets: 0,
     }
 }

@@ -1,4 +1,4 @@
-//! Packets that nobody may send, as many as wanted. The kernel itself makes them, in batches as a card would, so that they
+//! Packets, as many as wanted: those that nobody may send, or those of many connections. The kernel itself makes them, in batches as a card would, so that they
 //! cost the machine little but what the gateway does about them.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
 
 use crate::{
@@ -45,6 +45,23 @@ pub struct Target {
     pub destination: Ipv4Addr,
 }
 
+/// Whose hardware address a packet of nobody has.
+const NOBODY: &str = "02:00:00:00:00:f1";
+
+/// The connections of which a volley's packets are, each in turn: between ports of the client and all ports of the app.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connections {
+    /// How many: a power of two.
+    pub count: u32,
+    /// The packets are the app's, to the client.
+    pub is_reply: bool,
+}
+
+impl Connections {
+    /// More than are ever made.
+    const ALL: Self = Self { count: 1 << 30, is_reply: false };
+}
+
 /// A flood of UDP packets, each to another port and from another one. Dropping ends it.
 #[derive(Debug)]
 pub struct Flood {
@@ -64,8 +81,15 @@ pub struct Volley {
 impl Volley {
     /// From an interface of a host.
     pub fn new(host: &Namespace, link: &str, target: Target) -> Result<Self> {
-        let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?) })??;
-        Ok(Self { host: host.clone(), program, frame: frame(target)? })
+        Self::of(host, link, target, NOBODY, Connections::ALL)
+    }
+
+    /// Those of connections, from whoever has the hardware address `sender`.
+    pub fn of(host: &Namespace, link: &str, target: Target, sender: &str, connections: Connections) -> Result<Self> {
+        ensure!(connections.count.is_power_of_two(), "{connections:?}");
+        let frame = frame(target, sender)?;
+        let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?, &frame, connections) })??;
+        Ok(Self { host: host.clone(), program, frame })
     }
 
     /// Makes so many, and returns when they have been taken up.
@@ -127,17 +151,24 @@ fn flow(volley: &Volley, per_second: u32, stop: &AtomicBool, sent: &AtomicU64) -
     Ok(())
 }
 
-/// Gives the packet other ports, by a counter, and sends it out of the interface of this number.
-fn program(interface: u32) -> Result<Program> {
+/// Gives the packet other ports, by a counter, and sends it out of the interface of this number. Its headers are written, too:
+/// the kernel uses its memory again, and whoever forwarded it has changed it.
+fn program(interface: u32, frame: &[u8], Connections { count, is_reply }: Connections) -> Result<Program> {
+    let (app, client) = if is_reply { (SOURCE_PORT, DESTINATION_PORT) } else { (DESTINATION_PORT, SOURCE_PORT) };
     let cursor = Map::array(8, 1)?;
     let mut code = Assembly::new();
     code.with(Operation::Set, R6, R1).map_value(R7, &cursor)?;
     code.load(Size::Double, R3, R7, 0).number(Operation::Add, R3, 1).store(Size::Double, R7, 0, R3);
+    code.number(Operation::And, R3, i32::try_from(count - 1)?);
     code.load(Size::Word, R1, R6, 0).load(Size::Word, R2, R6, 4);
     code.with(Operation::Set, R0, R1).number(Operation::Add, R0, HEADERS);
     code.jump_if_both(Condition::Greater, R0, R2, "out");
-    code.store(Size::Half, R1, DESTINATION_PORT, R3).number(Operation::ShiftRight, R3, 16);
-    code.number(Operation::Or, R3, 1 << 15).store(Size::Half, R1, SOURCE_PORT, R3);
+    for (at, halves) in (0..SOURCE_PORT).step_by(2).zip(frame.chunks(2)) {
+        let half = i32::from(u16::from_ne_bytes(halves.try_into()?));
+        code.number(Operation::Set, R0, half).store(Size::Half, R1, at, R0);
+    }
+    code.store(Size::Half, R1, app, R3).number(Operation::ShiftRight, R3, 16);
+    code.number(Operation::Or, R3, 1 << 15).store(Size::Half, R1, client, R3);
     code.number(Operation::Set, R1, i32::try_from(interface)?).number(Operation::Set, R2, 0);
     code.call(Helper::Redirect).exit();
     code.label("out").exit_with(0);
@@ -145,9 +176,9 @@ fn program(interface: u32) -> Result<Program> {
 }
 
 /// An Ethernet frame with an empty UDP datagram over IPv4, which needs no checksum of its own (RFC 768).
-fn frame(Target { mac, source, destination }: Target) -> Result<Vec<u8>> {
-    let octets = mac.split(':').map(|octet| u8::from_str_radix(octet, 16)).collect::<Result<Vec<_>, _>>()?;
-    let mut frame = [&octets[..], &[2, 0, 0, 0, 0, 0xf1], &[0x08, 0x00]].concat();
+fn frame(Target { mac, source, destination }: Target, sender: &str) -> Result<Vec<u8>> {
+    let octets = |mac: &str| mac.split(':').map(|octet| u8::from_str_radix(octet, 16)).collect::<Result<Vec<_>, _>>();
+    let mut frame = [&octets(mac)?[..], &octets(sender)?, &[0x08, 0x00]].concat();
     let mut header = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0].to_vec();
     header.extend(source.octets());
     header.extend(destination.octets());

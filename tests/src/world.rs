@@ -58,6 +58,10 @@ pub mod at {
     pub const GUARD1_6: IpAddr = v6(0xfd78, 1);
     /// The MAC address of `guard1`.
     pub const GUARD1_MAC: &str = "02:78:00:00:00:01";
+    /// The MAC address of `apps0`.
+    pub const APPS0_MAC: &str = "02:20:00:00:00:01";
+    /// The MAC address of the apps' host.
+    pub const APP_MAC: &str = "02:20:00:00:00:10";
     /// The gateway, as the apps see it.
     pub const APPS0: IpAddr = v4(20, 1);
     /// The gateway, as the apps see it, IPv6.
@@ -172,8 +176,8 @@ impl World {
         self.connect_client2()?;
         let apps = ["10.20.0.10/24", "10.20.0.11/24", "fd20::10/64", "fd20::11/64", "fe80::2/64"];
         link::connect(
-            self.inside("apps0", "02:20:00:00:00:01", &["10.20.0.1/24", "fd20::1/64", "fe80::1/64"]),
-            outside(&self.app, "02:20:00:00:00:10", &apps),
+            self.inside("apps0", at::APPS0_MAC, &["10.20.0.1/24", "fd20::1/64", "fe80::1/64"]),
+            outside(&self.app, at::APP_MAC, &apps),
         )?;
         link::forward(&self.gateway)?;
         for (host, gateway) in [(&self.client, at::GUARD0), (&self.client2, at::GUARD1), (&self.app, at::APPS0)] {

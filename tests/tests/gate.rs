@@ -4,6 +4,8 @@
 
 #[path = "gate/access.rs"]
 mod access;
+#[path = "gate/accounts.rs"]
+mod accounts;
 #[path = "gate/answers.rs"]
 mod answers;
 #[path = "gate/beyond.rs"]

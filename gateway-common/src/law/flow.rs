@@ -151,8 +151,9 @@ pub(super) fn progress(carried: &Carried, packet: &Packet) {
     }
 }
 
+/// Counts a packet of so many bytes.
 #[inline(always)]
-fn account(carried: &Carried, length: u16) {
+pub(super) fn account(carried: &Carried, length: u16) {
     carried.packets.add(1);
     carried.bytes.add(length.into());
 }

@@ -16,7 +16,7 @@
 //! (`gateway-common/tests/races.rs`).
 
 use super::{Hash, Lines};
-use crate::abi::{Carried, Flow, FlowKey};
+use crate::abi::{Carried, Flow, FlowCopy, FlowKey};
 
 const FREE: u64 = 0;
 const BUSY: u64 = 1;
@@ -88,9 +88,16 @@ pub fn find<'s, const REACH: u32, L: Lines<Flow>>(slots: &'s L, hash: Hash, key:
 }
 
 /// Stores the flow that `begin` writes, in place of an older one with this key. `begin` writes every word but the key and
-/// the state, and the stamp last. False if no slot could be had.
+/// the state, and the stamp last. `gives_way` is told of the flow that is in the slot now, and will be no more. False if no
+/// slot could be had.
 #[inline(always)]
-pub fn open<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &FlowKey, begin: impl Fn(&Flow)) -> bool {
+pub fn open<const REACH: u32, L: Lines<Flow>>(
+    slots: &L,
+    hash: Hash,
+    key: &FlowKey,
+    begin: impl Fn(&Flow),
+    gives_way: impl Fn(&Flow),
+) -> bool {
     let home = home::<REACH>(hash, slots.count());
     let words = key.words();
     for _ in 0..TRIES {
@@ -106,12 +113,16 @@ pub fn open<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &FlowK
             slot.state.store(next(busy, state & KIND));
             continue;
         }
+        if is_live(state) {
+            gives_way(slot);
+        }
         for (own, word) in slot.key.iter().zip(words) {
             own.store(*word);
         }
         begin(slot);
         // By an exchange, although nobody else writes it now: of two CPUs that publish the same flow, and then look
-        // whether the other has, at least one must see the other.
+        // whether the other has, at least one must see the other. Read once more, because the programs are short of stack.
+        let busy = slot.state.load();
         let _ = slot.state.swap_if(busy, next(busy, LIVE));
         settle::<REACH, L>(slots, home, number, words);
         return true;
@@ -180,14 +191,25 @@ fn settle<const REACH: u32, L: Lines<Flow>>(slots: &L, home: u32, own: u32, key:
     }
 }
 
+/// Removes a flow, if it is there, is the one, and nobody is writing it. What it said at last.
+pub fn take<const REACH: u32, L: Lines<Flow>>(
+    slots: &L,
+    hash: Hash,
+    key: &[u64; 6],
+    is_it: impl Fn(&FlowCopy) -> bool,
+) -> Option<FlowCopy> {
+    let slot = find::<REACH, L>(slots, hash, key)?;
+    let state = slot.state.load();
+    if !is_live(state) || !slot.has_key(key) {
+        return None;
+    }
+    let copy = slot.copy();
+    if is_it(&copy) && slot.state.swap_if(state, next(state, FREE)) { Some(copy) } else { None }
+}
+
 /// Removes a flow, if it is there and nobody is writing it.
 pub fn remove<const REACH: u32, L: Lines<Flow>>(slots: &L, hash: Hash, key: &[u64; 6]) {
-    if let Some(slot) = find::<REACH, L>(slots, hash, key) {
-        let state = slot.state.load();
-        if is_live(state) && slot.has_key(key) {
-            let _ = slot.state.swap_if(state, next(state, FREE));
-        }
-    }
+    let _ = take::<REACH, L>(slots, hash, key, |_| true);
 }
 
 #[inline(always)]
@@ -198,7 +220,7 @@ fn add(sum: &Carried, more: &Carried) {
 
 /// What a slot holds, if it holds a flow; never half of one and half of another.
 #[must_use]
-pub fn read(slot: &Flow) -> Option<(FlowKey, crate::abi::FlowCopy)> {
+pub fn read(slot: &Flow) -> Option<(FlowKey, FlowCopy)> {
     for _ in 0..TRIES {
         let state = slot.state.load();
         if !is_live(state) {

@@ -192,7 +192,7 @@ fn records(section: &mut Section<'_, '_>, folder: &Path) -> RecordsConfig {
     RecordsConfig {
         access_log,
         denial_window: window.unwrap_or(10 * SECOND),
-        events_per_second: events.and_then(|events| u32::try_from(events).ok()).unwrap_or(10_000),
+        events_per_second: events.and_then(|events| u32::try_from(events).ok()).unwrap_or(100_000),
     }
 }
 

@@ -59,7 +59,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.api.metrics, MetricsAccess::Token);
     assert_eq!(config.login, LoginConfig { listen: Vec::new(), session: Duration::from_secs(8 * 3_600), url: None });
     assert_eq!(config.capacity, Capacities::default());
-    assert_eq!((config.records.events_per_second, config.records.events_per_window()), (10_000, 1_000));
+    assert_eq!((config.records.events_per_second, config.records.events_per_window()), (100_000, 10_000));
     assert_eq!(config.first_start, FirstStart::default());
     assert_eq!(config.dns, DnsConfig { servers: Vec::new(), keep: Duration::from_secs(86_400) });
     assert_eq!(config.log, LogConfig { level: "info".into(), format: LogFormat::Text });

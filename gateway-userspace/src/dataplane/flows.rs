@@ -32,6 +32,12 @@ impl FlowTable {
         flows::read(slot).filter(|(found, _)| found == key).map(|(_, copy)| copy)
     }
 
+    /// Removes a flow, if it is there and the one that was begun then by this session. What it said at last.
+    pub fn take(&self, key: &FlowKey, token: u64, opened_at: u64) -> Option<FlowCopy> {
+        let is_it = |copy: &FlowCopy| copy.token == token && copy.opened_at == opened_at;
+        flows::take::<REACH, _>(&*self.slots, key.hash(&self.secrets), key.words(), is_it)
+    }
+
     /// Removes a flow, if it is there.
     pub fn remove(&self, key: &FlowKey) {
         flows::remove::<REACH, _>(&*self.slots, key.hash(&self.secrets), key.words());
@@ -44,9 +50,15 @@ impl FlowTable {
 
     /// Writes a flow, in place of an older one with its key. Its next packet is judged anew. False if there is no room.
     pub fn put(&self, key: &FlowKey, copy: &FlowCopy) -> bool {
-        flows::open::<REACH, _>(&*self.slots, key.hash(&self.secrets), key, |slot| {
-            slot.write(copy);
-            slot.stamp.store(0);
-        })
+        flows::open::<REACH, _>(
+            &*self.slots,
+            key.hash(&self.secrets),
+            key,
+            |slot| {
+                slot.write(copy);
+                slot.stamp.store(0);
+            },
+            |_| {},
+        )
     }
 }

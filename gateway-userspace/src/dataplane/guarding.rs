@@ -39,13 +39,6 @@ impl Guarding {
         self.0.read().unwrap_or_else(PoisonError::into_inner).attached.clone()
     }
 
-    /// The number of the zone of the interface with this number; 0 if it is not guarded.
-    #[must_use]
-    pub fn zone(&self, interface: u32) -> u32 {
-        let now = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        now.guarded.iter().find(|guarded| guarded.index == interface).map_or(0, |guarded| guarded.zone)
-    }
-
     /// Guards these interfaces.
     ///
     /// # Errors

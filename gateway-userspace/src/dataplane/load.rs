@@ -91,8 +91,10 @@ pub(super) const PINNED: &[&str] = &[
     map::BUDGETS,
     map::VERDICTS,
     map::APP_TRAFFIC,
+    map::DENIALS,
     map::EVENTS,
     map::EVENT_GATE,
+    map::UNRECORDED,
     map::SETTINGS,
 ];
 

@@ -29,6 +29,7 @@ macro_rules! made_of_words {
 made_of_words!(
     gateway_common::abi::Session,
     gateway_common::abi::Flow,
+    gateway_common::abi::Denial,
     gateway_common::abi::GrantSlot,
     gateway_common::abi::InterfaceRow,
     gateway_common::abi::Epoch,

@@ -1,10 +1,12 @@
 //! Reading what the programs counted. A second view of the pinned maps, for whoever watches without writing.
 
+use super::denials::{DenialTable, Written};
 use super::rows::Rows;
 use super::slots::SessionPlaces;
 use super::{DataPlaneError, FlowTable, load, table};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use gateway_common::abi::{AppTraffic, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, map};
+use gateway_common::abi::{AppTraffic, Denial, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, Unrecorded, map};
+use gateway_common::table::denials::Taken;
 use gateway_common::{DropReason, Verdict};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +17,8 @@ pub struct Monitor {
     verdicts: PerCpuArray<MapData, u64>,
     app_traffic: PerCpuArray<MapData, AppTraffic>,
     event_gate: PerCpuArray<MapData, EventGate>,
+    unrecorded: PerCpuArray<MapData, Unrecorded>,
+    denials: DenialTable,
     flows: FlowTable,
     sessions: SessionPlaces,
 }
@@ -61,6 +65,9 @@ impl Monitor {
                 .map_err(table(map::APP_TRAFFIC))?,
             event_gate: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::EVENT_GATE)?))
                 .map_err(table(map::EVENT_GATE))?,
+            unrecorded: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::UNRECORDED)?))
+                .map_err(table(map::UNRECORDED))?,
+            denials: DenialTable::new(load::mapped(pins, map::DENIALS, Denial::SLOTS)?),
             flows,
             sessions,
         })
@@ -119,17 +126,30 @@ impl Monitor {
         }))
     }
 
-    /// Events that never reached the ring buffer.
+    /// Beginnings and ends of flows that were not reported as they happened.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn events_lost(&self) -> Result<u64, DataPlaneError> {
+        const OPENINGS: u32 = 0;
+        let cpus = self.event_gate.get(&OPENINGS, 0).map_err(table(map::EVENT_GATE))?;
+        Ok(cpus.iter().map(|gate| gate.lost).sum::<u64>() + self.unrecorded()?.flows)
+    }
+
+    /// What the programs could tell nobody of.
     ///
     /// # Errors
     /// If the map cannot be read.
-    pub fn events_lost(&self) -> Result<u64, DataPlaneError> {
-        let mut lost = 0;
-        for kind in 0..2 {
-            let cpus = self.event_gate.get(&kind, 0).map_err(table(map::EVENT_GATE))?;
-            lost += cpus.iter().map(|gate| gate.lost).sum::<u64>();
-        }
-        Ok(lost)
+    pub fn unrecorded(&self) -> Result<Unrecorded, DataPlaneError> {
+        let cpus = self.unrecorded.get(&0, 0).map_err(table(map::UNRECORDED))?;
+        let mut sum = Unrecorded::default();
+        cpus.iter().for_each(|cpu| sum.add(cpu));
+        Ok(sum)
+    }
+
+    /// Takes the denials since the last time.
+    pub fn take_denials(&self, written: &mut Written) -> Vec<Taken> {
+        self.denials.take(written)
     }
 
     /// Every flow in the table. One that is opened or removed meanwhile may be missed.
@@ -140,6 +160,12 @@ impl Monitor {
     /// Tells a session when a flow of it last carried a packet, which is not looked at any more.
     pub fn note_last_seen(&self, key: &FlowKey, flow: &FlowCopy) {
         self.sessions.note(key, flow);
+    }
+
+    /// Removes a flow that is over, if it is still the one that was seen. What it said at last.
+    #[must_use]
+    pub fn take_flow(&self, key: &FlowKey, seen: &FlowCopy) -> Option<FlowCopy> {
+        self.flows.take(key, seen.token, seen.opened_at)
     }
 
     /// One flow.

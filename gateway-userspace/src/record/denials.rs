@@ -1,28 +1,13 @@
 //! Denials, added up: one record for each source, destination and reason in a window, however many packets there were.
 
-use gateway_common::Address;
-use gateway_common::abi::Event;
+use gateway_common::abi::DenialKey;
+use gateway_common::table::denials::Taken;
 use std::collections::HashMap;
 
-/// How many different denials are kept apart in one window. Further ones are counted as lost records.
-const KEPT: usize = 10_000;
-
-/// What makes two denials the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub(super) struct DenialKey {
-    pub(super) source: Address,
-    pub(super) destination: Address,
-    pub(super) port: u16,
-    pub(super) protocol: u8,
-    pub(super) reason: u8,
-    pub(super) direction: u8,
-    pub(super) interface: u32,
-    pub(super) token: u64,
-    pub(super) app: u32,
-    pub(super) mac: [u8; 6],
-    /// The packet passed all the same.
-    pub(super) observed: bool,
-}
+/// How many different denials are kept apart in one window: a hundred bytes each. Of further ones the port is left out; and of
+/// these a quarter as many more are kept. What then has no room is counted, and no more.
+const KEPT: usize = 32_768;
+const KEPT_WITHOUT_PORTS: usize = KEPT + KEPT / 4;
 
 /// How many there were, and when, on the boot clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,30 +26,21 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// Adds one. False if there are too many different ones.
+    /// Adds some of a kind. False if there are too many different ones.
     #[must_use]
-    pub(super) fn add(&mut self, event: &Event) -> bool {
-        let key = DenialKey {
-            source: event.source,
-            destination: event.destination,
-            port: event.destination_port,
-            protocol: event.protocol,
-            reason: event.what,
-            direction: event.direction,
-            interface: event.interface,
-            token: event.token,
-            app: event.app,
-            mac: event.mac,
-            observed: event.flags & Event::OBSERVED != 0,
-        };
+    pub(super) fn add(&mut self, taken: &Taken) -> bool {
+        let Taken { mut key, packets, answered, first, last } = *taken;
         if self.seen.len() >= KEPT && !self.seen.contains_key(&key) {
+            key.port = 0;
+        }
+        if self.seen.len() >= KEPT_WITHOUT_PORTS && !self.seen.contains_key(&key) {
             return false;
         }
-        let denied =
-            self.seen.entry(key).or_insert(Denied { packets: 0, answered: 0, first: event.at, last: event.at });
-        denied.packets += 1;
-        denied.answered += u64::from(event.flags & Event::ANSWERED != 0);
-        denied.last = event.at;
+        let denied = self.seen.entry(key).or_insert(Denied { packets: 0, answered: 0, first, last });
+        denied.packets += packets;
+        denied.answered += answered;
+        denied.first = denied.first.min(first);
+        denied.last = denied.last.max(last);
         true
     }
 
@@ -80,38 +56,54 @@ impl Denials {
 mod tests {
     use super::*;
 
+    fn taken(port: u16, packets: u64, at: u64) -> Taken {
+        let key = DenialKey { port, reason: 20, ..DenialKey::default() };
+        Taken { key, packets, answered: 0, first: at, last: at + 1 }
+    }
+
     #[test]
     fn equal_denials_become_one_record_with_a_count() {
         let mut denials = Denials::default();
-        for at in 1..=3 {
-            assert!(denials.add(&Event { at, destination_port: 22, what: 20, ..Event::default() }));
+        for found in [taken(22, 5, 10), taken(22, 2, 3), taken(23, 1, 4)] {
+            assert!(denials.add(&found));
         }
-        assert!(denials.add(&Event { at: 2, destination_port: 23, what: 20, ..Event::default() }));
         let drained = denials.drain();
-        let counts: Vec<_> = drained.iter().map(|(key, denied)| (key.port, denied.packets, denied.last)).collect();
-        assert_eq!(counts, [(22, 3, 3), (23, 1, 2)]);
+        let counts: Vec<_> =
+            drained.iter().map(|(key, denied)| (key.port, denied.packets, denied.first, denied.last)).collect();
+        assert_eq!(counts, [(22, 7, 3, 11), (23, 1, 4, 5)]);
         assert!(denials.drain().is_empty());
     }
 
     #[test]
     fn what_was_only_observed_is_kept_apart_and_answers_are_counted() {
         let mut denials = Denials::default();
-        for flags in [0, Event::ANSWERED, Event::ANSWERED, Event::OBSERVED] {
-            assert!(denials.add(&Event { what: 20, flags, ..Event::default() }));
-        }
+        let dropped = taken(22, 3, 1);
+        assert!(denials.add(&Taken { answered: 2, ..dropped }));
+        assert!(
+            denials.add(&Taken { key: DenialKey { flags: DenialKey::OBSERVED, ..dropped.key }, ..taken(22, 1, 2) })
+        );
         let drained = denials.drain();
-        let counts: Vec<_> = drained.iter().map(|(key, it)| (key.observed, it.packets, it.answered)).collect();
-        assert_eq!(counts, [(false, 3, 2), (true, 1, 0)]);
+        let counts: Vec<_> = drained.iter().map(|(key, it)| (key.flags, it.packets, it.answered)).collect();
+        assert_eq!(counts, [(0, 3, 2), (DenialKey::OBSERVED, 1, 0)]);
     }
 
     #[test]
     fn too_many_different_denials_are_refused_and_known_ones_still_counted() {
         let mut denials = Denials::default();
-        let event = |token| Event { token, what: 20, ..Event::default() };
-        for token in 0..KEPT as u64 {
-            assert!(denials.add(&event(token)));
+        let of = |token| Taken { key: DenialKey { token, ..DenialKey::default() }, ..taken(22, 1, 1) };
+        for token in 0..KEPT_WITHOUT_PORTS as u64 {
+            assert!(denials.add(&of(token)));
         }
-        assert!(!denials.add(&event(u64::MAX)));
-        assert!(denials.add(&event(0)));
+        assert!(!denials.add(&of(u64::MAX)));
+        assert!(denials.add(&of(0)));
+    }
+
+    #[test]
+    fn a_scan_of_all_ports_is_kept_whole_without_most_of_them() {
+        let mut denials = Denials::default();
+        assert!((0..=u16::MAX).all(|port| denials.add(&taken(port, 2, 1))));
+        let drained = denials.drain();
+        assert_eq!(drained.iter().map(|(_, denied)| denied.packets).sum::<u64>(), 2 * 65_536);
+        assert_eq!(drained.len(), KEPT);
     }
 }

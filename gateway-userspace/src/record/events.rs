@@ -1,11 +1,13 @@
-//! Following the kernel: events from the ring buffer, and a look at the flows now and then. On a thread of its own.
+//! Following the kernel: events from the ring buffer, and ten times a second what it has denied and how flows are. On a
+//! thread of its own.
 
 use super::Recorder;
-use super::flows::TrackedFlow;
+use super::flows::{End, TrackedFlow, is_fresh};
 use super::line::Record;
-use crate::dataplane::{Guarding, clock};
+use crate::dataplane::{Written, clock};
 use aya::maps::{MapData, RingBuf};
-use gateway_common::abi::{Event, Flow, FlowCopy, FlowKey};
+use gateway_common::abi::{Flow, FlowCopy, FlowEvent, FlowKey, Unrecorded};
+use gateway_common::table::denials::Taken;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -34,13 +36,12 @@ pub fn follow(
     recorder: Recorder,
     events: RingBuf<MapData>,
     window: Duration,
-    guarding: Guarding,
     stop: Arc<AtomicBool>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let mut follower = Follower {
         recorder,
         events,
-        guarding,
+        written: Written::default(),
         refresh: Every::new(REFRESH),
         adopt: Every::new(ADOPT),
         window: Every::new(window),
@@ -50,6 +51,7 @@ pub fn follow(
             follower.turn();
         }
         follower.drain();
+        follower.take_denials();
         follower.recorder.finish();
     })
 }
@@ -57,10 +59,21 @@ pub fn follow(
 struct Follower {
     recorder: Recorder,
     events: RingBuf<MapData>,
-    guarding: Guarding,
+    written: Written,
     refresh: Every,
     adopt: Every,
     window: Every,
+}
+
+/// Why a flow gave way: it was over anyway, or another began between the same ends, or the table was full.
+fn gave_way(key: &FlowKey, copy: &FlowCopy, what: u64) -> &'static str {
+    let now = clock::boot();
+    match what {
+        _ if Flow::is_over(copy.ends) => "closed",
+        _ if !is_fresh(key, copy, now) => "idle",
+        FlowEvent::REPLACED => "replaced",
+        _ => "evicted",
+    }
 }
 
 /// Something to do again and again.
@@ -91,6 +104,7 @@ impl Follower {
         let _ = poll(&mut fds, PollTimeout::from(WAIT));
         self.drain();
         if self.refresh.is_due() {
+            self.take_denials();
             self.recorder.refresh();
         }
         if self.adopt.is_due() {
@@ -100,6 +114,12 @@ impl Follower {
         }
         if self.window.is_due() {
             self.recorder.end_window();
+        }
+    }
+
+    fn take_denials(&mut self) {
+        if let Some(monitor) = self.recorder.monitor() {
+            self.recorder.denied(&monitor.take_denials(&mut self.written));
         }
     }
 
@@ -115,83 +135,80 @@ impl Follower {
             if some.is_empty() {
                 break;
             }
-            recorder.flows_mut(|flows| flows.adopt(&some, now));
+            let adopted = recorder.flows_mut(|flows| flows.adopt(&some, monitor, now));
+            recorder.end_of_the_ended(&adopted);
             self.drain();
         }
     }
 
     fn drain(&mut self) {
         while let Some(item) = self.events.next() {
-            self.recorder.take(&item, |interface| self.guarding.zone(interface));
+            self.recorder.take(&item);
         }
     }
-}
-
-/// The event in a record of the ring buffer; `None` if it has another length, as from another layout.
-fn event(bytes: &[u8]) -> Option<Event> {
-    let bytes: &[u8; size_of::<Event>()] = bytes.try_into().ok()?;
-    Some(Event::from_bytes(bytes))
-}
-
-/// The flow that an opening tells of: by a packet from the client, or from the app.
-fn beginning(event: &Event, zone: u32) -> (FlowKey, TrackedFlow) {
-    let from = (event.source, event.source_port.to_be_bytes());
-    let to = (event.destination, event.destination_port.to_be_bytes());
-    let is_by_app = event.direction != 0;
-    let ((client, client_port), (app, app_port)) = if is_by_app { (to, from) } else { (from, to) };
-    let key = FlowKey { client, app, client_port, app_port, zone, protocol: event.protocol, reserved: [0; 7] };
-    let (ends, length) = (if is_by_app { Flow::BY_APP } else { 0 }, u64::from(event.length));
-    let copy = FlowCopy {
-        token: event.token,
-        app: event.app.into(),
-        ends,
-        opened_at: event.at,
-        last_seen: event.at,
-        to_app_packets: u64::from(!is_by_app),
-        to_app_bytes: if is_by_app { 0 } else { length },
-        to_client_packets: u64::from(is_by_app),
-        to_client_bytes: if is_by_app { length } else { 0 },
-        ..FlowCopy::default()
-    };
-    (key, TrackedFlow { copy, interface: event.interface })
 }
 
 impl Recorder {
-    /// Takes a record of the ring buffer; `zone` tells the zone of an interface. False if it is no event.
-    pub fn take(&self, record: &[u8], zone: impl FnOnce(u32) -> u32) -> bool {
-        let Some(event) = event(record) else { return false };
-        self.happened(&event, zone(event.interface));
-        true
+    /// Takes a record of the ring buffer. False if it is none of ours, as from another layout.
+    pub fn take(&self, record: &[u8]) -> bool {
+        let event = record.try_into().ok().and_then(FlowEvent::from_bytes);
+        if let Some(event) = event {
+            self.happened(&event);
+        }
+        event.is_some()
     }
 
-    fn happened(&self, event: &Event, zone: u32) {
-        if event.what == Event::OPENED {
-            self.opened(event, zone);
-        } else if !self.denials_mut(|denials| denials.add(event)) {
-            self.metrics().record_lost();
+    /// Takes denials that were added up.
+    pub fn denied(&self, taken: &[Taken]) {
+        let is_refused = |taken: &&Taken| !self.denials_mut(|denials| denials.add(taken));
+        let refused: u64 = taken.iter().filter(is_refused).map(|taken| taken.packets).sum();
+        self.lost_mut(|lost| lost.denied_packets += refused);
+    }
+
+    fn happened(&self, event: &FlowEvent) {
+        let (key, flow) = (event.key(), TrackedFlow { copy: event.copy(), interface: event.interface() });
+        match event.what {
+            FlowEvent::OPENED => self.opened(key, flow),
+            what => {
+                self.flows_mut(|flows| flows.gave_way(&key, &flow));
+                self.flow_ended(&key, &flow, End::of(gave_way(&key, &flow.copy, what)));
+            }
         }
     }
 
-    /// `zone` is that of the interface, for a session whose name is not known yet: an interface has several zones if it
-    /// carries VLANs.
-    fn opened(&self, event: &Event, zone: u32) {
-        let zone = self.names(|names| names.session(event.token).map_or(zone, |named| named.zone));
-        let (key, flow) = beginning(event, zone);
-        self.write_unless_left_out(self.names(|names| Record::flow_start(&key, &flow, names)));
+    /// Ends those of these flows whose session has ended: they were not known when it was cut.
+    fn end_of_the_ended(&self, flows: &[(FlowKey, TrackedFlow)]) {
+        let Some(monitor) = self.monitor() else { return };
+        let is_over = |(_, flow): &&(FlowKey, TrackedFlow)| self.names(|names| names.is_over(flow.copy.token));
+        let over: Vec<_> = flows.iter().filter(is_over).copied().collect();
+        if over.is_empty() {
+            return;
+        }
+        for (key, flow) in self.flows_mut(|tracker| tracker.take_these(&over, monitor)) {
+            self.flow_ended(&key, &flow, End::of("revoked"));
+        }
+    }
+
+    fn opened(&self, key: FlowKey, flow: TrackedFlow) {
+        self.write_or_count(self.names(|names| Record::flow_start(&key, &flow, names)), &Unrecorded::default());
         if let Some(before) = self.flows_mut(|flows| flows.opened(key, flow)) {
-            self.flow_ended(&key, &before, "replaced");
+            self.flow_ended(&key, &before, End { outcome: "replaced", is_incomplete: true });
         }
+        self.end_of_the_ended(&[(key, flow)]);
     }
 
     fn refresh(&self) {
         let Some(monitor) = self.monitor() else { return };
         let now = clock::boot();
+        for (key, flow) in self.flows_mut(super::FlowTracker::given_up) {
+            self.flow_ended(&key, &flow, End { outcome: "evicted", is_incomplete: true });
+        }
         let mut left = self.flows_mut(|flows| flows.part(10)).min(REFRESHED);
         while left > 0 {
             let slots = left.min(AT_ONCE);
             left -= slots;
             for (key, flow, outcome) in self.flows_mut(|flows| flows.refresh(monitor, now, slots)) {
-                self.flow_ended(&key, &flow, outcome);
+                self.flow_ended(&key, &flow, End::of(outcome));
             }
         }
     }
@@ -199,7 +216,8 @@ impl Recorder {
     fn end_window(&self) {
         let denials = self.denials_mut(super::Denials::drain);
         for (key, denied) in denials {
-            self.write_unless_left_out(self.names(|names| Record::denied(&key, &denied, names)));
+            let gap = Unrecorded { denied_packets: denied.packets, ..Unrecorded::default() };
+            self.write_or_count(self.names(|names| Record::denied(&key, &denied, names)), &gap);
         }
         let kernel = self.monitor().and_then(|monitor| monitor.events_lost().ok()).unwrap_or_default();
         if let Some((kernel, records)) = self.metrics().newly_lost(kernel) {
@@ -220,32 +238,59 @@ mod tests {
     use crate::core::{Actor, Done};
     use crate::policy::gateway::tests::app;
     use crate::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
-    use crate::record::{AccessLog, Metrics, Sink};
-    use gateway_common::{Address, DropReason, KernelNanos};
+    use crate::record::{AccessLog, Gaps, Metrics, Sink};
+    use gateway_common::abi::{DenialKey, Opening};
+    use gateway_common::{Address, Direction, DropReason, KernelNanos};
     use serde_json::{Value, json};
     use std::net::IpAddr;
+    use std::path::Path;
 
     const ZONE: u32 = 9;
 
-    fn opening(direction: u8) -> Event {
-        let address = |host| Address::from(IpAddr::from([10, 0, 0, host]));
-        let (source, destination) = (address(1), address(2));
-        let ports = Event { source_port: 1_000, destination_port: 514, protocol: 17, ..Event::default() };
-        Event { source, destination, token: 7, app: 3, length: 60, direction, ..ports }
+    fn address(host: u8) -> Address {
+        Address::from(IpAddr::from([10, 0, 0, host]))
     }
 
-    /// What is written of these events, while ada has session 7.
-    fn records(events: &[Event]) -> Vec<Value> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("access.jsonl");
-        let log = AccessLog::start(Sink::File(path.clone())).unwrap();
+    fn opening(direction: Direction) -> FlowEvent {
+        let key = FlowKey::new(address(1), address(2), [1_000, 514].map(u16::to_be), ZONE, 17);
+        let mut event = FlowEvent::default();
+        let opening = Opening { token: 7, app: 3, interface: 1, direction, length: 60, at: clock::boot().0 };
+        event.write_opened(&key, &opening);
+        event
+    }
+
+    /// The same flow, when it has carried something and gave way.
+    fn gone(what: u64) -> FlowEvent {
+        FlowEvent { what, to_app_packets: 5, to_app_bytes: 500, ..opening(Direction::ToApp) }
+    }
+
+    fn denial(reason: DropReason) -> Taken {
+        let key =
+            DenialKey { source: address(1), destination: address(2), port: 514, token: 7, ..DenialKey::default() };
+        let key = DenialKey { interface: 1, app: 3, protocol: 17, reason: reason as u8, ..key };
+        Taken { key, packets: 1, answered: 0, first: 1, last: 1 }
+    }
+
+    fn recorder(folder: &Path) -> Recorder {
+        let log = AccessLog::start(Sink::File(folder.join("access.jsonl"))).unwrap();
         let recorder = Recorder::new(Metrics::new().unwrap(), log, None);
         recorder.knows(&gateway());
-        events.iter().for_each(|event| recorder.happened(event, 1));
-        assert!(recorder.open_flows(None).all(|(key, _)| key.zone == ZONE), "the zone is that of the session");
-        recorder.finish();
-        let text = std::fs::read_to_string(path).unwrap();
+        recorder
+    }
+
+    fn lines(folder: &Path) -> Vec<Value> {
+        let text = std::fs::read_to_string(folder.join("access.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// What is written of these events and denials, while ada has session 7.
+    fn records(events: &[FlowEvent], denials: &[Taken]) -> Vec<Value> {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path());
+        events.iter().for_each(|event| recorder.happened(event));
+        recorder.denied(denials);
+        recorder.finish();
+        lines(folder.path())
     }
 
     fn gateway() -> Gateway {
@@ -269,23 +314,52 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_named_from_the_client_s_side_whoever_opened_it() {
-        let (key, flow) = beginning(&opening(0), ZONE);
-        let ports = |key: &FlowKey| (u16::from_be_bytes(key.client_port), u16::from_be_bytes(key.app_port));
-        assert_eq!((key.client.to_string().as_str(), ports(&key), key.zone), ("10.0.0.1", (1_000, 514), ZONE));
-        assert_eq!((flow.is_by_app(), flow.copy.to_app_bytes, flow.copy.to_client_packets), (false, 60, 0));
-        let (key, flow) = beginning(&opening(1), ZONE);
-        assert_eq!((key.client.to_string().as_str(), ports(&key)), ("10.0.0.2", (514, 1_000)));
-        assert_eq!((flow.is_by_app(), flow.copy.to_app_packets, flow.copy.to_client_bytes), (true, 0, 60));
-        assert!(!Flow::is_over(flow.copy.ends));
+    fn an_opening_tells_who_opened() {
+        let found = records(&[opening(Direction::ToApp), opening(Direction::ToClient)], &[]);
+        assert_eq!((&found[0]["opened_by"], &found[1]["opened_by"]), (&json!("client"), &json!("app")));
+        for line in &found[..2] {
+            assert_eq!((&line["client"], &line["client_port"]), (&json!("10.0.0.1"), &json!(1_000)));
+        }
+        assert_eq!((&found[0]["type"], &found[0]["user"]), (&json!("flow_start"), &json!("ada")));
     }
 
     #[test]
-    fn an_opening_tells_who_opened() {
-        let found = records(&[opening(0), opening(1)]);
-        assert_eq!((&found[0]["opened_by"], &found[1]["opened_by"]), (&json!("client"), &json!("app")));
-        assert_eq!((&found[1]["client"], &found[1]["client_port"]), (&json!("10.0.0.2"), &json!(514)));
-        assert_eq!((&found[0]["type"], &found[0]["user"]), (&json!("flow_start"), &json!("ada")));
+    fn a_flow_that_gave_way_ends_with_what_it_had_carried_and_is_no_longer_open() {
+        let long_ago = FlowEvent { last_seen: 0, ..gone(FlowEvent::GAVE_WAY) };
+        let both = Flow::CLIENT_FIN | Flow::APP_FIN;
+        let closed = FlowEvent { life: gone(FlowEvent::GAVE_WAY).life | both, ..gone(FlowEvent::GAVE_WAY) };
+        for (end, outcome) in [
+            (gone(FlowEvent::GAVE_WAY), "evicted"),
+            (gone(FlowEvent::REPLACED), "replaced"),
+            (long_ago, "idle"),
+            (closed, "closed"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let recorder = recorder(folder.path());
+            // Its opening may have been reported or not.
+            recorder.happened(&FlowEvent { what: FlowEvent::OPENED, ..end });
+            assert_eq!(recorder.open_flow_count(), 1);
+            recorder.happened(&end);
+            assert_eq!(recorder.open_flow_count(), 0);
+            recorder.happened(&end);
+            recorder.finish();
+            let found = lines(folder.path());
+            assert_eq!(found.len(), 3);
+            for line in &found[1..] {
+                assert_eq!((&line["outcome"], line.get("incomplete")), (&json!(outcome), None));
+                assert_eq!((&line["to_app_packets"], &line["to_app_bytes"]), (&json!(5), &json!(500)));
+            }
+            assert_eq!(recorder.gaps(), Gaps::default());
+        }
+    }
+
+    #[test]
+    fn a_flow_of_whose_end_the_kernel_could_not_tell_is_recorded_as_incomplete() {
+        let later = FlowEvent { life: (1 + clock::boot().0) * Flow::ENDS, ..opening(Direction::ToApp) };
+        let found = records(&[opening(Direction::ToApp), later], &[]);
+        let ends: Vec<_> = found.iter().filter(|line| line["type"] == "flow_end").collect();
+        let [end] = ends[..] else { panic!("{found:?}") };
+        assert_eq!((&end["outcome"], &end["incomplete"]), (&json!("replaced"), &json!(true)));
     }
 
     fn counted(metrics: &Metrics, name: &str) -> f64 {
@@ -315,14 +389,18 @@ mod tests {
         recorder.changed(&actor, &gateway, &input, &done);
         let ids = gateway.app_ids();
         for id in ids.values() {
-            recorder.happened(&Event { app: id.0, ..opening(0) }, 1);
-            recorder.happened(&Event { app: id.0, what: DropReason::NoGrant as u8, ..opening(0) }, 1);
+            let key = *FlowKey { client_port: [0, id.0 as u8], ..opening(Direction::ToApp).key() }.words();
+            recorder.happened(&FlowEvent { key, app: id.0.into(), ..opening(Direction::ToApp) });
+            let denial = denial(DropReason::NoGrant);
+            recorder.denied(&[Taken { key: DenialKey { app: id.0, ..denial.key }, packets: 4, ..denial }]);
         }
         recorder.finish();
         let text = std::fs::read_to_string(path).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let is_meant = |line: &Value| line["type"] == "flow_start" || line["type"] == "denied";
-        (lines.filter(is_meant).collect(), counted(&metrics, "portcullis_records_left_out_total"))
+        let left_out = counted(&metrics, "portcullis_records_left_out_total");
+        assert_eq!(recorder.gaps().left_out.denied_packets, if left_out == 0.0 { 0 } else { 4 });
+        (lines.filter(is_meant).collect(), left_out)
     }
 
     #[test]
@@ -353,8 +431,9 @@ mod tests {
 
     #[test]
     fn a_session_that_scans_is_recorded_with_its_user_and_what_was_only_observed_says_so() {
-        let scan = Event { what: DropReason::ScanDetected as u8, flags: Event::ANSWERED, ..opening(0) };
-        let found = records(&[scan, Event { flags: Event::OBSERVED, ..scan }]);
+        let scan = denial(DropReason::ScanDetected);
+        let observed = Taken { key: DenialKey { flags: DenialKey::OBSERVED, ..scan.key }, first: 2, ..scan };
+        let found = records(&[], &[Taken { answered: 1, ..scan }, observed]);
         assert_eq!((&found[0]["reason"], &found[0]["user"]), (&json!("scan_detected"), &json!("ada")));
         assert_eq!((&found[0]["answered"], found[0].get("observed")), (&json!(1), None));
         assert_eq!((found[1].get("answered"), &found[1]["observed"]), (None, &json!(true)));

@@ -8,6 +8,7 @@ use crate::policy::SessionToken;
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use shelf::Shelf;
+use std::collections::HashMap;
 
 /// A flow as last seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,40 +34,96 @@ impl TrackedFlow {
     }
 }
 
+/// How a flow has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// A word from a closed list.
+    pub outcome: &'static str,
+    /// What it carried at last is not known: it gave way in the kernel, which has counted all of it as unrecorded.
+    pub is_incomplete: bool,
+}
+
+impl End {
+    /// One of which everything is known.
+    #[must_use]
+    pub const fn of(outcome: &'static str) -> Self {
+        Self { outcome, is_incomplete: false }
+    }
+}
+
 /// All flows that are open.
 #[derive(Default)]
 pub struct FlowTracker {
     shelf: Shelf,
     /// Where the next refresh goes on.
     refreshed: usize,
+    /// Flows that are no longer in the kernel's table: it says so, but that was not read yet. With how often they were
+    /// waited for.
+    missing: HashMap<FlowKey, (TrackedFlow, u8)>,
 }
 
 impl FlowTracker {
-    /// A flow was opened. Returns the one that had this key before, which is over.
+    /// A flow was opened. Returns the one that had this key before, of whose end the kernel could not tell.
     pub fn opened(&mut self, key: FlowKey, flow: TrackedFlow) -> Option<TrackedFlow> {
         let before = self.shelf.take(&key).filter(|before| before.copy.opened_at != flow.copy.opened_at);
         self.shelf.put(key, flow);
         before
     }
 
-    /// Takes out the flows of a session, with their last counters.
+    /// A flow gave way to another, the kernel says. It is forgotten.
+    pub fn gave_way(&mut self, key: &FlowKey, flow: &TrackedFlow) {
+        if self.missing.get(key).is_some_and(|(missing, _)| is_same(&missing.copy, &flow.copy)) {
+            self.missing.remove(key);
+        } else if self.shelf.get(key).is_some_and(|known| is_same(&known.copy, &flow.copy)) {
+            self.shelf.take(key);
+        }
+    }
+
+    /// Flows that have been missing for so long that the kernel could not tell of their end: each is named once. To be
+    /// asked after everything that the kernel told was read.
+    pub fn given_up(&mut self) -> Vec<(FlowKey, TrackedFlow)> {
+        const PATIENCE: u8 = 2;
+        let is_over = |_: &FlowKey, (_, waited): &mut (TrackedFlow, u8)| {
+            *waited += 1;
+            *waited > PATIENCE
+        };
+        self.missing.extract_if(is_over).map(|(key, (flow, _))| (key, flow)).collect()
+    }
+
+    /// Takes out the flows of a session, here and in the kernel, with their last counters.
     pub fn take(&mut self, token: SessionToken, monitor: Option<&Monitor>) -> Vec<(FlowKey, TrackedFlow)> {
         self.take_apps(token, |_| true, monitor)
     }
 
-    /// Takes out the flows of a session to some of its apps, with their last counters.
+    /// Takes out the flows of a session to some of its apps in the same way.
     pub fn take_apps(
         &mut self,
         token: SessionToken,
         is_taken: impl Fn(u32) -> bool,
         monitor: Option<&Monitor>,
     ) -> Vec<(FlowKey, TrackedFlow)> {
-        let taken = self.shelf.of(token.0).filter(|(_, flow)| is_taken(flow.app()));
-        let taken: Vec<_> = taken.map(|(key, flow)| (*key, refreshed(key, *flow, monitor))).collect();
-        for (key, _) in &taken {
-            self.shelf.take(key);
+        let meant = self.shelf.of(token.0).filter(|(_, flow)| is_taken(flow.app()));
+        let meant: Vec<_> = meant.map(|(key, flow)| (*key, *flow)).collect();
+        meant.into_iter().filter_map(|(key, flow)| self.end(key, flow, monitor)).collect()
+    }
+
+    /// Takes out those of some flows that are tracked and still the same, here and in the kernel.
+    pub fn take_these(&mut self, flows: &[(FlowKey, TrackedFlow)], monitor: &Monitor) -> Vec<(FlowKey, TrackedFlow)> {
+        let is_tracked =
+            |(key, flow): &&(FlowKey, TrackedFlow)| self.shelf.get(key).is_some_and(|it| is_same(&it.copy, &flow.copy));
+        let tracked: Vec<_> = flows.iter().filter(is_tracked).copied().collect();
+        tracked.into_iter().filter_map(|(key, flow)| self.end(key, flow, Some(monitor))).collect()
+    }
+
+    /// Takes a flow out, here and in the kernel. Nothing, if it is not there any more: then the kernel tells of its end.
+    fn end(&mut self, key: FlowKey, flow: TrackedFlow, monitor: Option<&Monitor>) -> Option<(FlowKey, TrackedFlow)> {
+        self.shelf.take(&key);
+        let Some(monitor) = monitor else { return Some((key, flow)) };
+        let last = monitor.take_flow(&key, &flow.copy);
+        if last.is_none() {
+            self.missing.insert(key, (flow, 0));
         }
-        taken
+        last.map(|copy| (key, TrackedFlow { copy, ..flow }))
     }
 
     /// How many slots a refresh has to look at for a `part`-th of all flows.
@@ -75,8 +132,8 @@ impl FlowTracker {
         self.shelf.slots().div_ceil(part)
     }
 
-    /// Brings the counters of some flows up to date, in turn, and takes out what is over: closed, silent too long, or
-    /// given way to others.
+    /// Brings the counters of some flows up to date, in turn, and takes out, here and in the kernel, what is over: closed,
+    /// or silent too long.
     pub fn refresh(
         &mut self,
         monitor: &Monitor,
@@ -89,26 +146,35 @@ impl FlowTracker {
                 Some(copy) => {
                     flow.copy = copy;
                     if !is_fresh(key, &copy, now) {
-                        over.push((*key, *flow, if Flow::is_over(copy.ends) { "closed" } else { "idle" }));
+                        over.push((*key, *flow));
                     }
                 }
-                None => over.push((*key, *flow, "evicted")),
+                None => over.push((*key, *flow)),
             }
         });
         self.refreshed = next.unwrap_or(0);
-        for (key, ..) in &over {
-            self.shelf.take(key);
-        }
-        over
+        let ended = over.into_iter().filter_map(|(key, flow)| self.end(key, flow, Some(monitor)));
+        ended.map(|(key, flow)| (key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { "idle" })).collect()
     }
 
-    /// Takes in flows whose opening was not reported.
-    pub fn adopt(&mut self, found: &[(FlowKey, FlowCopy)], now: KernelNanos) {
+    /// Takes in flows whose opening was not reported; which they are.
+    pub fn adopt(
+        &mut self,
+        found: &[(FlowKey, FlowCopy)],
+        monitor: &Monitor,
+        now: KernelNanos,
+    ) -> Vec<(FlowKey, TrackedFlow)> {
+        let mut adopted = Vec::new();
         for (key, copy) in found {
-            if !self.shelf.contains(key) && is_fresh(key, copy, now) {
-                self.shelf.put(*key, TrackedFlow { copy: *copy, interface: 0 });
+            let is_new = !self.shelf.contains(key) && !self.missing.contains_key(key) && is_fresh(key, copy, now);
+            // It may have ended since it was found.
+            if is_new && let Some(copy) = monitor.flow(key).filter(|now| is_same(now, copy)) {
+                let flow = TrackedFlow { copy, interface: 0 };
+                self.shelf.put(*key, flow);
+                adopted.push((*key, flow));
             }
         }
+        adopted
     }
 
     /// Copies of those of a session.
@@ -131,16 +197,12 @@ impl FlowTracker {
     }
 }
 
-fn refreshed(key: &FlowKey, flow: TrackedFlow, monitor: Option<&Monitor>) -> TrackedFlow {
-    let found = monitor.and_then(|monitor| monitor.flow(key)).filter(|copy| is_same(copy, &flow.copy));
-    TrackedFlow { copy: found.unwrap_or(flow.copy), ..flow }
-}
-
 fn is_same(a: &FlowCopy, b: &FlowCopy) -> bool {
     a.token == b.token && a.opened_at == b.opened_at
 }
 
-fn is_fresh(key: &FlowKey, copy: &FlowCopy, now: KernelNanos) -> bool {
+/// Whether a flow counts at `now`.
+pub(super) fn is_fresh(key: &FlowKey, copy: &FlowCopy, now: KernelNanos) -> bool {
     now.since(KernelNanos(copy.last_seen)) < Flow::idle_limit(key.protocol, copy.ends)
 }
 
@@ -202,6 +264,28 @@ mod tests {
         assert_eq!([0, 1, 2, 10, 14].map(|token| of(&tracker, token)), [33, 34, 33, 20, 20]);
         assert_eq!(tracker.take(SessionToken(1), None).len(), 34);
         assert_eq!((of(&tracker, 1), of(&tracker, 0), tracker.count()), (0, 33, 166));
+    }
+
+    #[test]
+    fn a_flow_that_gave_way_is_named_once_by_whoever_comes_first() {
+        let mut tracker = FlowTracker::default();
+        // The kernel tells of it.
+        tracker.opened(key(1), flow(7, 1));
+        tracker.gave_way(&key(1), &flow(7, 1));
+        assert_eq!((tracker.count(), tracker.given_up()), (0, vec![]));
+        // It was missed before that: the kernel tells of it later.
+        tracker.missing.insert(key(2), (flow(7, 1), 0));
+        assert_eq!(tracker.given_up(), []);
+        tracker.gave_way(&key(2), &flow(7, 1));
+        assert!((0..5).all(|_| tracker.given_up().is_empty()));
+        // The kernel could not tell of it.
+        tracker.missing.insert(key(3), (flow(7, 1), 0));
+        let given_up: Vec<_> = (0..5).flat_map(|_| tracker.given_up()).collect();
+        assert_eq!(given_up, [(key(3), flow(7, 1))]);
+        // Another one with the same key lives on.
+        tracker.opened(key(4), flow(8, 2));
+        tracker.gave_way(&key(4), &flow(7, 1));
+        assert_eq!(tracker.count(), 1);
     }
 
     #[test]

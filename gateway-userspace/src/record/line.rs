@@ -1,13 +1,13 @@
 //! The shape of the access log: one JSON object a line, `time` and `type` first.
 
-use super::denials::{DenialKey, Denied};
-use super::flows::TrackedFlow;
+use super::denials::Denied;
+use super::flows::{End, TrackedFlow};
 use super::names::Names;
 use crate::core::{Actor, Receipt};
 use crate::dataplane::clock::WallClock;
 use crate::health::Turn;
 use crate::policy::{Decision, Generation, Input, Logging, Protocol, Regranted, Session};
-use gateway_common::abi::FlowKey;
+use gateway_common::abi::{DenialKey, FlowKey};
 use gateway_common::{DropReason, KernelNanos, Packet};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -78,6 +78,8 @@ enum What {
         #[serde(flatten)]
         names: FlowNames,
         outcome: &'static str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        incomplete: bool,
         #[serde(with = "time::serde::rfc3339")]
         opened_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339")]
@@ -231,7 +233,8 @@ impl Record {
     }
 
     /// `None` likewise.
-    pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, outcome: &'static str) -> Option<Self> {
+    pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, end: End) -> Option<Self> {
+        let End { outcome, is_incomplete } = end;
         let (clock, copy) = (WallClock::now(), &flow.copy);
         if is_left_out(names.permit(copy.token, flow.app())) {
             return None;
@@ -239,6 +242,7 @@ impl Record {
         Some(Self::now(What::FlowEnd {
             names: flow_names(key, flow, names),
             outcome,
+            incomplete: is_incomplete,
             opened_at: clock.at(KernelNanos(copy.opened_at)),
             last_seen: clock.at(KernelNanos(copy.last_seen)),
             to_app_packets: copy.to_app_packets,
@@ -266,7 +270,7 @@ impl Record {
             protocol: protocol(key.protocol),
             direction: if key.direction == 0 { "to_app" } else { "to_client" },
             interface: interface(key.interface),
-            observed: key.observed,
+            observed: key.flags & DenialKey::OBSERVED != 0,
             session: (key.token != 0).then(|| crate::policy::SessionToken(key.token).to_string()),
             user: names.session(key.token).map(|named| named.user.to_string()),
             app: names.app(key.app).map(ToString::to_string),

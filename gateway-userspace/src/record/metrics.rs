@@ -8,6 +8,7 @@ use crate::dataplane::{Guarding, clock};
 use crate::health::Health;
 use crate::policy::Gateway;
 use gateway_common::KernelNanos;
+use gateway_common::abi::Unrecorded;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -438,6 +439,8 @@ struct KernelFamilies {
     app_packets: IntCounterVec,
     app_bytes: IntCounterVec,
     events_lost: IntCounter,
+    unrecorded_packets: IntCounterVec,
+    unrecorded_bytes: IntCounterVec,
     flows: IntGauge,
     silent: Gauge,
 }
@@ -467,6 +470,16 @@ impl KernelFamilies {
                 "portcullis_events_lost_total",
                 "Kernel events over budget, or without room in the ring buffer. Packets are counted all the same.",
             )?,
+            unrecorded_packets: vector(
+                "portcullis_unrecorded_packets_total",
+                "Packets in no record: without room for it (lost), or because policies want none (left_out).",
+                &["what", "why"],
+            )?,
+            unrecorded_bytes: vector(
+                "portcullis_unrecorded_bytes_total",
+                "Bytes that were forwarded and are in no record, likewise.",
+                &["what", "why"],
+            )?,
             flows: IntGauge::new("portcullis_flows", "Flows that are open.")?,
             silent: Gauge::new(
                 "portcullis_core_silent_seconds",
@@ -475,9 +488,34 @@ impl KernelFamilies {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 8] {
-        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent } = self;
-        [packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent]
+    fn collectors(&self) -> [&dyn Collector; 10] {
+        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent, .. } = self;
+        let Self { unrecorded_packets, unrecorded_bytes, .. } = self;
+        [
+            packets,
+            drops,
+            observed,
+            app_packets,
+            app_bytes,
+            events_lost,
+            unrecorded_packets,
+            unrecorded_bytes,
+            flows,
+            silent,
+        ]
+    }
+
+    fn fill_gaps(&self, why: &str, gap: &Unrecorded) {
+        for (what, packets, bytes) in [
+            ("to_app", gap.to_app_packets, Some(gap.to_app_bytes)),
+            ("to_client", gap.to_client_packets, Some(gap.to_client_bytes)),
+            ("denied", gap.denied_packets, None),
+        ] {
+            self.unrecorded_packets.with_label_values(&[what, why]).inc_by(packets);
+            if let Some(bytes) = bytes {
+                self.unrecorded_bytes.with_label_values(&[what, why]).inc_by(bytes);
+            }
+        }
     }
 }
 
@@ -491,6 +529,9 @@ impl KernelCollector {
     fn fill(&self, families: &KernelFamilies) -> Result<(), crate::dataplane::DataPlaneError> {
         families.silent.set(self.recorder.metrics().silent().as_secs_f64());
         families.flows.set(signed(self.recorder.flows_mut(|flows| flows.count())));
+        let gaps = self.recorder.gaps();
+        families.fill_gaps("lost", &gaps.lost);
+        families.fill_gaps("left_out", &gaps.left_out);
         let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
         for GuardedInterface { name, index, .. } in self.guarding.interfaces() {
             let Some(counters) = monitor.interface(index)? else { continue };

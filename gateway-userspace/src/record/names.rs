@@ -6,7 +6,7 @@
 use crate::core::Receipt;
 use crate::policy::{AppId, AppName, Decision, Gateway, Permitted, Session, SessionToken, UserName};
 use slab::Slab;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// How many sessions that have ended keep their names: their last records come a little later.
@@ -17,7 +17,9 @@ const REMEMBERED: usize = 4096;
 pub(super) struct Names {
     sessions: BTreeMap<SessionToken, u32>,
     kinds: Kinds,
+    /// Those that have ended and keep their names: in the order in which they did, and to be looked up.
     ended: VecDeque<SessionToken>,
+    over: HashSet<SessionToken>,
     apps: HashMap<u32, AppName>,
 }
 
@@ -49,9 +51,11 @@ impl Names {
     pub(super) fn ended(&mut self, receipts: &[Receipt]) {
         for receipt in receipts {
             self.ended.push_back(receipt.session.token);
+            self.over.insert(receipt.session.token);
         }
         while self.ended.len() > REMEMBERED {
             let Some(token) = self.ended.pop_front() else { break };
+            self.over.remove(&token);
             if let Some(kind) = self.sessions.remove(&token) {
                 self.kinds.give_back(kind);
             }
@@ -67,6 +71,12 @@ impl Names {
 
     pub(super) fn learn_apps(&mut self, gateway: &Gateway) {
         self.apps = gateway.app_ids().iter().map(|(name, AppId(id))| (*id, name.clone())).collect();
+    }
+
+    /// Whether a session has ended.
+    pub(super) fn is_over(&self, token: u64) -> bool {
+        let token = SessionToken(token);
+        self.over.contains(&token) || !self.sessions.contains_key(&token)
     }
 
     pub(super) fn session(&self, token: u64) -> Option<&Named> {

@@ -8,7 +8,7 @@ use crate::frames::{
 use crate::pieces::with_options;
 use crate::scene::{INTERFACE, Scene, Way};
 use crate::usual::ALICE;
-use gateway_common::abi::Event;
+use gateway_common::abi::{DenialKey, FlowEvent};
 use gateway_common::{DropReason, Verdict};
 use gateway_userspace::dataplane::attach::InterfaceSettings;
 use gateway_userspace::policy::Step;
@@ -65,10 +65,11 @@ fn what_is_permitted_is_judged_and_counted_as_ever() {
 }
 
 #[test]
-fn events_say_that_the_packet_was_only_observed() {
+fn denials_say_that_the_packet_was_only_observed() {
     let mut scene = observing();
     scene.drops(&vault(), DropReason::NoGrant);
     scene.forwards(&datagram(53, 0));
-    let events: Vec<_> = scene.events().iter().map(|event| (event.what, event.flags)).collect();
-    assert_eq!(events, [(DropReason::NoGrant as u8, Event::OBSERVED), (Event::OPENED, 0)]);
+    let denials: Vec<_> = scene.denials().iter().map(|taken| (taken.key.reason, taken.key.flags)).collect();
+    assert_eq!(denials, [(DropReason::NoGrant as u8, DenialKey::OBSERVED)]);
+    assert_eq!(scene.events().iter().map(|event| event.what).collect::<Vec<_>>(), [FlowEvent::OPENED]);
 }

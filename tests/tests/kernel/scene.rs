@@ -5,13 +5,14 @@ pub use crate::ground::Way;
 use crate::fate::Fate;
 use crate::ground::Bpffs;
 use crate::usual::{ALICE, ALICE_V6, FILES, SETTINGS, WEB, apps, grant, open, services, session, small, vlans};
-use gateway_common::abi::{Event, Grant, Interface, VlanKey};
+use gateway_common::abi::{FlowEvent, Grant, Interface, VlanKey};
+use gateway_common::table::denials::Taken;
 use gateway_common::{DropReason, Packet, Verdict, law};
 use gateway_userspace::dataplane::attach::{GuardedInterface, InterfaceSettings, XdpChoice};
 use gateway_userspace::dataplane::monitor::{InterfaceCounters, events};
 use gateway_userspace::dataplane::services::Services;
 use gateway_userspace::dataplane::{
-    DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, PlaneSettings, Program, Programs, clock,
+    DataPlane, KernelDataPlane, MemoryDataPlane, Monitor, PlaneSettings, Program, Programs, Written, clock,
 };
 use gateway_userspace::policy::{AppSetId, Capacities, Plan, Step};
 
@@ -191,13 +192,20 @@ impl Scene {
     }
 
     /// The events since this was last asked.
-    pub fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<FlowEvent> {
         let mut ring = events(self.kernel.pins()).unwrap();
         let mut all = Vec::new();
         while let Some(item) = ring.next() {
-            all.push(Event::from_bytes(item.first_chunk().unwrap()));
+            all.push(FlowEvent::from_bytes((*item).try_into().unwrap()).unwrap());
         }
         all
+    }
+
+    /// The denials since this was last asked, in their order.
+    pub fn denials(&self) -> Vec<Taken> {
+        let mut taken = self.monitor.take_denials(&mut Written::default());
+        taken.sort_by_key(|taken| (taken.first, taken.key));
+        taken
     }
 
     /// How many entries the index of sessions has in the kernel.

@@ -23,6 +23,7 @@ pub fn bytes(pins: &Path) -> Bytes {
         map::OWN_FILTER,
         map::GRANT_INDEX,
         map::GRANTS,
+        map::DENIALS,
     ] {
         all.insert((name, Vec::new()), mapped(pins, name));
     }
@@ -39,6 +40,7 @@ pub fn bytes(pins: &Path) -> Bytes {
     per_cpu::<8>(pins, map::VERDICTS, &mut all);
     per_cpu::<32>(pins, map::APP_TRAFFIC, &mut all);
     per_cpu::<24>(pins, map::EVENT_GATE, &mut all);
+    per_cpu::<48>(pins, map::UNRECORDED, &mut all);
     all
 }
 

@@ -40,6 +40,10 @@ impl Shelf {
         self.slots.capacity()
     }
 
+    pub(super) fn get(&self, key: &FlowKey) -> Option<&TrackedFlow> {
+        self.slots.get(self.slot_of(key)? as usize).map(|kept| &kept.flow)
+    }
+
     pub(super) fn contains(&self, key: &FlowKey) -> bool {
         self.slot_of(key).is_some()
     }

@@ -22,7 +22,7 @@ impl Oracle {
                 app_port: quote.ports.1,
                 ..name
             };
-            return self.about(at, quote.map(|quote| (quote, flow(quote))), Way::In, now);
+            return self.about(at, quote.map(|quote| (quote, flow(quote))), Way::Out, packet.length, now);
         }
         let continued = receiver.ok().filter(|at| self.is_continued(*at, &name, Way::Out, packet, now));
         if let Some(at) = continued

@@ -6,7 +6,7 @@ use super::neighbours::Claim;
 use super::network::{Datagram, Part};
 use super::scripts::Shot;
 use super::sessions::{Question, Ruling, Step, is_answered};
-use super::tables::{Name, Oracle, Origin, Standing};
+use super::tables::{Name, Oracle, Origin, Standing, count};
 use super::transport::{Inside, Quote};
 use crate::ground::Way;
 use gateway_common::{Answering, DropReason, Verdict};
@@ -140,7 +140,7 @@ impl Oracle {
                 ..name
             };
             let quote = quote.filter(|quote| quote.to == packet.from);
-            return self.about(at, quote.map(|quote| (quote, flow(quote))), Way::Out, now);
+            return self.about(at, quote.map(|quote| (quote, flow(quote))), Way::In, packet.length, now);
         }
         self.judge_for_gateway(zone, packet, now)?;
         let at = self.sender(guard, &name, mac, now)?;
@@ -200,18 +200,23 @@ impl Oracle {
         })
     }
 
-    /// An ICMP error about a packet that went the other way, in the flow of that name.
-    pub fn about(&self, at: usize, about: Option<(Quote, Name)>, quoted: Way, now: u64) -> Step<Ruling> {
+    /// An ICMP error of this length on its way, about a packet that went the other way, in the flow of that name.
+    pub fn about(&mut self, at: usize, about: Option<(Quote, Name)>, way: Way, length: u64, now: u64) -> Step<Ruling> {
         let token = self.clients[at].token;
         let unrelated = Ruling::about(DropReason::IcmpUnrelated, token, 0);
         let (quote, name) = about.ok_or(unrelated)?;
         let flow = self.flows.get(&name).ok_or(unrelated)?;
-        let is_by_opener = flow.by_app == (quoted == Way::Out);
+        let is_by_opener = flow.by_app == (way == Way::In);
         let could_be_sent = !(quote.is_request && !is_by_opener || quote.is_reply && is_by_opener);
         let is_forwarded =
             flow.token == token && flow.is_remembered(name.protocol, now) && self.is_in_force(at, &name, now);
         let is_forwarded = is_forwarded && self.lease(token, 0, flow.outlasts_daemon, now).is_ok();
-        if could_be_sent && is_forwarded { Ok(Ruling::forward(token, flow.app_number, false)) } else { Err(unrelated) }
+        if !could_be_sent || !is_forwarded {
+            return Err(unrelated);
+        }
+        let flow = self.flows.get_mut(&name).ok_or(unrelated)?;
+        count(&mut flow.carried, way, length);
+        Ok(Ruling::forward(token, flow.app_number, false))
     }
 }
 

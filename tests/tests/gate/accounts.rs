@@ -1,0 +1,118 @@
+//! What records say, and what is counted as unrecorded, is what the kernel has counted: packet by packet and byte by byte.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use gateway_tests::flood::{Connections, Target, Volley};
+use gateway_tests::{Gate, wait_until, world::at};
+use serde_json::{Value, json};
+
+use crate::record::sum;
+use crate::scene::{SOON, V4};
+
+/// Connections at once: between two ports of the client and all of the app.
+const CONNECTIONS: u32 = 1 << 17;
+
+/// alice may reach all ports of an app over UDP.
+fn open_wide(flows: u32) -> Result<Gate> {
+    let gate = Gate::with(|config| config.replace("flows = 1024", &format!("flows = {flows}")))?;
+    gate.api.put("/v1/apps/bulk", &json!({ "prefixes": [V4.vault], "services": ["*/udp"] }))?.ok()?;
+    gate.put_policy(r#"@id("bulk") permit (principal in Group::"finance", action, resource == App::"bulk");"#)?.ok()?;
+    V4.alice(&gate)?;
+    Ok(gate)
+}
+
+/// Packets of these connections, from the client and from the app.
+fn volleys(gate: &Gate) -> Result<[Volley; 2]> {
+    let (IpAddr::V4(client), IpAddr::V4(app)) = (at::CLIENT, at::OTHER_APP) else { bail!("not of IPv4") };
+    let connections = |is_reply| Connections { count: CONNECTIONS, is_reply };
+    let request = Target { mac: at::GUARD0_MAC, source: client, destination: app };
+    let reply = Target { mac: at::APPS0_MAC, source: app, destination: client };
+    Ok([
+        Volley::of(&gate.world.client, "eth0", request, at::CLIENT_MAC, connections(false))?,
+        Volley::of(&gate.world.app, "eth0", reply, at::APP_MAC, connections(true))?,
+    ])
+}
+
+/// What was forwarded to the app and to clients (packets and bytes each) and denied, as somebody says.
+type Sums = [u64; 5];
+
+fn counted(metrics: &str) -> Sums {
+    let of = |what: &str, direction: &str| {
+        sum(metrics, &format!("portcullis_app_{what}_total{{app=\"bulk\",direction=\"{direction}\"}}")) as u64
+    };
+    let denied = sum(metrics, "portcullis_drops_total{") as u64;
+    [of("packets", "to_app"), of("bytes", "to_app"), of("packets", "to_client"), of("bytes", "to_client"), denied]
+}
+
+fn unrecorded(metrics: &str) -> Sums {
+    let of = |unit: &str, what: &str| {
+        sum(metrics, &format!("portcullis_unrecorded_{unit}_total{{what=\"{what}\",why=\"lost\"}}")) as u64
+    };
+    let [packets, bytes] = ["packets", "bytes"];
+    [
+        of(packets, "to_app"),
+        of(bytes, "to_app"),
+        of(packets, "to_client"),
+        of(bytes, "to_client"),
+        of(packets, "denied"),
+    ]
+}
+
+/// And how many flows have ended.
+fn recorded(records: &[Value]) -> (Sums, usize) {
+    let number = |record: &Value, key: &str| record[key].as_u64().unwrap_or_default();
+    let is_end = |record: &&Value| record["type"] == "flow_end" && record["incomplete"] != true;
+    let ends = records.iter().filter(is_end).filter(|record| record["app"] == "bulk");
+    let mut sums = ends.clone().fold(Sums::default(), |[a, b, c, d, e], end| {
+        let of = |key| number(end, key);
+        let to_client = [of("to_client_packets"), of("to_client_bytes")];
+        [a + of("to_app_packets"), b + of("to_app_bytes"), c + to_client[0], d + to_client[1], e]
+    });
+    let denied = records.iter().filter(|record| record["type"] == "denied");
+    sums[4] = denied.map(|record| number(record, "packets")).sum();
+    (sums, ends.count())
+}
+
+/// After alice's session has ended nothing is open, and everything has to be accounted for.
+fn is_all_accounted_for(gate: &Gate) -> Result<(Sums, Sums, usize)> {
+    gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
+    let look = || -> Option<(Sums, Sums, (Sums, usize))> {
+        let metrics = gate.api.get("/metrics").ok()?.text;
+        Some((counted(&metrics), unrecorded(&metrics), recorded(&gate.records().ok()?)))
+    };
+    let all = wait_until("all packets to be accounted for", 3 * SOON, || {
+        look().filter(|(counted, lost, (told, _))| (0..5).all(|at| counted[at] == lost[at] + told[at]))
+    });
+    let (counted, lost, (_, ends)) = all.with_context(|| format!("counted, unrecorded, recorded: {:?}", look()))?;
+    println!("{:?}", gate.drops()?.iter().filter(|(_, packets)| **packets != 0).collect::<Vec<_>>());
+    println!("{counted:?} packets and bytes were counted, {lost:?} of them are in no record; {ends} ends of flows");
+    Ok((counted, lost, ends))
+}
+
+#[test]
+fn a_million_packets_of_a_hundred_thousand_connections_are_in_records() -> Result<()> {
+    let gate = open_wide(2 * CONNECTIONS)?;
+    let [requests, replies] = volleys(&gate)?;
+    for _ in 0..4 {
+        requests.send(CONNECTIONS)?;
+        replies.send(CONNECTIONS)?;
+    }
+    let (counted, _, ends) = is_all_accounted_for(&gate)?;
+    // To and from port 0 there is nothing, and a card may lose something.
+    ensure!(counted[0] > 3 * u64::from(CONNECTIONS) && counted[2] > u64::from(CONNECTIONS), "{counted:?}");
+    ensure!(ends > 100_000, "{ends}");
+    Ok(())
+}
+
+#[test]
+fn connections_that_give_way_to_others_are_in_records_or_counted() -> Result<()> {
+    let gate = open_wide(4_096)?;
+    let [requests, replies] = volleys(&gate)?;
+    requests.send(CONNECTIONS)?;
+    // Of most of these the connection is not remembered any more.
+    replies.send(CONNECTIONS)?;
+    let (counted, _, _) = is_all_accounted_for(&gate)?;
+    ensure!(counted[0] > u64::from(CONNECTIONS) / 2 && counted[4] > u64::from(CONNECTIONS) / 2, "{counted:?}");
+    Ok(())
+}

@@ -40,6 +40,8 @@ mod lock;
 mod login;
 #[path = "gate/modes.rs"]
 mod modes;
+#[path = "gate/monitor.rs"]
+mod monitor;
 #[path = "gate/names.rs"]
 mod names;
 #[path = "gate/nmap.rs"]

@@ -1,5 +1,8 @@
 //! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
 
+#[cfg(test)]
+mod tests;
+
 use super::Recorder;
 use super::health::HealthCollector;
 use crate::core::Receipt;

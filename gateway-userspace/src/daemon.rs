@@ -28,8 +28,8 @@ use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
 use crate::dataplane::{
-    Barrier, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock, interfaces,
-    monitor, ways,
+    Barrier, BarrierChoice, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock,
+    interfaces, monitor, ways,
 };
 use crate::health::Health;
 use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
@@ -284,7 +284,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let outcome = until_stopped(&config, &handle, (&log, &countries), serving).await;
+    let outcome = until_stopped(&config, &handle, (&log, &countries, &gate.metrics), serving).await;
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
@@ -359,7 +359,11 @@ fn enforce(
     let health = Health::default();
     metrics.watch_health(&health)?;
 
-    let (services, offers) = surround(config, &plane, &mut programs, barrier(config)?)?;
+    let barrier = barrier(config)?;
+    // Whoever wants none has rules of their own.
+    metrics.barrier(barrier.is_some() || config.barrier == BarrierChoice::None);
+    tell_expiry(config, &metrics);
+    let (services, offers) = surround(config, &plane, &mut programs, barrier)?;
     guarding.set(&mut programs, guarded)?;
     announce(&guarding);
 
@@ -447,7 +451,7 @@ impl Gate {
 async fn until_stopped(
     config: &Config,
     handle: &ServerHandle,
-    (log, countries): (&AccessLog, &Arc<Countries>),
+    (log, countries, metrics): (&AccessLog, &Arc<Countries>, &Metrics),
     mut serving: tokio::task::JoinHandle<Result<(), ServerError>>,
 ) -> Result<(), DaemonError> {
     let on = |kind| signal(kind).map_err(system("signals cannot be received"));
@@ -462,7 +466,10 @@ async fn until_stopped(
                 let countries = Arc::clone(countries);
                 drop(tokio::task::spawn_blocking(move || countries.renew()));
                 match tls(config) {
-                    Ok(tls) => handle.renew(tls),
+                    Ok(tls) => {
+                        handle.renew(tls);
+                        tell_expiry(config, metrics);
+                    }
                     Err(error) => tracing::error!(%error, "the certificate could not be renewed; the old one stays"),
                 }
                 tracing::info!("access log, certificate and database of countries opened anew");
@@ -501,8 +508,13 @@ fn announce(guarding: &Guarding) {
 }
 
 fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
-    let certificate = match (&config.api.certificate, &config.api.key) {
-        (Some(chain), Some(key)) => Certificate::load(chain, key)?,
+    certificate(config)?.into_config(client_verifier(config)?)
+}
+
+/// The certificate of API and login, as it is in its file now.
+fn certificate(config: &Config) -> Result<Certificate, CertificateError> {
+    match (&config.api.certificate, &config.api.key) {
+        (Some(chain), Some(key)) => Certificate::load(chain, key),
         _ => {
             let listen = config.api.listen.iter().chain(&config.login.listen);
             let mut names: Vec<String> =
@@ -511,10 +523,18 @@ fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, CertificateError> {
             names.push("localhost".into());
             names.sort();
             names.dedup();
-            Certificate::load_or_make(&config.state.join("api.crt"), &config.state.join("api.key"), &names)?
+            Certificate::load_or_make(&config.state.join("api.crt"), &config.state.join("api.key"), &names)
         }
-    };
-    certificate.into_config(client_verifier(config)?)
+    }
+}
+
+/// Tells until when the certificate is valid. Where that cannot be read it is as good as over, and an alert says so.
+fn tell_expiry(config: &Config, metrics: &Metrics) {
+    let expires = certificate(config).and_then(|certificate| certificate.expires()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "it cannot be read until when the certificate is valid");
+        OffsetDateTime::UNIX_EPOCH
+    });
+    metrics.certificate_expires(expires);
 }
 
 /// What checks the certificates of clients, if they may have any.

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use gateway_tests::page::Page;
-use gateway_tests::{Gate, gate::binary};
+use gateway_tests::{Gate, gate::binary, tools};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -36,18 +36,29 @@ fn root() -> &'static Path {
 
 #[test]
 fn policy_as_code_is_done_as_its_page_says() -> Result<()> {
-    let path = root().join("docs/policy-as-code.md");
+    is_done_as_it_says("policy-as-code.md", FIRST_ONLINE)
+}
+
+#[test]
+fn monitoring_is_done_as_its_page_says() -> Result<()> {
+    is_done_as_it_says("monitoring.md", "token create")
+}
+
+/// Does a page with a gateway, which commands can ask from the first one on that has these words.
+fn is_done_as_it_says(name: &str, first_online: &str) -> Result<()> {
+    let path = root().join("docs").join(name);
     let page = Page::parse(&fs::read_to_string(&path)?)?;
-    ensure!(page.commands() > 10, "the page has hardly a command");
-    let folder = Folder::new("policy")?;
+    ensure!(page.commands() > 5, "the page has hardly a command");
+    let folder = Folder::new(name)?;
     let programs = binary("portcullis")?;
     let programs = programs.parent().context("no folder of programs")?;
-    let search = format!("{}:/usr/bin:/bin", programs.display());
+    let tools = tools::target_dir().join("tools/usr/bin");
+    let search = format!("{}:{}:/usr/bin:/bin", programs.display(), tools.display());
     let gate = Gate::open()?;
     let state = gate.world.scratch().join("state");
     let mut is_online = false;
     let prepare = |shell: &mut Command| {
-        is_online |= shell.get_args().any(|word| word.to_string_lossy().contains(FIRST_ONLINE));
+        is_online |= shell.get_args().any(|word| word.to_string_lossy().contains(first_online));
         // No variable of whoever runs the tests: what needs no gateway must not be helped by one.
         shell.env_clear().env("PATH", &search);
         if is_online {
@@ -59,6 +70,6 @@ fn policy_as_code_is_done_as_its_page_says() -> Result<()> {
     match page.difference(&done) {
         None => Ok(()),
         Some(_) if env::var_os("UPDATE").is_some() => Ok(fs::write(&path, done.text())?),
-        Some(difference) => bail!("docs/policy-as-code.md, {difference}\nUPDATE=1 writes it into the page"),
+        Some(difference) => bail!("docs/{name}, {difference}\nUPDATE=1 writes it into the page"),
     }
 }

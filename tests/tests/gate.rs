@@ -42,6 +42,8 @@ mod lock;
 mod login;
 #[path = "gate/modes.rs"]
 mod modes;
+#[path = "gate/monitor.rs"]
+mod monitor;
 #[path = "gate/names.rs"]
 mod names;
 #[path = "gate/nmap.rs"]

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 /// The longest that browsers accept.
 const DAYS: i64 = 825;
@@ -51,6 +53,9 @@ pub enum CertificateError {
         /// What it should hold.
         wanted: &'static str,
     },
+    /// What a file holds in PEM form is no certificate inside.
+    #[error("the certificate, or one of its chain, is no X.509 certificate")]
+    NotX509,
     /// Others can read the key.
     #[error("key file `{0}` can be read by everybody; run `chmod o-rwx` on it")]
     Exposed(PathBuf),
@@ -108,6 +113,19 @@ impl Certificate {
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::digest(self.chain.first().map_or(&[][..], AsRef::as_ref));
         digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
+    /// Until when it is valid: the certificate itself, or one that stands between it and its authority, if that ends before.
+    ///
+    /// # Errors
+    /// If it is no X.509 certificate.
+    pub fn expires(&self) -> Result<OffsetDateTime, CertificateError> {
+        let end = |der: &CertificateDer<'_>| {
+            let (_, certificate) = X509Certificate::from_der(der).ok()?;
+            Some(certificate.validity().not_after.to_datetime())
+        };
+        let ends: Option<Vec<OffsetDateTime>> = self.chain.iter().map(end).collect();
+        ends.and_then(|ends| ends.into_iter().min()).ok_or(CertificateError::NotX509)
     }
 
     /// How TLS is to be spoken: 1.3 and 1.2, HTTP/2 and HTTP/1.1; and which certificates clients may have, if any.
@@ -200,6 +218,8 @@ mod tests {
         let read = Certificate::load_or_make(&chain, &key, &[]).unwrap();
         assert_eq!(made.fingerprint(), read.fingerprint());
         assert_eq!(made.fingerprint().len(), 32 * 3 - 1);
+        let left = read.expires().unwrap() - OffsetDateTime::now_utc().max(FIRST);
+        assert!((Duration::days(DAYS - 1)..=Duration::days(DAYS)).contains(&left), "{left}");
         read.into_config(None).unwrap();
     }
 
@@ -214,6 +234,18 @@ mod tests {
         fs::write(&chain, "nothing").unwrap();
         let error = Certificate::load(&chain, &key).unwrap_err().to_string();
         assert!(error.contains("cert.pem") && error.contains("holds no certificate"), "{error}");
+    }
+
+    #[test]
+    fn a_chain_is_valid_for_as_long_as_all_of_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let early = datetime!(2027-01-01 00:00 UTC);
+        let (own, secret) = make(&["g".to_owned()], early + Duration::days(9)).unwrap();
+        let (between, _) = make(&["authority".to_owned()], early).unwrap();
+        write(&chain, &format!("{own}{between}"), 0o644).unwrap();
+        write(&key, &secret, 0o600).unwrap();
+        assert_eq!(Certificate::load(&chain, &key).unwrap().expires().unwrap(), early + Duration::days(DAYS));
     }
 
     #[test]

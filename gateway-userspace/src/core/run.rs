@@ -219,7 +219,12 @@ impl Keeper {
             }
             Message::Read(question) => question(&self.state),
         }
+        self.tell_metrics();
+    }
+
+    fn tell_metrics(&self) {
         self.recorder.metrics().state(&self.state.gateway);
+        self.recorder.metrics().history(&self.state.history);
     }
 
     fn until_next_deadline(&self) -> Duration {
@@ -273,7 +278,7 @@ impl Keeper {
             }
         }
         self.store_uses();
-        self.recorder.metrics().state(&self.state.gateway);
+        self.tell_metrics();
     }
 }
 

@@ -1,12 +1,15 @@
 //! Prometheus metrics. Labels come from closed sets: interfaces, verdicts, reasons, apps, tables.
 
+#[cfg(test)]
+mod tests;
+
 use super::Recorder;
 use super::health::HealthCollector;
 use crate::core::Receipt;
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{Guarding, clock};
 use crate::health::Health;
-use crate::policy::Gateway;
+use crate::policy::{Gateway, History};
 use gateway_common::KernelNanos;
 use gateway_common::abi::Unrecorded;
 use prometheus::core::{Collector, Desc};
@@ -15,6 +18,7 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, Int
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// Seconds, from a microsecond to ten seconds.
 const REVOCATION_BUCKETS: &[f64] = &[
@@ -52,6 +56,11 @@ pub struct Metrics {
     repaired: IntCounter,
     round: Gauge,
     put_back: IntCounter,
+    build: IntGaugeVec,
+    policy_changed: IntGauge,
+    unconfirmed: IntGauge,
+    barrier: IntGauge,
+    certificate_expires: IntGauge,
     reported: Arc<[AtomicU64; 2]>,
     /// When the core was last alive, on the boot clock; 0 before it begins.
     alive: Arc<AtomicU64>,
@@ -192,6 +201,29 @@ impl Metrics {
                 "portcullis_programs_put_back_total",
                 "Guarded interfaces that somebody had taken the programs off. Find out who.",
             )?,
+            build: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_build_info",
+                    "1, with the version of the daemon. Two of them at once: finish the upgrade.",
+                ),
+                &["version"],
+            )?,
+            policy_changed: gauge(
+                "portcullis_policy_changed_timestamp_seconds",
+                "When apps, policies or settings last changed; 0 if never. `portcullis policy history` says who and why.",
+            )?,
+            unconfirmed: gauge(
+                "portcullis_policy_unconfirmed",
+                "1 while a change waits for being confirmed, and is undone if nobody does. `portcullis policy confirm`.",
+            )?,
+            barrier: gauge(
+                "portcullis_barrier",
+                "0 if nothing keeps a guarded interface without its program from forwarding. Install nftables.",
+            )?,
+            certificate_expires: gauge(
+                "portcullis_certificate_expires_timestamp_seconds",
+                "When the certificate of API and login is no longer valid. Replace it before, then send SIGHUP.",
+            )?,
             reported: Arc::default(),
             alive: Arc::default(),
         };
@@ -228,6 +260,11 @@ impl Metrics {
             repaired,
             round,
             put_back,
+            build,
+            policy_changed,
+            unconfirmed,
+            barrier,
+            certificate_expires,
             reported: _,
             alive: _,
         } = self;
@@ -257,7 +294,22 @@ impl Metrics {
         registry.register(Box::new(drift.clone()))?;
         registry.register(Box::new(repaired.clone()))?;
         registry.register(Box::new(round.clone()))?;
-        registry.register(Box::new(put_back.clone()))
+        registry.register(Box::new(put_back.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build.clone()))?;
+        registry.register(Box::new(policy_changed.clone()))?;
+        registry.register(Box::new(unconfirmed.clone()))?;
+        registry.register(Box::new(barrier.clone()))?;
+        registry.register(Box::new(certificate_expires.clone()))?;
+        // A rate does not see the first of anything: what alerts look at begins with none.
+        let begins_with = |family: &IntCounterVec, labels: &[&str]| {
+            labels.iter().for_each(|label| drop(family.with_label_values(&[*label])));
+        };
+        begins_with(logins, &["permitted", "refused", "throttled", "disabled"]);
+        begins_with(renewals, &["goes_on", "ended"]);
+        begins_with(signals, &["end_sessions", "suspend", "resume", "remove"]);
+        begins_with(lookups, &["answer", "nothing", "timeout", "refused", "servfail", "unreachable", "malformed"]);
+        Ok(())
     }
 
     /// Adds what the kernel counts, read at each scrape.
@@ -298,6 +350,23 @@ impl Metrics {
         ] {
             self.capacity.with_label_values(&[map]).set(signed(capacity));
         }
+    }
+
+    /// What the history says of the state in force.
+    pub(crate) fn history(&self, history: &History) {
+        let newest = history.entries().next().map_or(0, |entry| entry.at.unix_timestamp());
+        self.policy_changed.set(newest);
+        self.unconfirmed.set(history.unconfirmed().is_some().into());
+    }
+
+    /// Whether something keeps guarded interfaces without a program from forwarding.
+    pub(crate) fn barrier(&self, is_there: bool) {
+        self.barrier.set(is_there.into());
+    }
+
+    /// Until when the certificate of API and login is valid.
+    pub(crate) fn certificate_expires(&self, at: OffsetDateTime) {
+        self.certificate_expires.set(at.unix_timestamp());
     }
 
     pub(crate) fn revoked(&self, receipt: &Receipt) {
@@ -442,6 +511,7 @@ struct KernelFamilies {
     unrecorded_packets: IntCounterVec,
     unrecorded_bytes: IntCounterVec,
     flows: IntGauge,
+    enforced: IntGaugeVec,
     silent: Gauge,
 }
 
@@ -481,6 +551,13 @@ impl KernelFamilies {
                 &["what", "why"],
             )?,
             flows: IntGauge::new("portcullis_flows", "Flows that are open.")?,
+            enforced: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_interface_enforced",
+                    "1 for a guarded interface that drops, 0 for one that only observes. One that is gone is not there.",
+                ),
+                &["interface"],
+            )?,
             silent: Gauge::new(
                 "portcullis_core_silent_seconds",
                 "Since when what takes access away has not got on; access ends with the lease. Look whether the disk answers.",
@@ -488,8 +565,8 @@ impl KernelFamilies {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 10] {
-        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows, silent, .. } = self;
+    fn collectors(&self) -> [&dyn Collector; 11] {
+        let Self { packets, drops, observed, app_packets, app_bytes, events_lost, flows, enforced, silent, .. } = self;
         let Self { unrecorded_packets, unrecorded_bytes, .. } = self;
         [
             packets,
@@ -501,6 +578,7 @@ impl KernelFamilies {
             unrecorded_packets,
             unrecorded_bytes,
             flows,
+            enforced,
             silent,
         ]
     }
@@ -533,7 +611,8 @@ impl KernelCollector {
         families.fill_gaps("lost", &gaps.lost);
         families.fill_gaps("left_out", &gaps.left_out);
         let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
-        for GuardedInterface { name, index, .. } in self.guarding.interfaces() {
+        for GuardedInterface { name, index, settings, .. } in self.guarding.interfaces() {
+            families.enforced.with_label_values(&[name.as_str()]).set((!settings.observe).into());
             let Some(counters) = monitor.interface(index)? else { continue };
             let verdict = |label: &str| families.packets.with_label_values(&[name.as_str(), label]);
             verdict("forward").inc_by(counters.forward);

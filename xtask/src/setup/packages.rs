@@ -80,7 +80,7 @@ pub fn is_debian() -> bool {
 
 /// The tools, for display.
 pub fn tool_names() -> String {
-    TOOLS.iter().map(|(tool, _)| *tool).chain(["promtool"]).collect::<Vec<_>>().join(", ")
+    TOOLS.iter().map(|(tool, _)| *tool).chain(super::promtool::PROGRAMS).collect::<Vec<_>>().join(", ")
 }
 
 /// Makes sure that the programs of the tests and the demo are there.

@@ -1,18 +1,21 @@
-//! promtool, which checks the metrics. Its Debian package is the whole Prometheus server, started
-//! on installation with a dozen dependencies; only the one program is wanted.
+//! Prometheus and its promtool, which check the metrics, the rules and the dashboard. Debian's package would start a
+//! service on installation, with a dozen dependencies; only the two programs are wanted.
 
 use anyhow::{Result, bail};
 use gateway_tests::tools;
 
 use super::packages;
 
-/// Makes sure that promtool is there.
+/// What is wanted of the package.
+pub const PROGRAMS: [&str; 2] = ["promtool", "prometheus"];
+
+/// Makes sure that both are there.
 pub fn ensure() -> Result<()> {
-    if tools::find("promtool").is_some() {
+    if PROGRAMS.iter().all(|program| tools::find(program).is_some()) {
         return Ok(());
     }
     if !packages::is_debian() {
-        bail!("promtool is missing: install Prometheus, or put its `promtool` on the PATH");
+        bail!("Prometheus is missing: install it, or put its `prometheus` and `promtool` on the PATH");
     }
-    packages::unpack("promtool", &["prometheus"])
+    packages::unpack("prometheus", &["prometheus"])
 }

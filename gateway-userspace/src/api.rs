@@ -6,6 +6,7 @@
 
 mod access;
 mod apps;
+mod audit;
 mod bundle;
 mod context;
 mod cookie;
@@ -121,6 +122,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(traffic::flows))
         .routes(routes!(traffic::drops))
         .routes(routes!(traffic::status))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::head))
         .routes(routes!(probes::openapi))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))

@@ -1,7 +1,7 @@
 //! The command line: a client of the API, without a privilege that the API lacks.
 //!
 //! It knows the shapes of `wire`, how files write apps and durations, how others are asked (`outward`), what `bundle` makes
-//! of a directory, and nothing else of the gateway. Answers go to the standard output, as tables or as the API's own JSON;
+//! of a directory, how a trail is verified (`record/audit`), and nothing else of the gateway. Answers go to the standard output, as tables or as the API's own JSON;
 //! complaints go to the standard error.
 
 mod arguments;
@@ -49,6 +49,10 @@ fn perform(arguments: Arguments) -> Result<(), CliError> {
         Command::Policy(policy) => match policy.offline(Output::of(&global)) {
             Ok(done) => return done,
             Err(policy) => Command::Policy(policy),
+        },
+        Command::Audit(audit) => match audit.offline(Output::of(&global)) {
+            Ok(done) => return done,
+            Err(audit) => Command::Audit(audit),
         },
         other => other,
     };

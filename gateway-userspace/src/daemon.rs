@@ -24,6 +24,7 @@ use crate::api::client_certificate::ClientAuthority;
 use crate::api::server::{ListenerConfig, Server, ServerError, ServerHandle};
 use crate::api::{self, Context, Providers, Readiness, Signals};
 use crate::config::{Access, Config, MetricsAccess, Transport};
+use crate::core::Actor;
 use crate::core::{self, Core};
 use crate::dataplane::attach::{Attached, GuardedInterface};
 use crate::dataplane::services::{Offer, Services, offered, own_addresses};
@@ -32,7 +33,8 @@ use crate::dataplane::{
     interfaces, monitor, ways,
 };
 use crate::health::Health;
-use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
+use crate::record::audit;
+use crate::record::{AccessLog, AuditTrail, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use countries::{Countries, CountriesError};
@@ -50,6 +52,8 @@ use work::Work;
 
 /// How long open requests may take when the daemon stops.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long the last entries of the audit trail may take then.
+const LAST_ENTRIES: Duration = Duration::from_secs(5);
 
 /// Why the daemon could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +146,8 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
 pub fn admin_token(config: &Config) -> Result<PathBuf, DaemonError> {
     let mut store = FileStore::open(&config.state.join("state.redb"))?;
     let (token, path) = bootstrap::issue(config)?;
-    store.commit(&[Write::PutApiToken(token)])?;
+    store.commit(&[Write::PutApiToken(token.clone())])?;
+    audited(config, |recorder| recorder.token_changed(&Actor::local(), "api_token_created", &token))?;
     Ok(path)
 }
 
@@ -156,7 +161,21 @@ pub fn unload(config: &Config) -> Result<(), DaemonError> {
     let held = if state.exists() { Some(FileStore::open(&state)?) } else { None };
     crate::dataplane::attach::unload(&config.bpffs)?;
     crate::dataplane::barrier::lower()?;
+    if held.is_some() {
+        audited(config, |recorder| recorder.admin(&Actor::local(), "unloaded", "programs"))?;
+    }
     drop(held);
+    Ok(())
+}
+
+/// Tells the audit trail what is done while no daemon runs. A disk that takes no entry keeps nobody from it.
+fn audited(config: &Config, tell: impl FnOnce(&Recorder)) -> Result<(), DaemonError> {
+    let metrics = Metrics::new()?;
+    let trail = audit_trail(config, &metrics)?;
+    tell(&Recorder::audited(metrics, AccessLog::start(Sink::Nowhere).map_err(system("no log"))?, None, trail.clone()));
+    if !trail.flush(LAST_ENTRIES) {
+        tracing::warn!("the audit trail could not be told of it");
+    }
     Ok(())
 }
 
@@ -288,7 +307,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    let audit = gate.recorder.audit().clone();
     gate.stop().await;
+    drop(tokio::task::spawn_blocking(move || audit.stop(LAST_ENTRIES)).await);
     outcome
 }
 
@@ -347,7 +368,9 @@ fn enforce(
     let (mut plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, told(config))?;
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
-    let recorder = Recorder::new(metrics.clone(), log.clone(), Some(plane.monitor()?));
+    let audit = audit_trail(config, &metrics)?;
+    audit.started();
+    let recorder = Recorder::audited(metrics.clone(), log.clone(), Some(plane.monitor()?), audit);
     let mut work = Work::begin(stored.sessions.len());
     let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session, &mut work)?;
     store.commit(&changes)?;
@@ -556,6 +579,13 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
         Some(path) => Sink::File(path.clone()),
     };
     AccessLog::start(sink).map_err(system("the access log cannot be opened"))
+}
+
+fn audit_trail(config: &Config, metrics: &Metrics) -> Result<AuditTrail, DaemonError> {
+    let gateway = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let trail =
+        AuditTrail::start(&config.state.join("audit"), &gateway, &metrics.registry(), audit::Settings::default());
+    trail.map_err(system("the audit trail's thread cannot be started"))
 }
 
 /// The gateway's services, as the programs must know them.

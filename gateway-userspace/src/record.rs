@@ -2,6 +2,7 @@
 //!
 //! Everything that happens passes through the [`Recorder`]. It never waits: what the log cannot take is counted as lost.
 
+pub mod audit;
 mod denials;
 mod events;
 mod flows;
@@ -11,6 +12,7 @@ mod log;
 mod metrics;
 mod names;
 
+pub use audit::AuditTrail;
 pub use denials::Denials;
 pub use events::follow;
 use flows::End;
@@ -85,14 +87,21 @@ struct Shared {
     flows: Mutex<FlowTracker>,
     denials: Mutex<Denials>,
     gaps: Mutex<Gaps>,
+    audit: AuditTrail,
     /// The kernel's counters; none where the data plane is in memory.
     monitor: Option<Monitor>,
 }
 
 impl Recorder {
-    /// Records into this log and these metrics.
+    /// Records into this log and these metrics, and keeps no audit trail.
     #[must_use]
     pub fn new(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>) -> Self {
+        Self::audited(metrics, log, monitor, AuditTrail::none())
+    }
+
+    /// Records into this log, these metrics and this audit trail.
+    #[must_use]
+    pub fn audited(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>, audit: AuditTrail) -> Self {
         let shared = Shared {
             metrics,
             log,
@@ -100,6 +109,7 @@ impl Recorder {
             flows: Mutex::default(),
             denials: Mutex::default(),
             gaps: Mutex::default(),
+            audit,
             monitor,
         };
         Self { shared: Arc::new(shared) }
@@ -143,17 +153,20 @@ impl Recorder {
         if let Some((action, object)) = line::described(input) {
             self.write(Record::admin(actor, action, &object, done.generation));
         }
+        self.audit_change(actor, gateway, input, done);
     }
 
     /// Something was administered that policy does not know.
     pub fn admin(&self, actor: &Actor, action: &'static str, object: &str) {
         self.write(Record::admin(actor, action, object, None));
+        self.audit_admin(actor, action, object);
     }
 
     /// Somebody did not get in. `why` is from a closed list.
     pub fn login_failed(&self, user: &str, source: IpAddr, why: &'static str) {
         self.metrics().logged_in(why);
         self.write(Record::login_failed(user, source, why));
+        self.audit_failed_login(user, source, why);
     }
 
     /// An app has gone down, has come back, or answers in part.

@@ -4,6 +4,7 @@
 //! refuse unknown members; answers do not, so that an older client reads a newer gateway. No rule is decided here.
 
 mod app;
+mod audit;
 mod bundle;
 mod explain;
 mod flow;
@@ -25,6 +26,7 @@ mod token;
 mod trial;
 
 pub use app::{App, AppsFile, LookupFailure, OnDaemonLoss, RefusedAddress, ResolvedName};
+pub use audit::{AuditEdge, AuditEntry, AuditFlaw, AuditHead, AuditReport};
 pub use bundle::{Bundle, PolicyFile, Settings};
 pub use explain::{ExplainRequest, Explained, Explanation, Way, Ways};
 pub use flow::{Drops, Flow, FlowState, Opener};

@@ -46,8 +46,7 @@ fn monitoring_is_done_as_its_page_says() -> Result<()> {
 
 /// Does a page with a gateway, which commands can ask from the first one on that has these words.
 fn is_done_as_it_says(name: &str, first_online: &str) -> Result<()> {
-    let path = root().join("docs").join(name);
-    let page = Page::parse(&fs::read_to_string(&path)?)?;
+    let page = Page::parse(&fs::read_to_string(root().join("docs").join(name))?)?;
     ensure!(page.commands() > 5, "the page has hardly a command");
     let folder = Folder::new(name)?;
     let programs = binary("portcullis")?;
@@ -67,9 +66,31 @@ fn is_done_as_it_says(name: &str, first_online: &str) -> Result<()> {
         }
     };
     let done = gate.world.gateway.enter(|| page.perform(&folder.0, prepare))??;
-    match page.difference(&done) {
+    agrees(&format!("docs/{name}"), &page, &done)
+}
+
+#[test]
+fn an_audit_trail_is_verified_by_the_program_and_by_hand_as_its_page_says() -> Result<()> {
+    let name = "docs/reference/audit.md";
+    let page = Page::parse(&fs::read_to_string(root().join(name))?)?;
+    ensure!(page.commands() > 10, "the page has hardly a command");
+    let folder = Folder::new("audit")?;
+    let programs = binary("portcullis")?;
+    let programs = programs.parent().context("no folder of programs")?;
+    let search = format!("{}:/usr/bin:/bin", programs.display());
+    // No gateway is there.
+    let prepare = |shell: &mut Command| {
+        shell.env_clear().env("PATH", &search);
+    };
+    let done = page.perform(&folder.0, prepare)?;
+    agrees(name, &page, &done)
+}
+
+/// The page says what was printed, or is made to.
+fn agrees(name: &str, page: &Page, done: &Page) -> Result<()> {
+    match page.difference(done) {
         None => Ok(()),
-        Some(_) if env::var_os("UPDATE").is_some() => Ok(fs::write(&path, done.text())?),
-        Some(difference) => bail!("docs/{name}, {difference}\nUPDATE=1 writes it into the page"),
+        Some(_) if env::var_os("UPDATE").is_some() => Ok(fs::write(root().join(name), done.text())?),
+        Some(difference) => bail!("{name}, {difference}\nUPDATE=1 writes it into the page"),
     }
 }

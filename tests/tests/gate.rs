@@ -8,6 +8,8 @@ mod access;
 mod accounts;
 #[path = "gate/answers.rs"]
 mod answers;
+#[path = "gate/audit.rs"]
+mod audit;
 #[path = "gate/beyond.rs"]
 mod beyond;
 #[path = "gate/bundle.rs"]

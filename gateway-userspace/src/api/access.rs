@@ -46,6 +46,7 @@ const POLICY: Access = Token(&[Scope::PolicyWrite]);
 /// A bundle holds apps beside policies, and whoever may change the one need not be trusted with the other.
 const BUNDLE: Access = Token(&[Scope::PolicyWrite, Scope::AppsWrite]);
 const SESSIONS: Access = Token(&[Scope::SessionsWrite]);
+const AUDIT: Access = Token(&[Scope::AuditRead]);
 const ADMIN: Access = Token(&[Scope::Admin]);
 
 /// The rule of every operation.
@@ -106,6 +107,8 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/v1/flows", READ),
     ("GET", "/v1/drops", READ),
     ("GET", "/v1/status", READ),
+    ("GET", "/v1/audit", AUDIT),
+    ("GET", "/v1/audit/head", AUDIT),
     ("GET", "/v1/services", READ),
     ("GET", "/v1/services/{name}", READ),
     ("PUT", "/v1/services/{name}", USERS),
@@ -171,9 +174,10 @@ pub(super) async fn guard(
             request.extensions_mut().insert(client);
         }
         Some(Access::Metrics) if shared.context.open_metrics && shared.is_management(peer) => {}
-        Some(Access::Metrics) => drop(caller(&shared, shown, peer, &[Scope::MetricsRead]).await?),
+        Some(Access::Metrics) => drop(caller(&shared, shown, peer, &[Scope::MetricsRead], "GET /metrics").await?),
         Some(Access::Token(needed)) => {
-            let Caller { name, scopes } = caller(&shared, shown, peer, needed).await?;
+            let operation = format!("{} {path}", request.method());
+            let Caller { name, scopes } = caller(&shared, shown, peer, needed, &operation).await?;
             request.extensions_mut().insert(Actor { name, address: Some(peer) });
             request.extensions_mut().insert(scopes);
         }
@@ -215,19 +219,38 @@ struct Caller {
 pub(super) struct Scopes(pub BTreeSet<Scope>);
 
 /// Who calls, if they may. Where they come from is asked first: elsewhere, administration does not exist.
-async fn caller(shared: &Shared, shown: Shown, peer: IpAddr, needed: &[Scope]) -> Result<Caller, ApiError> {
+async fn caller(
+    shared: &Shared,
+    shown: Shown,
+    peer: IpAddr,
+    needed: &[Scope],
+    operation: &str,
+) -> Result<Caller, ApiError> {
     if !shared.is_management(peer) {
         return Err(ApiError::not_found());
     }
-    let caller = match shown {
-        Shown::Bearer(token) if is_signed_token(&token) => service(shared, by_token(shared, &token).await, peer)?,
-        Shown::Bearer(token) => with_api_token(shared, token, peer).await?,
-        Shown::Certificate(presented) => service(shared, by_certificate(shared, &presented).await, peer)?,
-        Shown::Unreadable => return Err(unknown()),
-    };
+    let refused = |by: &str, why| shared.context.recorder.admin_refused(by, peer, operation.to_owned(), why);
+    let caller = proved(shared, shown, peer).await.inspect_err(|error| {
+        if error.is_unauthorized() {
+            refused("", "unknown");
+        }
+    })?;
     match needed.iter().find(|scope| !scope.is_among(&caller.scopes.0)) {
-        Some(scope) => Err(ApiError::forbidden("scope", format!("`{}` lacks the scope `{scope}`", caller.name))),
+        Some(scope) => {
+            refused(&caller.name, "scope");
+            Err(ApiError::forbidden("scope", format!("`{}` lacks the scope `{scope}`", caller.name)))
+        }
         None => Ok(caller),
+    }
+}
+
+/// Who calls, by what they show.
+async fn proved(shared: &Shared, shown: Shown, peer: IpAddr) -> Result<Caller, ApiError> {
+    match shown {
+        Shown::Bearer(token) if is_signed_token(&token) => service(shared, by_token(shared, &token).await, peer),
+        Shown::Bearer(token) => with_api_token(shared, token, peer).await,
+        Shown::Certificate(presented) => service(shared, by_certificate(shared, &presented).await, peer),
+        Shown::Unreadable => Err(unknown()),
     }
 }
 

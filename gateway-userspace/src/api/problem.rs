@@ -53,6 +53,11 @@ impl ApiError {
         error.with_header(WWW_AUTHENTICATE, "Bearer")
     }
 
+    /// Whether nobody is known who asks.
+    pub fn is_unauthorized(&self) -> bool {
+        self.status() == StatusCode::UNAUTHORIZED
+    }
+
     pub fn forbidden(kind: &str, detail: impl ToString) -> Self {
         Self::new(StatusCode::FORBIDDEN, kind, "not permitted", detail)
     }

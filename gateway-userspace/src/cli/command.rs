@@ -1,6 +1,7 @@
 //! The nouns and verbs. Each file holds the arguments of one noun, and what is done with them.
 
 mod app;
+mod audit;
 mod bundle;
 mod device;
 mod explain;
@@ -60,6 +61,9 @@ pub(super) enum Command {
     /// Identity providers that people can log in with
     #[command(subcommand)]
     Provider(provider::Provider),
+    /// Who got in, lost access, or changed something, and whether that is still what was written
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// API tokens, for programs
     #[command(subcommand)]
     Token(token::Token),
@@ -94,6 +98,7 @@ impl Command {
             Self::Explain(explain) => explain.run(context).await,
             Self::Drops => flow::drops(context).await,
             Self::Provider(command) => command.run(context).await,
+            Self::Audit(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,
             Self::Completions { shell } => generate::completions(shell),
             Self::Man { words } => generate::man(&words),

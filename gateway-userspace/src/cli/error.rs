@@ -148,6 +148,9 @@ pub enum CliError {
     /// A message, or a time to confirm, for what is no bundle.
     #[error("`--message` and `--confirm-within` are for bundles, and `{0}` is no directory; nothing changed")]
     NotABundle(PathBuf),
+    /// An audit trail with a flaw, which has been printed.
+    #[error("`{0}` is not the audit trail that was written")]
+    NotVerified(PathBuf),
     /// No change is remembered.
     #[error("no change is remembered, so there is nothing to go back to")]
     NothingToUndo,

@@ -1,5 +1,6 @@
 //! Shapes of the API as tables without frames: lists with a header, single things as names and values.
 
+mod audit;
 mod explain;
 mod health;
 mod rows;

@@ -2,7 +2,7 @@
 
 use super::decide::{Asked, Keeper, RETRY};
 use super::{Actor, CoreError, Done, Request};
-use crate::policy::{App, Bundle, Drafted, Generation, HistoryEntry, Input, Refusal, Undo};
+use crate::policy::{App, Bundle, Difference, Drafted, Generation, HistoryEntry, Input, Refusal, Undo};
 use crate::record::described;
 use crate::store::Write;
 use gateway_common::KernelNanos;
@@ -31,8 +31,14 @@ pub(super) struct Note {
     pub back_to: Option<Generation>,
 }
 
-/// A generation that begins, and what it goes back to, when, unless it is confirmed.
-type Begun = (Option<(KernelNanos, Box<Bundle>)>, HistoryEntry);
+/// A generation that begins.
+pub(super) struct Begun {
+    /// What it goes back to, and when, unless it is confirmed.
+    unless_confirmed: Option<(KernelNanos, Box<Bundle>)>,
+    entry: HistoryEntry,
+    /// How it differs from the one before.
+    difference: Difference,
+}
 
 impl Keeper {
     pub(super) fn apply_bundle(&mut self, asked: &Asked<'_>, apply: Apply) -> Result<Done, CoreError> {
@@ -136,20 +142,23 @@ impl Keeper {
         Some(HistoryEntry { generation, at, author, message, action: action.to_owned(), object, confirm_until, undo })
     }
 
+    /// The generation that a change begins which has not been adopted yet.
+    pub(super) fn beginning(&self, asked: &Asked<'_>, entry: HistoryEntry, drafted: &Drafted) -> Begun {
+        let unless_confirmed = self.unless_confirmed(asked, &entry);
+        Begun { unless_confirmed, entry, difference: Difference::of(&self.state.gateway, drafted.facts()) }
+    }
+
     /// What to go back to, and when, unless it is confirmed.
-    pub(super) fn unless_confirmed(
-        &self,
-        asked: &Asked<'_>,
-        entry: &HistoryEntry,
-    ) -> Option<(KernelNanos, Box<Bundle>)> {
+    fn unless_confirmed(&self, asked: &Asked<'_>, entry: &HistoryEntry) -> Option<(KernelNanos, Box<Bundle>)> {
         entry.confirm_until?;
         let within = asked.note.confirm_within?.as_nanos();
         Some((asked.at.after(u64::try_from(within).unwrap_or(u64::MAX)), Box::new(self.state.gateway.bundle())))
     }
 
     /// A generation has begun, if this is one.
-    pub(super) fn begun(&mut self, begun: Option<Begun>) {
-        if let Some((unless_confirmed, entry)) = begun {
+    pub(super) fn begun(&mut self, asked: &Asked<'_>, begun: Option<Begun>) {
+        if let Some(Begun { unless_confirmed, entry, difference }) = begun {
+            self.recorder.generation_began(asked.actor, &entry, difference);
             self.state.history.begin(entry, unless_confirmed);
         }
     }

@@ -95,14 +95,14 @@ impl Keeper {
             Request::RemoveService(name) => self.remove_service(asked, name),
             Request::PutApiToken(token) => {
                 self.save(vec![Write::PutApiToken(token.clone())])?;
-                self.recorder.admin(actor, "api_token_created", &token.id.to_string());
+                self.recorder.token_changed(actor, "api_token_created", &token);
                 self.state.accounts.tokens.insert(token.id.clone(), token);
                 Ok(Done::default())
             }
             Request::RemoveApiToken(id) => {
                 let removed = self.state.accounts.tokens.remove(&id);
-                removed.ok_or_else(|| CoreError::UnknownApiToken(id.clone()))?;
-                self.recorder.admin(actor, "api_token_revoked", &id.to_string());
+                let removed = removed.ok_or_else(|| CoreError::UnknownApiToken(id.clone()))?;
+                self.recorder.token_changed(actor, "api_token_revoked", &removed);
                 self.save_what_is_in_force(vec![Write::RemoveApiToken(id)])?;
                 Ok(Done::default())
             }
@@ -217,14 +217,14 @@ impl Keeper {
         let drafted = self.state.gateway.draft(&input, asked.at)?;
         let entry = self.entry(asked, &input, &drafted);
         also.extend(self.noted(entry.as_ref()));
-        let begun = entry.map(|entry| (self.unless_confirmed(asked, &entry), entry));
+        let begun = entry.map(|entry| self.beginning(asked, entry, &drafted));
         if gives_access(&input, &drafted) {
             let writes = self.writes(&drafted, also, secret.map(|secret| (secret, asked.clock)));
             // Nothing has changed yet, and if this fails nothing does.
             self.save(writes)?;
             let applied = self.apply(drafted.plan());
             let changed = self.state.gateway.adopt(drafted);
-            self.begun(begun);
+            self.begun(asked, begun);
             let opened = changed.opened.as_ref().map(|session| session.token);
             let done = match (self.settle(asked, changed, applied), opened) {
                 (Err(error), Some(token)) => {
@@ -241,7 +241,7 @@ impl Keeper {
         let applied = self.apply(drafted.plan());
         let writes = self.writes(&drafted, also, None);
         let changed = self.state.gateway.adopt(drafted);
-        self.begun(begun);
+        self.begun(asked, begun);
         let done = self.settle(asked, changed, applied);
         let saved = self.save_what_is_in_force(writes);
         let done = done?;

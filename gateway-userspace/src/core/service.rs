@@ -30,7 +30,7 @@ impl Keeper {
         if is_new {
             // Both or none: a user alone would be a person.
             self.change(asked, input.clone(), vec![Write::PutService(service.clone())], None)?;
-            self.recorder.admin(asked.actor, "service_put", name.as_str());
+            self.recorder.service_put(asked.actor, &service);
             let over = self.strangers_at(&service);
             self.state.accounts.services.put(service);
             return self.end_sessions(asked, over);
@@ -41,7 +41,7 @@ impl Keeper {
         over.extend(self.strangers_at(&service));
         let mut done = self.end_sessions(asked, over)?;
         self.save(vec![Write::PutService(service.clone())])?;
-        self.recorder.admin(asked.actor, "service_put", name.as_str());
+        self.recorder.service_put(asked.actor, &service);
         self.state.accounts.services.put(service);
         if !is_same_user {
             let moved = self.change(asked, input, Vec::new(), None)?;

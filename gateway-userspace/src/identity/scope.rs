@@ -17,6 +17,8 @@ pub enum Scope {
     PolicyWrite,
     /// Revoke sessions.
     SessionsWrite,
+    /// Read the audit trail.
+    AuditRead,
     /// Read the metrics.
     MetricsRead,
     /// Everything, and API tokens.
@@ -27,18 +29,19 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "scope `{0}` is not known; use `read`, `users:write`, `apps:write`, `policy:write`, `sessions:write`, \
-     `metrics:read` or `admin`"
+     `audit:read`, `metrics:read` or `admin`"
 )]
 pub struct UnknownScope(pub String);
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Read,
         Self::UsersWrite,
         Self::AppsWrite,
         Self::PolicyWrite,
         Self::SessionsWrite,
+        Self::AuditRead,
         Self::MetricsRead,
         Self::Admin,
     ];
@@ -58,6 +61,7 @@ impl Scope {
             Self::AppsWrite => "apps:write",
             Self::PolicyWrite => "policy:write",
             Self::SessionsWrite => "sessions:write",
+            Self::AuditRead => "audit:read",
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }

@@ -2,6 +2,7 @@
 
 use super::PolicyError;
 use super::cedar::{PolicyFile, PolicySet};
+use super::gateway::{Fact, Gateway};
 use super::model::{App, AppName, GroupName, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,17 +69,18 @@ impl Bundle {
     #[must_use]
     pub fn since(&self, before: &Self) -> Difference {
         let apps = |bundle: &Self| bundle.apps.iter().map(|(name, app)| (name.to_string(), app.clone())).collect();
-        let policies = |bundle: &Self| {
-            let texts = bundle.policy.names().map(|name| (name.to_owned(), bundle.policy.policy_text(name)));
-            texts.map(|(name, text)| (name, text.map(str::to_owned))).collect()
-        };
         Difference {
             settings: self.settings != before.settings,
             groups: self.groups.difference(&before.groups).cloned().collect(),
             apps: Names::between(&apps(before), &apps(self)),
-            policies: Names::between(&policies(before), &policies(self)),
+            policies: Names::between(&texts(&before.policy), &texts(&self.policy)),
         }
     }
+}
+
+/// The policies of a set, by name, with their texts.
+fn texts(policy: &PolicySet) -> BTreeMap<String, Option<String>> {
+    policy.names().map(|name| (name.to_owned(), policy.policy_text(name).map(str::to_owned))).collect()
 }
 
 impl Declared {
@@ -94,6 +96,30 @@ impl Declared {
 }
 
 impl Difference {
+    /// How a gateway will differ once it has learned these facts. Costs what they do, not what it knows.
+    #[must_use]
+    pub fn of(gateway: &Gateway, facts: &[Fact]) -> Self {
+        let mut difference = Self::default();
+        for fact in facts {
+            match fact {
+                Fact::App(app, _) => {
+                    let is_known = gateway.app(&app.name).is_some();
+                    let names = &mut difference.apps;
+                    let names = if is_known { &mut names.changed } else { &mut names.added };
+                    names.push(app.name.to_string());
+                }
+                Fact::NoApp(name) => difference.apps.removed.push(name.to_string()),
+                Fact::Policy(policy) => {
+                    difference.policies = Names::between(&texts(gateway.policy()), &texts(policy));
+                }
+                Fact::Settings(_) => difference.settings = true,
+                Fact::Group(name) => drop(difference.groups.insert(name.clone())),
+                Fact::User(_) | Fact::NoUser(_) | Fact::NoGroup(_) | Fact::Answer(..) => {}
+            }
+        }
+        difference
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

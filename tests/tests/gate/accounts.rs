@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use gateway_tests::flood::{Connections, Target, Volley};
-use gateway_tests::{Gate, wait_until, world::at};
+use gateway_tests::{Gate, link, wait_until, world::at};
 use serde_json::{Value, json};
 
 use crate::record::sum;
@@ -25,6 +25,7 @@ fn open_wide(flows: u32) -> Result<Gate> {
 /// Packets of these connections, from the client and from the app.
 fn volleys(gate: &Gate) -> Result<[Volley; 2]> {
     let (IpAddr::V4(client), IpAddr::V4(app)) = (at::CLIENT, at::OTHER_APP) else { bail!("not of IPv4") };
+    link::meet_xdp(&gate.world.gateway, "apps0")?;
     let connections = |is_reply| Connections { count: CONNECTIONS, is_reply };
     let request = Target { mac: at::GUARD0_MAC, source: client, destination: app };
     let reply = Target { mac: at::APPS0_MAC, source: app, destination: client };

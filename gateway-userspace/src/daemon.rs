@@ -32,7 +32,7 @@ use crate::dataplane::{
     monitor, ways,
 };
 use crate::health::Health;
-use crate::record::{AccessLog, Metrics, Recorder, Sink, follow};
+use crate::record::{AccessLog, Archive, ArchiveSettings, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use countries::{Countries, CountriesError};
@@ -347,7 +347,8 @@ fn enforce(
     let (mut plane, mut programs) = KernelDataPlane::open(&config.bpffs, config.capacity, told(config))?;
     let boot_id = clock::boot_id().map_err(system("the boot id cannot be read"))?;
     let metrics = Metrics::new()?;
-    let recorder = Recorder::new(metrics.clone(), log.clone(), Some(plane.monitor()?));
+    let archive = archive(config, &metrics)?;
+    let recorder = Recorder::keeping(metrics.clone(), log.clone(), archive, Some(plane.monitor()?));
     let mut work = Work::begin(stored.sessions.len());
     let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session, &mut work)?;
     store.commit(&changes)?;
@@ -536,6 +537,19 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
         Some(path) => Sink::File(path.clone()),
     };
     AccessLog::start(sink).map_err(system("the access log cannot be opened"))
+}
+
+fn archive(config: &Config, metrics: &Metrics) -> Result<Archive, DaemonError> {
+    if !config.records.archive {
+        return Ok(Archive::none());
+    }
+    let settings = ArchiveSettings {
+        folder: config.state.join("records"),
+        keep: config.records.keep,
+        keep_bytes: config.records.keep_bytes,
+        segment: ArchiveSettings::SEGMENT,
+    };
+    Archive::start(settings, metrics.clone()).map_err(system("the thread of the archive cannot be started"))
 }
 
 /// The gateway's services, as the programs must know them.

@@ -1,19 +1,28 @@
-//! Who reached what, and why not: the access log, and the metrics.
+//! Who reached what, and why not: the access log, the archive, and the metrics.
 //!
-//! Everything that happens passes through the [`Recorder`]. It never waits: what the log cannot take is counted as lost.
+//! Everything that happens passes through the [`Recorder`]. It never waits: what log and archive cannot take is counted as
+//! lost.
 
+mod archive;
 mod denials;
 mod events;
 mod flows;
 mod health;
+mod interfaces;
+mod kind;
 mod line;
 mod log;
+mod lot;
 mod metrics;
 mod names;
 
+pub use archive::{
+    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedSum, SearchError,
+};
 pub use denials::Denials;
 pub use events::follow;
 pub use flows::{FlowTracker, TrackedFlow};
+pub(crate) use kind::Kind;
 pub(crate) use line::described;
 pub use line::protocol;
 pub use log::{AccessLog, Sink};
@@ -26,7 +35,8 @@ use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey};
 use line::Record;
-use log::Lot;
+use lot::Lot;
+use metrics::LostBy;
 use names::Names;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -71,6 +81,7 @@ impl Cut {
 struct Shared {
     metrics: Metrics,
     log: AccessLog,
+    archive: Archive,
     names: RwLock<Names>,
     flows: Mutex<FlowTracker>,
     denials: Mutex<Denials>,
@@ -79,12 +90,19 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Records into this log and these metrics.
+    /// Records into this log and these metrics, and keeps nothing.
     #[must_use]
     pub fn new(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>) -> Self {
+        Self::keeping(metrics, log, Archive::none(), monitor)
+    }
+
+    /// Records into this log, this archive and these metrics.
+    #[must_use]
+    pub fn keeping(metrics: Metrics, log: AccessLog, archive: Archive, monitor: Option<Monitor>) -> Self {
         let shared = Shared {
             metrics,
             log,
+            archive,
             names: RwLock::default(),
             flows: Mutex::default(),
             denials: Mutex::default(),
@@ -97,6 +115,12 @@ impl Recorder {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.shared.archive
     }
 
     /// The kernel's counters.
@@ -215,15 +239,18 @@ impl Recorder {
         self.write_unless_left_out(self.names(|names| Record::flow_end(key, flow, names, outcome)));
     }
 
+    /// A flow goes on: what it has carried so far is recorded.
+    pub fn flow_goes_on(&self, key: &FlowKey, flow: &TrackedFlow) {
+        self.write_unless_left_out(self.names(|names| Record::flow_update(key, flow, names)));
+    }
+
     /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
     /// log's own thread: a queue of lines would not hold them, and the core has other things to do.
     fn write_ends(&self, receipts: &[Receipt]) {
         if receipts.len() <= FEW {
             return receipts.iter().for_each(|receipt| self.write(Record::session_end(receipt)));
         }
-        let (now, receipts) = (OffsetDateTime::now_utc(), receipts.to_vec());
-        let lines = receipts.into_iter().map(move |receipt| Record::session_end(&receipt).of(now));
-        self.write_lot(Box::new(lines));
+        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), receipts.into()));
     }
 
     /// Writes what sessions have gained and lost, in the same way.
@@ -231,14 +258,15 @@ impl Recorder {
         if regranted.len() <= FEW {
             return regranted.iter().for_each(|changed| self.write(Record::regranted(changed)));
         }
-        let (now, changes) = (OffsetDateTime::now_utc(), Arc::clone(regranted));
-        let lines = (0..changes.len()).filter_map(move |at| Some(Record::regranted(changes.get(at)?).of(now)));
-        self.write_lot(Box::new(lines));
+        self.write_lot(&Lot::Regranted(OffsetDateTime::now_utc(), Arc::clone(regranted)));
     }
 
-    fn write_lot(&self, lot: Lot) {
+    fn write_lot(&self, lot: &Lot) {
         if !self.shared.log.put_lot(lot) {
-            self.metrics().record_lost();
+            self.metrics().lost(LostBy::Log, lot.kind(), lot.len());
+        }
+        if !self.shared.archive.put_lot(lot) {
+            self.metrics().lost(LostBy::Archive, lot.kind(), lot.len());
         }
     }
 
@@ -251,8 +279,12 @@ impl Recorder {
     }
 
     fn write(&self, record: Record) {
-        if !self.shared.log.put(record) {
-            self.metrics().record_lost();
+        let record = Arc::new(record);
+        if !self.shared.log.put(&record) {
+            self.metrics().lost(LostBy::Log, record.kind(), 1);
+        }
+        if !self.shared.archive.put(&record) {
+            self.metrics().lost(LostBy::Archive, record.kind(), 1);
         }
     }
 

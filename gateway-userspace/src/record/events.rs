@@ -2,7 +2,9 @@
 
 use super::Recorder;
 use super::flows::TrackedFlow;
+use super::kind::Kind;
 use super::line::Record;
+use super::metrics::LostBy;
 use crate::dataplane::{Guarding, clock};
 use aya::maps::{MapData, RingBuf};
 use gateway_common::abi::{Event, Flow, FlowCopy, FlowKey};
@@ -168,7 +170,7 @@ impl Recorder {
         if event.what == Event::OPENED {
             self.opened(event, zone);
         } else if !self.denials_mut(|denials| denials.add(event)) {
-            self.metrics().record_lost();
+            self.metrics().lost(LostBy::Both, Kind::Denied, 1);
         }
     }
 
@@ -211,6 +213,7 @@ impl Recorder {
     pub fn finish(&self) {
         self.end_window();
         self.shared.log.flush();
+        self.shared.archive.flush();
     }
 }
 

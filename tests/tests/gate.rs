@@ -6,6 +6,8 @@
 mod access;
 #[path = "gate/answers.rs"]
 mod answers;
+#[path = "gate/archive.rs"]
+mod archive;
 #[path = "gate/beyond.rs"]
 mod beyond;
 #[path = "gate/bundle.rs"]

@@ -163,7 +163,7 @@ fn is_counted(gate: &Gate) -> Result<()> {
     let told = || -> Option<(u64, u64, u64, u64)> {
         let drops: u64 = gate.drops().ok()?.values().sum();
         let metrics = gate.api.get("/metrics").ok()?.text;
-        let lost = ["portcullis_events_lost_total ", "portcullis_records_lost_total "];
+        let lost = ["portcullis_events_lost_total ", "portcullis_records_lost_total{kind=\"denied\",sink=\"both\"}"];
         let [events, records] = lost.map(|name| sum(&metrics, name) as u64);
         let denied = gate.records().ok()?;
         let denied = denied.iter().filter(|record| record["type"] == "denied");

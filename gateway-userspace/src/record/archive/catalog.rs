@@ -62,7 +62,11 @@ impl Catalog {
     /// Learns what is in a folder. What is damaged is set aside. Returns the number that the next record has at least.
     pub(super) fn read(&self, folder: &Path, gap: u64) -> io::Result<u64> {
         let (mut segments, mut next) = (BTreeMap::new(), 1);
-        for (first, path) in list(folder)? {
+        let files = list(folder)?;
+        let last = files.last().map(|(first, _)| *first);
+        for (first, path) in files {
+            // All numbers of others are below those of the next one.
+            let beyond = if last == Some(first) { first.saturating_add(gap) } else { first };
             match segment::look(&path, first) {
                 Ok((extent, is_sealed)) => {
                     next = next.max(extent.next);
@@ -70,15 +74,15 @@ impl Catalog {
                     segments.insert(first, Entry { path, extent, state });
                 }
                 // One that was only begun to be made is made when it is opened to be written.
-                Err(SegmentError::Layout(0)) if is_empty(&path) => next = next.max(first),
+                Err(SegmentError::Unmade) => next = next.max(first),
                 Err(error) if error.is_lasting() => {
                     set_aside(&path, &error);
-                    next = next.max(first.saturating_add(gap));
+                    next = next.max(beyond);
                 }
                 Err(error) => {
                     let path = path.display();
                     tracing::error!(%path, %error, "a segment of the archive cannot be read; it is left as it is");
-                    next = next.max(first.saturating_add(gap));
+                    next = next.max(beyond);
                 }
             }
         }
@@ -189,11 +193,6 @@ fn part(path: &Path, part: &str) -> PathBuf {
 pub(super) fn size(path: &Path) -> u64 {
     let parts = PARTS.iter().filter(|name| **name != "-shm").map(|name| part(path, name));
     parts.filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum()
-}
-
-/// Whether there is nothing in a file but what SQLite writes before the first table.
-fn is_empty(path: &Path) -> bool {
-    size(path) <= 8_192
 }
 
 fn remove(path: &Path) -> io::Result<()> {

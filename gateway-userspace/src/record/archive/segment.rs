@@ -81,6 +81,9 @@ pub(crate) enum SegmentError {
     /// SQLite, or the system, says so.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
+    /// It was only begun to be made.
+    #[error("it was only begun to be made")]
+    Unmade,
     /// It is a database, and no segment that this version knows.
     #[error("its layout is {0}, and not {LAYOUT}")]
     Layout(i64),
@@ -94,6 +97,7 @@ impl SegmentError {
     pub(super) fn is_damage(&self) -> bool {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
+            Self::Unmade => return false,
             Self::Layout(_) | Self::Unsound(_) => return true,
         };
         matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
@@ -103,6 +107,7 @@ impl SegmentError {
     pub(super) fn is_lasting(&self) -> bool {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
+            Self::Unmade => return false,
             Self::Layout(_) | Self::Unsound(_) => return true,
         };
         !matches!(
@@ -152,9 +157,10 @@ fn write(path: &Path) -> Result<Connection, SegmentError> {
 }
 
 /// Makes the file, if it is not there: it names people, and others may not read it. What SQLite puts beside it is like it.
+/// One that is there is not touched: whoever closes a file gives up the locks that SQLite has on it.
 fn make_file(path: &Path) {
     // If that is not possible, SQLite says so.
-    let _ = OpenOptions::new().create(true).append(true).mode(0o640).open(path);
+    let _ = OpenOptions::new().create_new(true).append(true).mode(0o640).open(path);
 }
 
 fn layout(connection: &Connection) -> rusqlite::Result<i64> {
@@ -164,6 +170,9 @@ fn layout(connection: &Connection) -> rusqlite::Result<i64> {
 fn check_layout(connection: &Connection) -> Result<(), SegmentError> {
     match layout(connection)? {
         LAYOUT => Ok(()),
+        0 if connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))? == 0 => {
+            Err(SegmentError::Unmade)
+        }
         other => Err(SegmentError::Layout(other)),
     }
 }
@@ -217,12 +226,15 @@ impl Segment {
     pub(super) fn open(path: &Path, first: u64, now: OffsetDateTime) -> Result<Self, SegmentError> {
         make_file(path);
         let connection = write(path)?;
-        let tables = "SELECT count(*) FROM sqlite_schema";
-        if layout(&connection)? == 0 && connection.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 {
-            make(&connection, first, now)?;
-            return Ok(Self { connection, path: path.into(), begun: now, extent: Extent::from(first), names: HashMap::new() });
+        match check_layout(&connection) {
+            Ok(()) => {}
+            Err(SegmentError::Unmade) => {
+                make(&connection, first, now)?;
+                let (extent, names) = (Extent::from(first), HashMap::new());
+                return Ok(Self { connection, path: path.into(), begun: now, extent, names });
+            }
+            Err(error) => return Err(error),
         }
-        check_layout(&connection)?;
         let sound = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
         if sound != "ok" {
             return Err(SegmentError::Unsound(sound));

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     open: Option<Segment>,
     /// The number of the next record; `None` before the folder has been read.
     next: Option<u64>,
+    /// The segment that is to be gone on with when none is open, by its first number.
+    unfinished: Option<u64>,
     pending: Vec<Arc<Record>>,
     /// What is left of a lot, and where it goes on.
     lot: Option<(Lot, usize)>,
@@ -55,6 +57,7 @@ impl Writer {
             metrics,
             open: None,
             next: None,
+            unfinished: None,
             pending: Vec::with_capacity(BATCH),
             lot: None,
             retry: None,
@@ -188,16 +191,14 @@ impl Writer {
                 None => self.take_up()?,
             };
             self.open = Some(self.open_segment(first, now)?);
+            self.unfinished = None;
         }
         Ok(())
     }
 
-    /// Opens the segment that goes on: the latest one, if it is not full, or else a new one.
+    /// Opens the segment that goes on, or a new one.
     fn open_segment(&self, next: u64, now: OffsetDateTime) -> Result<Segment, Failure> {
-        let entries = self.shared.catalog.all().unwrap_or_default();
-        let unfinished = entries.last().filter(|entry| matches!(entry.state, State::Open | State::Full));
-        let first = unfinished.map(|entry| entry.extent.first).filter(|_| unfinished_is_last(&entries, next));
-        let first = first.unwrap_or(next);
+        let first = self.unfinished.unwrap_or(next);
         let path = catalog::path(&self.settings.folder, first);
         let segment = Segment::open(&path, first, now).map_err(|error| Failure::Segment(first, error))?;
         self.shared.catalog.put(Entry { path, extent: segment.extent, state: State::Open });
@@ -222,7 +223,7 @@ impl Writer {
         let next = self.shared.catalog.read(folder, self.settings.gap()).map_err(Failure::Folder)?;
         let mut unsealed: Vec<Entry> = self.shared.catalog.all().unwrap_or_default();
         if unsealed.last().is_some_and(|last| last.state == State::Full && last.extent.next == next) {
-            unsealed.pop();
+            self.unfinished = unsealed.pop().map(|last| last.extent.first);
         }
         for entry in unsealed.into_iter().filter(|entry| entry.state == State::Full) {
             let _ = self.sealer.send(entry);
@@ -241,6 +242,7 @@ impl Writer {
     /// Said once, and again when it goes on. Whatever the transaction held is not there, and is tried again.
     fn failed(&mut self, error: &Failure) {
         let open = self.open.take().map(|open| open.extent.first);
+        self.unfinished = open.or(self.unfinished);
         if let Failure::Segment(first, error) = error
             && error.is_lasting()
         {
@@ -270,6 +272,7 @@ impl Writer {
     /// The segment that was appended to is damaged: the next one begins where no number was used.
     fn abandon(&mut self, first: u64, error: &SegmentError) {
         self.open = None;
+        self.unfinished = None;
         self.shared.catalog.forget(first);
         catalog::set_aside(&catalog::path(&self.settings.folder, first), error);
         let next = first.saturating_add(self.settings.gap());
@@ -302,11 +305,6 @@ impl Writer {
             .saturating_sub(i64::try_from(self.settings.keep.as_micros()).unwrap_or(i64::MAX));
         self.shared.catalog.retain(self.settings.keep_bytes, since);
     }
-}
-
-/// Whether the last segment is the one in which this number comes next.
-fn unfinished_is_last(entries: &[Entry], next: u64) -> bool {
-    entries.last().is_some_and(|last| last.extent.next == next)
 }
 
 enum Collected {

@@ -105,7 +105,20 @@ fn put(archive: &Archive, records: Vec<Record>) {
 }
 
 fn all(archive: &Archive) -> Vec<Archived> {
-    archive.ask().unwrap().read_after(0, 100_000).unwrap()
+    pages(archive, &Filter::default())
+}
+
+/// Page after page: each is bounded in time, however large it may be.
+fn pages(archive: &Archive, filter: &Filter) -> Vec<Archived> {
+    let (mut from, mut items) = (PageFrom::After(0), Vec::new());
+    loop {
+        let mut page = archive.ask().unwrap().records(filter, from, 1_000).unwrap();
+        items.append(&mut page.items);
+        match page.next {
+            Some(next) => from = next,
+            None => return items,
+        }
+    }
 }
 
 fn sequences(archived: &[Archived]) -> Vec<u64> {
@@ -114,7 +127,7 @@ fn sequences(archived: &[Archived]) -> Vec<u64> {
 
 /// What is found of it, oldest first.
 fn found(archive: &Archive, filter: Filter) -> Vec<u64> {
-    sequences(&archive.ask().unwrap().records(&filter, PageFrom::After(0), 100_000).unwrap().items)
+    sequences(&pages(archive, &filter))
 }
 
 fn wait_for(what: &str, is_so: impl Fn() -> bool) {

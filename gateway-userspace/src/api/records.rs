@@ -6,9 +6,7 @@ use super::context::Shared;
 use super::extract::{Parameters, Segment as _};
 use super::problem::ApiError;
 use crate::policy::{AppName, SessionToken};
-use crate::record::{
-    Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, Kind, PageFrom, ReachedSum, SearchError,
-};
+use crate::record::{Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, Kind, PageFrom, ReachedSum, SearchError};
 use crate::wire::{Denied, Page, Reached, Record};
 use axum::Json;
 use axum::extract::State;
@@ -181,11 +179,15 @@ async fn search<T: Send + 'static>(
 
 impl RecordQuery {
     fn filter(self) -> Result<Filter, ApiError> {
-        let Self { r#type, user, app, session, client, destination, port, reason, outcome, policy, since, until, .. } =
-            self;
+        let Self {
+            r#type, user, app, session, client, destination, port, reason, outcome, policy, since, until, ..
+        } = self;
         if let Some(kind) = r#type.as_deref().filter(|kind| Kind::of(kind).is_none()) {
             let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.label()).collect();
-            return Err(ApiError::bad_request(format!("`{kind}` is not a type of records: use one of {}", kinds.join(", "))));
+            return Err(ApiError::bad_request(format!(
+                "`{kind}` is not a type of records: use one of {}",
+                kinds.join(", ")
+            )));
         }
         let (since, until) = span(since.as_deref(), until.as_deref())?;
         Ok(Filter {
@@ -297,7 +299,9 @@ mod tests {
 
     #[test]
     fn addresses_and_prefixes_are_read_and_nothing_else_is() {
-        for (text, read) in [("10.0.0.1", "10.0.0.1/32"), ("10.0.0.0/8", "10.0.0.0/8"), ("::ffff:10.0.0.1", "10.0.0.1/32")] {
+        for (text, read) in
+            [("10.0.0.1", "10.0.0.1/32"), ("10.0.0.0/8", "10.0.0.0/8"), ("::ffff:10.0.0.1", "10.0.0.1/32")]
+        {
             assert_eq!(prefix("client", text).unwrap().to_string(), read);
         }
         for wrong in ["", "10.0.0", "' OR 1=1 --", "10.0.0.0/33"] {

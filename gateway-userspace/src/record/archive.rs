@@ -24,7 +24,7 @@ use segment::Segment;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -84,6 +84,8 @@ struct Shared {
     waiting: AtomicUsize,
     /// How many want everything to be written or given up now.
     hurried: AtomicUsize,
+    /// Whether nothing can be written now.
+    failing: AtomicBool,
     /// How many search.
     asking: AtomicUsize,
 }
@@ -111,6 +113,7 @@ impl Archive {
             catalog: Catalog::default(),
             waiting: AtomicUsize::new(0),
             hurried: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
             asking: AtomicUsize::new(0),
         });
         let (queue, messages) = sync_channel(QUEUE);
@@ -174,7 +177,6 @@ const fn room(kind: Kind) -> usize {
         Weight::Heavy => QUEUE,
     }
 }
-
 
 #[cfg(test)]
 mod tests;

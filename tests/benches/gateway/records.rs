@@ -12,9 +12,7 @@ use anyhow::{Result, ensure};
 use gateway_common::abi::{FlowCopy, FlowKey};
 use gateway_common::{Address, KernelNanos};
 use gateway_userspace::bundle;
-use gateway_userspace::policy::{
-    Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName,
-};
+use gateway_userspace::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
 use gateway_userspace::record::{
     AccessLog, Archive, ArchiveSettings, Filter, Metrics, PageFrom, Recorder, Sink, TrackedFlow,
 };
@@ -65,10 +63,8 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
         }
     }
     let row = |metric, unit, values| Row::new("archive", metric, unit, values).size(RECORDS);
-    let mut rows = vec![
-        row("made and written, thousands in a second", "k/s", rates),
-        row("on the disk, for each", "B", bytes),
-    ];
+    let mut rows =
+        vec![row("made and written, thousands in a second", "k/s", rates), row("on the disk, for each", "B", bytes)];
     rows.extend(searches.into_iter().map(|(name, took)| row(name, "ms", took)));
     Ok(rows)
 }

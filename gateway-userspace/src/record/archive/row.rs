@@ -5,8 +5,8 @@
 //! microseconds.
 
 use crate::record::line::{Carried, FlowNames, Record, Refused, What};
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use std::net::IpAddr;
 use time::OffsetDateTime;
 

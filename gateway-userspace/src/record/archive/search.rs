@@ -35,7 +35,9 @@ pub enum SearchError {
     #[error("the archive of records is off; set `records.archive = true`")]
     Off,
     /// The folder has not been read yet, or cannot be.
-    #[error("the archive of records is not open; retry in a moment, and if that does not help look at the gateway's log")]
+    #[error(
+        "the archive of records is not open; retry in a moment, and if that does not help look at the gateway's log"
+    )]
     Closed,
     /// Enough others search.
     #[error("{AT_ONCE} others are searching the archive of records; retry in a moment")]
@@ -190,11 +192,7 @@ impl Asking {
     }
 
     /// What a segment says; nothing if it cannot be read: then the log says so.
-    fn look<T>(
-        &self,
-        entry: &Entry,
-        look: impl FnOnce(&Connection) -> Result<T, SegmentError>,
-    ) -> Option<T> {
+    fn look<T>(&self, entry: &Entry, look: impl FnOnce(&Connection) -> Result<T, SegmentError>) -> Option<T> {
         let looked = segment::read(&entry.path).and_then(|connection| look(&connection));
         let error = match looked {
             Ok(found) => return Some(found),
@@ -577,12 +575,16 @@ fn fields(row: &Row<'_>, names: &mut Texts<'_>) -> rusqlite::Result<Map<String, 
     put(if is_denied { "source" } else { "client" }, address("client")?);
     put("destination", address("destination")?);
     put("protocol", row.get::<_, Option<u8>>("protocol")?.map(|number| protocol(number).into()));
-    put("mac", row.get::<_, Option<i64>>("mac")?.map(|number| {
-        let [_, _, octets @ ..] = number.to_be_bytes();
-        mac(octets).into()
-    }));
+    put(
+        "mac",
+        row.get::<_, Option<i64>>("mac")?.map(|number| {
+            let [_, _, octets @ ..] = number.to_be_bytes();
+            mac(octets).into()
+        }),
+    );
     if !is_start {
-        let before = |name: &str| row.get::<_, Option<i64>>(name).map(|it| it.map(|it| rfc3339(time.saturating_sub(it))));
+        let before =
+            |name: &str| row.get::<_, Option<i64>>(name).map(|it| it.map(|it| rfc3339(time.saturating_sub(it))));
         put(if is_denied { "first" } else { "opened_at" }, before("first_before")?);
         put(if is_denied { "last" } else { "last_seen" }, before("last_before")?);
     }

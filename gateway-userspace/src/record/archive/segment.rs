@@ -7,7 +7,7 @@ use crate::record::line::Record;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(super) struct Segment {
     pub(super) path: PathBuf,
     pub(super) begun: OffsetDateTime,
     pub(super) extent: Extent,
+    /// Device and number of the file.
+    place: Option<(u64, u64)>,
     names: HashMap<String, i64>,
 }
 
@@ -139,7 +141,8 @@ fn is_of_the_record(error: &rusqlite::Error) -> bool {
 
 /// Opens a segment to read it.
 pub(super) fn read(path: &Path) -> Result<Connection, SegmentError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(PATIENCE)?;
     connection.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096")?;
     check_layout(&connection)?;
@@ -161,6 +164,10 @@ fn write(path: &Path) -> Result<Connection, SegmentError> {
 fn make_file(path: &Path) {
     // If that is not possible, SQLite says so.
     let _ = OpenOptions::new().create_new(true).append(true).mode(0o640).open(path);
+}
+
+fn place(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
 fn layout(connection: &Connection) -> rusqlite::Result<i64> {
@@ -231,7 +238,7 @@ impl Segment {
             Err(SegmentError::Unmade) => {
                 make(&connection, first, now)?;
                 let (extent, names) = (Extent::from(first), HashMap::new());
-                return Ok(Self { connection, path: path.into(), begun: now, extent, names });
+                return Ok(Self { connection, path: path.into(), begun: now, extent, place: place(path), names });
             }
             Err(error) => return Err(error),
         }
@@ -247,7 +254,7 @@ impl Segment {
             let names = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             names.collect::<rusqlite::Result<_>>()?
         };
-        Ok(Self { connection, path: path.into(), begun, extent, names })
+        Ok(Self { connection, path: path.into(), begun, extent, place: place(path), names })
     }
 
     /// How many different texts it holds.
@@ -258,6 +265,11 @@ impl Segment {
     /// How large it is, with what SQLite keeps beside it.
     pub(super) fn size(&self) -> u64 {
         super::catalog::size(&self.path)
+    }
+
+    /// Whether what is written arrives where it is looked for: the file may have been removed, or its disk unmounted.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.place.is_some() && self.place == place(&self.path)
     }
 
     /// Appends records, all in one transaction: when this returns they are on the disk. After an error none of them is there,
@@ -291,7 +303,8 @@ fn make(connection: &Connection, first: u64, now: OffsetDateTime) -> rusqlite::R
     connection.execute_batch(&format!("CREATE TABLE record(sequence INTEGER PRIMARY KEY, {columns});"))?;
     connection.execute_batch(VIEW)?;
     let begun = micros(now);
-    connection.execute("INSERT INTO segment VALUES('first', ?1), ('begun', ?2)", params![first.cast_signed(), begun])?;
+    connection
+        .execute("INSERT INTO segment VALUES('first', ?1), ('begun', ?2)", params![first.cast_signed(), begun])?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", LAYOUT)?;
     connection.execute_batch("COMMIT")

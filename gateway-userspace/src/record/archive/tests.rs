@@ -157,7 +157,10 @@ fn every_record_comes_back_as_its_line_says() {
     let by_app = FlowNames { user: None, app: None, interface: None, zone: None, alert: true, ..names("ada", "crm") };
     let records = vec![
         flow_start(1, "ada", "crm"),
-        Record { time: at(2), what: What::FlowStart(FlowNames { client: v6, protocol: 47, opened_by: "app", ..by_app }) },
+        Record {
+            time: at(2),
+            what: What::FlowStart(FlowNames { client: v6, protocol: 47, opened_by: "app", ..by_app }),
+        },
         Record { time: at(3), what: update },
         flow_end(4, "ada", "crm"),
         denied(5, v6, None),
@@ -364,7 +367,8 @@ fn records_are_found_by_one_of_their_policies() {
         country: Default::default(),
         mac: None,
     };
-    let policy = "@id(\"one\") permit (principal, action, resource); @id(\"two\") permit (principal, action, resource);";
+    let policy =
+        "@id(\"one\") permit (principal, action, resource); @id(\"two\") permit (principal, action, resource);";
     let login = Input::Login {
         token: SessionToken(7),
         user: user.clone(),
@@ -524,6 +528,25 @@ fn what_cannot_be_written_waits_and_is_written_when_there_is_room_again() {
     std::fs::remove_file(&place).unwrap();
     wait_for("it is written", || archive.ask().unwrap().read_after(0, 1).is_ok_and(|found| found.len() == 1));
     assert_eq!(counted(&metrics, "flow_end"), 0.0);
+}
+
+#[test]
+fn a_folder_that_is_away_for_a_while_is_not_begun_anew_and_goes_on_when_it_is_back() {
+    let folder = TempDir::new().unwrap();
+    let (archive, metrics) = start(settings(folder.path()));
+    put(&archive, vec![flow_end(1, "ada", "crm")]);
+    let (there, away) = (folder.path().join("records"), folder.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let is_failing = || {
+        let (_, shared) = archive.parts.as_ref().unwrap();
+        shared.failing.load(Ordering::Relaxed)
+    };
+    wait_for("it is noticed", is_failing);
+    assert!(archive.put(&Arc::new(flow_end(2, "ada", "crm"))));
+    assert!(!there.exists());
+    std::fs::rename(&away, &there).unwrap();
+    wait_for("it goes on", || all(&archive).len() == 2);
+    assert_eq!((sequences(&all(&archive)), counted(&metrics, "flow_end")), (vec![1, 2], 0.0));
 }
 
 #[test]

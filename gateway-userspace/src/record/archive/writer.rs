@@ -99,12 +99,11 @@ impl Writer {
 
     /// Waits for records until there are enough for a transaction, or the first of them has waited long enough.
     fn collect(&mut self, messages: &Receiver<Message>) -> Collected {
-        let began = Instant::now();
-        let mut until = began + if self.pending.is_empty() { TICK } else { LINGER };
-        if let Some(retry) = self.retry {
+        let mut until = Instant::now() + if self.pending.is_empty() { TICK } else { LINGER };
+        self.fill();
+        if let Some(retry) = self.retry.filter(|_| !self.pending.is_empty()) {
             until = retry;
         }
-        self.fill();
         loop {
             let now = Instant::now();
             if self.pending.len() >= BATCH {
@@ -154,6 +153,7 @@ impl Writer {
         match self.append() {
             Ok(()) => {
                 if self.retry.take().is_some() {
+                    self.shared.failing.store(false, Ordering::Relaxed);
                     tracing::info!("the archive of records is written again");
                 }
                 self.pending.clear();
@@ -200,7 +200,9 @@ impl Writer {
     fn open_segment(&self, next: u64, now: OffsetDateTime) -> Result<Segment, Failure> {
         let first = self.unfinished.unwrap_or(next);
         let path = catalog::path(&self.settings.folder, first);
-        let segment = Segment::open(&path, first, now).map_err(|error| Failure::Segment(first, error))?;
+        let mut segment = Segment::open(&path, first, now).map_err(|error| Failure::Segment(first, error))?;
+        // No number is used twice, whatever the disk has forgotten.
+        segment.extent.next = segment.extent.next.max(next);
         self.shared.catalog.put(Entry { path, extent: segment.extent, state: State::Open });
         Ok(segment)
     }
@@ -216,10 +218,13 @@ impl Writer {
         self.retain();
     }
 
-    /// Reads the folder. Of what was open when the daemon stopped, the last one goes on, and all others are sealed.
+    /// Reads the folder, and makes it if it is not there: once, so that nothing is begun anew where the disk of the folder is
+    /// not mounted for a while. Of what was open when the daemon stopped, the last one goes on, and all others are sealed.
     fn take_up(&mut self) -> Result<u64, Failure> {
         let folder = &self.settings.folder;
-        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(Failure::Folder)?;
+        if !folder.is_dir() {
+            std::fs::DirBuilder::new().mode(0o750).create(folder).map_err(Failure::Folder)?;
+        }
         let next = self.shared.catalog.read(folder, self.settings.gap()).map_err(Failure::Folder)?;
         let mut unsealed: Vec<Entry> = self.shared.catalog.all().unwrap_or_default();
         if unsealed.last().is_some_and(|last| last.state == State::Full && last.extent.next == next) {
@@ -259,6 +264,7 @@ impl Writer {
             );
         }
         self.retry = Some(Instant::now() + TICK);
+        self.shared.failing.store(true, Ordering::Relaxed);
         if self.is_hurried() {
             for record in self.pending.drain(..) {
                 self.metrics.lost(LostBy::Archive, record.kind(), 1);
@@ -285,6 +291,9 @@ impl Writer {
             && self.shared.catalog.state(first) == Some(State::Damaged)
         {
             self.abandon(first, &SegmentError::Unsound("a search has found it damaged".into()));
+        }
+        if self.open.as_ref().is_some_and(|open| !open.is_in_place()) {
+            self.failed(&Failure::Folder(std::io::ErrorKind::NotFound.into()));
         }
         let now = OffsetDateTime::now_utc();
         if self.open.as_ref().is_some_and(|open| self.settings.is_full(open, now)) {

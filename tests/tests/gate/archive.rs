@@ -23,7 +23,7 @@ fn who_reached_what_and_what_was_denied_is_answered_after_a_restart() -> Result<
     // The ends of the session's flows are recorded at once.
     gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
     assert_eq!(gate.daemon.stop()?, 0);
-    gate.daemon.launch()?;
+    gate.daemon.restart()?;
 
     let crm = admin.json(&["--json", "reached", "--app", "crm", "--since", "1h"])?;
     let of = |user: &str| items(&crm).iter().find(|item| item["user"] == user).cloned().unwrap_or_default();
@@ -71,7 +71,7 @@ fn a_daemon_that_is_killed_loses_nothing_that_a_search_has_shown() -> Result<()>
     })?;
     let last = newest(&admin)?;
     gate.daemon.kill9()?;
-    gate.daemon.launch()?;
+    gate.daemon.restart()?;
     assert_eq!(starts(&admin)?, before);
     reaches(&gate.world.client, V4.crm());
     let after = wait_until("a connection after the restart", SOON, || {

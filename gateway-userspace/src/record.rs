@@ -17,7 +17,8 @@ mod metrics;
 mod names;
 
 pub use archive::{
-    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedSum, SearchError,
+    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedKey, ReachedSum,
+    SearchError,
 };
 pub use denials::Denials;
 pub use events::follow;

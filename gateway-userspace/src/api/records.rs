@@ -6,7 +6,9 @@ use super::context::Shared;
 use super::extract::{Parameters, Segment as _};
 use super::problem::ApiError;
 use crate::policy::{AppName, SessionToken};
-use crate::record::{Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, Kind, PageFrom, ReachedSum, SearchError};
+use crate::record::{
+    Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, Kind, PageFrom, ReachedKey, ReachedSum, SearchError,
+};
 use crate::wire::{Denied, Page, Reached, Record};
 use axum::Json;
 use axum::extract::State;
@@ -270,7 +272,7 @@ fn read_cursor(text: &str) -> Option<PageFrom> {
     }
 }
 
-fn reached_shape(((user, app), sum): ((Option<String>, Option<String>), ReachedSum)) -> Reached {
+fn reached_shape(((user, app), sum): (ReachedKey, ReachedSum)) -> Reached {
     let ReachedSum { first, last, connections, to_app_bytes, to_client_bytes, denied, .. } = sum;
     Reached { user, app, first, last, connections, to_app_bytes, to_client_bytes, denied }
 }

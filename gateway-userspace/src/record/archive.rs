@@ -13,7 +13,9 @@ mod writer;
 
 pub(super) use catalog::Holding;
 
-pub use search::{Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedSum, SearchError};
+pub use search::{
+    Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedKey, ReachedSum, SearchError,
+};
 
 use super::Metrics;
 use super::kind::{Kind, Weight};

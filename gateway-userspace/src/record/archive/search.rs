@@ -106,6 +106,9 @@ pub struct Answer {
     pub next: Option<PageFrom>,
 }
 
+/// A user and an app, as far as they were known.
+pub type ReachedKey = (Option<String>, Option<String>);
+
 /// What one user has had to do with one app.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReachedSum {
@@ -193,7 +196,7 @@ impl Asking {
 
     /// What a segment says; nothing if it cannot be read: then the log says so.
     fn look<T>(&self, entry: &Entry, look: impl FnOnce(&Connection) -> Result<T, SegmentError>) -> Option<T> {
-        let looked = segment::read(&entry.path).and_then(|connection| look(&connection));
+        let looked = segment::read(&entry.path, entry.state == State::Sealed).and_then(|connection| look(&connection));
         let error = match looked {
             Ok(found) => return Some(found),
             Err(error) => error,
@@ -218,8 +221,7 @@ impl Asking {
         }
         let mut items = Vec::new();
         for entry in &segments {
-            let mut parts = steps(entry, from);
-            while let Some((low, high)) = parts.next() {
+            for (low, high) in steps(entry, from) {
                 let most = limit - items.len();
                 let found = self.look(entry, |connection| page(connection, filter, from, (low, high), most));
                 let Some(found) = found else { break };
@@ -252,7 +254,7 @@ impl Asking {
     ///
     /// # Errors
     /// If it takes too long, or there are too many.
-    pub fn reached(&self, filter: &Filter) -> Result<Vec<((Option<String>, Option<String>), ReachedSum)>, SearchError> {
+    pub fn reached(&self, filter: &Filter) -> Result<Vec<(ReachedKey, ReachedSum)>, SearchError> {
         let mut sums = BTreeMap::<_, ReachedSum>::new();
         for entry in self.segments(filter)? {
             for (key, sum) in self.look(&entry, |connection| reached(connection, filter)).unwrap_or_default() {
@@ -433,9 +435,7 @@ fn page(
     Ok(found)
 }
 
-type Reached = Vec<((Option<String>, Option<String>), ReachedSum)>;
-
-fn reached(connection: &Connection, filter: &Filter) -> Result<Reached, SegmentError> {
+fn reached(connection: &Connection, filter: &Filter) -> Result<Vec<(ReachedKey, ReachedSum)>, SegmentError> {
     let Some(condition) = Condition::of(connection, filter)? else { return Ok(Vec::new()) };
     // A type that the segment does not have is no number that a row has.
     let id = |kind: Kind| name(connection, kind.label()).map(|id| id.unwrap_or(-1));

@@ -19,6 +19,8 @@ const LAYOUT: i64 = 1;
 const APPLICATION: i64 = 0x5043_5231;
 /// What others may hold a segment for.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// SQLite's way to files that belong to one process.
+const OWN: &str = "unix-excl";
 /// So many different texts are kept in memory; with more of them, the next segment begins.
 pub(super) const MOST_NAMES: usize = 100_000;
 
@@ -36,7 +38,8 @@ const VIEW: &str = include_str!("view.sql");
 
 /// The segment that is appended to.
 pub(super) struct Segment {
-    connection: Connection,
+    /// None while nothing is written: then no file is held open, and its disk can be unmounted.
+    connection: Option<Connection>,
     pub(super) path: PathBuf,
     pub(super) begun: OffsetDateTime,
     pub(super) extent: Extent,
@@ -83,6 +86,9 @@ pub(crate) enum SegmentError {
     /// SQLite, or the system, says so.
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
+    /// It is not where it was.
+    #[error("its file is not there any more, or another one")]
+    Gone,
     /// It was only begun to be made.
     #[error("it was only begun to be made")]
     Unmade,
@@ -99,7 +105,7 @@ impl SegmentError {
     pub(super) fn is_damage(&self) -> bool {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Unmade => return false,
+            Self::Unmade | Self::Gone => return false,
             Self::Layout(_) | Self::Unsound(_) => return true,
         };
         matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
@@ -109,7 +115,7 @@ impl SegmentError {
     pub(super) fn is_lasting(&self) -> bool {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Unmade => return false,
+            Self::Unmade | Self::Gone => return false,
             Self::Layout(_) | Self::Unsound(_) => return true,
         };
         !matches!(
@@ -139,19 +145,26 @@ fn is_of_the_record(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Opens a segment to read it.
-pub(super) fn read(path: &Path) -> Result<Connection, SegmentError> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+/// Opens a segment to read it. A sealed one is open to everybody; others are this process's alone, see [`write`].
+pub(super) fn read(path: &Path, is_sealed: bool) -> Result<Connection, SegmentError> {
+    let connection = if is_sealed {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)?
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags_and_vfs(path, flags, OWN)?
+    };
     connection.busy_timeout(PATIENCE)?;
-    connection.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096")?;
+    connection.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cache_size=-4096; PRAGMA query_only=ON")?;
     check_layout(&connection)?;
     Ok(connection)
 }
 
-fn write(path: &Path) -> Result<Connection, SegmentError> {
+/// Opens a segment to change it. No other process may have it meanwhile: only then SQLite keeps the index of its log in memory
+/// of its own. Otherwise it maps a file, and where the disk is full the system kills whoever writes there.
+fn write(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, OWN)?;
     connection.busy_timeout(PATIENCE)?;
     connection.execute_batch(
         "PRAGMA trusted_schema=OFF; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY; PRAGMA synchronous=FULL",
@@ -186,7 +199,7 @@ fn check_layout(connection: &Connection) -> Result<(), SegmentError> {
 
 /// What a segment holds, and whether it is sealed.
 pub(super) fn look(path: &Path, first: u64) -> Result<(Extent, bool), SegmentError> {
-    let connection = read(path)?;
+    let connection = read(path, false)?;
     let told = |key: &str| {
         let value = connection.query_row("SELECT value FROM segment WHERE key = ?1", [key], |row| row.get::<_, i64>(0));
         value.optional()
@@ -238,7 +251,14 @@ impl Segment {
             Err(SegmentError::Unmade) => {
                 make(&connection, first, now)?;
                 let (extent, names) = (Extent::from(first), HashMap::new());
-                return Ok(Self { connection, path: path.into(), begun: now, extent, place: place(path), names });
+                return Ok(Self {
+                    connection: Some(connection),
+                    path: path.into(),
+                    begun: now,
+                    extent,
+                    place: place(path),
+                    names,
+                });
             }
             Err(error) => return Err(error),
         }
@@ -254,7 +274,7 @@ impl Segment {
             let names = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             names.collect::<rusqlite::Result<_>>()?
         };
-        Ok(Self { connection, path: path.into(), begun, extent, place: place(path), names })
+        Ok(Self { connection: Some(connection), path: path.into(), begun, extent, place: place(path), names })
     }
 
     /// How many different texts it holds.
@@ -272,10 +292,22 @@ impl Segment {
         self.place.is_some() && self.place == place(&self.path)
     }
 
+    /// Closes the file until there is something to append.
+    pub(super) fn rest(&mut self) {
+        self.connection = None;
+    }
+
     /// Appends records, all in one transaction: when this returns they are on the disk. After an error none of them is there,
     /// and the segment has to be opened anew.
     pub(super) fn append(&mut self, records: &[Arc<Record>]) -> Result<Appended, SegmentError> {
-        let Self { connection, names, .. } = self;
+        if self.connection.is_none() && !self.is_in_place() {
+            return Err(SegmentError::Gone);
+        }
+        let Self { connection, names, path, .. } = self;
+        let connection = match connection {
+            Some(connection) => connection,
+            None => connection.insert(write(path)?),
+        };
         let (mut appended, mut extent) = (Appended::default(), self.extent);
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut insert = connection.prepare_cached(&insertion())?;

@@ -635,7 +635,7 @@ fn a_search_sees_what_is_committed_while_more_is_being_written() {
     let mut segment = Segment::open(&path, 1, at(0)).unwrap();
     let records: Vec<_> = (0..100).map(|n| Arc::new(flow_end(n, "ada", "crm"))).collect();
     segment.append(&records).unwrap();
-    let reader = super::segment::read(&path).unwrap();
+    let reader = super::segment::read(&path, false).unwrap();
     let count = || reader.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count(), 100);
     segment.append(&records).unwrap();
@@ -650,7 +650,7 @@ fn the_view_shows_texts_addresses_and_times() {
     let mut segment = Segment::open(&path, 1, at(0)).unwrap();
     let v6: IpAddr = "2001:db8::7".parse().unwrap();
     segment.append(&[Arc::new(flow_end(4, "ada", "crm")), Arc::new(denied(5, v6, None))]).unwrap();
-    let reader = super::segment::read(&path).unwrap();
+    let reader = super::segment::read(&path, false).unwrap();
     let row = |sequence: i64, columns: &str| {
         let question = format!("SELECT {columns} FROM records WHERE sequence = {sequence}");
         let read = |row: &rusqlite::Row<'_>| (0..5).map(|at| row.get::<_, Option<String>>(at)).collect();

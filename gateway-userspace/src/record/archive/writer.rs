@@ -41,6 +41,7 @@ pub(super) struct Writer {
     /// When to try again, after a failure.
     retry: Option<Instant>,
     looked: Instant,
+    written: Instant,
     retained: Instant,
     sealer: Sender<Entry>,
 }
@@ -62,6 +63,7 @@ impl Writer {
             lot: None,
             retry: None,
             looked: now,
+            written: now,
             retained: now,
             sealer,
         })
@@ -166,6 +168,7 @@ impl Writer {
         self.make_ready()?;
         let Some(segment) = &mut self.open else { return Ok(()) };
         let appended = segment.append(&self.pending)?;
+        self.written = Instant::now();
         let extent = segment.extent;
         self.next = Some(extent.next);
         self.shared.catalog.grow(extent);
@@ -294,6 +297,9 @@ impl Writer {
         }
         if self.open.as_ref().is_some_and(|open| !open.is_in_place()) {
             self.failed(&Failure::Folder(std::io::ErrorKind::NotFound.into()));
+        }
+        if let Some(open) = self.open.as_mut().filter(|_| self.written.elapsed() >= TICK) {
+            open.rest();
         }
         let now = OffsetDateTime::now_utc();
         if self.open.as_ref().is_some_and(|open| self.settings.is_full(open, now)) {

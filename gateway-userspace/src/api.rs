@@ -23,6 +23,7 @@ mod probes;
 mod problem;
 mod proof;
 mod providers;
+mod records;
 mod refusals;
 mod services;
 mod sessions;
@@ -121,6 +122,9 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .merge(scim::routes())
         .routes(routes!(traffic::flows))
         .routes(routes!(traffic::drops))
+        .routes(routes!(records::records))
+        .routes(routes!(records::reached))
+        .routes(routes!(records::denied))
         .routes(routes!(traffic::status))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))

@@ -154,8 +154,16 @@ pub enum Access {
 pub struct RecordsConfig {
     /// Where allowed and denied connections are written, as JSON lines; `-` for the standard output.
     pub access_log: Option<PathBuf>,
+    /// Whether records are kept to be searched, below the state folder.
+    pub archive: bool,
+    /// For how long they are.
+    pub keep: Duration,
+    /// And how many bytes of them at most.
+    pub keep_bytes: u64,
     /// Equal denials within this time become one record.
     pub denial_window: Duration,
+    /// How often it is recorded that a flow goes on; 0 for never.
+    pub flow_update: Duration,
     /// Events of each kind that one CPU may emit in a second; beyond it they are counted as lost.
     pub events_per_second: u32,
 }

@@ -34,7 +34,7 @@ use crate::dataplane::{
 };
 use crate::health::Health;
 use crate::record::audit;
-use crate::record::{AccessLog, AuditTrail, Metrics, Recorder, Sink, follow};
+use crate::record::{AccessLog, Archive, ArchiveSettings, AuditTrail, Keepers, Metrics, Recorder, Sink, follow};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use countries::{Countries, CountriesError};
@@ -172,7 +172,9 @@ pub fn unload(config: &Config) -> Result<(), DaemonError> {
 fn audited(config: &Config, tell: impl FnOnce(&Recorder)) -> Result<(), DaemonError> {
     let metrics = Metrics::new()?;
     let trail = audit_trail(config, &metrics)?;
-    tell(&Recorder::audited(metrics, AccessLog::start(Sink::Nowhere).map_err(system("no log"))?, None, trail.clone()));
+    let log = AccessLog::start(Sink::Nowhere).map_err(system("no log"))?;
+    let keepers = Keepers { log, archive: Archive::none(), audit: trail.clone() };
+    tell(&Recorder::keeping(metrics, keepers, None));
     if !trail.flush(LAST_ENTRIES) {
         tracing::warn!("the audit trail could not be told of it");
     }
@@ -370,7 +372,8 @@ fn enforce(
     let metrics = Metrics::new()?;
     let audit = audit_trail(config, &metrics)?;
     audit.started();
-    let recorder = Recorder::audited(metrics.clone(), log.clone(), Some(plane.monitor()?), audit);
+    let keepers = Keepers { log: log.clone(), archive: archive(config, &metrics)?, audit };
+    let recorder = Recorder::keeping(metrics.clone(), keepers, Some(plane.monitor()?));
     let mut work = Work::begin(stored.sessions.len());
     let (state, changes) = restore::restore(stored, &plane, &guarded, &boot_id, config.limits.session, &mut work)?;
     store.commit(&changes)?;
@@ -392,8 +395,8 @@ fn enforce(
 
     let stop = Arc::new(AtomicBool::new(false));
     let events = monitor::events(plane.pins())?;
-    let window = config.records.denial_window;
-    let follower = follow(recorder.clone(), events, window, Arc::clone(&stop))
+    let times = (config.records.denial_window, config.records.flow_update);
+    let follower = follow(recorder.clone(), events, times, Arc::clone(&stop))
         .map_err(system("the events thread cannot be started"))?;
     let watcher = ways::watch(Ways::open(plane.pins())?, Arc::clone(&stop))
         .map_err(system("the thread that watches routes cannot be started"))?;
@@ -586,6 +589,19 @@ fn audit_trail(config: &Config, metrics: &Metrics) -> Result<AuditTrail, DaemonE
     let trail =
         AuditTrail::start(&config.state.join("audit"), &gateway, &metrics.registry(), audit::Settings::default());
     trail.map_err(system("the audit trail's thread cannot be started"))
+}
+
+fn archive(config: &Config, metrics: &Metrics) -> Result<Archive, DaemonError> {
+    if !config.records.archive {
+        return Ok(Archive::none());
+    }
+    let settings = ArchiveSettings {
+        folder: config.state.join("records"),
+        keep: config.records.keep,
+        keep_bytes: config.records.keep_bytes,
+        segment: ArchiveSettings::SEGMENT,
+    };
+    Archive::start(settings, metrics.clone()).map_err(system("the thread of the archive cannot be started"))
 }
 
 /// The gateway's services, as the programs must know them.

@@ -1,22 +1,32 @@
-//! Who reached what, and why not: the access log, and the metrics.
+//! Who reached what, and why not: the access log, the archive, and the metrics.
 //!
-//! Everything that happens passes through the [`Recorder`]. It never waits: what the log cannot take is counted as lost.
+//! Everything that happens passes through the [`Recorder`]. It never waits: what log and archive cannot take is counted as
+//! lost.
 
+mod archive;
 pub mod audit;
 mod denials;
 mod events;
 mod flows;
 mod health;
+mod interfaces;
+mod kind;
 mod line;
 mod log;
+mod lot;
 mod metrics;
 mod names;
 
+pub use archive::{
+    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedKey, ReachedSum,
+    SearchError,
+};
 pub use audit::AuditTrail;
 pub use denials::Denials;
 pub use events::follow;
 use flows::End;
 pub use flows::{FlowTracker, TrackedFlow};
+pub(crate) use kind::Kind;
 pub(crate) use line::described;
 pub use line::protocol;
 pub use log::{AccessLog, Sink};
@@ -29,7 +39,8 @@ use crate::policy::{AppName, Gateway, Input, Regranted, SessionToken};
 use gateway_common::KernelNanos;
 use gateway_common::abi::{Flow, FlowCopy, FlowKey, Unrecorded};
 use line::Record;
-use log::Lot;
+use lot::Lot;
+use metrics::LostBy;
 use names::Names;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -78,11 +89,35 @@ pub struct Gaps {
     pub lost: Unrecorded,
     /// Because policies want no record of it.
     pub left_out: Unrecorded,
+    /// In the access log alone, whose queue had no room for it.
+    pub log: Unrecorded,
+    /// In the archive alone, likewise.
+    pub archive: Unrecorded,
+}
+
+impl Gaps {
+    /// All of them, with the words for why.
+    #[must_use]
+    pub const fn all(&self) -> [(&'static str, &Unrecorded); 4] {
+        let Self { lost, left_out, log, archive } = self;
+        [("lost", lost), ("left_out", left_out), ("access_log", log), ("archive", archive)]
+    }
+}
+
+/// Where records are kept.
+pub struct Keepers {
+    /// Lines.
+    pub log: AccessLog,
+    /// What can be searched.
+    pub archive: Archive,
+    /// What can be verified.
+    pub audit: AuditTrail,
 }
 
 struct Shared {
     metrics: Metrics,
     log: AccessLog,
+    archive: Archive,
     names: RwLock<Names>,
     flows: Mutex<FlowTracker>,
     denials: Mutex<Denials>,
@@ -93,18 +128,20 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Records into this log and these metrics, and keeps no audit trail.
+    /// Records into this log and these metrics, and keeps nothing else.
     #[must_use]
     pub fn new(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>) -> Self {
-        Self::audited(metrics, log, monitor, AuditTrail::none())
+        Self::keeping(metrics, Keepers { log, archive: Archive::none(), audit: AuditTrail::none() }, monitor)
     }
 
-    /// Records into this log, these metrics and this audit trail.
+    /// Records into these metrics, and wherever records are kept.
     #[must_use]
-    pub fn audited(metrics: Metrics, log: AccessLog, monitor: Option<Monitor>, audit: AuditTrail) -> Self {
+    pub fn keeping(metrics: Metrics, keepers: Keepers, monitor: Option<Monitor>) -> Self {
+        let Keepers { log, archive, audit } = keepers;
         let shared = Shared {
             metrics,
             log,
+            archive,
             names: RwLock::default(),
             flows: Mutex::default(),
             denials: Mutex::default(),
@@ -119,6 +156,12 @@ impl Recorder {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.shared.archive
     }
 
     /// The kernel's counters.
@@ -242,15 +285,18 @@ impl Recorder {
         self.write_or_count(self.names(|names| Record::flow_end(key, flow, names, end)), &gap);
     }
 
+    /// A flow goes on: what it has carried so far is recorded.
+    fn flow_goes_on(&self, key: &FlowKey, flow: &TrackedFlow) {
+        self.write_or_count(self.names(|names| Record::flow_update(key, flow, names)), &Unrecorded::default());
+    }
+
     /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
     /// log's own thread: a queue of lines would not hold them, and the core has other things to do.
     fn write_ends(&self, receipts: &[Receipt]) {
         if receipts.len() <= FEW {
             return receipts.iter().for_each(|receipt| self.write(Record::session_end(receipt)));
         }
-        let (now, receipts) = (OffsetDateTime::now_utc(), receipts.to_vec());
-        let lines = receipts.into_iter().map(move |receipt| Record::session_end(&receipt).of(now));
-        self.write_lot(Box::new(lines));
+        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), receipts.into()));
     }
 
     /// Writes what sessions have gained and lost, in the same way.
@@ -258,32 +304,42 @@ impl Recorder {
         if regranted.len() <= FEW {
             return regranted.iter().for_each(|changed| self.write(Record::regranted(changed)));
         }
-        let (now, changes) = (OffsetDateTime::now_utc(), Arc::clone(regranted));
-        let lines = (0..changes.len()).filter_map(move |at| Some(Record::regranted(changes.get(at)?).of(now)));
-        self.write_lot(Box::new(lines));
+        self.write_lot(&Lot::Regranted(OffsetDateTime::now_utc(), Arc::clone(regranted)));
     }
 
-    fn write_lot(&self, lot: Lot) {
+    fn write_lot(&self, lot: &Lot) {
         if !self.shared.log.put_lot(lot) {
-            self.metrics().record_lost();
+            self.metrics().lost(LostBy::Log, lot.kind(), lot.len());
+        }
+        if !self.shared.archive.put_lot(lot) {
+            self.metrics().lost(LostBy::Archive, lot.kind(), lot.len());
         }
     }
 
     /// Writes a record. Without one, because policies want none, or without room for it, this is what is in no record then.
     fn write_or_count(&self, record: Option<Record>, gap: &Unrecorded) {
-        let Some(record) = record else {
-            self.metrics().record_left_out();
-            return self.gaps_mut(|gaps| gaps.left_out.add(gap));
-        };
-        if !self.shared.log.put(record) {
-            self.metrics().record_lost();
-            self.lost_mut(|lost| lost.add(gap));
+        match record {
+            Some(record) => self.write_with(record, gap),
+            None => {
+                self.metrics().record_left_out();
+                self.gaps_mut(|gaps| gaps.left_out.add(gap));
+            }
         }
     }
 
     fn write(&self, record: Record) {
-        if !self.shared.log.put(record) {
-            self.metrics().record_lost();
+        self.write_with(record, &Unrecorded::default());
+    }
+
+    fn write_with(&self, record: Record, gap: &Unrecorded) {
+        let record = Arc::new(record);
+        if !self.shared.log.put(&record) {
+            self.metrics().lost(LostBy::Log, record.kind(), 1);
+            self.gaps_mut(|gaps| gaps.log.add(gap));
+        }
+        if !self.shared.archive.put(&record) {
+            self.metrics().lost(LostBy::Archive, record.kind(), 1);
+            self.gaps_mut(|gaps| gaps.archive.add(gap));
         }
     }
 

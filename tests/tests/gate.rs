@@ -8,6 +8,8 @@ mod access;
 mod accounts;
 #[path = "gate/answers.rs"]
 mod answers;
+#[path = "gate/archive.rs"]
+mod archive;
 #[path = "gate/audit.rs"]
 mod audit;
 #[path = "gate/beyond.rs"]

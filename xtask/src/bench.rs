@@ -19,7 +19,7 @@ use machine::Machine;
 #[derive(clap::Args)]
 pub struct Args {
     /// Measure only this; may be given several times
-    #[arg(long = "suite", value_name = "NAME", value_parser = ["program", "veth", "tcp", "control", "revocation", "identity", "policy", "core"])]
+    #[arg(long = "suite", value_name = "NAME", value_parser = ["program", "veth", "tcp", "control", "revocation", "identity", "policy", "records", "core"])]
     suites: Vec<String>,
     /// Also write the rows to FILE
     #[arg(long, value_name = "FILE")]

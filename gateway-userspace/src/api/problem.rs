@@ -4,6 +4,7 @@ use super::context::{SourceError, ViewError};
 use crate::core::CoreError;
 use crate::identity::{ServiceRefusal, VerifierError};
 use crate::policy::{AppProblem, Refusal};
+use crate::record::SearchError;
 use crate::wire::{FieldError, Invalid, Problem};
 use axum::Json;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -241,6 +242,20 @@ impl From<SourceError> for ApiError {
             SourceError::System(_) => {
                 tracing::error!(%error, "a peer's source could not be found");
                 Self::unavailable("the gateway could not find out where you are; its log says why")
+            }
+        }
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many searches at once", error)
+                .with_header(RETRY_AFTER, "1"),
+            SearchError::Off => Self::missing(error),
+            SearchError::Closed => Self::unavailable(error),
+            SearchError::TooLong | SearchError::TooMany => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too-much", "too much to answer", error)
             }
         }
     }

@@ -12,8 +12,10 @@ mod group;
 mod own;
 mod policy;
 mod provider;
+mod record;
 mod service;
 mod session;
+mod since;
 mod token;
 mod user;
 
@@ -58,6 +60,13 @@ pub(super) enum Command {
     Explain(explain::Explain),
     /// Count what was dropped, by reason
     Drops,
+    /// What was recorded: connections, denials, logins, administration
+    #[command(subcommand)]
+    Record(record::Record),
+    /// Add up who reached an app, or what a user reached
+    Reached(record::ReachedSums),
+    /// Add up what was denied, by whose it was, from where to where, and why
+    Denied(record::DeniedSums),
     /// Identity providers that people can log in with
     #[command(subcommand)]
     Provider(provider::Provider),
@@ -97,6 +106,9 @@ impl Command {
             Self::Flow(command) => command.run(context).await,
             Self::Explain(explain) => explain.run(context).await,
             Self::Drops => flow::drops(context).await,
+            Self::Record(command) => command.run(context).await,
+            Self::Reached(sums) => sums.run(context).await,
+            Self::Denied(sums) => sums.run(context).await,
             Self::Provider(command) => command.run(context).await,
             Self::Audit(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

@@ -3,7 +3,10 @@
 mod audit;
 mod explain;
 mod health;
+mod record;
 mod rows;
+
+pub(super) use record::line;
 
 use super::output::plain;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};

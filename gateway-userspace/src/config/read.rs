@@ -20,9 +20,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
+const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
+const LEAST_KEPT: u64 = 64 << 20;
 
 /// The whole file. Every section is read before anything is given up.
 pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
@@ -187,12 +189,36 @@ fn records(section: &mut Section<'_, '_>, folder: &Path) -> RecordsConfig {
         "-" => Some(PathBuf::from("-")),
         _ => value.path(folder),
     });
+    let archive = section.value("archive").and_then(|value| value.boolean());
+    let keep = section.value("keep").and_then(|value| value.duration(HOUR..=3_650 * DAY));
+    let keep_bytes = section.value("keep_bytes").and_then(|value| kept_bytes(&value));
     let window = section.value("denial_window").and_then(|value| value.duration(SECOND..=HOUR));
+    let update = section.value("flow_update").and_then(|value| value.duration(Duration::ZERO..=DAY));
     let events = section.value("events_per_second").and_then(|value| value.integer(10..=10_000_000));
     RecordsConfig {
         access_log,
+        archive: archive.unwrap_or(true),
+        keep: keep.unwrap_or(90 * DAY),
+        keep_bytes: keep_bytes.unwrap_or(10 << 30),
         denial_window: window.unwrap_or(10 * SECOND),
+        flow_update: update.unwrap_or(600 * SECOND),
         events_per_second: events.and_then(|events| u32::try_from(events).ok()).unwrap_or(100_000),
+    }
+}
+
+/// No fewer than a few segments need.
+fn kept_bytes(value: &Value<'_, '_>) -> Option<u64> {
+    let fix = "write an amount of bytes from 64 MiB on, like `10 GiB`";
+    match value.bytes()?.count() {
+        Ok(bytes) if bytes >= LEAST_KEPT => Some(bytes),
+        Ok(bytes) => {
+            value.refuse(format!("{bytes} bytes are too few to keep"), fix);
+            None
+        }
+        Err(problem) => {
+            value.refuse(problem.to_string(), fix);
+            None
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! thread of its own.
 
 use super::Recorder;
-use super::flows::{End, TrackedFlow, is_fresh};
+use super::flows::{End, Period, Refreshed, TrackedFlow, is_fresh};
 use super::line::Record;
 use crate::dataplane::{Written, clock};
 use aya::maps::{MapData, RingBuf};
@@ -28,14 +28,15 @@ const ADOPTION_SHARE: u32 = 20;
 /// The longest wait for events.
 const WAIT: u16 = 100;
 
-/// Follows the kernel on a thread of its own until `stop` is set. Denials are written at the end of each window.
+/// Follows the kernel on a thread of its own until `stop` is set. Denials are written at the end of each window, and flows that
+/// go on once in each time of update, which is 0 for never.
 ///
 /// # Errors
 /// If the thread cannot be started.
 pub fn follow(
     recorder: Recorder,
     events: RingBuf<MapData>,
-    window: Duration,
+    (window, update): (Duration, Duration),
     stop: Arc<AtomicBool>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let mut follower = Follower {
@@ -45,6 +46,7 @@ pub fn follow(
         refresh: Every::new(REFRESH),
         adopt: Every::new(ADOPT),
         window: Every::new(window),
+        period: Period(u64::try_from(update.as_nanos()).unwrap_or(u64::MAX)),
     };
     std::thread::Builder::new().name("events".into()).spawn(move || {
         while !stop.load(Ordering::Relaxed) {
@@ -63,6 +65,7 @@ struct Follower {
     refresh: Every,
     adopt: Every,
     window: Every,
+    period: Period,
 }
 
 /// Why a flow gave way: it was over anyway, or another began between the same ends, or the table was full.
@@ -105,7 +108,7 @@ impl Follower {
         self.drain();
         if self.refresh.is_due() {
             self.take_denials();
-            self.recorder.refresh();
+            self.recorder.refresh(self.period);
         }
         if self.adopt.is_due() {
             let began = Instant::now();
@@ -166,7 +169,7 @@ impl Recorder {
     }
 
     fn happened(&self, event: &FlowEvent) {
-        let (key, flow) = (event.key(), TrackedFlow { copy: event.copy(), interface: event.interface() });
+        let (key, flow) = (event.key(), TrackedFlow { copy: event.copy(), interface: event.interface(), told: 0 });
         match event.what {
             FlowEvent::OPENED => self.opened(key, flow),
             what => {
@@ -197,7 +200,7 @@ impl Recorder {
         self.end_of_the_ended(&[(key, flow)]);
     }
 
-    fn refresh(&self) {
+    fn refresh(&self, period: Period) {
         let Some(monitor) = self.monitor() else { return };
         let now = clock::boot();
         for (key, flow) in self.flows_mut(super::FlowTracker::given_up) {
@@ -207,9 +210,9 @@ impl Recorder {
         while left > 0 {
             let slots = left.min(AT_ONCE);
             left -= slots;
-            for (key, flow, outcome) in self.flows_mut(|flows| flows.refresh(monitor, now, slots)) {
-                self.flow_ended(&key, &flow, End::of(outcome));
-            }
+            let Refreshed { over, going } = self.flows_mut(|flows| flows.refresh(monitor, now, slots, period));
+            over.iter().for_each(|(key, flow, outcome)| self.flow_ended(key, flow, End::of(outcome)));
+            going.iter().for_each(|(key, flow)| self.flow_goes_on(key, flow));
         }
     }
 
@@ -229,6 +232,7 @@ impl Recorder {
     pub fn finish(&self) {
         self.end_window();
         self.shared.log.flush();
+        self.shared.archive.flush();
     }
 }
 

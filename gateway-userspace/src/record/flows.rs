@@ -17,6 +17,8 @@ pub struct TrackedFlow {
     pub copy: FlowCopy,
     /// The interface that it was opened on; 0 if that was not reported.
     pub interface: u32,
+    /// How often it was recorded that it goes on.
+    pub told: u32,
 }
 
 impl TrackedFlow {
@@ -48,6 +50,30 @@ impl End {
     #[must_use]
     pub const fn of(outcome: &'static str) -> Self {
         Self { outcome, is_incomplete: false }
+    }
+}
+
+/// What a look at some flows has shown.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Flows that are over, and how they have ended.
+    pub over: Vec<(FlowKey, TrackedFlow, &'static str)>,
+    /// Flows that go on, of which it is time to say so.
+    pub going: Vec<(FlowKey, TrackedFlow)>,
+}
+
+/// How often it is recorded that a flow goes on, in nanoseconds; 0 for never.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Period(pub u64);
+
+impl Period {
+    /// Whether a period of its life has passed since it was said last, and it was not silent all the time. Asked once.
+    fn is_due(self, flow: &mut TrackedFlow, now: KernelNanos) -> bool {
+        let age = now.since(KernelNanos(flow.copy.opened_at));
+        let periods = age.checked_div(self.0).and_then(|periods| u32::try_from(periods).ok()).unwrap_or(0);
+        let is_another = periods > flow.told;
+        flow.told = flow.told.max(periods);
+        is_another && now.since(KernelNanos(flow.copy.last_seen)) < self.0
     }
 }
 
@@ -133,20 +159,17 @@ impl FlowTracker {
     }
 
     /// Brings the counters of some flows up to date, in turn, and takes out, here and in the kernel, what is over: closed,
-    /// or silent too long.
-    pub fn refresh(
-        &mut self,
-        monitor: &Monitor,
-        now: KernelNanos,
-        slots: usize,
-    ) -> Vec<(FlowKey, TrackedFlow, &'static str)> {
-        let mut over = Vec::new();
+    /// or silent too long. What goes on and has carried something is named once in each `period`.
+    pub fn refresh(&mut self, monitor: &Monitor, now: KernelNanos, slots: usize, period: Period) -> Refreshed {
+        let (mut over, mut going) = (Vec::new(), Vec::new());
         let next = self.shelf.show(self.refreshed, slots, |key, flow| {
             match monitor.flow(key).filter(|copy| is_same(copy, &flow.copy)) {
                 Some(copy) => {
                     flow.copy = copy;
                     if !is_fresh(key, &copy, now) {
                         over.push((*key, *flow));
+                    } else if period.is_due(flow, now) {
+                        going.push((*key, *flow));
                     }
                 }
                 None => over.push((*key, *flow)),
@@ -154,7 +177,8 @@ impl FlowTracker {
         });
         self.refreshed = next.unwrap_or(0);
         let ended = over.into_iter().filter_map(|(key, flow)| self.end(key, flow, Some(monitor)));
-        ended.map(|(key, flow)| (key, flow, if Flow::is_over(flow.copy.ends) { "closed" } else { "idle" })).collect()
+        let outcome = |flow: &TrackedFlow| if Flow::is_over(flow.copy.ends) { "closed" } else { "idle" };
+        Refreshed { over: ended.map(|(key, flow)| (key, flow, outcome(&flow))).collect(), going }
     }
 
     /// Takes in flows whose opening was not reported; which they are.
@@ -169,7 +193,7 @@ impl FlowTracker {
             let is_new = !self.shelf.contains(key) && !self.missing.contains_key(key) && is_fresh(key, copy, now);
             // It may have ended since it was found.
             if is_new && let Some(copy) = monitor.flow(key).filter(|now| is_same(now, copy)) {
-                let flow = TrackedFlow { copy, interface: 0 };
+                let flow = TrackedFlow { copy, interface: 0, told: 0 };
                 self.shelf.put(*key, flow);
                 adopted.push((*key, flow));
             }
@@ -211,11 +235,28 @@ mod tests {
     use super::*;
 
     fn flow(token: u64, opened_at: u64) -> TrackedFlow {
-        TrackedFlow { copy: FlowCopy { token, opened_at, ..FlowCopy::default() }, interface: 1 }
+        TrackedFlow { copy: FlowCopy { token, opened_at, ..FlowCopy::default() }, interface: 1, told: 0 }
     }
 
     fn key(port: u8) -> FlowKey {
         FlowKey { client_port: [1, port], ..FlowKey::default() }
+    }
+
+    #[test]
+    fn it_is_time_to_say_that_a_flow_goes_on_once_in_each_period_unless_it_is_silent() {
+        let (period, mut going) = (Period(100), flow(7, 1_000));
+        let due = |period: Period, flow: &mut TrackedFlow, now, last_seen| {
+            flow.copy.last_seen = last_seen;
+            period.is_due(flow, KernelNanos(now))
+        };
+        assert!(!due(period, &mut going, 1_099, 1_099));
+        assert!(due(period, &mut going, 1_100, 1_099));
+        assert!(!due(period, &mut going, 1_199, 1_199));
+        // It was silent for two periods; then one is missing for good.
+        assert!(!due(period, &mut going, 1_350, 1_199));
+        assert!(!due(period, &mut going, 1_399, 1_399));
+        assert!(due(period, &mut going, 1_401, 1_399));
+        assert!(!due(Period(0), &mut flow(7, 0), 1_000_000, 1_000_000));
     }
 
     #[test]

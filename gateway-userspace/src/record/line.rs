@@ -1,15 +1,23 @@
 //! The shape of the access log: one JSON object a line, `time` and `type` first.
+//!
+//! A record is made where something happens and written elsewhere, by two threads: names in it are pointers, and what
+//! policies are called is looked up when it is written.
 
 use super::denials::Denied;
 use super::flows::{End, TrackedFlow};
-use super::names::Names;
+use super::interfaces::interface;
+use super::names::{Names, Policies};
 use crate::core::{Actor, Receipt};
 use crate::dataplane::clock::WallClock;
 use crate::health::Turn;
-use crate::policy::{Decision, Generation, Input, Logging, Protocol, Regranted, Session};
-use gateway_common::abi::{DenialKey, FlowKey};
+use crate::policy::{
+    AppName, Decision, Generation, Input, Logging, Protocol, Regranted, Session, SessionToken, UserName,
+};
+use arcstr::ArcStr;
+use gateway_common::abi::{DenialKey, Flow, FlowKey};
 use gateway_common::{DropReason, KernelNanos, Packet};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
 use std::net::IpAddr;
 use time::OffsetDateTime;
 
@@ -17,14 +25,14 @@ use time::OffsetDateTime;
 #[derive(Serialize)]
 pub(super) struct Record {
     #[serde(with = "time::serde::rfc3339")]
-    time: OffsetDateTime,
+    pub(super) time: OffsetDateTime,
     #[serde(flatten)]
-    what: What,
+    pub(super) what: What,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum What {
+pub(super) enum What {
     Login {
         session: String,
         user: String,
@@ -74,50 +82,24 @@ enum What {
         generation: Option<u64>,
     },
     FlowStart(FlowNames),
+    FlowUpdate {
+        #[serde(flatten)]
+        names: FlowNames,
+        #[serde(flatten)]
+        so_far: Carried,
+    },
     FlowEnd {
         #[serde(flatten)]
         names: FlowNames,
         outcome: &'static str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         incomplete: bool,
-        #[serde(with = "time::serde::rfc3339")]
-        opened_at: OffsetDateTime,
-        #[serde(with = "time::serde::rfc3339")]
-        last_seen: OffsetDateTime,
-        to_app_packets: u64,
-        to_app_bytes: u64,
-        to_client_packets: u64,
-        to_client_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tcp: Option<&'static str>,
+        #[serde(flatten)]
+        carried: Carried,
     },
-    Denied {
-        reason: &'static str,
-        source: IpAddr,
-        mac: String,
-        destination: IpAddr,
-        port: u16,
-        protocol: String,
-        direction: &'static str,
-        interface: String,
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        observed: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        session: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        app: Option<String>,
-        packets: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        answered: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        policies: Option<Vec<String>>,
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        alert: bool,
-        #[serde(with = "time::serde::rfc3339")]
-        first: OffsetDateTime,
-        #[serde(with = "time::serde::rfc3339")]
-        last: OffsetDateTime,
-    },
+    Denied(Refused),
     AppHealth {
         app: String,
         state: &'static str,
@@ -136,24 +118,79 @@ enum What {
     },
 }
 
+/// Whose flow it is, and from where to where.
 #[derive(Serialize)]
-struct FlowNames {
-    session: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app: Option<String>,
-    policies: Vec<String>,
+pub(super) struct FlowNames {
+    #[serde(serialize_with = "shown")]
+    pub(super) session: SessionToken,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) user: Option<UserName>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) app: Option<AppName>,
+    pub(super) policies: Policies,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    alert: bool,
-    client: IpAddr,
-    client_port: u16,
-    destination: IpAddr,
-    port: u16,
-    protocol: String,
-    opened_by: &'static str,
+    pub(super) alert: bool,
+    pub(super) client: IpAddr,
+    pub(super) client_port: u16,
+    pub(super) destination: IpAddr,
+    pub(super) port: u16,
+    #[serde(serialize_with = "protocol_shown")]
+    pub(super) protocol: u8,
+    pub(super) opened_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) interface: Option<ArcStr>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) zone: Option<ArcStr>,
+}
+
+/// What a flow has carried, and when.
+#[derive(Serialize)]
+pub(super) struct Carried {
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) opened_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) last_seen: OffsetDateTime,
+    pub(super) to_app_packets: u64,
+    pub(super) to_app_bytes: u64,
+    pub(super) to_client_packets: u64,
+    pub(super) to_client_bytes: u64,
+}
+
+/// Equal denials of one window.
+#[derive(Serialize)]
+pub(super) struct Refused {
+    pub(super) reason: &'static str,
+    pub(super) source: IpAddr,
+    #[serde(serialize_with = "mac_shown")]
+    pub(super) mac: [u8; 6],
+    pub(super) destination: IpAddr,
+    pub(super) port: u16,
+    #[serde(serialize_with = "protocol_shown")]
+    pub(super) protocol: u8,
+    pub(super) direction: &'static str,
+    #[serde(serialize_with = "shown")]
+    pub(super) interface: ArcStr,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) zone: Option<ArcStr>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) observed: bool,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) session: Option<SessionToken>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) user: Option<UserName>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown_if_known")]
+    pub(super) app: Option<AppName>,
+    pub(super) packets: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    interface: Option<String>,
+    pub(super) answered: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) policies: Option<Policies>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) alert: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) first: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) last: OffsetDateTime,
 }
 
 impl Record {
@@ -232,23 +269,26 @@ impl Record {
         Some(Self { time, what: What::FlowStart(flow_names(key, flow, names)) })
     }
 
+    /// What a flow that goes on has carried so far. `None` likewise.
+    pub(super) fn flow_update(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> Option<Self> {
+        if is_left_out(names.permit(flow.copy.token, flow.app())) {
+            return None;
+        }
+        Some(Self::now(What::FlowUpdate { names: flow_names(key, flow, names), so_far: carried(flow) }))
+    }
+
     /// `None` likewise.
     pub(super) fn flow_end(key: &FlowKey, flow: &TrackedFlow, names: &Names, end: End) -> Option<Self> {
         let End { outcome, is_incomplete } = end;
-        let (clock, copy) = (WallClock::now(), &flow.copy);
-        if is_left_out(names.permit(copy.token, flow.app())) {
+        if is_left_out(names.permit(flow.copy.token, flow.app())) {
             return None;
         }
         Some(Self::now(What::FlowEnd {
             names: flow_names(key, flow, names),
             outcome,
             incomplete: is_incomplete,
-            opened_at: clock.at(KernelNanos(copy.opened_at)),
-            last_seen: clock.at(KernelNanos(copy.last_seen)),
-            to_app_packets: copy.to_app_packets,
-            to_app_bytes: copy.to_app_bytes,
-            to_client_packets: copy.to_client_packets,
-            to_client_bytes: copy.to_client_bytes,
+            tcp: (key.protocol == Packet::TCP).then(|| tcp(flow.copy.ends, outcome)),
+            carried: carried(flow),
         }))
     }
 
@@ -261,26 +301,28 @@ impl Record {
         if is_left_out(denial) {
             return None;
         }
-        Some(Self::now(What::Denied {
+        let named = names.session(key.token);
+        Some(Self::now(What::Denied(Refused {
             reason: reason.map_or("unknown", DropReason::label),
             source: key.source.into(),
-            mac: mac(key.mac),
+            mac: key.mac,
             destination: key.destination.into(),
             port: key.port,
-            protocol: protocol(key.protocol),
+            protocol: key.protocol,
             direction: if key.direction == 0 { "to_app" } else { "to_client" },
             interface: interface(key.interface),
+            zone: named.map(|named| named.zone_name.clone()),
             observed: key.flags & DenialKey::OBSERVED != 0,
-            session: (key.token != 0).then(|| crate::policy::SessionToken(key.token).to_string()),
-            user: names.session(key.token).map(|named| named.user.to_string()),
-            app: names.app(key.app).map(ToString::to_string),
+            session: (key.token != 0).then_some(SessionToken(key.token)),
+            user: named.map(|named| named.user.clone()),
+            app: names.app(key.app).cloned(),
             packets: denied.packets,
             answered: Some(denied.answered).filter(|answered| *answered != 0),
-            policies: is_policys.then(|| denial.map(|denial| denial.policies.clone()).unwrap_or_default()),
+            policies: is_policys.then(|| names.forbids(key.token, key.app)),
             alert: is_alert(denial),
             first: clock.at(KernelNanos(denied.first)),
             last: clock.at(KernelNanos(denied.last)),
-        }))
+        })))
     }
 
     pub(super) fn app_health(turn: &Turn) -> Self {
@@ -322,20 +364,44 @@ pub(crate) fn described(input: &Input) -> Option<(&'static str, String)> {
 
 fn flow_names(key: &FlowKey, flow: &TrackedFlow, names: &Names) -> FlowNames {
     let copy = &flow.copy;
-    let permit = names.permit(copy.token, flow.app());
+    let named = names.session(copy.token);
     FlowNames {
-        session: crate::policy::SessionToken(copy.token).to_string(),
-        user: names.session(copy.token).map(|named| named.user.to_string()),
-        app: names.app(flow.app()).map(ToString::to_string),
-        policies: permit.map(|permit| permit.policies.clone()).unwrap_or_default(),
-        alert: is_alert(permit),
+        session: SessionToken(copy.token),
+        user: named.map(|named| named.user.clone()),
+        app: names.app(flow.app()).cloned(),
+        policies: names.permits(copy.token, flow.app()),
+        alert: is_alert(names.permit(copy.token, flow.app())),
         client: key.client.into(),
         client_port: u16::from_be_bytes(key.client_port),
         destination: key.app.into(),
         port: u16::from_be_bytes(key.app_port),
-        protocol: protocol(key.protocol),
+        protocol: key.protocol,
         opened_by: if flow.is_by_app() { "app" } else { "client" },
         interface: (flow.interface != 0).then(|| interface(flow.interface)),
+        zone: named.map(|named| named.zone_name.clone()),
+    }
+}
+
+fn carried(flow: &TrackedFlow) -> Carried {
+    let (clock, copy) = (WallClock::now(), &flow.copy);
+    Carried {
+        opened_at: clock.at(KernelNanos(copy.opened_at)),
+        last_seen: clock.at(KernelNanos(copy.last_seen)),
+        to_app_packets: copy.to_app_packets,
+        to_app_bytes: copy.to_app_bytes,
+        to_client_packets: copy.to_client_packets,
+        to_client_bytes: copy.to_client_bytes,
+    }
+}
+
+/// How a TCP connection ended, by the ends that were seen of it and what ended the flow.
+fn tcp(ends: u64, outcome: &str) -> &'static str {
+    match outcome {
+        _ if ends & Flow::RESET != 0 => "reset",
+        _ if Flow::is_over(ends) => "fin",
+        "idle" => "timeout",
+        "revoked" | "policy" => "cut",
+        _ => "open",
     }
 }
 
@@ -362,10 +428,25 @@ pub fn protocol(number: u8) -> String {
     .to_string()
 }
 
-fn interface(index: u32) -> String {
-    crate::dataplane::interface_name(index).unwrap_or_else(|| index.to_string())
+pub(super) fn mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-fn mac(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
+fn shown<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+fn shown_if_known<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
+}
+
+fn protocol_shown<S: Serializer>(number: &u8, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&protocol(*number))
+}
+
+fn mac_shown<S: Serializer>(address: &[u8; 6], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&mac(*address))
 }

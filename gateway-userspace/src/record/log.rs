@@ -1,11 +1,13 @@
 //! Writing the access log: a thread of its own, a bounded queue before it, and a file that may be rotated.
 
 use super::line::Record;
+use super::lot::Lot;
 use bytes::{BufMut as _, BytesMut};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Bytes that are written at once.
@@ -24,11 +26,8 @@ pub enum Sink {
     File(PathBuf),
 }
 
-/// Many records of one event, made when they are written.
-pub(super) type Lot = Box<dyn Iterator<Item = Record> + Send>;
-
 enum Message {
-    Record(Box<Record>),
+    Record(Arc<Record>),
     Lot(Lot),
     Reopen,
     /// Answers when everything before it is written.
@@ -60,16 +59,16 @@ impl AccessLog {
 
     /// Queues a record. False if the queue is full or the thread is gone.
     #[must_use]
-    pub(super) fn put(&self, record: Record) -> bool {
+    pub(super) fn put(&self, record: &Arc<Record>) -> bool {
         let Some(queue) = &self.queue else { return true };
-        queue.try_send(Message::Record(Box::new(record))).is_ok()
+        queue.try_send(Message::Record(Arc::clone(record))).is_ok()
     }
 
     /// Queues many records as one. False if the queue is full or the thread is gone.
     #[must_use]
-    pub(super) fn put_lot(&self, lot: Lot) -> bool {
+    pub(super) fn put_lot(&self, lot: &Lot) -> bool {
         let Some(queue) = &self.queue else { return true };
-        queue.try_send(Message::Lot(lot)).is_ok()
+        queue.try_send(Message::Lot(lot.clone())).is_ok()
     }
 
     /// Opens the file anew, after it was moved away.
@@ -120,7 +119,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Record(record) => self.line(&record),
-            Message::Lot(lot) => lot.for_each(|record| self.line(&record)),
+            Message::Lot(lot) => (0..lot.len()).filter_map(|at| lot.record(at)).for_each(|record| self.line(&record)),
             Message::Reopen => {
                 self.flush();
                 if let Sink::File(path) = &self.sink {

@@ -4,7 +4,9 @@
 mod tests;
 
 use super::Recorder;
+use super::archive::Holding;
 use super::health::HealthCollector;
+use super::kind::Kind;
 use crate::core::Receipt;
 use crate::dataplane::attach::GuardedInterface;
 use crate::dataplane::{Guarding, clock};
@@ -26,6 +28,33 @@ const REVOCATION_BUCKETS: &[f64] = &[
     0.01, 0.1, 1.0, 10.0,
 ];
 
+/// Where records are missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LostBy {
+    /// In the access log.
+    Log,
+    /// In the archive.
+    Archive,
+    /// In both: there were too many to be told apart.
+    Both,
+}
+
+impl LostBy {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Log => "access_log",
+            Self::Archive => "archive",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// What may be lost, and where.
+fn losses() -> impl Iterator<Item = (LostBy, Kind)> {
+    let everywhere = [LostBy::Log, LostBy::Archive].into_iter().flat_map(|by| Kind::ALL.map(|kind| (by, kind)));
+    everywhere.chain([(LostBy::Both, Kind::Denied)])
+}
+
 /// What the daemon counts itself, and the registry that holds everything. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -41,7 +70,10 @@ pub struct Metrics {
     renewals: IntCounterVec,
     signals: IntCounterVec,
     streams: IntGaugeVec,
-    records_lost: IntCounter,
+    records_lost: IntCounterVec,
+    archive_bytes: IntGauge,
+    archive_segments: IntGauge,
+    archive_oldest: Gauge,
     records_left_out: IntCounter,
     store_failures: IntCounter,
     unsaved: IntGauge,
@@ -132,10 +164,25 @@ impl Metrics {
                 ),
                 &["provider"],
             )?,
-            records_lost: counter(
-                "portcullis_records_lost_total",
-                "Records that were not written because too many came at once. Look at the disk of the access log.",
+            records_lost: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_records_lost_total",
+                    "Records that were not written, by type and where. Look at the disk of the access log, and of the archive.",
+                ),
+                &["kind", "sink"],
             )?,
+            archive_bytes: gauge(
+                "portcullis_archive_bytes",
+                "Bytes of the archive of records. The oldest go when they pass `records.keep_bytes`: raise it to keep more.",
+            )?,
+            archive_segments: gauge(
+                "portcullis_archive_segments",
+                "Files of the archive of records. Many small ones are many days: lower `records.keep` if nobody asks for them.",
+            )?,
+            archive_oldest: Gauge::with_opts(Opts::new(
+                "portcullis_archive_oldest_record_timestamp_seconds",
+                "When the oldest record in the archive was made; 0 if there is none. If that is too late, raise `records.keep_bytes`.",
+            ))?,
             records_left_out: counter(
                 "portcullis_records_left_out_total",
                 "Records that were not written because a policy says so by `@log(\"off\")`. Many are what it is for.",
@@ -246,6 +293,9 @@ impl Metrics {
             signals,
             streams,
             records_lost,
+            archive_bytes,
+            archive_segments,
+            archive_oldest,
             records_left_out,
             store_failures,
             unsaved,
@@ -279,7 +329,12 @@ impl Metrics {
         registry.register(Box::new(renewals.clone()))?;
         registry.register(Box::new(signals.clone()))?;
         registry.register(Box::new(streams.clone()))?;
+        // All are there from the beginning: a series that begins with a loss hides it from whoever watches its increase.
+        losses().for_each(|(by, kind)| records_lost.with_label_values(&[kind.label(), by.label()]).reset());
         registry.register(Box::new(records_lost.clone()))?;
+        registry.register(Box::new(archive_bytes.clone()))?;
+        registry.register(Box::new(archive_segments.clone()))?;
+        registry.register(Box::new(archive_oldest.clone()))?;
         registry.register(Box::new(records_left_out.clone()))?;
         registry.register(Box::new(store_failures.clone()))?;
         bundle_valid.set(1);
@@ -393,8 +448,17 @@ impl Metrics {
         self.logins.with_label_values(&[result]).inc();
     }
 
-    pub(crate) fn record_lost(&self) {
-        self.records_lost.inc();
+    /// So many records of this type are missing there.
+    pub(super) fn lost(&self, by: LostBy, kind: Kind, records: usize) {
+        self.records_lost.with_label_values(&[kind.label(), by.label()]).inc_by(records as u64);
+    }
+
+    /// What the archive holds.
+    pub(super) fn archived(&self, holding: &Holding) {
+        let Holding { segments, bytes, oldest } = *holding;
+        self.archive_segments.set(signed(segments));
+        self.archive_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.archive_oldest.set(oldest.map_or(0.0, |micros| micros as f64 / 1e6));
     }
 
     pub(crate) fn record_left_out(&self) {
@@ -480,7 +544,8 @@ impl Metrics {
     /// Events and records lost since the last call; `None` if none were.
     pub(super) fn newly_lost(&self, events: u64) -> Option<(u64, u64)> {
         let [seen_events, seen_records] = &*self.reported;
-        let records = self.records_lost.get();
+        let of = |(by, kind): (LostBy, Kind)| self.records_lost.with_label_values(&[kind.label(), by.label()]).get();
+        let records: u64 = losses().map(of).sum();
         let lost = (
             events.saturating_sub(seen_events.swap(events, Ordering::Relaxed)),
             records.saturating_sub(seen_records.swap(records, Ordering::Relaxed)),
@@ -607,9 +672,9 @@ impl KernelCollector {
     fn fill(&self, families: &KernelFamilies) -> Result<(), crate::dataplane::DataPlaneError> {
         families.silent.set(self.recorder.metrics().silent().as_secs_f64());
         families.flows.set(signed(self.recorder.flows_mut(|flows| flows.count())));
-        let gaps = self.recorder.gaps();
-        families.fill_gaps("lost", &gaps.lost);
-        families.fill_gaps("left_out", &gaps.left_out);
+        for (why, gap) in self.recorder.gaps().all() {
+            families.fill_gaps(why, gap);
+        }
         let Some(monitor) = self.recorder.monitor() else { return Ok(()) };
         for GuardedInterface { name, index, settings, .. } in self.guarding.interfaces() {
             families.enforced.with_label_values(&[name.as_str()]).set((!settings.observe).into());

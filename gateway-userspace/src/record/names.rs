@@ -5,6 +5,8 @@
 
 use crate::core::Receipt;
 use crate::policy::{AppId, AppName, Decision, Gateway, Permitted, Session, SessionToken, UserName};
+use arcstr::ArcStr;
+use serde::{Serialize, Serializer};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -28,7 +30,37 @@ pub(super) struct Named {
     pub(super) user: UserName,
     /// The number of the zone it is in.
     pub(super) zone: u32,
+    /// And its name.
+    pub(super) zone_name: ArcStr,
     permitted: Arc<Permitted>,
+}
+
+/// The policies that determined something: they are looked up when somebody wants to know them.
+#[derive(Clone, Default)]
+pub(super) struct Policies(Option<(Arc<Permitted>, AppName, Effect)>);
+
+#[derive(Clone, Copy)]
+enum Effect {
+    Permit,
+    Forbid,
+}
+
+impl Policies {
+    /// Their names.
+    pub(super) fn names(&self) -> &[String] {
+        let Some((permitted, app, effect)) = &self.0 else { return &[] };
+        let decision = match effect {
+            Effect::Permit => permitted.get(app),
+            Effect::Forbid => permitted.denied().get(app),
+        };
+        decision.map_or(&[], |decision| &decision.policies)
+    }
+}
+
+impl Serialize for Policies {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(to)
+    }
 }
 
 impl Names {
@@ -100,6 +132,21 @@ impl Names {
     pub(super) fn denial(&self, token: u64, app: u32) -> Option<&Decision> {
         self.session(token)?.permitted.denied().get(self.app(app)?)
     }
+
+    /// The policies that let a session reach an app.
+    pub(super) fn permits(&self, token: u64, app: u32) -> Policies {
+        self.policies(token, app, Effect::Permit)
+    }
+
+    /// The policies that keep it from one.
+    pub(super) fn forbids(&self, token: u64, app: u32) -> Policies {
+        self.policies(token, app, Effect::Forbid)
+    }
+
+    fn policies(&self, token: u64, app: u32, effect: Effect) -> Policies {
+        let known = self.session(token).zip(self.app(app));
+        Policies(known.map(|(named, app)| (Arc::clone(&named.permitted), app.clone(), effect)))
+    }
 }
 
 /// What sessions have in common, with the number of sessions that do.
@@ -117,8 +164,12 @@ impl Kinds {
 
     /// The kind of a session, for one more of them.
     fn take(&mut self, session: &Session) -> u32 {
-        let named =
-            Named { user: session.user.clone(), zone: session.source.zone, permitted: Arc::clone(&session.permitted) };
+        let named = Named {
+            user: session.user.clone(),
+            zone: session.source.zone,
+            zone_name: session.source.zone_name.clone(),
+            permitted: Arc::clone(&session.permitted),
+        };
         let kinds = &mut self.kinds;
         let kind = *self.by_content.entry(content(&named)).or_insert_with(|| {
             // There are no more kinds than sessions, and their slots in the kernel have 32 bits.

@@ -15,6 +15,7 @@ mod identity;
 mod measure;
 mod policy;
 mod program;
+mod records;
 mod revocation;
 mod tcp;
 mod veth;
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
             Suite::Revocation => revocation::measure(&options),
             Suite::Identity => identity::measure(&options),
             Suite::Policy => policy::measure(&options),
+            Suite::Records => records::measure(&options),
             Suite::Core => core::measure(),
         };
         let measured = measured.with_context(|| format!("suite `{name}`"))?;

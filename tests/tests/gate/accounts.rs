@@ -48,7 +48,9 @@ fn counted(metrics: &str) -> Sums {
 
 fn unrecorded(metrics: &str) -> Sums {
     let of = |unit: &str, what: &str| {
-        sum(metrics, &format!("portcullis_unrecorded_{unit}_total{{what=\"{what}\",why=\"lost\"}}")) as u64
+        let of = |why| sum(metrics, &format!("portcullis_unrecorded_{unit}_total{{what=\"{what}\",why=\"{why}\"}}"));
+        // What is missing in the archive alone is in the access log.
+        (of("lost") + of("access_log")) as u64
     };
     let [packets, bytes] = ["packets", "bytes"];
     [

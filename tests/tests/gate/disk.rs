@@ -146,7 +146,8 @@ fn a_state_folder_whose_disk_is_not_mounted_is_not_begun_anew() -> Result<()> {
     let (mut gate, disk) = on_a_disk(Medium::Ext4, |config| config)?;
     disk.fail()?;
     gate.api.post("/v1/users/bob/disable")?.problem(503)?;
-    disk.unmount()?;
+    // Within a second or two the daemon holds no file of it open.
+    wait_until("the disk to be left alone", SOON, || disk.unmount().ok())?;
     let failures = |gate: &Gate| gate.daemon.log().matches("the store failed").count();
     let before = failures(&gate);
     wait_until("the daemon to look for its disk", SOON, || (failures(&gate) > before + 1).then_some(()))?;

@@ -76,3 +76,29 @@ async fn probes_answer_without_a_token_and_readiness_says_why_not() {
     assert_eq!(world.ask("GET", "/v1/openapi.json").send().await.json()["openapi"], "3.1.0");
     assert!(world.admin("GET", "/metrics").send().await.text.contains("portcullis_sessions"));
 }
+
+#[tokio::test]
+async fn records_are_asked_for_by_what_they_can_be_and_an_archive_that_is_off_says_how_to_have_one() {
+    let world = World::new();
+    for (path, detail) in [
+        ("/v1/records?type=flow", "`flow` is not a type of records"),
+        ("/v1/records?client=10.0.0", "neither an address nor a prefix"),
+        ("/v1/records?since=yesterday", "is not a time in RFC 3339"),
+        ("/v1/records?cursor=7", "is not valid: use the `next_cursor`"),
+        ("/v1/records?session=7", "use its 16 hexadecimal digits"),
+        ("/v1/records?port=65536", "port"),
+        ("/v1/records?what=7", "what"),
+        ("/v1/reached?since=2026-03-02T08:00:00Z", "give `app`, `user`, or both"),
+        ("/v1/reached?app=a%20b", "name `a b` is not valid"),
+        ("/v1/denied?until=1h", "is not a time in RFC 3339"),
+    ] {
+        let answer = world.admin("GET", path).send().await;
+        assert_eq!(answer.problem(400), "bad-request", "{path}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{path}: {}", answer.text);
+    }
+    for path in ["/v1/records", "/v1/reached?user=ada", "/v1/denied?user=%27%3B--"] {
+        let answer = world.admin("GET", path).send().await;
+        assert_eq!(answer.problem(404), "not-found", "{path}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("records.archive"), "{}", answer.text);
+    }
+}

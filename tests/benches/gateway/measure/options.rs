@@ -25,13 +25,23 @@ pub enum Suite {
     Identity,
     /// Bundles of policies: checked
     Policy,
+    /// The archive of records: written, searched, bytes
+    Records,
     /// What each session costs the daemon: takes some minutes, and is measured only when it is asked for
     Core,
 }
 
 impl Suite {
-    const USUAL: [Self; 7] =
-        [Self::Program, Self::Veth, Self::Tcp, Self::Control, Self::Revocation, Self::Identity, Self::Policy];
+    const USUAL: [Self; 8] = [
+        Self::Program,
+        Self::Veth,
+        Self::Tcp,
+        Self::Control,
+        Self::Revocation,
+        Self::Identity,
+        Self::Policy,
+        Self::Records,
+    ];
     /// As the command line and the rows name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -42,6 +52,7 @@ impl Suite {
             Self::Revocation => "revocation",
             Self::Identity => "identity",
             Self::Policy => "policy",
+            Self::Records => "records",
             Self::Core => "core",
         }
     }

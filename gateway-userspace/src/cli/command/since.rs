@@ -1,0 +1,61 @@
+//! When: how long ago, or a time.
+
+use crate::config::parse_duration;
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A moment, as it was typed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// Then.
+    At(OffsetDateTime),
+}
+
+/// Reads `30d`, `2h`, `15m` or `2026-03-02T08:00:00Z`.
+pub(in crate::cli) fn since(text: &str) -> Result<Since, String> {
+    if let Some(ago) = parse_duration(text) {
+        return Ok(Since::Ago(ago));
+    }
+    let at = OffsetDateTime::parse(text, &Rfc3339);
+    at.map(Since::At).map_err(|_| {
+        "write how long ago, like `30d`, `2h` or `15m`, or a time in RFC 3339, like `2026-03-02T08:00:00Z`".to_owned()
+    })
+}
+
+impl Since {
+    /// As the API takes it.
+    pub(in crate::cli) fn text(&self, now: OffsetDateTime) -> String {
+        let at = match self {
+            // Longer ago than there is a date for is from the beginning.
+            Self::Ago(ago) => time::Duration::try_from(*ago).ok().and_then(|ago| now.checked_sub(ago)),
+            Self::At(at) => Some(*at),
+        };
+        let text = at.and_then(|at| at.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok());
+        text.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_ago_and_times_are_read_and_nothing_else_is() {
+        let now = OffsetDateTime::from_unix_timestamp(1_795_255_200).unwrap();
+        let cases = [
+            ("30d", "2026-10-22T10:00:00Z"),
+            ("2h", "2026-11-21T08:00:00Z"),
+            ("2026-03-02T09:00:00+01:00", "2026-03-02T08:00:00Z"),
+            ("99999999d", "1970-01-01T00:00:00Z"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(since(text).unwrap().text(now), expected, "{text}");
+        }
+        for wrong in ["", "yesterday", "2026-03-02", "-1h", "1.5h", "30"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -95,7 +95,7 @@ const NOTHING: &str = "nothing found, by port";
 fn gateway() -> Result<Gateway> {
     let capacities = Capacities { sessions: 2 * PEOPLE as usize, ..Capacities::default() };
     let mut gateway = Gateway::new(capacities);
-    for app in bundle::load(&large::bundle(1_000))?.bundle.apps {
+    for app in bundle::load(&large::bundle(1_000))?.bundle.apps.into_values() {
         gateway.handle(Input::PutApp(app), KernelNanos(1))?;
     }
     for number in 0..PEOPLE {

@@ -286,7 +286,7 @@ impl Recorder {
     }
 
     /// A flow goes on: what it has carried so far is recorded.
-    fn flow_goes_on(&self, key: &FlowKey, flow: &TrackedFlow) {
+    pub fn flow_goes_on(&self, key: &FlowKey, flow: &TrackedFlow) {
         self.write_or_count(self.names(|names| Record::flow_update(key, flow, names)), &Unrecorded::default());
     }
 

@@ -39,12 +39,17 @@ pub struct Unrecorded {
 impl Unrecorded {
     /// Adds what another has counted.
     pub fn add(&mut self, more: &Self) {
-        self.flows += more.flows;
-        self.to_app_packets += more.to_app_packets;
-        self.to_app_bytes += more.to_app_bytes;
-        self.to_client_packets += more.to_client_packets;
-        self.to_client_bytes += more.to_client_bytes;
-        self.denied_packets += more.denied_packets;
+        let Self { flows, to_app_packets, to_app_bytes, to_client_packets, to_client_bytes, denied_packets } = self;
+        for (own, more) in [
+            (flows, more.flows),
+            (to_app_packets, more.to_app_packets),
+            (to_app_bytes, more.to_app_bytes),
+            (to_client_packets, more.to_client_packets),
+            (to_client_bytes, more.to_client_bytes),
+            (denied_packets, more.denied_packets),
+        ] {
+            *own = own.wrapping_add(more);
+        }
     }
 }
 

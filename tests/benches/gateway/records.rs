@@ -14,7 +14,7 @@ use gateway_common::{Address, KernelNanos};
 use gateway_userspace::bundle;
 use gateway_userspace::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
 use gateway_userspace::record::{
-    AccessLog, Archive, ArchiveSettings, Filter, Metrics, PageFrom, Recorder, Sink, TrackedFlow,
+    AccessLog, Archive, ArchiveSettings, AuditTrail, Filter, Keepers, Metrics, PageFrom, Recorder, Sink, TrackedFlow,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,8 @@ pub fn measure(options: &Options) -> Result<Vec<Row>> {
         };
         let metrics = Metrics::new()?;
         let archive = Archive::start(settings, metrics.clone())?;
-        let recorder = Recorder::keeping(metrics, AccessLog::start(Sink::Nowhere)?, archive.clone(), None);
+        let (log, audit) = (AccessLog::start(Sink::Nowhere)?, AuditTrail::none());
+        let recorder = Recorder::keeping(metrics, Keepers { log, archive: archive.clone(), audit }, None);
         recorder.knows(&gateway);
         let apps: Vec<u32> = gateway.app_ids().values().map(|id| id.0).collect();
         let began = Instant::now();

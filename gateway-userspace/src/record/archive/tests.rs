@@ -6,7 +6,7 @@ use super::*;
 use crate::core::{Actor, Receipt};
 use crate::policy::{AppName, SessionToken, UserName};
 use crate::record::line::{Carried, FlowNames, Refused, What};
-use crate::record::{AccessLog, Recorder, Sink, TrackedFlow};
+use crate::record::{AccessLog, AuditTrail, Keepers, Recorder, Sink, TrackedFlow};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
@@ -63,7 +63,10 @@ fn carried(seconds: i64, bytes: u64) -> Carried {
 
 fn flow_end(seconds: i64, user: &str, app: &str) -> Record {
     let (names, carried) = (names(user, app), carried(seconds, 100));
-    Record { time: at(seconds), what: What::FlowEnd { names, outcome: "closed", tcp: Some("fin"), carried } }
+    Record {
+        time: at(seconds),
+        what: What::FlowEnd { names, outcome: "closed", incomplete: false, tcp: Some("fin"), carried },
+    }
 }
 
 fn denied(seconds: i64, source: IpAddr, user: Option<&str>) -> Record {
@@ -146,6 +149,10 @@ fn counted(metrics: &Metrics, kind: &str) -> f64 {
         labels == [kind, "archive"]
     };
     family.get_metric().iter().filter(is_meant).map(|metric| metric.get_counter().get_value()).sum()
+}
+
+fn keepers(log: AccessLog, archive: &Archive) -> Keepers {
+    Keepers { log, archive: archive.clone(), audit: AuditTrail::none() }
 }
 
 #[test]
@@ -356,7 +363,7 @@ fn records_are_found_by_one_of_their_policies() {
     use gateway_common::abi::{FlowCopy, FlowKey};
     let folder = TempDir::new().unwrap();
     let (archive, metrics) = start(settings(folder.path()));
-    let recorder = Recorder::keeping(metrics, AccessLog::start(Sink::Nowhere).unwrap(), archive.clone(), None);
+    let recorder = Recorder::keeping(metrics, keepers(AccessLog::start(Sink::Nowhere).unwrap(), &archive), None);
     let (mut gateway, user) = (Gateway::new(Capacities::default()), UserName::new("ada").unwrap());
     let source = Source {
         address: [10, 0, 0, 1].into(),
@@ -570,7 +577,7 @@ fn when_the_queue_is_full_what_matters_least_is_lost_first() {
     std::fs::write(folder.path().join("records"), b"").unwrap();
     let (archive, metrics) = start(settings(folder.path()));
     let log = AccessLog::start(Sink::Nowhere).unwrap();
-    let recorder = Recorder::keeping(metrics.clone(), log, archive.clone(), None);
+    let recorder = Recorder::keeping(metrics.clone(), keepers(log, &archive), None);
     // More than the queue and one transaction hold, so that nothing is taken out meanwhile.
     for n in 0..80_000 {
         recorder.write(flow_start(n, "ada", "crm"));

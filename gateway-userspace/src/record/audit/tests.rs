@@ -9,7 +9,7 @@ use crate::policy::{
     AllowListId, EndCause, Factors, Gateway, Generation, HistoryEntry, Input, Regranted, Session, SessionToken, Source,
     Undo, UserName,
 };
-use crate::record::{AccessLog, Metrics, Recorder, Sink};
+use crate::record::{AccessLog, Archive, Keepers, Metrics, Recorder, Sink};
 use gateway_common::KernelNanos;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -432,7 +432,8 @@ fn receipt(token: u64) -> Receipt {
 
 fn recorder(trail: &AuditTrail) -> Recorder {
     let log = AccessLog::start(Sink::Nowhere).unwrap();
-    Recorder::audited(Metrics::new().unwrap(), log, None, trail.clone())
+    let keepers = Keepers { log, archive: Archive::none(), audit: trail.clone() };
+    Recorder::keeping(Metrics::new().unwrap(), keepers, None)
 }
 
 fn actor() -> Actor {

@@ -25,6 +25,8 @@ use Register::{R0, R1, R2, R3, R6, R7};
 const BATCH: u32 = 64;
 /// Between two turns.
 const TURN: Duration = Duration::from_millis(1);
+/// Packets in a turn of a volley: half a million a second, at most.
+const IN_A_TURN: u32 = 512;
 /// A flood that has fallen behind makes up for so many turns at most.
 const TURNS: u32 = 20;
 /// Of the Ethernet, IPv4 and UDP headers, and of the smallest frame.
@@ -95,6 +97,18 @@ impl Volley {
     /// Makes so many, and returns when they have been taken up.
     pub fn send(&self, packets: u32) -> Result<()> {
         self.host.enter(|| self.make(packets))?
+    }
+
+    /// The same, some at a time: whoever else is on the machine gets on, too.
+    pub fn send_in_turns(&self, packets: u32) -> Result<()> {
+        let mut left = packets;
+        while left > 0 {
+            let now = left.min(IN_A_TURN);
+            self.send(now)?;
+            left -= now;
+            thread::sleep(TURN);
+        }
+        Ok(())
     }
 
     /// The same for a thread that is in the host's namespace.

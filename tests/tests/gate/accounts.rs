@@ -94,17 +94,18 @@ fn is_all_accounted_for(gate: &Gate) -> Result<(Sums, Sums, usize)> {
 }
 
 #[test]
-fn a_million_packets_of_a_hundred_thousand_connections_are_in_records() -> Result<()> {
+fn a_million_packets_of_a_hundred_thousand_connections_are_in_records_or_counted() -> Result<()> {
     let gate = open_wide(2 * CONNECTIONS)?;
     let [requests, replies] = volleys(&gate)?;
     for _ in 0..4 {
-        requests.send(CONNECTIONS)?;
-        replies.send(CONNECTIONS)?;
+        requests.send_in_turns(CONNECTIONS)?;
+        replies.send_in_turns(CONNECTIONS)?;
     }
     let (counted, _, ends) = is_all_accounted_for(&gate)?;
     // To and from port 0 there is nothing, and a card may lose something.
     ensure!(counted[0] > 3 * u64::from(CONNECTIONS) && counted[2] > u64::from(CONNECTIONS), "{counted:?}");
-    ensure!(ends > 100_000, "{ends}");
+    // All of them end at once, and how many the access log has time for is the machine's affair.
+    ensure!(ends > 10_000, "{ends}");
     Ok(())
 }
 
@@ -112,9 +113,9 @@ fn a_million_packets_of_a_hundred_thousand_connections_are_in_records() -> Resul
 fn connections_that_give_way_to_others_are_in_records_or_counted() -> Result<()> {
     let gate = open_wide(4_096)?;
     let [requests, replies] = volleys(&gate)?;
-    requests.send(CONNECTIONS)?;
+    requests.send_in_turns(CONNECTIONS)?;
     // Of most of these the connection is not remembered any more.
-    replies.send(CONNECTIONS)?;
+    replies.send_in_turns(CONNECTIONS)?;
     let (counted, _, _) = is_all_accounted_for(&gate)?;
     ensure!(counted[0] > u64::from(CONNECTIONS) / 2 && counted[4] > u64::from(CONNECTIONS) / 2, "{counted:?}");
     Ok(())

@@ -156,7 +156,11 @@ fn a_flood_of_denials_is_in_records_or_counted_and_holds_nobody_up() -> Result<(
         let denied = gate.records().ok()?;
         let denied = denied.iter().filter(|record| record["type"] == "denied");
         let denied: u64 = denied.filter_map(|record| record["packets"].as_u64()).sum();
-        Some([drops, denied, sum(&metrics, "portcullis_unrecorded_packets_total{what=\"denied\"") as u64])
+        // What is missing in the archive alone is in the access log.
+        let of = |why: &str| {
+            sum(&metrics, &format!("portcullis_unrecorded_packets_total{{what=\"denied\",why=\"{why}\"}}")) as u64
+        };
+        Some([drops, denied, of("lost") + of("access_log")])
     };
     let sums = wait_until("all drops to be accounted for", SOON, || {
         told().filter(|[drops, denied, unrecorded]| denied + unrecorded == *drops)
@@ -164,11 +168,12 @@ fn a_flood_of_denials_is_in_records_or_counted_and_holds_nobody_up() -> Result<(
     let [drops, denied, unrecorded] = sums.with_context(|| format!("drops, denied, unrecorded: {:?}", told()))?;
     let more = most_memory(gate)?.saturating_sub(before);
     println!(
-        "{drops} drops in {took:?}: {denied} in records, {unrecorded} of too many kinds; the slowest answer {longest:?}; \
+        "{drops} drops in {took:?}: {denied} in records, {unrecorded} in none; the slowest answer {longest:?}; \
          {more} kB more memory, at most"
     );
-    // Each packet goes to another port: far more kinds than there is room for. But they come from one address.
-    ensure!(drops > u64::from(FLOOD) / 100 && unrecorded < drops / 100, "{drops} {denied} {unrecorded}");
+    // Each packet goes to another port: far more kinds than there is room for. But they come from one address, and nothing is
+    // lost but what the access log has no time for.
+    ensure!(drops > u64::from(FLOOD) / 100 && denied > unrecorded, "{drops} {denied} {unrecorded}");
     ensure!(more < MORE_MEMORY, "{more} kB more");
     let gone = gate.api.post_json("/v1/revocations", &json!({ "user": "bob" }))?.ok()?;
     ensure!(gone["receipts"].as_array().is_some_and(|receipts| receipts.len() == 1), "{gone}");

@@ -7,16 +7,17 @@ use gateway_tests::wait_until;
 use serde_json::Value;
 
 use super::{
-    cast::{Cast, SOON, portcullis},
+    cast::{Cast, SOON, items, portcullis},
     stage::Stage,
 };
 
-/// Shows drops, metrics and the access log.
+/// Shows drops, metrics and the access log, and has the story told from what was kept.
 pub fn play(stage: &mut Stage, cast: &Cast) -> Result<()> {
     stage.act("And everything was counted and written down")?;
     portcullis(stage, "admin", &cast.admin(), &["drops"], "")?;
     show_metrics(stage, cast)?;
-    show_log(stage, cast)
+    show_log(stage, cast)?;
+    ask(stage, cast)
 }
 
 /// What the access log says of a user: all of it, as soon as it has these types of records.
@@ -62,6 +63,33 @@ fn show_log(stage: &mut Stage, cast: &Cast) -> Result<()> {
         "who, what, by which policy, how much, and why it ended",
         true,
     )
+}
+
+/// What an auditor asks a month later, and how it is known that nobody has changed the answer.
+fn ask(stage: &mut Stage, cast: &Cast) -> Result<()> {
+    stage.act("A month later somebody asks who reached what, and who let them")?;
+    let admin = cast.admin();
+    // The last records are kept a moment after they were made.
+    let known = || admin.json(&["--json", "reached", "--user", "alice"]).ok();
+    let told = wait_until("alice's records", SOON, || {
+        known().filter(|told| items(told).iter().any(|row| row["app"] == "crm" && row["to_client_bytes"] != 0))
+    })?;
+    portcullis(stage, "admin", &admin, &["reached", "--user", "alice"], "")?;
+    let of = |app: &str| items(&told).iter().find(|row| row["app"] == app).cloned().unwrap_or_default();
+    let observed = format!(
+        "crm: {} connections, {} MB; vault: {} packets denied",
+        of("crm")["connections"],
+        of("crm")["to_client_bytes"].as_u64().unwrap_or_default() / 1_000_000,
+        of("vault")["denied"]
+    );
+    let ok = of("vault")["denied"].as_u64() > Some(0) && of("vault")["connections"] == 0;
+    stage.step("reached", "the crm, and never the vault", &observed, ok)?;
+    portcullis(stage, "admin", &admin, &["denied", "--user", "alice"], "")?;
+    portcullis(stage, "admin", &admin, &["audit", "list", "--user", "alice", "--limit", "5"], "")?;
+    let folder = cast.world.scratch().join("state/audit").display().to_string();
+    let (code, _) = portcullis(stage, "admin", &admin, &["audit", "verify", "--dir", &folder], "")?;
+    let observed = if code == 0 { "every line is the one that was written" } else { "the trail was changed" };
+    stage.step("audit", "nobody has changed it", observed, code == 0)
 }
 
 /// The members of a record that tell the story.

@@ -16,7 +16,7 @@ const STREAMS: &str = "portcullis_signal_stream_alive";
 const PROVIDER_FAILED: &str = "portcullis_logins_total{result=~\"provider_.+\"}";
 /// Series of a gateway without interfaces, apps and providers; of each interface; of each app. The
 /// [reference](../../../docs/reference/metrics.md) says so too.
-const SERIES: (usize, usize, usize) = (150, 100, 8);
+const SERIES: (usize, usize, usize) = (200, 100, 8);
 
 /// A gateway that has had logins, traffic, denials and a revocation while Prometheus looked.
 struct Watched {

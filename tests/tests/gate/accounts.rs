@@ -84,7 +84,7 @@ fn is_all_accounted_for(gate: &Gate) -> Result<(Sums, Sums, usize)> {
         let metrics = gate.api.get("/metrics").ok()?.text;
         Some((counted(&metrics), unrecorded(&metrics), recorded(&gate.records().ok()?)))
     };
-    let all = wait_until("all packets to be accounted for", 3 * SOON, || {
+    let all = wait_until("all packets to be accounted for", 6 * SOON, || {
         look().filter(|(counted, lost, (told, _))| (0..5).all(|at| counted[at] == lost[at] + told[at]))
     });
     let (counted, lost, (_, ends)) = all.with_context(|| format!("counted, unrecorded, recorded: {:?}", look()))?;

@@ -162,7 +162,8 @@ fn a_flood_of_denials_is_in_records_or_counted_and_holds_nobody_up() -> Result<(
         };
         Some([drops, denied, of("lost") + of("access_log")])
     };
-    let sums = wait_until("all drops to be accounted for", SOON, || {
+    // Records by the hundred thousand are read again and again until then.
+    let sums = wait_until("all drops to be accounted for", 6 * SOON, || {
         told().filter(|[drops, denied, unrecorded]| denied + unrecorded == *drops)
     });
     let [drops, denied, unrecorded] = sums.with_context(|| format!("drops, denied, unrecorded: {:?}", told()))?;

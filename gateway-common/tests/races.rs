@@ -215,6 +215,12 @@ impl World {
         self.session.state.store(Session::REVOKED);
         self.epoch.add(Epoch::ACCESS);
     }
+
+    /// Another flow takes the one slot.
+    fn is_stolen_by(&self, begin: impl Fn(&Flow)) -> bool {
+        let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
+        flows::open::<1, _>(&self.flows, stolen.hash(&SECRETS), &stolen, begin, |_| {})
+    }
 }
 
 const CLIENT: Address = Address::v4([10, 0, 0, 1]);
@@ -338,19 +344,12 @@ fn flow_that_is_renewed_while_another_takes_its_slot_leaves_nothing_in_it() {
         world.epoch.add(Epoch::ACCESS);
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
-            let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
-            flows::open::<1, _>(
-                &other.flows,
-                stolen.hash(&SECRETS),
-                &stolen,
-                |slot| {
-                    slot.token.store(99);
-                    slot.policy.store(99);
-                    slot.deadline.store(99);
-                    slot.stamp.store(0);
-                },
-                |_| {},
-            )
+            other.is_stolen_by(|slot| {
+                slot.token.store(99);
+                slot.policy.store(99);
+                slot.deadline.store(99);
+                slot.stamp.store(0);
+            })
         });
         // With a single slot, which is being written, there may be no room.
         let judged = world.judge(Packet::ACK, 80);
@@ -371,19 +370,12 @@ fn way_that_is_remembered_while_another_flow_takes_the_slot_is_not_the_others() 
         assert_eq!(world.judge(Packet::SYN, 80), Verdict::Forward);
         let other = Arc::clone(&world);
         let cpu = thread::spawn(move || {
-            let stolen = FlowKey::new(CLIENT, Address::v4([10, 0, 9, 9]), [7, 8], 1, Packet::TCP);
-            flows::open::<1, _>(
-                &other.flows,
-                stolen.hash(&SECRETS),
-                &stolen,
-                |slot| {
-                    slot.token.store(99);
-                    slot.to_app.way.store(0);
-                    // Of the same epoch.
-                    slot.stamp.store(Epoch::ACCESS);
-                },
-                |_| {},
-            )
+            other.is_stolen_by(|slot| {
+                slot.token.store(99);
+                slot.to_app.way.store(0);
+                // Of the same epoch.
+                slot.stamp.store(Epoch::ACCESS);
+            })
         });
         world.keep();
         let is_taken = cpu.join().unwrap();

@@ -49,6 +49,14 @@ fn flows_of(flows: u32) -> Memory<Flow> {
     Memory::of(flows::slots_for(flows))
 }
 
+/// Begins a flow that was seen then.
+fn seen_at(at: u32) -> impl Fn(&Flow) {
+    move |slot| {
+        slot.last_seen.store(at.into());
+        slot.stamp.store(0);
+    }
+}
+
 /// To whom it does not matter which flow gives way.
 fn nobody(_: &Flow) {}
 
@@ -166,16 +174,7 @@ fn most_flows_are_at_home_and_all_find_room() {
     let (secrets, table) = (secrets(7), flows_of(FLOWS));
     for number in 0..FLOWS {
         let key = connection(number);
-        assert!(flows::open::<REACH, _>(
-            &table,
-            key.hash(&secrets),
-            &key,
-            |slot| {
-                slot.last_seen.store(number.into());
-                slot.stamp.store(0);
-            },
-            nobody
-        ));
+        assert!(flows::open::<REACH, _>(&table, key.hash(&secrets), &key, seen_at(number), nobody));
     }
     let is_there = |number: &u32| {
         let key = connection(*number);
@@ -197,16 +196,7 @@ fn flow_that_was_silent_longest_gives_way_where_there_is_no_room() {
     let gone = Cell::new(0);
     let open = |number: u32| {
         let key = connection(number);
-        flows::open::<REACH, _>(
-            &table,
-            key.hash(&secrets),
-            &key,
-            |slot| {
-                slot.last_seen.store(number.into());
-                slot.stamp.store(0);
-            },
-            |_| gone.set(gone.get() + 1),
-        )
+        flows::open::<REACH, _>(&table, key.hash(&secrets), &key, seen_at(number), |_| gone.set(gone.get() + 1))
     };
     assert!((0..REACH + 3).all(open));
     let live: BTreeSet<FlowKey> = table.0.iter().filter_map(flows::read).map(|(key, _)| key).collect();

@@ -191,12 +191,15 @@ impl Recorder {
         if matches!(input, Input::PutApp(_) | Input::Apply { .. }) {
             self.names_mut(|names| names.learn_apps(gateway));
         }
-        self.write_ends(&done.receipts);
+        // Once for all who keep them: there may be a hundred thousand.
+        let receipts: Arc<[Receipt]> = done.receipts.as_slice().into();
+        self.write_ends(&receipts);
         self.write_regranted(&done.regranted);
-        if let Some((action, object)) = line::described(input) {
-            self.write(Record::admin(actor, action, &object, done.generation));
+        let described = line::described(input);
+        if let Some((action, object)) = &described {
+            self.write(Record::admin(actor, action, object, done.generation));
         }
-        self.audit_change(actor, gateway, input, done);
+        self.audit_change((actor, input, described), gateway, done, &receipts);
     }
 
     /// Something was administered that policy does not know.
@@ -292,11 +295,11 @@ impl Recorder {
 
     /// Writes the ends of sessions. Where there are more than a few, they wait as one, and are put into words by the
     /// log's own thread: a queue of lines would not hold them, and the core has other things to do.
-    fn write_ends(&self, receipts: &[Receipt]) {
+    fn write_ends(&self, receipts: &Arc<[Receipt]>) {
         if receipts.len() <= FEW {
             return receipts.iter().for_each(|receipt| self.write(Record::session_end(receipt)));
         }
-        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), receipts.into()));
+        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), Arc::clone(receipts)));
     }
 
     /// Writes what sessions have gained and lost, in the same way.

@@ -17,7 +17,7 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
 /// As many entries in a page as the API gives.
-const PAGE: &str = "1000";
+const PAGE: usize = 1_000;
 
 /// A gateway that can be asked.
 pub(super) struct Client {
@@ -117,19 +117,25 @@ impl Call<'_> {
 
     /// Asks for all pages of a list.
     pub(super) async fn pages<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
-        let first = self.query("limit", Some(PAGE));
+        self.pages_up_to(usize::MAX).await
+    }
+
+    /// Asks for page after page, until there are so many. One may be empty and not be the last.
+    pub(super) async fn pages_up_to<T: DeserializeOwned>(self, most: usize) -> Result<Answer<Vec<T>>, CliError> {
         let (mut shape, mut json, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
         loop {
-            let request = first.request.try_clone();
+            let request = self.request.try_clone();
             let Some(request) = request else { unreachable!("a list is asked for without a body") };
-            let call = Call { client: first.client, request }.query("cursor", cursor.as_deref());
+            let limit = PAGE.min(most - shape.len()).to_string();
+            let call = Call { client: self.client, request };
+            let call = call.query("limit", Some(&limit)).query("cursor", cursor.as_deref());
             let mut page: Answer<Page<T>> = call.answer().await?;
             shape.append(&mut page.shape.items);
             if let Some(Value::Array(items)) = page.json.get_mut("items") {
                 json.append(items);
             }
             // A cursor that does not move would be asked for forever.
-            let next = page.shape.next_cursor.filter(|next| cursor.as_ref() != Some(next));
+            let next = page.shape.next_cursor.filter(|next| cursor.as_ref() != Some(next) && shape.len() < most);
             match next {
                 None => return Ok(Answer { shape, json: json!({ "items": json }) }),
                 next => cursor = next,

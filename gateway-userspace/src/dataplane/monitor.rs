@@ -126,14 +126,22 @@ impl Monitor {
         }))
     }
 
+    /// Beginnings of flows that were not reported as they happened.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn openings_lost(&self) -> Result<u64, DataPlaneError> {
+        const OPENINGS: u32 = 0;
+        let cpus = self.event_gate.get(&OPENINGS, 0).map_err(table(map::EVENT_GATE))?;
+        Ok(cpus.iter().map(|gate| gate.lost).sum())
+    }
+
     /// Beginnings and ends of flows that were not reported as they happened.
     ///
     /// # Errors
     /// If a map cannot be read.
     pub fn events_lost(&self) -> Result<u64, DataPlaneError> {
-        const OPENINGS: u32 = 0;
-        let cpus = self.event_gate.get(&OPENINGS, 0).map_err(table(map::EVENT_GATE))?;
-        Ok(cpus.iter().map(|gate| gate.lost).sum::<u64>() + self.unrecorded()?.flows)
+        Ok(self.openings_lost()? + self.unrecorded()?.flows)
     }
 
     /// What the programs could tell nobody of.

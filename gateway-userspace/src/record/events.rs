@@ -4,6 +4,7 @@
 use super::Recorder;
 use super::flows::{End, Period, Refreshed, TrackedFlow, is_fresh};
 use super::line::Record;
+use super::names::Names;
 use crate::dataplane::{Written, clock};
 use aya::maps::{MapData, RingBuf};
 use gateway_common::abi::{Flow, FlowCopy, FlowEvent, FlowKey, Unrecorded};
@@ -139,7 +140,7 @@ impl Follower {
                 break;
             }
             let adopted = recorder.flows_mut(|flows| flows.adopt(&some, monitor, now));
-            recorder.end_of_the_ended(&adopted);
+            recorder.adopted(adopted);
             self.drain();
         }
     }
@@ -179,25 +180,32 @@ impl Recorder {
         }
     }
 
-    /// Ends those of these flows whose session has ended: they were not known when it was cut.
-    fn end_of_the_ended(&self, flows: &[(FlowKey, TrackedFlow)]) {
+    /// Ends flows whose session has ended: they were not known when it was cut.
+    fn end_late(&self, flows: &[(FlowKey, TrackedFlow)]) {
         let Some(monitor) = self.monitor() else { return };
-        let is_over = |(_, flow): &&(FlowKey, TrackedFlow)| self.names(|names| names.is_over(flow.copy.token));
-        let over: Vec<_> = flows.iter().filter(is_over).copied().collect();
-        if over.is_empty() {
-            return;
-        }
-        for (key, flow) in self.flows_mut(|tracker| tracker.take_these(&over, monitor)) {
+        for (key, flow) in self.flows_mut(|tracker| tracker.take_these(flows, monitor)) {
             self.flow_ended(&key, &flow, End::of("revoked"));
         }
     }
 
+    fn adopted(&self, flows: Vec<(FlowKey, TrackedFlow)>) {
+        let is_over = |(_, flow): &(FlowKey, TrackedFlow)| self.names(|names| names.is_over(flow.copy.token));
+        let over: Vec<_> = flows.into_iter().filter(is_over).collect();
+        if !over.is_empty() {
+            self.end_late(&over);
+        }
+    }
+
     fn opened(&self, key: FlowKey, flow: TrackedFlow) {
-        self.write_or_count(self.names(|names| Record::flow_start(&key, &flow, names)), &Unrecorded::default());
+        let look = |names: &Names| (Record::flow_start(&key, &flow, names), names.is_over(flow.copy.token));
+        let (record, is_over) = self.names(look);
+        self.write_or_count(record, &Unrecorded::default());
         if let Some(before) = self.flows_mut(|flows| flows.opened(key, flow)) {
             self.flow_ended(&key, &before, End { outcome: "replaced", is_incomplete: true });
         }
-        self.end_of_the_ended(&[(key, flow)]);
+        if is_over {
+            self.end_late(&[(key, flow)]);
+        }
     }
 
     fn refresh(&self, period: Period) {

@@ -98,9 +98,9 @@ impl Record {
         match &self.what {
             What::Login { .. } => Kind::Login,
             What::LoginFailed { .. } => Kind::LoginFailed,
-            What::SessionEnd { .. } => Kind::SessionEnd,
+            What::SessionEnd(_) => Kind::SessionEnd,
             What::Regranted { .. } => Kind::Regranted,
-            What::Admin { .. } => Kind::Admin,
+            What::Admin(_) => Kind::Admin,
             What::FlowStart(_) => Kind::FlowStart,
             What::FlowUpdate { .. } => Kind::FlowUpdate,
             What::FlowEnd { .. } => Kind::FlowEnd,

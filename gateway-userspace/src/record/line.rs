@@ -51,36 +51,14 @@ pub(super) enum What {
         source: IpAddr,
         why: &'static str,
     },
-    SessionEnd {
-        session: String,
-        user: String,
-        source: IpAddr,
-        interface: String,
-        cause: &'static str,
-        by: String,
-        #[serde(with = "time::serde::rfc3339")]
-        requested_at: OffsetDateTime,
-        enforced_after_us: f64,
-        #[serde(with = "time::serde::rfc3339::option")]
-        last_packet_at: Option<OffsetDateTime>,
-        last_packet_after_request_us: Option<f64>,
-        flows_cut: usize,
-    },
+    SessionEnd(SessionEnd),
     Regranted {
         session: String,
         user: String,
         gained: Vec<String>,
         lost: Vec<String>,
     },
-    Admin {
-        by: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from: Option<IpAddr>,
-        action: &'static str,
-        object: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        generation: Option<u64>,
-    },
+    Admin(Administered),
     FlowStart(FlowNames),
     FlowUpdate {
         #[serde(flatten)]
@@ -116,6 +94,71 @@ pub(super) enum What {
         kernel_events: u64,
         records: u64,
     },
+}
+
+/// How a session ended.
+#[derive(Serialize)]
+pub(super) struct SessionEnd {
+    pub(super) session: String,
+    pub(super) user: String,
+    pub(super) source: IpAddr,
+    pub(super) interface: String,
+    pub(super) cause: &'static str,
+    by: String,
+    /// From where that was asked for. The access log does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<IpAddr>,
+    #[serde(with = "time::serde::rfc3339")]
+    requested_at: OffsetDateTime,
+    enforced_after_us: f64,
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_packet_at: Option<OffsetDateTime>,
+    last_packet_after_request_us: Option<f64>,
+    flows_cut: usize,
+}
+
+impl SessionEnd {
+    pub(super) fn of(receipt: &Receipt, from: Option<IpAddr>) -> Self {
+        let Receipt { session, cause, by, requested_at, enforced_after, last_packet_at, .. } = receipt;
+        Self {
+            session: session.token.to_string(),
+            user: session.user.to_string(),
+            source: session.source.address,
+            interface: session.source.interface_name.to_string(),
+            cause: cause.label(),
+            by: by.clone(),
+            from,
+            requested_at: *requested_at,
+            enforced_after_us: enforced_after.as_nanos() as f64 / 1e3,
+            last_packet_at: *last_packet_at,
+            last_packet_after_request_us: receipt.last_packet_after_request_nanos.map(|nanos| nanos as f64 / 1e3),
+            flows_cut: receipt.flows_cut,
+        }
+    }
+}
+
+/// What an administrator did.
+#[derive(Serialize)]
+pub(super) struct Administered {
+    pub(super) by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<IpAddr>,
+    pub(super) action: &'static str,
+    object: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<u64>,
+}
+
+impl Administered {
+    pub(super) fn by(actor: Actor, action: &'static str, object: String, generation: Option<Generation>) -> Self {
+        let Actor { name: by, address: from } = actor;
+        Self { by, from, action, object, generation: generation.map(|generation| generation.0) }
+    }
+}
+
+/// Who wanted to log in. What was typed may be a password in the wrong field: only what can be a name is repeated.
+pub(super) fn name_as_typed(user: &str) -> String {
+    UserName::new(user).map_or_else(|_| "(not a name)".into(), |name| name.to_string())
 }
 
 /// Whose flow it is, and from where to where.
@@ -219,26 +262,11 @@ impl Record {
     }
 
     pub(super) fn login_failed(user: &str, source: IpAddr, why: &'static str) -> Self {
-        // What was typed may be a password in the wrong field: only what can be a name is repeated.
-        let user = crate::policy::UserName::new(user).map_or_else(|_| "(not a name)".into(), |name| name.to_string());
-        Self::now(What::LoginFailed { user, source, why })
+        Self::now(What::LoginFailed { user: name_as_typed(user), source, why })
     }
 
     pub(super) fn session_end(receipt: &Receipt) -> Self {
-        let Receipt { session, cause, by, requested_at, enforced_after, last_packet_at, .. } = receipt;
-        Self::now(What::SessionEnd {
-            session: session.token.to_string(),
-            user: session.user.to_string(),
-            source: session.source.address,
-            interface: session.source.interface_name.to_string(),
-            cause: cause.label(),
-            by: by.clone(),
-            requested_at: *requested_at,
-            enforced_after_us: enforced_after.as_nanos() as f64 / 1e3,
-            last_packet_at: *last_packet_at,
-            last_packet_after_request_us: receipt.last_packet_after_request_nanos.map(|nanos| nanos as f64 / 1e3),
-            flows_cut: receipt.flows_cut,
-        })
+        Self::now(What::SessionEnd(SessionEnd::of(receipt, None)))
     }
 
     pub(super) fn regranted(regranted: &Regranted) -> Self {
@@ -251,13 +279,7 @@ impl Record {
     }
 
     pub(super) fn admin(actor: &Actor, action: &'static str, object: &str, generation: Option<Generation>) -> Self {
-        Self::now(What::Admin {
-            by: actor.name.clone(),
-            from: actor.address,
-            action,
-            object: object.to_owned(),
-            generation: generation.map(|generation| generation.0),
-        })
+        Self::now(What::Admin(Administered::by(actor.clone(), action, object.to_owned(), generation)))
     }
 
     /// `None` if the policies that permit the connection want no line of it.

@@ -28,9 +28,7 @@ pub(super) struct Names {
 /// What a token stands for.
 pub(super) struct Named {
     pub(super) user: UserName,
-    /// The number of the zone it is in.
-    pub(super) zone: u32,
-    /// And its name.
+    /// The name of the zone it is in.
     pub(super) zone_name: ArcStr,
     permitted: Arc<Permitted>,
 }
@@ -154,7 +152,7 @@ impl Names {
 struct Kinds {
     kinds: Slab<(Named, u32)>,
     /// By user, zone and the place of the decisions in memory: no other decisions are there while the kind is known.
-    by_content: HashMap<(UserName, u32, usize), u32>,
+    by_content: HashMap<(UserName, ArcStr, usize), u32>,
 }
 
 impl Kinds {
@@ -166,7 +164,6 @@ impl Kinds {
     fn take(&mut self, session: &Session) -> u32 {
         let named = Named {
             user: session.user.clone(),
-            zone: session.source.zone,
             zone_name: session.source.zone_name.clone(),
             permitted: Arc::clone(&session.permitted),
         };
@@ -191,30 +188,22 @@ impl Kinds {
     }
 }
 
-fn content(named: &Named) -> (UserName, u32, usize) {
-    (named.user.clone(), named.zone, Arc::as_ptr(&named.permitted) as usize)
+fn content(named: &Named) -> (UserName, ArcStr, usize) {
+    (named.user.clone(), named.zone_name.clone(), Arc::as_ptr(&named.permitted) as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{AllowListId, Factors, Source};
+    use crate::policy::gateway::tests::source;
+    use crate::policy::{AllowListId, Factors};
     use gateway_common::KernelNanos;
 
     fn session(token: u64, user: &str, permitted: &Arc<Permitted>) -> Session {
-        let source = Source {
-            address: [10, 0, 0, 1].into(),
-            zone: 1,
-            zone_name: "lan".into(),
-            interface: 1,
-            interface_name: "lan0".into(),
-            country: Default::default(),
-            mac: None,
-        };
         Session {
             token: SessionToken(token),
             user: UserName::new(user).unwrap(),
-            source,
+            source: source(1),
             factors: Factors::default(),
             assurance: Arc::default(),
             authenticated_at: KernelNanos(1),

@@ -1,20 +1,18 @@
 //! `portcullis audit`: what the gateway has written down, and whether that is still there.
 
+use super::since::Span;
 use crate::cli::CliError;
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::output::{Output, plain};
 use crate::cli::sentence::{bytes, counted};
-use crate::config;
 use crate::record::audit::{Beginning, Compared, Edge, Found, Head, Report, verify};
-use crate::wire::{AuditEntry, AuditHead, AuditReport, Page};
+use crate::wire::{AuditEntry, AuditHead, AuditReport};
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// What is to be done with the audit trail.
 #[derive(Subcommand, Debug)]
@@ -42,7 +40,7 @@ pub(in crate::cli) enum Audit {
         head: Option<Head>,
     },
     /// List entries, the newest first
-    List(List),
+    List(Box<List>),
     /// Show the head to write down, and whether the gateway has found the trail broken
     Head,
 }
@@ -59,21 +57,11 @@ pub(in crate::cli) struct List {
     /// Done by this user, service, provider or API token, or by `local`: the daemon
     #[arg(long, value_name = "WHO")]
     by: Option<String>,
-    /// Not before this time, or so long ago, like `24h`
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    since: Option<OffsetDateTime>,
-    /// Before this time, or so long ago
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    until: Option<OffsetDateTime>,
+    #[command(flatten)]
+    span: Span,
     /// At most so many
     #[arg(long, default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
-}
-
-fn time(text: &str) -> Result<OffsetDateTime, String> {
-    let wrong = || format!("`{text}` is neither a time like `2026-03-02T08:00:00Z` nor a duration like `24h`");
-    let ago = || OffsetDateTime::now_utc().checked_sub(config::parse_duration(text)?.try_into().ok()?);
-    OffsetDateTime::parse(text, &Rfc3339).ok().or_else(ago).ok_or_else(wrong)
 }
 
 impl Audit {
@@ -99,34 +87,13 @@ impl Audit {
 }
 
 impl List {
-    /// A page may be empty and not be the last.
     async fn run(self, context: &Context) -> Result<(), CliError> {
-        let Self { kind, user, by, since, until, limit } = self;
-        let (since, until) = (written(since), written(until));
-        let (mut shape, mut json, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
-        while shape.len() < limit as usize {
-            let call = context.administer(Method::GET, &["v1", "audit"])?;
-            let call = call.query("type", kind.as_deref()).query("user", user.as_deref()).query("by", by.as_deref());
-            let call = call.query("since", since.as_deref()).query("until", until.as_deref());
-            let left = (limit as usize - shape.len()).min(1_000).to_string();
-            let call = call.query("limit", Some(&left)).query("cursor", cursor.as_deref());
-            let mut page: Answer<Page<AuditEntry>> = call.answer().await?;
-            shape.append(&mut page.shape.items);
-            if let Some(Value::Array(items)) = page.json.get_mut("items") {
-                json.append(items);
-            }
-            // A cursor that does not move would be asked for forever.
-            match page.shape.next_cursor.filter(|next| cursor.as_ref() != Some(next)) {
-                None => break,
-                next => cursor = next,
-            }
-        }
-        context.output.list(&Answer { shape, json: json!({ "items": json }) })
+        let Self { kind, user, by, span, limit } = self;
+        let call = context.administer(Method::GET, &["v1", "audit"])?;
+        let call = call.query("type", kind.as_deref()).query("user", user.as_deref()).query("by", by.as_deref());
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        context.output.list(&span.of(call).pages_up_to::<AuditEntry>(most).await?)
     }
-}
-
-fn written(time: Option<OffsetDateTime>) -> Option<String> {
-    time.and_then(|time| time.format(&Rfc3339).ok())
 }
 
 fn verified(output: Output, folder: &Path, head: Option<Head>) -> Result<(), CliError> {

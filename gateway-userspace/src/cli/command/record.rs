@@ -1,6 +1,6 @@
 //! `portcullis record`, `portcullis denied` and `portcullis reached`: what was recorded, searched and added up.
 
-use super::since::{Since, since};
+use super::since::Span;
 use crate::cli::CliError;
 use crate::cli::client::{Answer, Call};
 use crate::cli::context::Context;
@@ -10,12 +10,9 @@ use crate::wire::{self, Denied, Page, Reached};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
-use time::OffsetDateTime;
 
-/// As many records in a page as the API gives.
-const PAGE: usize = 1_000;
 /// How often it is asked whether there is more.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,17 +70,6 @@ pub(in crate::cli) struct List {
     follow: bool,
 }
 
-/// From when to when.
-#[derive(Args, Debug)]
-pub(in crate::cli) struct Span {
-    /// Not before: how long ago, like `30d` or `2h`, or a time in RFC 3339
-    #[arg(long, value_name = "WHEN", value_parser = since)]
-    since: Option<Since>,
-    /// Before that, written alike
-    #[arg(long, value_name = "WHEN", value_parser = since)]
-    until: Option<Since>,
-}
-
 /// Denials, added up.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  portcullis denied --since 1h\n  portcullis denied --user alice\n  \
@@ -134,7 +120,7 @@ impl Record {
         let most = usize::try_from(list.limit).unwrap_or(usize::MAX);
         // Before the records are asked for: what is added meanwhile comes afterwards.
         let latest = if list.follow { newest(context).await? } else { 0 };
-        let found = list.found(context, most).await?;
+        let found: Answer<Vec<wire::Record>> = list.call(context)?.pages_up_to(most).await?;
         if !list.follow {
             return context.output.list(&found);
         }
@@ -165,26 +151,6 @@ impl List {
         Ok(self.span.of(call.query("policy", self.policy.as_deref())))
     }
 
-    /// Page after page, until there are enough.
-    async fn found(&self, context: &Context, most: usize) -> Result<Answer<Vec<wire::Record>>, CliError> {
-        let (mut shape, mut json, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
-        loop {
-            let limit = PAGE.min(most - shape.len()).to_string();
-            let call = self.call(context)?.query("limit", Some(&limit)).query("cursor", cursor.as_deref());
-            let mut page: Answer<Page<wire::Record>> = call.answer().await?;
-            shape.append(&mut page.shape.items);
-            if let Some(Value::Array(items)) = page.json.get_mut("items") {
-                json.append(items);
-            }
-            // A cursor that does not move would be asked for forever.
-            let next = page.shape.next_cursor.filter(|next| cursor.as_ref() != Some(next) && shape.len() < most);
-            if next.is_none() {
-                return Ok(Answer { shape, json: json!({ "items": json }) });
-            }
-            cursor = next;
-        }
-    }
-
     /// Tells what was added after a number. Returns the number of the last.
     async fn told_after(&self, context: &Context, seen: u64) -> Result<u64, CliError> {
         let mut seen = seen;
@@ -200,14 +166,6 @@ impl List {
                 return Ok(seen);
             }
         }
-    }
-}
-
-impl Span {
-    fn of<'c>(&self, call: Call<'c>) -> Call<'c> {
-        let now = OffsetDateTime::now_utc();
-        let text = |when: &Option<Since>| when.as_ref().map(|when| when.text(now));
-        call.query("since", text(&self.since).as_deref()).query("until", text(&self.until).as_deref())
     }
 }
 

@@ -1,6 +1,8 @@
 //! When: how long ago, or a time.
 
+use crate::cli::client::Call;
 use crate::config::parse_duration;
+use clap::Args;
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -23,6 +25,26 @@ pub(in crate::cli) fn since(text: &str) -> Result<Since, String> {
     at.map(Since::At).map_err(|_| {
         "write how long ago, like `30d`, `2h` or `15m`, or a time in RFC 3339, like `2026-03-02T08:00:00Z`".to_owned()
     })
+}
+
+/// From when to when.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Span {
+    /// Not before: how long ago, like `30d` or `2h`, or a time in RFC 3339
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Since>,
+    /// Before that, written alike
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    until: Option<Since>,
+}
+
+impl Span {
+    /// Asks for that.
+    pub(super) fn of<'c>(&self, call: Call<'c>) -> Call<'c> {
+        let now = OffsetDateTime::now_utc();
+        let text = |when: &Option<Since>| when.as_ref().map(|when| when.text(now));
+        call.query("since", text(&self.since).as_deref()).query("until", text(&self.until).as_deref())
+    }
 }
 
 impl Since {

@@ -57,7 +57,7 @@ pub(crate) fn app(name: &str, prefix: &str) -> App {
     }
 }
 
-fn source(host: u32) -> Source {
+pub(crate) fn source(host: u32) -> Source {
     Source {
         address: std::net::Ipv4Addr::from(0x0A09_0000 | host).into(),
         zone: 1,

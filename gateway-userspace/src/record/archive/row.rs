@@ -4,7 +4,7 @@
 //! Texts are numbers of the segment's table `name`; an IPv4 address is a number, an IPv6 address its 16 bytes; times are
 //! microseconds.
 
-use crate::record::line::{Carried, FlowNames, Record, Refused, What};
+use crate::record::line::{Administered, Carried, FlowNames, Record, Refused, SessionEnd, What};
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use std::net::IpAddr;
@@ -234,7 +234,7 @@ impl<'r> Row<'r> {
                 self.put(at!("client"), Cell::Address(*source));
                 self.put(at!("reason"), Cell::Name(why));
             }
-            What::SessionEnd { session, user, source, interface, cause, .. } => {
+            What::SessionEnd(SessionEnd { session, user, source, interface, cause, .. }) => {
                 self.who(session, user, *source);
                 self.put(at!("interface"), Cell::Name(interface));
                 self.put(at!("reason"), Cell::Name(cause));
@@ -243,7 +243,7 @@ impl<'r> Row<'r> {
                 self.put_some(at!("session"), session_of(session));
                 self.put(at!("user"), Cell::Name(user));
             }
-            What::Admin { by, from, action, generation, .. } => {
+            What::Admin(Administered { by, from, action, generation, .. }) => {
                 self.put(at!("user"), Cell::Name(by));
                 self.put_some(at!("client"), from.map(Cell::Address));
                 self.put(at!("action"), Cell::Name(action));

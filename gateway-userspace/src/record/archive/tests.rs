@@ -155,6 +155,15 @@ fn keepers(log: AccessLog, archive: &Archive) -> Keepers {
     Keepers { log, archive: archive.clone(), audit: AuditTrail::none() }
 }
 
+fn four_full_segments_and_an_open_one(folder: &TempDir) -> Archive {
+    let (archive, _) = start(ArchiveSettings { segment: 10, ..settings(folder.path()) });
+    for part in 0..4 {
+        put(&archive, (0..10).map(|n| flow_end(part * 10 + n, "ada", "crm")).collect());
+    }
+    put(&archive, vec![flow_end(99, "ada", "crm")]);
+    archive
+}
+
 #[test]
 fn every_record_comes_back_as_its_line_says() {
     let folder = TempDir::new().unwrap();
@@ -282,11 +291,7 @@ fn numbers_go_on_from_segment_to_segment_and_from_daemon_to_daemon() {
 #[test]
 fn full_segments_are_sealed_and_found_alike() {
     let folder = TempDir::new().unwrap();
-    let (archive, _) = start(ArchiveSettings { segment: 10, ..settings(folder.path()) });
-    for part in 0..4 {
-        put(&archive, (0..10).map(|n| flow_end(part * 10 + n, "ada", "crm")).collect());
-    }
-    put(&archive, vec![flow_end(99, "ada", "crm")]);
+    let archive = four_full_segments_and_an_open_one(&folder);
     let (_, shared) = archive.parts.as_ref().unwrap();
     let states = || shared.catalog.all().unwrap().into_iter().map(|entry| entry.state).collect::<Vec<_>>();
     wait_for("all but the open one are sealed", || {
@@ -357,7 +362,7 @@ fn who_reached_what_is_added_up_over_segments() {
 
 #[test]
 fn records_are_found_by_one_of_their_policies() {
-    use crate::policy::gateway::tests::app;
+    use crate::policy::gateway::tests::{app, source};
     use crate::policy::{Capacities, Factors, Gateway, Input, Source, User};
     use gateway_common::KernelNanos;
     use gateway_common::abi::{FlowCopy, FlowKey};
@@ -365,15 +370,7 @@ fn records_are_found_by_one_of_their_policies() {
     let (archive, metrics) = start(settings(folder.path()));
     let recorder = Recorder::keeping(metrics, keepers(AccessLog::start(Sink::Nowhere).unwrap(), &archive), None);
     let (mut gateway, user) = (Gateway::new(Capacities::default()), UserName::new("ada").unwrap());
-    let source = Source {
-        address: [10, 0, 0, 1].into(),
-        zone: 1,
-        zone_name: "lan".into(),
-        interface: 1,
-        interface_name: "lo".into(),
-        country: Default::default(),
-        mac: None,
-    };
+    let source = Source { zone_name: "lan".into(), ..source(1) };
     let policy =
         "@id(\"one\") permit (principal, action, resource); @id(\"two\") permit (principal, action, resource);";
     let login = Input::Login {
@@ -458,11 +455,7 @@ fn wherever_the_log_of_the_open_segment_is_cut_off_whole_transactions_are_left()
 #[test]
 fn a_damaged_segment_is_set_aside_and_the_others_are_searched() {
     let folder = TempDir::new().unwrap();
-    let (archive, _) = start(ArchiveSettings { segment: 10, ..settings(folder.path()) });
-    for part in 0..4 {
-        put(&archive, (0..10).map(|n| flow_end(part * 10 + n, "ada", "crm")).collect());
-    }
-    put(&archive, vec![flow_end(99, "ada", "crm")]);
+    let archive = four_full_segments_and_an_open_one(&folder);
     let (_, shared) = archive.parts.as_ref().unwrap();
     let sealed = |catalog: &Catalog| catalog.all().unwrap().iter().filter(|entry| entry.state == State::Sealed).count();
     wait_for("all are sealed", || sealed(&shared.catalog) == 4);

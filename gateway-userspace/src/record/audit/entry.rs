@@ -5,8 +5,10 @@ use crate::core::{Actor, Receipt};
 use crate::dataplane::clock::WallClock;
 use crate::identity::{ApiToken, Service};
 use crate::policy::{
-    AppName, Decision, Difference, GroupName, HistoryEntry, Input, Names, Permitted, Regranted, Session, UserName,
+    AppName, Decision, Difference, Generation, GroupName, HistoryEntry, Input, Names, Permitted, Regranted, Session,
+    UserName,
 };
+use crate::record::line::{Administered, SessionEnd, mac, name_as_typed};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -91,23 +93,7 @@ pub(super) enum Entry {
         #[serde(skip_serializing_if = "is_zero")]
         others: u64,
     },
-    SessionEnded {
-        session: String,
-        user: String,
-        source: IpAddr,
-        interface: String,
-        cause: &'static str,
-        by: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from: Option<IpAddr>,
-        #[serde(with = "time::serde::rfc3339")]
-        requested_at: OffsetDateTime,
-        enforced_after_us: f64,
-        #[serde(with = "time::serde::rfc3339::option")]
-        last_packet_at: Option<OffsetDateTime>,
-        last_packet_after_request_us: Option<f64>,
-        flows_cut: usize,
-    },
+    SessionEnded(SessionEnd),
     Regranted {
         session: String,
         user: String,
@@ -134,13 +120,8 @@ pub(super) enum Entry {
         policies: Changed,
     },
     Admin {
-        by: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from: Option<IpAddr>,
-        action: &'static str,
-        object: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        generation: Option<u64>,
+        #[serde(flatten)]
+        what: Administered,
         #[serde(flatten)]
         detail: Detail,
     },
@@ -283,7 +264,7 @@ impl Entry {
             Self::DaemonStopped { .. } => kind::STOPPED,
             Self::Login { .. } => kind::LOGIN,
             Self::LoginFailed { .. } => kind::LOGIN_FAILED,
-            Self::SessionEnded { .. } => kind::SESSION_ENDED,
+            Self::SessionEnded(_) => kind::SESSION_ENDED,
             Self::Regranted { .. } => kind::REGRANTED,
             Self::GenerationBegan { .. } => kind::GENERATION,
             Self::Admin { .. } => kind::ADMIN,
@@ -300,7 +281,7 @@ impl Entry {
             source: source.address,
             zone: source.zone_name.to_string(),
             interface: source.interface_name.to_string(),
-            mac: source.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")),
+            mac: source.mac.map(mac),
             factors: session.factors.iter().map(|factor| factor.label()).collect(),
             until: WallClock::now().at(session.deadline),
             granted: session.permitted.iter().take(MOST).map(|(app, decision)| granted(app, Some(decision))).collect(),
@@ -309,27 +290,12 @@ impl Entry {
     }
 
     pub fn login_failed(user: String, source: IpAddr, why: &'static str, others: u64) -> Self {
-        // What was typed may be a password in the wrong field: only what can be a name is repeated.
-        let user = UserName::new(&user).map_or_else(|_| "(not a name)".into(), |name| name.to_string());
+        let user = name_as_typed(&user);
         Self::LoginFailed { user, source, why, others }
     }
 
     pub fn session_ended(receipt: &Receipt, from: Option<IpAddr>) -> Self {
-        let Receipt { session, cause, by, requested_at, enforced_after, last_packet_at, .. } = receipt;
-        Self::SessionEnded {
-            session: session.token.to_string(),
-            user: session.user.to_string(),
-            source: session.source.address,
-            interface: session.source.interface_name.to_string(),
-            cause: cause.label(),
-            by: by.clone(),
-            from,
-            requested_at: *requested_at,
-            enforced_after_us: enforced_after.as_nanos() as f64 / 1e3,
-            last_packet_at: *last_packet_at,
-            last_packet_after_request_us: receipt.last_packet_after_request_nanos.map(|nanos| nanos as f64 / 1e3),
-            flows_cut: receipt.flows_cut,
-        }
+        Self::SessionEnded(SessionEnd::of(receipt, from))
     }
 
     /// `permitted` is what the session reaches now.
@@ -364,16 +330,26 @@ impl Entry {
         }
     }
 
-    pub fn admin(actor: Actor, action: &'static str, object: String, generation: Option<u64>, detail: Detail) -> Self {
-        let Actor { name: by, address: from } = actor;
-        Self::Admin { by, from, action, object, generation, detail }
+    pub fn admin(
+        actor: Actor,
+        action: &'static str,
+        object: String,
+        generation: Option<Generation>,
+        detail: Detail,
+    ) -> Self {
+        Self::Admin { what: Administered::by(actor, action, object, generation), detail }
     }
 }
 
 impl Because {
-    /// What an input does to sessions that go on.
-    pub fn of(actor: &Actor, input: &Input, generation: Option<u64>) -> Self {
-        let (because, object) = crate::record::described(input).unwrap_or_else(|| {
+    /// What an input does to sessions that go on; `described` if it is a change that somebody asked for.
+    pub fn of(
+        actor: &Actor,
+        input: &Input,
+        described: Option<(&'static str, String)>,
+        generation: Option<Generation>,
+    ) -> Self {
+        let (because, object) = described.unwrap_or_else(|| {
             let because = match input {
                 Input::Tick => "time",
                 Input::Resolved(_) => "names_resolved",
@@ -382,7 +358,7 @@ impl Because {
             };
             (because, String::new())
         });
-        Self { by: actor.name.clone(), because, object, generation }
+        Self { by: actor.name.clone(), because, object, generation: generation.map(|generation| generation.0) }
     }
 }
 

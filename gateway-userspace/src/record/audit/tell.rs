@@ -1,11 +1,11 @@
 //! What the recorder tells the trail, from what the core has decided.
 
 use super::{AuditTrail, Because, Detail, Entry, Lot, kind};
-use crate::core::{Actor, Done};
+use crate::core::{Actor, Done, Receipt};
 use crate::identity::{ApiToken, Service};
 use crate::policy::{Difference, Gateway, HistoryEntry, Input};
+use crate::record::Recorder;
 use crate::record::line::Record;
-use crate::record::{Recorder, described};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,26 +95,33 @@ impl Recorder {
         self.audit().put(Lot::one(kind::LOGIN_FAILED, move || Entry::login_failed(user, source, why, others)));
     }
 
-    /// A change was made. What was asked for comes first, then what has come of it.
-    pub(in crate::record) fn audit_change(&self, actor: &Actor, gateway: &Gateway, input: &Input, done: &Done) {
+    /// A change was made, which is `described` if somebody asked for it. What was asked for comes first, then what has come
+    /// of it.
+    pub(in crate::record) fn audit_change(
+        &self,
+        (actor, input, described): (&Actor, &Input, Option<(&'static str, String)>),
+        gateway: &Gateway,
+        done: &Done,
+        receipts: &Arc<[Receipt]>,
+    ) {
         if self.audit().is_none() {
             return;
         }
-        let Done { opened, receipts, regranted, redecided: _, generation, decided: _ } = done;
-        let generation = generation.map(|generation| generation.0);
-        if let Some((action, object)) = described(input) {
+        let Done { opened, regranted, generation, .. } = done;
+        let generation = *generation;
+        if let Some((action, object)) = described.clone() {
             let (actor, detail) = (actor.clone(), Detail::of(input));
             self.audit().put(Lot::one(kind::ADMIN, move || Entry::admin(actor, action, object, generation, detail)));
         }
         if let Some(session) = opened.clone() {
             self.audit().put(Lot::one(kind::LOGIN, move || Entry::login(&session)));
         }
-        let (receipts, from) = (receipts.clone(), actor.address);
+        let (receipts, from) = (Arc::clone(receipts), actor.address);
         self.audit().put(Lot::many(kind::SESSION_ENDED, receipts.len(), move |at| {
             receipts.get(at).map(|receipt| Entry::session_ended(receipt, from))
         }));
         let now = regranted.iter().map(|it| gateway.session(it.token).map(|session| Arc::clone(&session.permitted)));
-        let because = Because::of(actor, input, generation);
+        let because = Because::of(actor, input, described, generation);
         self.audit().put(Lot::regranted(regranted, now.collect(), because));
     }
 }

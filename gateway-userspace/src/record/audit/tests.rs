@@ -5,6 +5,7 @@ use super::folder::file_name;
 use super::*;
 use crate::core::{Actor, Done, Receipt};
 use crate::identity::{ApiToken, Scope};
+use crate::policy::gateway::tests::source;
 use crate::policy::{
     AllowListId, EndCause, Factors, Gateway, Generation, HistoryEntry, Input, Regranted, Session, SessionToken, Source,
     Undo, UserName,
@@ -395,15 +396,7 @@ fn a_full_disk_makes_entries_wait_and_what_is_too_much_is_counted_and_told() {
 }
 
 fn session(token: u64) -> Session {
-    let source = Source {
-        address: [10, 0, 0, 1].into(),
-        zone: 1,
-        zone_name: "lan".into(),
-        interface: 1,
-        interface_name: "lan0".into(),
-        country: Default::default(),
-        mac: Some([2, 0, 0, 0, 0, 1]),
-    };
+    let source = Source { mac: Some([2, 0, 0, 0, 0, 1]), ..source(1) };
     Session {
         token: SessionToken(token),
         user: UserName::new("ada").unwrap(),

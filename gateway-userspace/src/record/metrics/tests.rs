@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::Receipt;
+use crate::policy::gateway::tests::source;
 use crate::policy::{
     Capacities, EndCause, Factor, GroupName, HistoryEntry, Input, SessionToken, Source, Undo, User, UserName,
 };
@@ -21,15 +22,7 @@ fn crowded(people: u32) -> Gateway {
         let name = UserName::new(&format!("user{number}")).unwrap();
         let groups = [GroupName::new("staff").unwrap()].into();
         gateway.handle(Input::PutUser(User { groups, ..User::new(name.clone()) }), NOW).unwrap();
-        let source = Source {
-            address: Ipv4Addr::from(0x0A00_0000 | number).into(),
-            zone: 1,
-            zone_name: "branch".into(),
-            interface: 2,
-            interface_name: "lan0".into(),
-            country: Default::default(),
-            mac: None,
-        };
+        let source = Source { address: Ipv4Addr::from(0x0A00_0000 | number).into(), ..source(0) };
         let (token, proof) = (SessionToken(u64::from(number) + 1), [Factor::Password].into());
         let deadline = NOW.after(3_600_000_000_000);
         gateway.handle(Input::Login { token, user: name, source, proof, deadline }, NOW).unwrap();

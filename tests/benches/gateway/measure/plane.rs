@@ -140,11 +140,9 @@ impl Plane {
     /// What is counted while something is done.
     pub fn counted(&mut self, mut work: impl FnMut(&mut Self) -> Result<()>) -> Result<Counted> {
         let look = |plane: &Self| plane.monitor.interface(plane.interface)?.context("the interface is not guarded");
-        // Openings alone: flows that give way are among the events that nobody was told of, too.
-        let openings = |plane: &Self| anyhow::Ok(plane.monitor.events_lost()? - plane.monitor.unrecorded()?.flows);
-        let (before, events) = (look(self)?, openings(self)?);
+        let (before, events) = (look(self)?, self.monitor.openings_lost()?);
         work(self)?;
-        Ok(Counted { before, after: look(self)?, events: openings(self)? - events })
+        Ok(Counted { before, after: look(self)?, events: self.monitor.openings_lost()? - events })
     }
 }
 

@@ -237,7 +237,7 @@ impl Recorder {
 
     fn cut_by(&self, taken: &[(FlowKey, TrackedFlow)], outcome: &'static str) -> Cut {
         for (key, flow) in taken {
-            self.flow_ended(key, flow, End::of(if Flow::is_over(flow.copy.ends) { "closed" } else { outcome }));
+            self.flow_ended(key, flow, End::of(flow.outcome(outcome)));
         }
         Cut::of(taken)
     }

@@ -7,7 +7,7 @@ use super::line::Record;
 use super::names::Names;
 use crate::dataplane::{Written, clock};
 use aya::maps::{MapData, RingBuf};
-use gateway_common::abi::{Flow, FlowCopy, FlowEvent, FlowKey, Unrecorded};
+use gateway_common::abi::{FlowCopy, FlowEvent, FlowKey, Unrecorded};
 use gateway_common::table::denials::Taken;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -69,12 +69,10 @@ struct Follower {
     period: Period,
 }
 
-/// Why a flow gave way: it was over anyway, or another began between the same ends, or the table was full.
+/// Why a flow that was not over gave way: it was silent too long, or another began between the same ends, or the table was full.
 fn gave_way(key: &FlowKey, copy: &FlowCopy, what: u64) -> &'static str {
-    let now = clock::boot();
     match what {
-        _ if Flow::is_over(copy.ends) => "closed",
-        _ if !is_fresh(key, copy, now) => "idle",
+        _ if !is_fresh(key, copy, clock::boot()) => "idle",
         FlowEvent::REPLACED => "replaced",
         _ => "evicted",
     }
@@ -175,7 +173,7 @@ impl Recorder {
             FlowEvent::OPENED => self.opened(key, flow),
             what => {
                 self.flows_mut(|flows| flows.gave_way(&key, &flow));
-                self.flow_ended(&key, &flow, End::of(gave_way(&key, &flow.copy, what)));
+                self.flow_ended(&key, &flow, End::of(flow.outcome(gave_way(&key, &flow.copy, what))));
             }
         }
     }
@@ -251,7 +249,7 @@ mod tests {
     use crate::policy::gateway::tests::app;
     use crate::policy::{Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName};
     use crate::record::{AccessLog, Gaps, Metrics, Sink};
-    use gateway_common::abi::{DenialKey, Opening};
+    use gateway_common::abi::{DenialKey, Flow, Opening};
     use gateway_common::{Address, Direction, DropReason, KernelNanos};
     use serde_json::{Value, json};
     use std::net::IpAddr;

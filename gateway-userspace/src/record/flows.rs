@@ -29,6 +29,12 @@ impl TrackedFlow {
         self.copy.app as u32
     }
 
+    /// How it ended: closed, if it was over anyway.
+    #[must_use]
+    pub const fn outcome(&self, otherwise: &'static str) -> &'static str {
+        if Flow::is_over(self.copy.ends) { "closed" } else { otherwise }
+    }
+
     /// Whether the app opened it, not the client.
     #[must_use]
     pub const fn is_by_app(&self) -> bool {
@@ -177,8 +183,7 @@ impl FlowTracker {
         });
         self.refreshed = next.unwrap_or(0);
         let ended = over.into_iter().filter_map(|(key, flow)| self.end(key, flow, Some(monitor)));
-        let outcome = |flow: &TrackedFlow| if Flow::is_over(flow.copy.ends) { "closed" } else { "idle" };
-        Refreshed { over: ended.map(|(key, flow)| (key, flow, outcome(&flow))).collect(), going }
+        Refreshed { over: ended.map(|(key, flow)| (key, flow, flow.outcome("idle"))).collect(), going }
     }
 
     /// Takes in flows whose opening was not reported; which they are.

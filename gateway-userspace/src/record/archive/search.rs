@@ -61,7 +61,7 @@ pub struct Filter {
     pub app: Option<String>,
     /// Of the session with this token.
     pub session: Option<u64>,
-    /// PageFrom there.
+    /// From there.
     pub client: Option<IpNet>,
     /// To there.
     pub destination: Option<IpNet>,
@@ -144,7 +144,7 @@ pub struct DeniedSum {
 pub struct DeniedKey {
     /// Whose.
     pub user: Option<String>,
-    /// PageFrom where.
+    /// From where.
     pub client: Option<IpAddr>,
     /// To which app, if that is known.
     pub app: Option<String>,
@@ -221,25 +221,39 @@ impl Asking {
         }
         let mut items = Vec::new();
         for entry in &segments {
-            for (low, high) in steps(entry, from) {
-                let most = limit - items.len();
-                let found = self.look(entry, |connection| page(connection, filter, from, (low, high), most));
-                let Some(found) = found else { break };
-                items.extend(found);
-                let last = items.last().map(|item: &Archived| item.sequence);
-                let on = match from {
-                    PageFrom::Before(_) if items.len() >= limit => last.map(PageFrom::Before),
-                    PageFrom::After(_) if items.len() >= limit => last.map(PageFrom::After),
-                    PageFrom::Before(_) if self.is_over() => Some(PageFrom::Before(low)),
-                    PageFrom::After(_) if self.is_over() => Some(PageFrom::After(high - 1)),
-                    _ => None,
-                };
-                if on.is_some() {
-                    return Ok(Answer { items, next: on });
-                }
+            let on = self.look(entry, |connection| self.fill(&mut items, limit, connection, filter, from, entry));
+            if let Some(Some(next)) = on {
+                return Ok(Answer { items, next: Some(next) });
             }
         }
         Ok(Answer { items, next: None })
+    }
+
+    /// Adds what matches in a segment, until there are enough or it has taken long enough: then it says where to go on.
+    fn fill(
+        &self,
+        items: &mut Vec<Archived>,
+        limit: usize,
+        connection: &Connection,
+        filter: &Filter,
+        from: PageFrom,
+        entry: &Entry,
+    ) -> Result<Option<PageFrom>, SegmentError> {
+        for (low, high) in steps(entry, from) {
+            items.extend(page(connection, filter, from, (low, high), limit - items.len())?);
+            let last = items.last().map(|item| item.sequence);
+            let on = match from {
+                PageFrom::Before(_) if items.len() >= limit => last.map(PageFrom::Before),
+                PageFrom::After(_) if items.len() >= limit => last.map(PageFrom::After),
+                PageFrom::Before(_) if self.is_over() => Some(PageFrom::Before(low)),
+                PageFrom::After(_) if self.is_over() => Some(PageFrom::After(high - 1)),
+                _ => None,
+            };
+            if on.is_some() {
+                return Ok(on);
+            }
+        }
+        Ok(None)
     }
 
     /// Records after a number, the oldest first, with everything that there is: for whoever passes them on.
@@ -286,10 +300,12 @@ impl Asking {
     }
 
     fn check(&self, sums: usize) -> Result<(), SearchError> {
-        match () {
-            () if sums > MOST_SUMS => Err(SearchError::TooMany),
-            () if self.is_over() => Err(SearchError::TooLong),
-            () => Ok(()),
+        if sums > MOST_SUMS {
+            Err(SearchError::TooMany)
+        } else if self.is_over() {
+            Err(SearchError::TooLong)
+        } else {
+            Ok(())
         }
     }
 }

@@ -11,6 +11,7 @@ mod bundle;
 mod context;
 mod cookie;
 mod explain;
+mod exports;
 mod extract;
 mod groups;
 mod handshake;
@@ -125,6 +126,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(records::records))
         .routes(routes!(records::reached))
         .routes(routes!(records::denied))
+        .routes(routes!(exports::exports))
         .routes(routes!(traffic::status))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))

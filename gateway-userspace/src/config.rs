@@ -9,6 +9,7 @@ pub mod apps;
 mod dns;
 mod endpoint;
 mod error;
+mod export;
 mod forwarding;
 mod interface;
 mod limits;
@@ -22,6 +23,7 @@ pub(crate) mod value;
 
 use crate::dataplane::interfaces::Wanted;
 use crate::dataplane::{AppSide, BarrierChoice};
+use crate::export::ExportSettings;
 use crate::policy::Capacities;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -68,6 +70,8 @@ pub struct Config {
     pub capacity: Capacities,
     /// Flow records and denials.
     pub records: RecordsConfig,
+    /// Where records are passed on to.
+    pub exports: Vec<ExportSettings>,
     /// What a gateway without state begins with.
     pub first_start: FirstStart,
     /// The directory of a bundle that is kept in force, if there is one.

@@ -32,6 +32,7 @@ use crate::dataplane::{
     Barrier, BarrierChoice, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock,
     interfaces, monitor, ways,
 };
+use crate::export::{self, Exports, Origin, SetupError};
 use crate::health::Health;
 use crate::record::audit;
 use crate::record::{AccessLog, Archive, ArchiveSettings, AuditTrail, Keepers, Metrics, Recorder, Sink, follow};
@@ -89,6 +90,14 @@ pub enum DaemonError {
         /// What is wrong.
         problem: String,
     },
+    /// Records cannot be passed on as the configuration says.
+    #[error("export `{name}`: {source}")]
+    Export {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        source: SetupError,
+    },
     /// The database of countries is of no use.
     #[error(transparent)]
     Countries(#[from] CountriesError),
@@ -117,6 +126,7 @@ impl DaemonError {
             Self::FirstStart(_)
                 | Self::Countries(_)
                 | Self::Provider { .. }
+                | Self::Export { .. }
                 | Self::Certificate(_)
                 | Self::DataPlane(DataPlaneError::ZonesCollide(..))
         )
@@ -135,6 +145,7 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
     }
     client_verifier(config)?;
     Countries::open(config.countries.as_deref())?;
+    export::check(&config.exports).map_err(unusable_export)?;
     Ok(())
 }
 
@@ -272,8 +283,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 
     let (ready, readiness) = channel(Readiness::Ready);
     let (signals, attended) = signals::signals(&config, &gate.core, &gate.metrics)?;
-    let router =
-        api::router(gate.context(&config, readiness, started_at, (providers.clone(), signals), Arc::clone(&countries)));
+    let (exports, passing_on) = passing_on(&config, &gate)?;
+    let context = gate.context(&config, readiness, started_at, (providers.clone(), signals), Arc::clone(&countries));
+    let router = api::router(Context { exports: exports.clone(), ..context });
     let handle = server.handle();
     let serving = tokio::spawn({
         let handle = handle.clone();
@@ -308,11 +320,31 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let outcome = until_stopped(&config, &handle, (&log, &countries, &gate.metrics), serving).await;
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    tasks.iter().chain(&passing_on).for_each(tokio::task::JoinHandle::abort);
     let audit = gate.recorder.audit().clone();
     gate.stop().await;
-    drop(tokio::task::spawn_blocking(move || audit.stop(LAST_ENTRIES)).await);
+    let stopped = move || {
+        exports.keep();
+        audit.stop(LAST_ENTRIES);
+    };
+    drop(tokio::task::spawn_blocking(stopped).await);
     outcome
+}
+
+/// Begins to pass records on.
+fn passing_on(config: &Config, gate: &Gate) -> Result<(Exports, Vec<tokio::task::JoinHandle<()>>), DaemonError> {
+    let (archive, registry) = (gate.recorder.archive(), gate.metrics.registry());
+    let origin = Origin { gateway: own_name() };
+    export::start(&config.exports, archive, &config.state.join("export"), &registry, origin).map_err(unusable_export)
+}
+
+fn unusable_export((name, source): (String, SetupError)) -> DaemonError {
+    DaemonError::Export { name, source }
+}
+
+/// What this machine is called.
+fn own_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 /// Keeps the bundle in a directory in force, if there is one.
@@ -348,6 +380,7 @@ fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
     let (providers, server, log) = (providers::providers(config)?, listen(config)?, access_log(config)?);
     let countries = Arc::new(Countries::open(config.countries.as_deref())?);
+    export::check(&config.exports).map_err(unusable_export)?;
     Ok(Prepared { guarded, store, stored, first, server, log, providers, countries })
 }
 
@@ -458,6 +491,7 @@ impl Gate {
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
             health: health.clone(),
+            exports: Exports::default(),
         }
     }
 
@@ -585,9 +619,8 @@ fn access_log(config: &Config) -> Result<AccessLog, DaemonError> {
 }
 
 fn audit_trail(config: &Config, metrics: &Metrics) -> Result<AuditTrail, DaemonError> {
-    let gateway = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let trail =
-        AuditTrail::start(&config.state.join("audit"), &gateway, &metrics.registry(), audit::Settings::default());
+        AuditTrail::start(&config.state.join("audit"), &own_name(), &metrics.registry(), audit::Settings::default());
     trail.map_err(system("the audit trail's thread cannot be started"))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Arrows point inward. `policy` is pure: no clock, socket, file, BPF map or HTTP. `bundle` reads what is declared
 //! in a directory, without a gateway. `names` is pure, too: what is asked of the DNS when. `dataplane` applies its plans and
-//! knows no users. `api`, `cli`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
+//! knows no users. `api`, `cli`, `export`, `identity`, `record` and `store` are the rim. `daemon` is the only file that knows
 //! everyone.
 
 pub mod api;
@@ -13,6 +13,7 @@ pub mod core;
 pub mod daemon;
 pub mod dataplane;
 pub mod explain;
+pub mod export;
 pub mod health;
 pub mod identity;
 pub mod names;

@@ -7,6 +7,7 @@ mod app;
 mod audit;
 mod bundle;
 mod explain;
+mod export;
 mod flow;
 mod generation;
 mod health;
@@ -30,6 +31,7 @@ pub use app::{App, AppsFile, LookupFailure, OnDaemonLoss, RefusedAddress, Resolv
 pub use audit::{AuditEdge, AuditEntry, AuditFlaw, AuditHead, AuditReport};
 pub use bundle::{Bundle, PolicyFile, Settings};
 pub use explain::{ExplainRequest, Explained, Explanation, Way, Ways};
+pub use export::Export;
 pub use flow::{Drops, Flow, FlowState, Opener};
 pub use generation::{Applied, ChangedNames, Changes, Generation, PersonPlan, Plan};
 pub use health::{AddressHealth, AppHealth, HealthCheck, TimedHealthCheck};

@@ -109,6 +109,7 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/v1/records", READ),
     ("GET", "/v1/reached", READ),
     ("GET", "/v1/denied", READ),
+    ("GET", "/v1/exports", READ),
     ("GET", "/v1/status", READ),
     ("GET", "/v1/audit", AUDIT),
     ("GET", "/v1/audit/head", AUDIT),

@@ -6,6 +6,7 @@ use super::sign_ins::{BrowserSignIns, DeviceSignIns};
 use super::ssf::Signals;
 use crate::core::Core;
 use crate::dataplane::Explain;
+use crate::export::Exports;
 use crate::health::Health;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, DnsName, ProviderName, SessionToken, Source, UserName};
@@ -177,6 +178,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Whether apps answer.
     pub health: Health,
+    /// Where records are passed on to.
+    pub exports: Exports,
 }
 
 impl fmt::Debug for Context {

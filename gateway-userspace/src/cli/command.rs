@@ -5,6 +5,7 @@ mod audit;
 mod bundle;
 mod device;
 mod explain;
+mod export;
 mod flow;
 pub(super) mod generate;
 mod generation;
@@ -67,6 +68,9 @@ pub(super) enum Command {
     Reached(record::ReachedSums),
     /// Add up what was denied, by whose it was, from where to where, and why
     Denied(record::DeniedSums),
+    /// Where records are passed on to
+    #[command(subcommand)]
+    Export(export::Export),
     /// Identity providers that people can log in with
     #[command(subcommand)]
     Provider(provider::Provider),
@@ -109,6 +113,7 @@ impl Command {
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,
             Self::Denied(sums) => sums.run(context).await,
+            Self::Export(command) => command.run(context).await,
             Self::Provider(command) => command.run(context).await,
             Self::Audit(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

@@ -3,6 +3,7 @@
 
 use super::dns::dns;
 use super::endpoint::Endpoints;
+use super::export::exports;
 use super::forwarding::app_side;
 use super::interface::interfaces;
 use super::limits::limits;
@@ -43,6 +44,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
     let limits = limits(&mut root.section("limits"));
     let capacity = capacity(&mut root.section("capacity"));
     let records = records(&mut root.section("records"), folder);
+    let exports = exports(root, folder, records.archive);
     let first_start = first_start(&mut root.section("first_start"), folder);
     let followed = followed(&mut root.section("policy"), folder);
     let countries = root.section("geo").value("database").and_then(|value| value.path(folder));
@@ -63,6 +65,7 @@ pub(super) fn config(root: &mut Section<'_, '_>, folder: &Path) -> Config {
         dns,
         capacity,
         records,
+        exports,
         first_start,
         followed,
         log,

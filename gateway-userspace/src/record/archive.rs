@@ -24,6 +24,7 @@ use super::lot::Lot;
 use catalog::Catalog;
 use segment::Segment;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -168,6 +169,23 @@ impl Archive {
     pub fn ask(&self) -> Result<Asking, SearchError> {
         let Some((_, shared)) = &self.parts else { return Err(SearchError::Off) };
         Asking::begin(shared)
+    }
+
+    /// The oldest records after a number, with everything that there is: for whoever passes them on.
+    ///
+    /// # Errors
+    /// If nothing is kept, or not everything is known yet.
+    pub fn after(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
+        let Some((_, shared)) = &self.parts else { return Err(SearchError::Off) };
+        Ok(Asking::beside(shared).records(&Filter::default(), PageFrom::After(sequence), limit)?.items)
+    }
+
+    /// From the number of the oldest record to that of the next one to come; `None` if nothing is kept, or not everything is
+    /// known yet.
+    #[must_use]
+    pub fn extent(&self) -> Option<Range<u64>> {
+        let (_, shared) = self.parts.as_ref()?;
+        shared.catalog.extent()
     }
 }
 

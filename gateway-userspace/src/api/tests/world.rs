@@ -191,6 +191,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         metrics: recorder.metrics().registry(),
         recorder,
         health: Default::default(),
+        exports: Default::default(),
         providers: Default::default(),
         signals: Default::default(),
         names: Arc::new(|_| None),

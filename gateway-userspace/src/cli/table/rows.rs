@@ -4,10 +4,10 @@ use super::{Listed, Shown, Value, health};
 use crate::cli::sentence::{ago, bytes, moment, until};
 use crate::policy;
 use crate::wire::{
-    ApiToken, App, Drops, Flow, FlowState, Generation, Grant, Group, Interface, LookupFailure, PersonPlan, Provider,
-    RefusedAddress, ResolvedName, Risk, RiskPut, ServiceIdentity, Session, Status, TableUse, User,
+    ApiToken, App, Drops, Export, Flow, FlowState, Generation, Grant, Group, Interface, LookupFailure, PersonPlan,
+    Provider, RefusedAddress, ResolvedName, Risk, RiskPut, ServiceIdentity, Session, Status, TableUse, User,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 pub(super) fn joined<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<T> = items.into_iter().collect();
@@ -247,6 +247,24 @@ impl Listed for Drops {
         let Self { interface, reason, help, packets, observed } = self;
         let observed = if *observed == 0 { "-".to_owned() } else { observed.to_string() };
         vec![interface.into(), reason.into(), packets.into(), observed.into(), help.into()]
+    }
+}
+
+impl Listed for Export {
+    const HEADER: &'static [&'static str] = &["export", "to", "address", "taken up to", "waiting", "since", "problem"];
+
+    fn row(&self, now: OffsetDateTime) -> Vec<Value> {
+        let Self { name, to, address, after, behind, lag_seconds, sent: _, missed, problem, since } = self;
+        let after = after.map_or("-".to_owned(), |after| after.to_string());
+        let waiting =
+            if *lag_seconds == 0.0 { "-".into() } else { ago(now - Duration::seconds_f64(*lag_seconds), now) };
+        let problem = match (problem, since, missed) {
+            (Some(problem), Some(since), _) => Value::Odd(format!("{} {problem}", ago(*since, now))),
+            (Some(problem), None, _) => Value::Odd(problem.clone()),
+            (None, _, 0) => "-".into(),
+            (None, _, missed) => Value::Odd(format!("{missed} given up before they were taken")),
+        };
+        vec![name.into(), to.into(), address.into(), after.into(), behind.into(), waiting.into(), problem]
     }
 }
 

@@ -4,6 +4,7 @@ use super::segment::{self, Extent, SegmentError};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,6 +22,8 @@ pub(super) struct Catalog {
 #[derive(Default)]
 struct Held {
     is_read: bool,
+    /// The number that the next record had at least when the folder was read.
+    next: u64,
     segments: BTreeMap<u64, Entry>,
 }
 
@@ -86,13 +89,23 @@ impl Catalog {
                 }
             }
         }
-        self.with(|held| *held = Held { is_read: true, segments });
+        self.with(|held| *held = Held { is_read: true, next, segments });
         Ok(next)
     }
 
     /// All of them, the oldest first; `None` before the folder has been read.
     pub(super) fn all(&self) -> Option<Vec<Entry>> {
         self.with(|held| held.is_read.then(|| held.segments.values().cloned().collect()))
+    }
+
+    /// From the number of the oldest record to that of the next one to come; `None` before the folder has been read.
+    pub(super) fn extent(&self) -> Option<Range<u64>> {
+        self.with(|held| {
+            let extents = || held.segments.values().map(|entry| entry.extent);
+            let next = extents().map(|extent| extent.next).fold(held.next, u64::max);
+            let oldest = extents().filter(|extent| extent.records() != 0).map(|extent| extent.first).min();
+            held.is_read.then(|| oldest.unwrap_or(next)..next)
+        })
     }
 
     pub(super) fn put(&self, entry: Entry) {

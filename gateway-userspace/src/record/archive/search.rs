@@ -97,6 +97,26 @@ pub struct Archived {
     pub fields: Map<String, Value>,
 }
 
+impl Archived {
+    /// When it was.
+    #[must_use]
+    pub fn time(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::parse(self.text("time")?, &Rfc3339).ok()
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text("type").unwrap_or_default()
+    }
+
+    /// A field, if it is there and a text.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).and_then(Value::as_str)
+    }
+}
+
 /// A page.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
@@ -162,19 +182,29 @@ pub struct DeniedKey {
 pub struct Asking {
     shared: Arc<Shared>,
     until: Instant,
+    /// Whether it takes a place of those.
+    is_counted: bool,
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.shared.asking.fetch_sub(1, Ordering::Relaxed);
+        if self.is_counted {
+            self.shared.asking.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Asking {
     pub(super) fn begin(shared: &Arc<Shared>) -> Result<Self, SearchError> {
         let others = shared.asking.fetch_add(1, Ordering::Relaxed);
-        let asking = Self { shared: Arc::clone(shared), until: Instant::now() + LONGEST };
+        let mut asking = Self::beside(shared);
+        asking.is_counted = true;
         if others < AT_ONCE { Ok(asking) } else { Err(SearchError::Busy) }
+    }
+
+    /// For the daemon's own parts, which are few: they take nobody's place.
+    pub(super) fn beside(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), until: Instant::now() + LONGEST, is_counted: false }
     }
 
     fn is_over(&self) -> bool {
@@ -254,14 +284,6 @@ impl Asking {
             }
         }
         Ok(None)
-    }
-
-    /// Records after a number, the oldest first, with everything that there is: for whoever passes them on.
-    ///
-    /// # Errors
-    /// If the archive is not open.
-    pub fn read_after(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
-        Ok(self.records(&Filter::default(), PageFrom::After(sequence), limit)?.items)
     }
 
     /// Who has reached what, by user and app.

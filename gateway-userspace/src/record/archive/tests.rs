@@ -523,10 +523,10 @@ fn what_cannot_be_written_waits_and_is_written_when_there_is_room_again() {
     std::fs::write(&place, b"").unwrap();
     let (archive, metrics) = start(settings(folder.path()));
     assert!(archive.put(&Arc::new(flow_end(1, "ada", "crm"))));
-    let is_closed = || matches!(archive.ask().unwrap().read_after(0, 1), Err(SearchError::Closed));
+    let is_closed = || matches!(archive.after(0, 1), Err(SearchError::Closed));
     assert!(is_closed());
     std::fs::remove_file(&place).unwrap();
-    wait_for("it is written", || archive.ask().unwrap().read_after(0, 1).is_ok_and(|found| found.len() == 1));
+    wait_for("it is written", || archive.after(0, 1).is_ok_and(|found| found.len() == 1));
     assert_eq!(counted(&metrics, "flow_end"), 0.0);
 }
 

@@ -1,0 +1,340 @@
+//! One task for each export: from its cursor on through the archive, batch by batch, until the receiver has taken each.
+
+use super::cursor::{CursorFile, Found};
+use super::metrics::{ExportMetrics, OneExport};
+use super::settings::{Begin, ExportSettings};
+use super::to::Receiver;
+use super::{Failure, SetupError};
+use crate::record::{Archive, Archived};
+use prometheus::Registry;
+use rand::RngExt as _;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+/// How often it is looked whether there is more.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often what is behind is counted while a receiver is left alone.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a receiver is left alone after a first failure; twice as long after each further one.
+const FIRST_REST: Duration = Duration::from_millis(500);
+/// And at most.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How long a receiver may ask to be left alone.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
+/// How often the cursor is written, at most: what has been sent since is sent again after a crash.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// What receivers are told of where records come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The gateway's name.
+    pub gateway: String,
+}
+
+/// All exports. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Exports(Arc<[Arc<Export>]>);
+
+/// An export.
+pub struct Export {
+    settings: ExportSettings,
+    cursor: CursorFile,
+    metrics: OneExport,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Clone, Default)]
+struct Progress {
+    /// The number of the last record that the receiver has taken; `None` before that is known.
+    after: Option<u64>,
+    /// What the disk has of that.
+    kept: Option<u64>,
+    behind: u64,
+    /// When the oldest record was made that waits.
+    waiting_since: Option<OffsetDateTime>,
+    /// Why the receiver takes nothing now, and since when.
+    failing: Option<(Failure, OffsetDateTime)>,
+}
+
+/// How an export is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ExportStatus {
+    /// Its name.
+    pub name: String,
+    /// As `to` says it.
+    pub to: &'static str,
+    /// Where that is.
+    pub address: String,
+    /// The number of the last record that the receiver has taken; `None` before that is known.
+    pub after: Option<u64>,
+    /// Records that wait.
+    pub behind: u64,
+    /// How old the oldest of them is, in seconds.
+    pub lag: f64,
+    /// Records that the receiver has taken since the daemon started.
+    pub sent: u64,
+    /// Records that the archive gave up before that.
+    pub missed: u64,
+    /// Why the receiver takes nothing now, and since when.
+    pub failing: Option<(Failure, OffsetDateTime)>,
+}
+
+/// Starts a task for each.
+///
+/// # Errors
+/// If one of them cannot be set up: its name, and why.
+pub fn start(
+    settings: &[ExportSettings],
+    archive: &Archive,
+    folder: &Path,
+    registry: &Registry,
+    origin: Origin,
+) -> Result<(Exports, Vec<JoinHandle<()>>), (String, SetupError)> {
+    if settings.is_empty() {
+        return Ok((Exports::default(), Vec::new()));
+    }
+    // Another family of these names would be a mistake in the program, which the tests of the metrics would have found.
+    let metrics = ExportMetrics::new(registry).map_err(|error| (String::new(), SetupError::Metrics(error)))?;
+    let origin = Arc::new(origin);
+    let (mut exports, mut receivers) = (Vec::new(), Vec::new());
+    for settings in settings {
+        let failed = |error| (settings.name.clone(), error);
+        receivers.push(Receiver::new(&settings.destination, &origin).map_err(failed)?);
+        exports.push(Arc::new(Export {
+            settings: settings.clone(),
+            cursor: CursorFile::of(folder, &settings.name),
+            metrics: metrics.of(&settings.name),
+            progress: Mutex::default(),
+        }));
+    }
+    let run =
+        |(export, receiver): (&Arc<Export>, Receiver)| tokio::spawn(Arc::clone(export).run(archive.clone(), receiver));
+    let tasks = exports.iter().zip(receivers).map(run).collect();
+    Ok((Exports(exports.into()), tasks))
+}
+
+/// Whether they could be started: the files that they name are there.
+///
+/// # Errors
+/// The name of the first that could not, and why.
+pub fn check(settings: &[ExportSettings]) -> Result<(), (String, SetupError)> {
+    let origin = Arc::new(Origin { gateway: String::new() });
+    let check = |settings: &ExportSettings| {
+        Receiver::new(&settings.destination, &origin).map(drop).map_err(|error| (settings.name.clone(), error))
+    };
+    settings.iter().try_for_each(check)
+}
+
+impl Exports {
+    /// How they are.
+    #[must_use]
+    pub fn status(&self) -> Vec<ExportStatus> {
+        self.0.iter().map(|export| export.status()).collect()
+    }
+
+    /// Writes all cursors, after the tasks have been ended.
+    pub fn keep(&self) {
+        self.0.iter().for_each(|export| export.keep());
+    }
+}
+
+impl Export {
+    fn with<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn status(&self) -> ExportStatus {
+        let Progress { after, behind, waiting_since, failing, .. } = self.with(|progress| progress.clone());
+        ExportStatus {
+            name: self.settings.name.clone(),
+            to: self.settings.destination.label(),
+            address: self.settings.destination.address(),
+            after,
+            behind,
+            lag: lag(waiting_since),
+            sent: self.metrics.records.get(),
+            missed: self.metrics.missed.get(),
+            failing,
+        }
+    }
+
+    async fn run(self: Arc<Self>, archive: Archive, mut receiver: Receiver) {
+        let mut after = self.begin(&archive).await;
+        let mut kept_at = Instant::now();
+        loop {
+            let read = self.read(&archive, after).await;
+            let last = read.last().map(|record| record.sequence);
+            if let (Some(first), Some(last)) = (read.first(), last) {
+                self.missed(after, first);
+                self.look(&archive, after, first.time());
+                self.deliver(&archive, &mut receiver, after, self.wanted(read)).await;
+                after = last;
+                self.with(|progress| progress.after = Some(after));
+            } else {
+                self.look(&archive, after, None);
+                sleep(PAUSE).await;
+            }
+            if kept_at.elapsed() >= KEEP {
+                let export = Arc::clone(&self);
+                // A cursor that could not be written has been complained of.
+                drop(spawn_blocking(move || export.keep()).await);
+                kept_at = Instant::now();
+            }
+        }
+    }
+
+    /// Where to go on, once the archive knows what is in it.
+    async fn begin(&self, archive: &Archive) -> u64 {
+        let extent = loop {
+            match archive.extent() {
+                Some(extent) => break extent,
+                None => sleep(PAUSE).await,
+            }
+        };
+        let oldest = extent.start.saturating_sub(1);
+        let newest = extent.end.saturating_sub(1);
+        let found = self.cursor.read().unwrap_or_else(|error| {
+            tracing::error!(path = %self.cursor.path().display(), %error, "the cursor of an export cannot be read");
+            Found::Unreadable
+        });
+        let after = match found {
+            // The archive has been begun anew since: nothing in it has been sent.
+            Found::After(after) if after > newest => {
+                tracing::warn!(
+                    export = self.settings.name,
+                    after,
+                    newest,
+                    "the archive has no record as new as the last that was passed on; going on with its oldest"
+                );
+                oldest
+            }
+            Found::After(after) => after,
+            Found::New if self.settings.begin == Begin::Now => newest,
+            Found::New => oldest,
+            Found::Unreadable => {
+                let export = self.settings.name.as_str();
+                tracing::warn!(export, "nobody knows how far it has come: all that is kept is passed on again");
+                oldest
+            }
+        };
+        self.with(|progress| progress.after = Some(after));
+        if found != Found::After(after) {
+            self.keep();
+        }
+        after
+    }
+
+    /// What comes next.
+    async fn read(&self, archive: &Archive, after: u64) -> Vec<Archived> {
+        let (archive, batch) = (archive.clone(), self.settings.batch);
+        let read = spawn_blocking(move || archive.after(after, batch)).await;
+        match read {
+            Ok(Ok(records)) => records,
+            Ok(Err(error)) => {
+                tracing::debug!(export = self.settings.name, %error, "the archive cannot be read");
+                Vec::new()
+            }
+            // The daemon stops.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn wanted(&self, mut records: Vec<Archived>) -> Vec<Archived> {
+        let types: BTreeSet<_> = self.settings.types.iter().copied().collect();
+        if !types.is_empty() {
+            records.retain(|record| types.contains(record.kind()));
+        }
+        records
+    }
+
+    /// Numbers that are gone were given up by the archive, or are those of a segment that was damaged.
+    fn missed(&self, after: u64, first: &Archived) {
+        let missed = first.sequence.saturating_sub(after).saturating_sub(1);
+        if missed > 0 {
+            self.metrics.missed.inc_by(missed);
+            tracing::error!(
+                export = self.settings.name,
+                missed,
+                "the archive has given records up before they could be passed on; raise `records.keep_bytes`"
+            );
+        }
+    }
+
+    fn look(&self, archive: &Archive, after: u64, waiting_since: Option<OffsetDateTime>) {
+        let newest = archive.extent().map_or(0, |extent| extent.end.saturating_sub(1));
+        let behind = newest.saturating_sub(after);
+        self.metrics.behind.set(i64::try_from(behind).unwrap_or(i64::MAX));
+        self.metrics.lag.set(lag(waiting_since));
+        self.with(|progress| {
+            progress.behind = behind;
+            progress.waiting_since = waiting_since;
+        });
+    }
+
+    /// Sends a batch until it is taken.
+    async fn deliver(&self, archive: &Archive, receiver: &mut Receiver, after: u64, records: Vec<Archived>) {
+        let waiting_since = records.first().and_then(Archived::time);
+        let mut rest = FIRST_REST;
+        while let Err(failure) = if records.is_empty() { Ok(()) } else { receiver.send(&records).await } {
+            self.metrics.failed(&failure);
+            self.failed(&failure);
+            let asked = failure.retry_after().map_or(Duration::ZERO, |asked| asked.min(LONGEST_ASKED));
+            // Many gateways whose receiver comes back do not all come at once.
+            let wait = rest.mul_f64(rand::rng().random_range(0.75..1.25)).max(asked);
+            rest = (rest * 2).min(LONGEST_REST);
+            let until = Instant::now() + wait;
+            while Instant::now() < until {
+                self.look(archive, after, waiting_since);
+                sleep(LOOK.min(until - Instant::now())).await;
+            }
+        }
+        self.metrics.records.inc_by(records.len() as u64);
+        if let Some((_, since)) = self.with(|progress| progress.failing.take()) {
+            let export = self.settings.name.as_str();
+            tracing::info!(
+                export,
+                seconds = (OffsetDateTime::now_utc() - since).whole_seconds(),
+                "it takes records again"
+            );
+        }
+    }
+
+    /// Says so once, and again when the reason is another.
+    fn failed(&self, failure: &Failure) {
+        let is_known = self.with(|progress| {
+            let known = progress.failing.take();
+            let is_known = known.as_ref().is_some_and(|(known, _)| known == failure);
+            let since = known.map_or_else(OffsetDateTime::now_utc, |(_, since)| since);
+            progress.failing = Some((failure.clone(), since));
+            is_known
+        });
+        if !is_known {
+            let ExportSettings { name, destination, .. } = &self.settings;
+            let address = destination.address();
+            tracing::warn!(export = name, address, %failure, "a receiver does not take records: they are kept, and sent again");
+        }
+    }
+
+    /// Writes the cursor, if it has moved.
+    fn keep(&self) {
+        let (after, kept) = self.with(|progress| (progress.after, progress.kept));
+        let Some(after) = after.filter(|after| Some(*after) != kept) else { return };
+        match self.cursor.write(after) {
+            Ok(()) => self.with(|progress| progress.kept = Some(after)),
+            Err(error) => {
+                let path = self.cursor.path().display();
+                tracing::error!(%path, %error, "the cursor of an export cannot be written: after a restart records are sent again");
+            }
+        }
+    }
+}
+
+/// Seconds since then; 0 if nothing waits.
+fn lag(waiting_since: Option<OffsetDateTime>) -> f64 {
+    waiting_since.map_or(0.0, |since| (OffsetDateTime::now_utc() - since).as_seconds_f64().max(0.0))
+}

@@ -1,0 +1,39 @@
+//! Those who receive records. Each takes a batch, all of it or none, and says why if it does not.
+
+pub(super) mod http;
+
+use super::settings::Destination;
+use super::{Failure, Origin, SetupError};
+use crate::record::Archived;
+use std::sync::Arc;
+
+/// A way to a receiver.
+pub(super) enum Receiver {
+    /// By requests of HTTP.
+    Http(http::Sender),
+}
+
+impl Receiver {
+    /// Sets it up; nothing is sent, and nobody is asked whether they are there.
+    ///
+    /// # Errors
+    /// If a file that the settings name cannot be used.
+    pub fn new(destination: &Destination, origin: &Arc<Origin>) -> Result<Self, SetupError> {
+        let origin = Arc::clone(origin);
+        Ok(match destination {
+            Destination::Http(settings) => Self::Http(http::Sender::lines(settings, origin)?),
+            Destination::Splunk(settings) => Self::Http(http::Sender::splunk(settings, origin)?),
+            Destination::Elastic(settings) => Self::Http(http::Sender::elastic(settings, origin)?),
+        })
+    }
+
+    /// Sends records, and returns when the receiver has taken all of them.
+    ///
+    /// # Errors
+    /// If it has not, or it is not known: they are to be sent again.
+    pub async fn send(&mut self, records: &[Archived]) -> Result<(), Failure> {
+        match self {
+            Self::Http(sender) => sender.send(records).await,
+        }
+    }
+}

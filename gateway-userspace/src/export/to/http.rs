@@ -1,0 +1,294 @@
+//! Receivers that take requests: lines of JSON, Splunk's HTTP event collector, and the bulk interface of Elasticsearch.
+
+use crate::export::form::{self, json};
+use crate::export::settings::{ElasticSettings, Form, HttpSettings, SplunkSettings, TlsSettings};
+use crate::export::{Failure, Origin, SetupError, tls};
+use crate::outward::{self, Unread};
+use crate::record::Archived;
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use url::Url;
+
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
+/// How long a receiver may take for a batch.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// As much as is read of an answer: that of a bulk request has some hundred bytes for each record.
+const LARGEST: usize = 16 << 20;
+/// As much of it as is repeated in a log.
+const TOLD: usize = 300;
+
+/// How records are put into a request, and what its answer has to say.
+enum Body {
+    Lines(Form),
+    Splunk { index: Option<String> },
+    Elastic { index: String },
+}
+
+/// Sends by HTTP.
+pub(in crate::export) struct Sender {
+    client: Client,
+    url: Url,
+    body: Body,
+    /// The scheme of `Authorization`, and the file with what follows it. It is read each time: it may be renewed.
+    token: Option<(&'static str, PathBuf)>,
+    origin: Arc<Origin>,
+}
+
+impl Sender {
+    /// Lines of JSON.
+    ///
+    /// # Errors
+    /// As of [`super::Receiver::new`].
+    pub fn lines(settings: &HttpSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
+        let HttpSettings { url, form, token, tls } = settings;
+        Self::new(url.clone(), Body::Lines(*form), token.clone().map(|path| ("Bearer", path)), tls, origin)
+    }
+
+    /// Splunk's HTTP event collector.
+    ///
+    /// # Errors
+    /// As of [`super::Receiver::new`].
+    pub fn splunk(settings: &SplunkSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
+        let SplunkSettings { url, index, token, tls } = settings;
+        Self::new(url.clone(), Body::Splunk { index: index.clone() }, Some(("Splunk", token.clone())), tls, origin)
+    }
+
+    /// The bulk interface of Elasticsearch.
+    ///
+    /// # Errors
+    /// As of [`super::Receiver::new`].
+    pub fn elastic(settings: &ElasticSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
+        let ElasticSettings { url, index, token, tls } = settings;
+        let mut url = url.clone();
+        let path = format!("{}/_bulk", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let token = token.clone().map(|path| ("ApiKey", path));
+        Self::new(url, Body::Elastic { index: index.clone() }, token, tls, origin)
+    }
+
+    fn new(
+        url: Url,
+        body: Body,
+        token: Option<(&'static str, PathBuf)>,
+        tls: &TlsSettings,
+        origin: Arc<Origin>,
+    ) -> Result<Self, SetupError> {
+        let is_plain = url.scheme() == "http";
+        // Nobody is asked for a certificate then, and the system may trust nobody.
+        let client = if is_plain { outward::plain_builder() } else { outward::builder(tls::client(tls)?) };
+        let client = client.connect_timeout(PATIENCE_TO_CONNECT).timeout(PATIENCE).build()?;
+        let sender = Self { client, url, body, token, origin };
+        sender.authorization()?;
+        Ok(sender)
+    }
+
+    /// # Errors
+    /// If the file with the token cannot be read, or is no token.
+    fn authorization(&self) -> Result<Option<HeaderValue>, SetupError> {
+        let Some((scheme, path)) = &self.token else { return Ok(None) };
+        let unusable = SetupError::Unusable { path: path.clone(), problem: "is not one line with a token" };
+        let text = String::from_utf8(tls::read(path)?).ok().map(|text| text.trim().to_owned());
+        let value =
+            text.filter(|text| !text.is_empty()).map(|token| HeaderValue::try_from(format!("{scheme} {token}")));
+        let Some(Ok(mut value)) = value else { return Err(unusable) };
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// # Errors
+    /// If the receiver does not say that it has taken all of it.
+    pub async fn send(&self, records: &[Archived]) -> Result<(), Failure> {
+        let (kind, body) = match &self.body {
+            Body::Lines(form) => ("application/x-ndjson", lines(*form, &self.origin, records)),
+            Body::Splunk { index } => ("application/json", events(index.as_deref(), &self.origin, records)),
+            Body::Elastic { index } => ("application/x-ndjson", operations(index, &self.origin, records)),
+        };
+        let body = body.map_err(|error| Failure::Refused(error.to_string()))?;
+        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, kind).body(body);
+        if let Some(value) = self.authorization().map_err(|error| Failure::Unauthorized(error.to_string()))? {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(|error| failure(&error))?;
+        let answer = accepted(response).await?;
+        match &self.body {
+            Body::Lines(_) => Ok(()),
+            Body::Splunk { .. } => indexed(&answer),
+            Body::Elastic { .. } => created(&answer, records.len()),
+        }
+    }
+}
+
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_timeout() && !error.is_connect() {
+        Failure::TimedOut
+    } else {
+        Failure::Unreachable(outward::innermost(error))
+    }
+}
+
+/// The answer, if its status says that all is well.
+async fn accepted(response: Response) -> Result<Bytes, Failure> {
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = outward::body(response, LARGEST).await.map_err(|unread| match unread {
+        Unread::TooLarge => Failure::Contradictory("its answer is larger than 16 MiB".into()),
+        Unread::Broken(error) => failure(&error),
+    })?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let what = format!("status {}{}", status.as_u16(), told(&body));
+    Err(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorized(what),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Failure::Busy { what, retry_after: retry_after.map(Duration::from_secs) }
+        }
+        _ => Failure::Refused(what),
+    })
+}
+
+/// The beginning of an answer, for a log: what is no text is left out, and so is what a log would be misread by.
+fn told(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..TOLD).unwrap_or(body));
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(": {}", text.escape_debug()) }
+}
+
+/// A body whose parts are objects of JSON.
+#[derive(Default)]
+struct Objects(Vec<u8>);
+
+impl Objects {
+    fn put(&mut self, object: &impl Serialize) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.0, object)?;
+        self.0.push(b'\n');
+        Ok(())
+    }
+}
+
+fn lines(form: Form, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    for record in records {
+        form::put(form, origin, record, &mut body)?;
+        body.push(b'\n');
+    }
+    Ok(body)
+}
+
+/// An event as the collector takes it.
+#[derive(Serialize)]
+struct Event<'r> {
+    /// Seconds since 1970, as JSON: a number with six digits after its point.
+    time: Box<RawValue>,
+    host: &'r str,
+    source: &'static str,
+    sourcetype: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<&'r str>,
+    event: json::Line<'r>,
+}
+
+fn events(index: Option<&str>, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
+    let mut body = Objects::default();
+    for record in records {
+        let micros = record.time().map_or(0, OffsetDateTime::unix_timestamp_nanos) / 1_000;
+        let time = format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        body.put(&Event {
+            time: RawValue::from_string(time)?,
+            host: &origin.gateway,
+            source: "portcullis",
+            sourcetype: format!("portcullis:{}", record.kind()),
+            index,
+            event: json::line(origin, record),
+        })?;
+    }
+    Ok(body.0)
+}
+
+/// What the collector says.
+#[derive(Deserialize)]
+struct Indexed {
+    code: i64,
+    #[serde(default)]
+    text: String,
+}
+
+fn indexed(answer: &[u8]) -> Result<(), Failure> {
+    match serde_json::from_slice(answer) {
+        Ok(Indexed { code: 0, .. }) => Ok(()),
+        Ok(Indexed { code, text }) => Err(Failure::Refused(format!("code {code}: {}", text.escape_debug()))),
+        Err(_) => Err(Failure::Contradictory(format!("it is no event collector{}", told(answer)))),
+    }
+}
+
+#[derive(Serialize)]
+struct Operation<'r> {
+    create: Create<'r>,
+}
+
+/// A document of this id is made once, however often it is sent.
+#[derive(Serialize)]
+struct Create<'r> {
+    _index: &'r str,
+    _id: String,
+}
+
+#[derive(Serialize)]
+struct Document<'r> {
+    #[serde(rename = "@timestamp")]
+    timestamp: &'r str,
+    #[serde(flatten)]
+    line: json::Line<'r>,
+}
+
+fn operations(index: &str, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
+    let mut body = Objects::default();
+    for record in records {
+        // The time is part of it: the numbers of an archive that is begun anew are those of others.
+        let time = record.time().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let id = format!("{}-{}-{}", origin.gateway, record.sequence, time.unix_timestamp_nanos() / 1_000);
+        let timestamp = record.fields.get("time").and_then(serde_json::Value::as_str).unwrap_or_default();
+        body.put(&Operation { create: Create { _index: index, _id: id } })?;
+        body.put(&Document { timestamp, line: json::line(origin, record) })?;
+    }
+    Ok(body.0)
+}
+
+/// What a bulk request is answered with.
+#[derive(Deserialize)]
+struct Created {
+    items: Vec<CreatedItem>,
+}
+
+#[derive(Deserialize)]
+struct CreatedItem {
+    create: Outcome,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    status: u16,
+    #[serde(default)]
+    error: serde_json::Value,
+}
+
+/// Whether each of them is there: made now, or by an attempt before.
+fn created(answer: &[u8], expected: usize) -> Result<(), Failure> {
+    let Ok(Created { items }) = serde_json::from_slice(answer) else {
+        return Err(Failure::Contradictory(format!("it is no answer to a bulk request{}", told(answer))));
+    };
+    if items.len() != expected {
+        return Err(Failure::Contradictory(format!("it answers for {} of {expected} records", items.len())));
+    }
+    let failed = items.iter().map(|item| &item.create).find(|outcome| !matches!(outcome.status, 200 | 201 | 409));
+    let Some(Outcome { status, error }) = failed else { return Ok(()) };
+    let what = format!("status {status}{}", told(error.to_string().as_bytes()));
+    Err(if matches!(status, 429 | 503) { Failure::Busy { what, retry_after: None } } else { Failure::Refused(what) })
+}

@@ -106,3 +106,6 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

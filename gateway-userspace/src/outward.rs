@@ -12,12 +12,9 @@ use std::sync::Arc;
 
 /// A client that trusts whom `tls` trusts.
 pub(crate) fn builder(tls: ClientConfig) -> ClientBuilder {
-    plain_builder().use_preconfigured_tls(tls).https_only(true)
-}
-
-/// A client without TLS, for programs on this machine.
-pub(crate) fn plain_builder() -> ClientBuilder {
     Client::builder()
+        .use_preconfigured_tls(tls)
+        .https_only(true)
         .no_proxy()
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)

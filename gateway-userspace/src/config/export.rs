@@ -107,7 +107,7 @@ fn elastic(section: &mut Section<'_, '_>, folder: &Path) -> Option<ElasticSettin
 }
 
 fn form(section: &mut Section<'_, '_>) -> Form {
-    let forms = [("json", Form::Json)];
+    let forms = [("json", Form::Json), ("ocsf", Form::Ocsf)];
     section.value("form").and_then(|value| value.choice(&forms)).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! What a record looks like to those who receive it. Functions from a record to text; no clock, no socket.
 
 pub(super) mod json;
+pub(super) mod ocsf;
 
 use super::Origin;
 use super::settings::Form;
@@ -10,5 +11,6 @@ use crate::record::Archived;
 pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec<u8>) -> serde_json::Result<()> {
     match form {
         Form::Json => serde_json::to_writer(line, &json::line(origin, record)),
+        Form::Ocsf => serde_json::to_writer(line, &ocsf::event(origin, record)),
     }
 }

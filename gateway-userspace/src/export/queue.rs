@@ -170,12 +170,17 @@ impl Export {
             let read = self.read(&archive, after).await;
             let last = read.last().map(|record| record.sequence);
             if let (Some(first), Some(last)) = (read.first(), last) {
-                self.missed(after, first);
+                self.missed(after, first.sequence);
                 self.look(&archive, after, first.time());
                 self.deliver(&archive, &mut receiver, after, self.wanted(read)).await;
                 after = last;
                 self.with(|progress| progress.after = Some(after));
             } else {
+                // All that was to come may be gone.
+                let oldest = archive.extent().map_or(0, |extent| extent.start);
+                self.missed(after, oldest);
+                after = after.max(oldest.saturating_sub(1));
+                self.with(|progress| progress.after = Some(after));
                 self.look(&archive, after, None);
                 sleep(PAUSE).await;
             }
@@ -253,8 +258,8 @@ impl Export {
     }
 
     /// Numbers that are gone were given up by the archive, or are those of a segment that was damaged.
-    fn missed(&self, after: u64, first: &Archived) {
-        let missed = first.sequence.saturating_sub(after).saturating_sub(1);
+    fn missed(&self, after: u64, first: u64) {
+        let missed = first.saturating_sub(after).saturating_sub(1);
         if missed > 0 {
             self.metrics.missed.inc_by(missed);
             tracing::error!(

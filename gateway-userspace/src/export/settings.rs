@@ -67,6 +67,8 @@ pub enum Form {
     /// As the access log has it.
     #[default]
     Json,
+    /// The Open Cybersecurity Schema Framework.
+    Ocsf,
 }
 
 /// Lines of JSON, posted.

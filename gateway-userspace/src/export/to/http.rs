@@ -8,6 +8,7 @@ use crate::record::Archived;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
+use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use url::Url;
 
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
 /// How long a receiver may take for a batch.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::export) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 /// As much as is read of an answer: that of a bulk request has some hundred bytes for each record.
 const LARGEST: usize = 16 << 20;
 /// As much of it as is repeated in a log.
@@ -81,9 +82,13 @@ impl Sender {
         origin: Arc<Origin>,
     ) -> Result<Self, SetupError> {
         let is_plain = url.scheme() == "http";
-        // Nobody is asked for a certificate then, and the system may trust nobody.
-        let client = if is_plain { outward::plain_builder() } else { outward::builder(tls::client(tls)?) };
-        let client = client.connect_timeout(PATIENCE_TO_CONNECT).timeout(PATIENCE).build()?;
+        // A program on this machine is asked for no certificate, and the system may trust nobody.
+        let tls = if is_plain { outward::trusting(RootCertStore::empty())? } else { tls::client(tls)? };
+        let client = outward::builder(tls)
+            .https_only(!is_plain)
+            .connect_timeout(PATIENCE_TO_CONNECT)
+            .timeout(PATIENCE)
+            .build()?;
         let sender = Self { client, url, body, token, origin };
         sender.authorization()?;
         Ok(sender)

@@ -32,7 +32,7 @@ use crate::dataplane::{
     Barrier, BarrierChoice, DataPlaneError, Explain, Guarding, KernelDataPlane, PlaneSettings, Programs, Ways, clock,
     interfaces, monitor, ways,
 };
-use crate::export::{self, Exports, Origin, SetupError};
+use crate::export::{self, Exports, Origin};
 use crate::health::Health;
 use crate::record::audit;
 use crate::record::{AccessLog, Archive, ArchiveSettings, AuditTrail, Keepers, Metrics, Recorder, Sink, follow};
@@ -91,13 +91,8 @@ pub enum DaemonError {
         problem: String,
     },
     /// Records cannot be passed on as the configuration says.
-    #[error("export `{name}`: {source}")]
-    Export {
-        /// Which.
-        name: String,
-        /// What is wrong.
-        source: SetupError,
-    },
+    #[error(transparent)]
+    Export(#[from] export::Unusable),
     /// The database of countries is of no use.
     #[error(transparent)]
     Countries(#[from] CountriesError),
@@ -126,7 +121,7 @@ impl DaemonError {
             Self::FirstStart(_)
                 | Self::Countries(_)
                 | Self::Provider { .. }
-                | Self::Export { .. }
+                | Self::Export(_)
                 | Self::Certificate(_)
                 | Self::DataPlane(DataPlaneError::ZonesCollide(..))
         )
@@ -145,7 +140,7 @@ pub fn check(config: &Config) -> Result<(), DaemonError> {
     }
     client_verifier(config)?;
     Countries::open(config.countries.as_deref())?;
-    export::check(&config.exports).map_err(unusable_export)?;
+    export::check(&config.exports)?;
     Ok(())
 }
 
@@ -335,11 +330,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 fn passing_on(config: &Config, gate: &Gate) -> Result<(Exports, Vec<tokio::task::JoinHandle<()>>), DaemonError> {
     let (archive, registry) = (gate.recorder.archive(), gate.metrics.registry());
     let origin = Origin { gateway: own_name() };
-    export::start(&config.exports, archive, &config.state.join("export"), &registry, origin).map_err(unusable_export)
-}
-
-fn unusable_export((name, source): (String, SetupError)) -> DaemonError {
-    DaemonError::Export { name, source }
+    Ok(export::start(&config.exports, archive, &config.state.join("export"), &registry, origin)?)
 }
 
 /// What this machine is called.
@@ -380,7 +371,7 @@ fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let first = if is_new { bootstrap::read(config)? } else { bootstrap::First::default() };
     let (providers, server, log) = (providers::providers(config)?, listen(config)?, access_log(config)?);
     let countries = Arc::new(Countries::open(config.countries.as_deref())?);
-    export::check(&config.exports).map_err(unusable_export)?;
+    export::check(&config.exports)?;
     Ok(Prepared { guarded, store, stored, first, server, log, providers, countries })
 }
 

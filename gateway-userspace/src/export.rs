@@ -53,6 +53,22 @@ pub enum SetupError {
     Metrics(#[from] prometheus::Error),
 }
 
+/// An export that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("export `{name}`: {source}")]
+pub struct Unusable {
+    /// Its name.
+    pub name: String,
+    /// Why not.
+    pub source: SetupError,
+}
+
+impl Unusable {
+    fn new(name: &str, source: impl Into<SetupError>) -> Self {
+        Self { name: name.to_owned(), source: source.into() }
+    }
+}
+
 /// Why a receiver has not taken what it was sent. It is sent again, all of it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Failure {

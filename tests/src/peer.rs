@@ -8,6 +8,7 @@
 pub mod authority;
 pub mod browser;
 pub mod canaille;
+pub mod collector;
 pub mod form;
 pub mod glewlwyd;
 pub mod oidc_provider;
@@ -29,6 +30,7 @@ use anyhow::{Result, ensure};
 pub use authority::{Authority, Certificate};
 pub use browser::{Browser, Page};
 pub use canaille::Canaille;
+pub use collector::{Collector, ocsf_faults};
 pub use form::Form;
 pub use glewlwyd::Glewlwyd;
 pub use oidc_provider::OidcProvider;
@@ -57,7 +59,7 @@ pub fn home() -> PathBuf {
 pub enum Environment {
     /// Canaille; and Node.js, which is a Python package here, because Debian's is too old.
     Providers,
-    /// scim2-tester and schemathesis.
+    /// scim2-tester and schemathesis; and the schema of OCSF.
     Testers,
 }
 

@@ -4,7 +4,7 @@ use super::cursor::{CursorFile, Found};
 use super::metrics::{ExportMetrics, OneExport};
 use super::settings::{Begin, ExportSettings};
 use super::to::Receiver;
-use super::{Failure, SetupError};
+use super::{Failure, Unusable};
 use crate::record::{Archive, Archived};
 use prometheus::Registry;
 use rand::RngExt as _;
@@ -94,17 +94,16 @@ pub fn start(
     folder: &Path,
     registry: &Registry,
     origin: Origin,
-) -> Result<(Exports, Vec<JoinHandle<()>>), (String, SetupError)> {
+) -> Result<(Exports, Vec<JoinHandle<()>>), Unusable> {
     if settings.is_empty() {
         return Ok((Exports::default(), Vec::new()));
     }
     // Another family of these names would be a mistake in the program, which the tests of the metrics would have found.
-    let metrics = ExportMetrics::new(registry).map_err(|error| (String::new(), SetupError::Metrics(error)))?;
+    let metrics = ExportMetrics::new(registry).map_err(|error| Unusable::new("", error))?;
     let origin = Arc::new(origin);
     let (mut exports, mut receivers) = (Vec::new(), Vec::new());
     for settings in settings {
-        let failed = |error| (settings.name.clone(), error);
-        receivers.push(Receiver::new(&settings.destination, &origin).map_err(failed)?);
+        receivers.push(receiver(settings, &origin)?);
         exports.push(Arc::new(Export {
             settings: settings.clone(),
             cursor: CursorFile::of(folder, &settings.name),
@@ -122,12 +121,13 @@ pub fn start(
 ///
 /// # Errors
 /// The name of the first that could not, and why.
-pub fn check(settings: &[ExportSettings]) -> Result<(), (String, SetupError)> {
+pub fn check(settings: &[ExportSettings]) -> Result<(), Unusable> {
     let origin = Arc::new(Origin { gateway: String::new() });
-    let check = |settings: &ExportSettings| {
-        Receiver::new(&settings.destination, &origin).map(drop).map_err(|error| (settings.name.clone(), error))
-    };
-    settings.iter().try_for_each(check)
+    settings.iter().try_for_each(|settings| receiver(settings, &origin).map(drop))
+}
+
+fn receiver(settings: &ExportSettings, origin: &Arc<Origin>) -> Result<Receiver, Unusable> {
+    Receiver::new(&settings.destination, origin).map_err(|error| Unusable::new(&settings.name, error))
 }
 
 impl Exports {

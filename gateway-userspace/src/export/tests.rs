@@ -427,9 +427,8 @@ async fn one_that_cannot_be_set_up_says_which_and_why() {
     let splunk = SplunkSettings { url: url.clone(), index: None, token: missing, tls: TlsSettings::default() };
     let http = HttpSettings { url, form: Form::Json, token: None, tls };
     for (destination, file) in [(Destination::Splunk(splunk), "token"), (Destination::Http(http), "ca")] {
-        let (name, error) = check(&[settings(destination)]).unwrap_err();
-        assert_eq!(name, "siem");
-        assert_eq!(error.to_string(), format!("`/nowhere/{file}`: No such file or directory (os error 2)"));
+        let told = check(&[settings(destination)]).unwrap_err().to_string();
+        assert_eq!(told, format!("export `siem`: `/nowhere/{file}`: No such file or directory (os error 2)"));
     }
 }
 

@@ -31,7 +31,7 @@ pub fn ensure() -> Result<()> {
 
 /// The peers, for display.
 pub fn names() -> &'static str {
-    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis"
+    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis, ocsf-json-schema"
 }
 
 /// Installs everything from PyPI and npm, from the start; the copies of the locks come last, and say that it is whole.

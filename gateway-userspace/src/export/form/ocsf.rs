@@ -100,7 +100,7 @@ fn metadata(origin: &Origin, record: &Archived, kind: &str) -> Value {
         "log_name": kind,
         "log_provider": origin.gateway,
         "sequence": record.sequence,
-        "profiles": ["security_control"],
+        "profiles": ["host", "security_control"],
     });
     if let (Some(time), Value::Object(fields)) = (record.text("time"), &mut metadata) {
         fields.insert("original_time".into(), time.into());

@@ -82,6 +82,14 @@ impl Cut {
     }
 }
 
+/// The ends of flows that are recorded together, and what is in no record without them.
+#[derive(Default)]
+#[must_use = "they are recorded by `Recorder::flows_cut`"]
+pub struct FlowEnds {
+    records: Vec<Arc<Record>>,
+    gap: Unrecorded,
+}
+
 /// What was forwarded and denied, and is in no record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Gaps {
@@ -220,26 +228,43 @@ impl Recorder {
         self.write(Record::app_health(turn));
     }
 
-    /// The flows of a session that has ended: they are recorded, and returned to be forgotten.
+    /// The flows of a session that has ended: they are returned to be forgotten, and their ends to be recorded with others.
     #[must_use]
-    pub fn cut(&self, token: SessionToken) -> Cut {
+    pub fn cut(&self, token: SessionToken, ends: &mut FlowEnds) -> Cut {
         let taken = self.flows_mut(|flows| flows.take(token, self.monitor()));
-        self.cut_by(&taken, "revoked")
+        self.cut_by(&taken, "revoked", ends)
     }
 
-    /// The flows of a session to apps that it may no longer reach: they are recorded, and returned to be forgotten.
+    /// The flows of a session to apps that it may no longer reach, likewise.
     #[must_use]
-    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName]) -> Cut {
+    pub fn cut_apps(&self, token: SessionToken, lost: &[AppName], ends: &mut FlowEnds) -> Cut {
         let is_lost = |app: u32| self.names(|names| names.app(app).is_some_and(|app| lost.contains(app)));
         let taken = self.flows_mut(|flows| flows.take_apps(token, is_lost, self.monitor()));
-        self.cut_by(&taken, "policy")
+        self.cut_by(&taken, "policy", ends)
     }
 
-    fn cut_by(&self, taken: &[(FlowKey, TrackedFlow)], outcome: &'static str) -> Cut {
+    fn cut_by(&self, taken: &[(FlowKey, TrackedFlow)], outcome: &'static str, ends: &mut FlowEnds) -> Cut {
         for (key, flow) in taken {
-            self.flow_ended(key, flow, End::of(flow.outcome(outcome)));
+            let end = End::of(flow.outcome(outcome));
+            let gap = self.last_seen(key, flow, &end);
+            match self.names(|names| Record::flow_end(key, flow, names, end)) {
+                Some(record) => {
+                    ends.records.push(Arc::new(record));
+                    ends.gap.add(&gap);
+                }
+                None => self.leave_out(&gap),
+            }
         }
         Cut::of(taken)
+    }
+
+    /// Records ends of flows. However many there are they wait as one: everybody's connections may end at once, and a queue
+    /// of records would not hold them. There are never more than the kernel remembers flows.
+    pub fn flows_cut(&self, ends: FlowEnds) {
+        let FlowEnds { records, gap } = ends;
+        if !records.is_empty() {
+            self.write_lot(&Lot::FlowEnds(records.into()), &gap);
+        }
     }
 
     /// How many connections a session has open to these apps.
@@ -280,12 +305,17 @@ impl Recorder {
     }
 
     fn flow_ended(&self, key: &FlowKey, flow: &TrackedFlow, end: End) {
+        let gap = self.last_seen(key, flow, &end);
+        self.write_or_count(self.names(|names| Record::flow_end(key, flow, names, end)), &gap);
+    }
+
+    /// A flow is over; what is in no record without one of its end.
+    fn last_seen(&self, key: &FlowKey, flow: &TrackedFlow, end: &End) -> Unrecorded {
         if let Some(monitor) = self.monitor() {
             monitor.note_last_seen(key, &flow.copy);
         }
         // What the kernel has counted as unrecorded is not counted again.
-        let gap = if end.is_incomplete { Unrecorded::default() } else { gap_of(&flow.copy) };
-        self.write_or_count(self.names(|names| Record::flow_end(key, flow, names, end)), &gap);
+        if end.is_incomplete { Unrecorded::default() } else { gap_of(&flow.copy) }
     }
 
     /// A flow goes on: what it has carried so far is recorded.
@@ -299,7 +329,7 @@ impl Recorder {
         if receipts.len() <= FEW {
             return receipts.iter().for_each(|receipt| self.write(Record::session_end(receipt)));
         }
-        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), Arc::clone(receipts)));
+        self.write_lot(&Lot::Ends(OffsetDateTime::now_utc(), Arc::clone(receipts)), &Unrecorded::default());
     }
 
     /// Writes what sessions have gained and lost, in the same way.
@@ -307,15 +337,17 @@ impl Recorder {
         if regranted.len() <= FEW {
             return regranted.iter().for_each(|changed| self.write(Record::regranted(changed)));
         }
-        self.write_lot(&Lot::Regranted(OffsetDateTime::now_utc(), Arc::clone(regranted)));
+        self.write_lot(&Lot::Regranted(OffsetDateTime::now_utc(), Arc::clone(regranted)), &Unrecorded::default());
     }
 
-    fn write_lot(&self, lot: &Lot) {
+    fn write_lot(&self, lot: &Lot, gap: &Unrecorded) {
         if !self.shared.log.put_lot(lot) {
             self.metrics().lost(LostBy::Log, lot.kind(), lot.len());
+            self.gaps_mut(|gaps| gaps.log.add(gap));
         }
         if !self.shared.archive.put_lot(lot) {
             self.metrics().lost(LostBy::Archive, lot.kind(), lot.len());
+            self.gaps_mut(|gaps| gaps.archive.add(gap));
         }
     }
 
@@ -323,11 +355,13 @@ impl Recorder {
     fn write_or_count(&self, record: Option<Record>, gap: &Unrecorded) {
         match record {
             Some(record) => self.write_with(record, gap),
-            None => {
-                self.metrics().record_left_out();
-                self.gaps_mut(|gaps| gaps.left_out.add(gap));
-            }
+            None => self.leave_out(gap),
         }
+    }
+
+    fn leave_out(&self, gap: &Unrecorded) {
+        self.metrics().record_left_out();
+        self.gaps_mut(|gaps| gaps.left_out.add(gap));
     }
 
     fn write(&self, record: Record) {

@@ -7,7 +7,7 @@ use crate::dataplane::clock::WallClock;
 use crate::dataplane::{DataPlane, DataPlaneError, EndedSession, reconcile};
 use crate::identity::{SecretHash, ServiceRefusal};
 use crate::policy::{Changed, Drafted, EndCause, Ended, Input, Plan, Refusal, Selector, SessionToken, User, UserName};
-use crate::record::{Cut, Recorder};
+use crate::record::{Cut, FlowEnds, Recorder};
 use crate::store::{Store, StoredSession, Write};
 use arcstr::ArcStr;
 use gateway_common::KernelNanos;
@@ -286,15 +286,17 @@ impl Keeper {
             self.reconcile()?;
         }
         let ended: HashMap<SessionToken, EndedSession> = ended.into_iter().map(|end| (end.token, end)).collect();
+        let mut ends = FlowEnds::default();
         let receipts = changed.ended.into_iter().map(|end| {
             let found = ended.get(&end.session.token).copied();
-            self.receipt(asked, end, found)
+            self.receipt(asked, end, found, &mut ends)
         });
         let receipts = receipts.collect();
         for regranted in changed.regranted.iter().filter(|regranted| !regranted.lost.is_empty()) {
-            let cut = self.recorder.cut_apps(regranted.token, &regranted.lost);
+            let cut = self.recorder.cut_apps(regranted.token, &regranted.lost, &mut ends);
             self.forget(&cut);
         }
+        self.recorder.flows_cut(ends);
         for (policy, fault) in &changed.faults {
             tracing::warn!(policy, fault, "a policy could not be evaluated; whoever it concerned was denied");
         }
@@ -305,13 +307,14 @@ impl Keeper {
         Ok(Done { opened, receipts, regranted: Arc::new(regranted), redecided, generation, decided: None })
     }
 
-    fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>) -> Receipt {
+    /// The receipt of a session that has ended; its flows end too.
+    fn receipt(&mut self, asked: &Asked<'_>, end: Ended, found: Option<EndedSession>, ends: &mut FlowEnds) -> Receipt {
         let Ended { session, cause } = end;
         let (since, Asked { actor, clock, .. }) = (asked.since(), asked);
         self.state.accounts.session_secrets.remove(&session.token);
         self.state.accounts.provider_sessions.remove(&session.token);
         let found = found.unwrap_or_else(|| unseen(session.token, self.plane.now()));
-        let cut = self.recorder.cut(session.token);
+        let cut = self.recorder.cut(session.token, ends);
         self.forget(&cut);
         // What took the short way stands in its flow, not with the session.
         let last = found.last_forwarded.max(cut.last_seen);

@@ -1,4 +1,4 @@
-//! Many records of one event: made when they are written, by whoever writes them.
+//! Many records of one event, which wait as one: made when they are written, by whoever writes them, if that can be.
 
 use super::kind::Kind;
 use super::line::Record;
@@ -14,6 +14,8 @@ pub(super) enum Lot {
     Ends(OffsetDateTime, Arc<[Receipt]>),
     /// What sessions have gained and lost.
     Regranted(OffsetDateTime, Arc<Vec<Regranted>>),
+    /// The ends of flows, in words already: nobody could name them later.
+    FlowEnds(Arc<[Arc<Record>]>),
 }
 
 impl Lot {
@@ -21,6 +23,7 @@ impl Lot {
         match self {
             Self::Ends(_, receipts) => receipts.len(),
             Self::Regranted(_, changes) => changes.len(),
+            Self::FlowEnds(ends) => ends.len(),
         }
     }
 
@@ -28,14 +31,17 @@ impl Lot {
         match self {
             Self::Ends(..) => Kind::SessionEnd,
             Self::Regranted(..) => Kind::Regranted,
+            Self::FlowEnds(_) => Kind::FlowEnd,
         }
     }
 
     /// One of them.
-    pub(super) fn record(&self, at: usize) -> Option<Record> {
-        match self {
-            Self::Ends(time, receipts) => receipts.get(at).map(|receipt| Record::session_end(receipt).of(*time)),
-            Self::Regranted(time, changes) => changes.get(at).map(|changed| Record::regranted(changed).of(*time)),
-        }
+    pub(super) fn record(&self, at: usize) -> Option<Arc<Record>> {
+        let made = match self {
+            Self::Ends(time, receipts) => Record::session_end(receipts.get(at)?).of(*time),
+            Self::Regranted(time, changes) => Record::regranted(changes.get(at)?).of(*time),
+            Self::FlowEnds(ends) => return ends.get(at).cloned(),
+        };
+        Some(Arc::new(made))
     }
 }

@@ -12,6 +12,8 @@ use crate::scene::{SOON, V4};
 
 /// Connections at once: between two ports of the client and all of the app.
 const CONNECTIONS: u32 = 1 << 17;
+/// Packets of each, in each direction.
+const TURNS: u32 = 40;
 
 /// alice may reach all ports of an app over UDP.
 fn open_wide(flows: u32) -> Result<Gate> {
@@ -94,18 +96,18 @@ fn is_all_accounted_for(gate: &Gate) -> Result<(Sums, Sums, usize)> {
 }
 
 #[test]
-fn a_million_packets_of_a_hundred_thousand_connections_are_in_records_or_counted() -> Result<()> {
+fn ten_million_packets_of_a_hundred_thousand_connections_are_in_records_or_counted() -> Result<()> {
     let gate = open_wide(2 * CONNECTIONS)?;
     let [requests, replies] = volleys(&gate)?;
-    for _ in 0..4 {
+    for _ in 0..TURNS {
         requests.send_in_turns(CONNECTIONS)?;
         replies.send_in_turns(CONNECTIONS)?;
     }
     let (counted, _, ends) = is_all_accounted_for(&gate)?;
     // To and from port 0 there is nothing, and a card may lose something.
-    ensure!(counted[0] > 3 * u64::from(CONNECTIONS) && counted[2] > u64::from(CONNECTIONS), "{counted:?}");
-    // All of them end at once, and how many the access log has time for is the machine's affair.
-    ensure!(ends > 10_000, "{ends}");
+    ensure!(counted[0] + counted[2] > 10_000_000 && counted[2] > 2_000_000, "{counted:?}");
+    // All of them end at once.
+    ensure!(ends > 100_000, "{ends}");
     Ok(())
 }
 

@@ -143,7 +143,7 @@ impl Writer {
         while self.pending.len() < BATCH {
             let Some(record) = lot.record(at) else { return };
             at += 1;
-            self.pending.push(Arc::new(record));
+            self.pending.push(record);
         }
         self.lot = Some((lot, at));
     }

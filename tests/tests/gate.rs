@@ -62,6 +62,8 @@ mod policy;
 mod record;
 #[path = "gate/refusal.rs"]
 mod refusal;
+#[path = "gate/report.rs"]
+mod report;
 #[path = "gate/restart.rs"]
 mod restart;
 #[path = "gate/revoke.rs"]

@@ -13,11 +13,14 @@ mod own;
 mod policy;
 mod provider;
 mod record;
+mod report;
 mod service;
 mod session;
 mod since;
 mod token;
 mod user;
+
+pub(super) use since::Period;
 
 use super::CliError;
 use super::context::Context;
@@ -67,6 +70,8 @@ pub(super) enum Command {
     Reached(record::ReachedSums),
     /// Add up what was denied, by whose it was, from where to where, and why
     Denied(record::DeniedSums),
+    /// Make a page for an auditor: who reached what, what was denied, and what nobody used
+    Report(report::Report),
     /// Identity providers that people can log in with
     #[command(subcommand)]
     Provider(provider::Provider),
@@ -109,6 +114,7 @@ impl Command {
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,
             Self::Denied(sums) => sums.run(context).await,
+            Self::Report(report) => report.run(context).await,
             Self::Provider(command) => command.run(context).await,
             Self::Audit(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

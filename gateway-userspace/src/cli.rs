@@ -10,6 +10,7 @@ mod command;
 mod context;
 mod credential;
 mod error;
+mod graph;
 mod junit;
 mod markup;
 mod output;
@@ -19,6 +20,7 @@ mod samples;
 mod sentence;
 mod table;
 mod tls;
+mod top;
 
 use arguments::Arguments;
 use clap::Parser as _;

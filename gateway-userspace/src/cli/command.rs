@@ -8,6 +8,7 @@ mod explain;
 mod flow;
 pub(super) mod generate;
 mod generation;
+mod graph;
 mod group;
 mod own;
 mod policy;
@@ -18,6 +19,7 @@ mod service;
 mod session;
 mod since;
 mod token;
+mod top;
 mod user;
 
 pub(super) use since::Period;
@@ -61,6 +63,10 @@ pub(super) enum Command {
     Flow(flow::Flow),
     /// Say why somebody reaches an app or does not, and who reaches what
     Explain(explain::Explain),
+    /// Draw who reaches what, and by which policies
+    Graph(graph::Graph),
+    /// Watch the gateway at work: packets, apps, drops, and the latest denials
+    Top(top::Top),
     /// Count what was dropped, by reason
     Drops,
     /// What was recorded: connections, denials, logins, administration
@@ -110,6 +116,8 @@ impl Command {
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
             Self::Explain(explain) => explain.run(context).await,
+            Self::Graph(graph) => graph.run(context).await,
+            Self::Top(top) => top.run(context).await,
             Self::Drops => flow::drops(context).await,
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,

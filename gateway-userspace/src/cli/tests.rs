@@ -51,6 +51,8 @@ fn every_verb_parses() {
         "reached --app crm --since 2026-03-02T08:00:00Z --until 1h",
         "reached --user a",
         "denied --user a --reason no_grant",
+        "graph --format dot --user a --app b --group g --output x.dot",
+        "top --interval 500ms --once",
         "report --since 90d --until 2026-03-02T08:00:00Z --output r.html",
         "group list",
         "group add g",

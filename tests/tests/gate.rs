@@ -30,6 +30,8 @@ mod explain;
 mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
+#[path = "gate/graph.rs"]
+mod graph;
 #[path = "gate/health.rs"]
 mod health;
 #[path = "gate/identity.rs"]
@@ -80,6 +82,8 @@ mod start;
 mod stripped;
 #[path = "gate/taken.rs"]
 mod taken;
+#[path = "gate/top.rs"]
+mod top;
 #[path = "gate/transfer.rs"]
 mod transfer;
 #[path = "gate/truth.rs"]

@@ -52,7 +52,7 @@ fn every_verb_parses() {
         "reached --user a",
         "denied --user a --reason no_grant",
         "graph --format dot --user a --app b --group g --output x.dot",
-        "top --interval 500ms --once",
+        "top --interval 5s --once",
         "report --since 90d --until 2026-03-02T08:00:00Z --output r.html",
         "group list",
         "group add g",

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, channel};
 
-const SHORTEST: Duration = Duration::from_millis(200);
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// How many of the latest records are asked for.
 const LATEST: &str = "50";
@@ -31,7 +31,7 @@ const LATEST: &str = "50";
     `read`."
 )]
 pub(in crate::cli) struct Top {
-    /// How long between two readings: 200ms to 1h
+    /// How long between two readings: 1s to 1h
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     interval: Duration,
     /// Print the rates once, as text; so it is, too, where there is no terminal
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Top {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let read = parse_duration(text).filter(|interval| (SHORTEST..=LONGEST).contains(interval));
-    read.ok_or_else(|| "write a time from `200ms` to `1h`, like `2s`".to_owned())
+    read.ok_or_else(|| "write a time from `1s` to `1h`, like `2s`".to_owned())
 }
 
 /// What happens to the screen.

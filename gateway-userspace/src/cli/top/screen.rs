@@ -164,10 +164,9 @@ impl Screen {
 
     fn draw_all(&self, frame: &mut Frame, area: Rect, rates: &Rates) {
         let few = u16::try_from(rates.interfaces.len()).unwrap_or(u16::MAX).saturating_add(3).min(area.height / 4);
-        let [top, middle, bottom] =
-            Layout::vertical([Constraint::Length(few.max(4)), Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
-        let halves = |area| Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas::<2>(area);
-        let ([apps, drops], [denials, ends]) = (halves(middle), halves(bottom));
+        let rows = [Constraint::Length(few.max(4)), Constraint::Fill(1), Constraint::Fill(1), Constraint::Fill(1)];
+        let [top, middle, denials, ends] = Layout::vertical(rows).areas(area);
+        let [apps, drops] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle);
         for (panel, area) in Panel::ALL.into_iter().zip([top, apps, drops, denials, ends]) {
             self.draw_one(frame, area, panel, rates);
         }
@@ -288,9 +287,18 @@ mod tests {
     #[test]
     fn a_large_terminal_shows_all_tables_with_their_rates_and_obeys_no_name() {
         let shown = drawn(&screen(), 130, 30);
-        for text in
-            ["▸ Interfaces", "eth1", "▄█", "Apps, bytes", "no_grant", "vault", "84 µs", "sessions 2", "gw\u{fffd}[2J"]
-        {
+        for text in [
+            "▸ Interfaces",
+            "eth1",
+            "198.51.100.50:443/tcp",
+            "▅█",
+            "Apps, bytes",
+            "no_grant",
+            "vault",
+            "84 µs",
+            "sessions 2",
+            "gw\u{fffd}[2J",
+        ] {
             assert!(shown.contains(text), "{text}:\n{shown}");
         }
         assert!(!shown.contains('\u{1b}'), "{shown}");

@@ -154,7 +154,7 @@ mod tests {
             "2026-11-21 10:00:12Z  sessions 2  flows 3  over 2.0 s",
             "  interface  forwarded  dropped  to host",
             "  eth1             200      2.5        0",
-            "  wiki         0 B/s   16.0 kB/s",
+            "  wiki       0 B/s   16.0 kB/s",
             "  no_grant        2.5      25",
             "  10:00:01  eve\u{fffd}[2J  10.9.0.7  vault  198.51.100.50:443/tcp  no_grant        3",
             "  10:00:02  ada  10.9.0.2  revoked  ops        84 µs    3",

@@ -228,7 +228,7 @@ fn nothing(idle: &[&Alike], inactive: usize) -> Vec<Node> {
     let mut nodes = Vec::new();
     if !names.is_empty() {
         nodes.push(Node {
-            label: format!("{} reach nothing", people(names.len())),
+            label: format!("{} {} nothing", people(names.len()), if names.len() == 1 { "reaches" } else { "reach" }),
             below: some(&names, NAMES),
             tip: format!("no policy permits them anything: {}", some(&names, MORE_NAMES)),
             is_idle: true,
@@ -262,7 +262,7 @@ fn unreached(map: &ReachMap) -> (usize, Vec<Node>) {
     let nodes = [
         of("nobody reaches", &|enabled, trip_wire| enabled && !trip_wire),
         of("switched off", &|enabled, trip_wire| !enabled && !trip_wire),
-        of("as trip-wire", &|_, trip_wire| trip_wire),
+        of("kept as trip-wire", &|_, trip_wire| trip_wire),
     ];
     (all.len(), nodes.into_iter().flatten().collect())
 }
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(ways(&picture), expected.into_iter().collect());
         assert_eq!(picture.desc, "3 of 5 people reach 3 of 5 apps.");
         let labels = |at: usize| picture.columns[at].iter().map(|node| node.label.as_str()).collect::<Vec<_>>();
-        assert_eq!(labels(0), ["ada", "ops", "1 person reach nothing", "1 person switched off"]);
+        assert_eq!(labels(0), ["ada", "ops", "1 person reaches nothing", "1 person switched off"]);
         assert_eq!(labels(1), ["one", "two", "one"]);
         assert_eq!(labels(2)[3..], ["1 app nobody reaches", "1 app switched off"]);
         let now: Vec<_> = picture.edges[0].iter().map(|edge| edge.now).collect();
@@ -360,5 +360,45 @@ mod tests {
         assert!(many.columns.iter().all(|column| column.len() <= MOST_APPS + 3), "{many:?}");
         assert_eq!(many.notes.len(), 1);
         assert!(many.notes[0].contains("460 more people, in 460 more kinds"), "{:?}", many.notes);
+    }
+
+    #[test]
+    fn the_picture_of_the_documentation_is_what_is_drawn() {
+        let names = |prefix: &str, count: usize| (1..=count).map(|at| format!("{prefix}{at}")).collect::<Vec<_>>();
+        let people = |names: &[String], groups: &[&str], grants: &[(&str, &str, usize)]| {
+            alike(&names.iter().map(String::as_str).collect::<Vec<_>>(), groups, grants)
+        };
+        let staff = [("intranet", "staff", 61), ("wiki", "staff", 12)];
+        let [intranet, wiki] = staff;
+        let map = map(
+            vec![
+                people(&names("s", 214), &["staff"], &staff),
+                people(
+                    &names("f", 23),
+                    &["finance", "staff"],
+                    &[intranet, wiki, ("payroll", "finance-payroll", 4), ("ledger-db", "finance-books", 0)],
+                ),
+                people(
+                    &names("o", 9),
+                    &["ops", "staff"],
+                    &[
+                        intranet,
+                        wiki,
+                        ("vault", "ops-vault", 2),
+                        ("ledger-db", "ops-databases", 1),
+                        ("crm-db", "ops-databases", 1),
+                    ],
+                ),
+                alike(&["ada"], &["auditors"], &[("ledger-db", "auditors-read", 0)]),
+                people(&names("x", 5), &[], &[]),
+            ],
+            &["crm-db", "intranet", "ledger-db", "off", "payroll", "printers", "vault", "wiki"],
+        );
+        let drawn = svg(&Picture::of(&map));
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/img/reach.svg");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &drawn).unwrap();
+        }
+        assert!(drawn == std::fs::read_to_string(path).unwrap(), "UPDATE=1 draws {path} anew");
     }
 }

@@ -63,7 +63,7 @@ pub(in crate::cli) struct Figures {
     pub(super) denials: Top<DigestDenied>,
     pub(super) unused_grants: Top<GrantUse>,
     pub(super) partly_used_grants: Top<GrantUse>,
-    pub(super) idle_people: Some_,
+    pub(super) idle_people: Names,
     pub(super) revocations: Revocations,
     pub(super) failed_logins: Top<DigestEvent>,
     pub(super) odd: Oddities,
@@ -130,7 +130,7 @@ pub(super) struct Denials {
 
 /// Some names of many.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Some_ {
+pub(super) struct Names {
     pub(super) count: usize,
     /// The first of them.
     pub(super) names: Vec<String>,
@@ -144,7 +144,7 @@ pub(super) struct GrantUse {
     pub(super) permitted: usize,
     pub(super) used: usize,
     /// Those who did not use it.
-    pub(super) unused_by: Some_,
+    pub(super) unused_by: Names,
     /// When somebody last did, before the period.
     #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub(super) last_used: Option<OffsetDateTime>,
@@ -199,7 +199,7 @@ impl<T> Top<T> {
     }
 }
 
-impl Some_ {
+impl Names {
     fn add(&mut self, name: &str) {
         self.count = self.count.saturating_add(1);
         if self.names.len() < NAMES {
@@ -373,10 +373,10 @@ fn first_uses(reached: &[Reached], before: &[Reached]) -> Top<Reached> {
 }
 
 /// Grants that nobody used, those that some of the people did not use, and people who used nothing of what they may.
-fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<GrantUse>, Vec<GrantUse>, Some_) {
+fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<GrantUse>, Vec<GrantUse>, Names) {
     let (used, earlier) = (pairs(reached), pairs(before));
     let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
-    let mut idle = Some_::default();
+    let mut idle = Names::default();
     for alike in &reach.alike {
         for user in &alike.users {
             let mut is_idle = !alike.grants.is_empty();
@@ -386,7 +386,7 @@ fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<Gra
                     policies: grant.policies.clone(),
                     permitted: 0,
                     used: 0,
-                    unused_by: Some_::default(),
+                    unused_by: Names::default(),
                     last_used: None,
                 });
                 let pair = (user.as_str(), grant.app.as_str());

@@ -1,7 +1,7 @@
 //! The report as a page: HTML with its style and its picture in it, and nothing that is loaded. Whatever is a name is shown
 //! without what a reader's program could take for a command, and the template escapes it.
 
-use super::figures::{Figures, GrantUse, Some_, Use};
+use super::figures::{Figures, GrantUse, Names, Use};
 use super::odd::{FEWEST, Odd};
 use crate::cli::CliError;
 use crate::cli::output::plain;
@@ -616,7 +616,7 @@ fn names(all: &[String]) -> String {
     plain(&all.join(", "))
 }
 
-fn some(some: &Some_) -> String {
+fn some(some: &Names) -> String {
     let shown = names(&some.names);
     match some.count.saturating_sub(some.names.len()) {
         0 => shown,

@@ -114,8 +114,11 @@ impl Gateway {
                 inactive = inactive.saturating_add(1);
                 continue;
             }
+            // Groups that no policy names tell nobody apart: without them more people are alike.
+            let groups = user.groups.iter().filter(|group| self.policies_name(group)).cloned().collect();
+            let seen = User { groups, ..user.clone() };
             let subject =
-                Stance::assumed(user.name.clone(), user.provider.clone(), assumed).subject(user, &self.clock.now);
+                Stance::assumed(user.name.clone(), user.provider.clone(), assumed).subject(&seen, &self.clock.now);
             let later = known.entry(self.policy.facts(&subject)).or_insert_with(|| {
                 let (decisions, _) = self.policy.decide_all(&subject, apps.iter().copied());
                 let permitted = decisions.iter().filter(|(_, decision)| decision.permit);
@@ -128,7 +131,7 @@ impl Gateway {
                 grants = grants.saturating_add(length);
                 Class { now: vec![0; length], ..Class::default() }
             });
-            class.add(user, &open, |group| self.policies_name(group));
+            class.add(&seen, &open);
             if grants > Self::MOST_GRANTS {
                 return Err(ReachError::TooMany);
             }
@@ -171,11 +174,11 @@ impl Permit {
 }
 
 impl Class {
-    fn add(&mut self, user: &User, open: &[bool], is_named: impl Fn(&GroupName) -> bool) {
+    fn add(&mut self, user: &User, open: &[bool]) {
         self.users.push(user.name.clone());
         match &mut self.groups {
             Some(groups) => groups.retain(|group| user.groups.contains(group)),
-            None => self.groups = Some(user.groups.iter().filter(|group| is_named(group)).cloned().collect()),
+            None => self.groups = Some(user.groups.clone()),
         }
         for (now, is_open) in self.now.iter_mut().zip(open) {
             *now = now.saturating_add(usize::from(*is_open));

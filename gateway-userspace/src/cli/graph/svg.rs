@@ -65,7 +65,7 @@ pub(in crate::cli) fn svg(picture: &Picture) -> String {
     }
     let _ = writeln!(
         text,
-        "<path class=\"now\" d=\"M24 {}h36\"/><text class=\"dim\" x=\"70\" y=\"{}\">in use now, by a session</text>",
+        "<path class=\"now\" d=\"M24 {}h36\"/><text class=\"dim\" x=\"70\" y=\"{}\">open now, to a session</text>",
         bottom + 8,
         bottom + 13
     );

@@ -107,17 +107,18 @@ pub(in crate::cli) fn page(figures: &Figures) -> Result<String, CliError> {
 
 fn tiles(figures: &Figures) -> Vec<Tile> {
     let totals = &figures.totals;
-    let tile = |number: String, what| Tile { number, what };
+    let tile = |count: u64, one, many| Tile { number: number(count), what: if count == 1 { one } else { many } };
+    let forwarded = totals.to_app_bytes.saturating_add(totals.to_client_bytes);
     vec![
-        tile(number(totals.people as u64), "people who reached something"),
-        tile(number(totals.apps as u64), "apps that were reached"),
-        tile(number(totals.connections), "connections"),
-        tile(bytes(totals.to_app_bytes.saturating_add(totals.to_client_bytes)), "forwarded, in connections that ended"),
-        tile(number(totals.denied_packets), "packets denied"),
-        tile(number(totals.logins), "logins"),
-        tile(number(totals.failed_logins), "logins that failed"),
-        tile(number(totals.session_ends), "sessions ended"),
-        tile(number(totals.changes), "changes by administrators"),
+        tile(totals.people as u64, "person who reached something", "people who reached something"),
+        tile(totals.apps as u64, "app that was reached", "apps that were reached"),
+        tile(totals.connections, "connection", "connections"),
+        Tile { number: bytes(forwarded), what: "forwarded, in connections that ended" },
+        tile(totals.denied_packets, "packet denied", "packets denied"),
+        tile(totals.logins, "login", "logins"),
+        tile(totals.failed_logins, "login that failed", "logins that failed"),
+        tile(totals.session_ends, "session ended", "sessions ended"),
+        tile(totals.changes, "change by an administrator", "changes by administrators"),
     ]
 }
 
@@ -205,8 +206,8 @@ fn unused(figures: &Figures) -> Section {
         title: "Access that nobody used",
         intro: format!(
             "What the policies of generation {} permit, to a login with two factors or to a session that was open when this \
-             report was made, compared with the connections of the period. What is not used can be taken away without anybody \
-             missing it.",
+             report was made, compared with the connections of the period. Ask those who own the app whether what nobody used \
+             is needed.",
             figures.policy_generation
         ),
         notes,

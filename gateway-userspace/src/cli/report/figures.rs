@@ -319,7 +319,7 @@ fn uses<'r>(reached: &'r [Reached], by: impl Fn(&'r Reached) -> Option<&'r Strin
         all.entry(name).or_insert_with(|| Use { name: name.clone(), ..Use::default() }).add(one);
     }
     let mut all: Vec<_> = all.into_values().collect();
-    all.sort_by(|one, other| (other.bytes(), other.connections).cmp(&(one.bytes(), one.connections)));
+    all.sort_by_key(|one| std::cmp::Reverse((one.bytes(), one.connections)));
     all
 }
 

@@ -167,9 +167,7 @@ fn table(shown: &str, caption: &str) -> Result<Vec<Vec<String>>> {
     let cell = |cell: &str| cell.split_once('>').map(|(_, text)| text.to_owned());
     let cells = |row: &str| {
         let ends = row.replace("</td>", "</th>");
-        ends.split("</th>")
-            .filter_map(|part| cell(&part.replace("<td", "<th").split_once("<th")?.1.to_owned()))
-            .collect()
+        ends.split("</th>").filter_map(|part| cell(part.replace("<td", "<th").split_once("<th")?.1)).collect()
     };
     Ok(body.split("</tr>").filter(|row| row.contains("<t")).map(cells).collect())
 }

@@ -24,6 +24,7 @@ mod probes;
 mod problem;
 mod proof;
 mod providers;
+mod reach;
 mod records;
 mod refusals;
 mod services;
@@ -127,6 +128,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(records::reached))
         .routes(routes!(records::denied))
         .routes(routes!(exports::exports))
+        .routes(routes!(records::digest))
         .routes(routes!(traffic::status))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
@@ -199,6 +201,7 @@ fn policy_routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(explain::explain))
         .routes(routes!(explain::app))
         .routes(routes!(explain::user))
+        .routes(routes!(reach::reach))
         .layer(DefaultBodyLimit::max(MOST_POLICY))
 }
 

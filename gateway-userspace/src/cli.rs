@@ -10,12 +10,17 @@ mod command;
 mod context;
 mod credential;
 mod error;
+mod graph;
 mod junit;
+mod markup;
 mod output;
 mod password;
+mod report;
+mod samples;
 mod sentence;
 mod table;
 mod tls;
+mod top;
 
 use arguments::Arguments;
 use clap::Parser as _;

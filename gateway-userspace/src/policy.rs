@@ -31,8 +31,8 @@ pub use bundle::{Bundle, Declared, Difference, Names};
 pub use cedar::{PolicyError, PolicyFile, PolicySet, PolicyWarning};
 pub use change::{AppProblem, Capacities, Changed, EndCause, Ended, Input, Refusal, Regranted, Selector};
 pub use gateway::{
-    Assumed, Destination, Drafted, Fact, Gateway, Missing, NextIds, Opinion, Problem, Reach, Rehearsal, Restored,
-    Ruling, Stance, Way,
+    Alike, Assumed, Destination, Drafted, Fact, Gateway, Missing, NextIds, Opinion, Permit, Problem, Reach, ReachError,
+    ReachMap, ReachOf, Rehearsal, Restored, Ruling, Stance, Way,
 };
 pub use history::{History, HistoryEntry, Undo};
 pub use model::*;

@@ -18,8 +18,8 @@ mod metrics;
 mod names;
 
 pub use archive::{
-    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedKey, ReachedSum,
-    SearchError,
+    Answer, Archive, ArchiveSettings, Archived, Asking, DeniedKey, DeniedSum, Digest, EventKey, Filter, Latencies,
+    PageFrom, ReachedKey, ReachedSum, RefusedKey, RefusedSum, SearchError,
 };
 pub use audit::AuditTrail;
 pub use denials::Denials;

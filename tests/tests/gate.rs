@@ -32,6 +32,8 @@ mod export_http;
 mod forward;
 #[path = "gate/fragments.rs"]
 mod fragments;
+#[path = "gate/graph.rs"]
+mod graph;
 #[path = "gate/health.rs"]
 mod health;
 #[path = "gate/identity.rs"]
@@ -64,6 +66,8 @@ mod policy;
 mod record;
 #[path = "gate/refusal.rs"]
 mod refusal;
+#[path = "gate/report.rs"]
+mod report;
 #[path = "gate/restart.rs"]
 mod restart;
 #[path = "gate/revoke.rs"]
@@ -80,6 +84,8 @@ mod start;
 mod stripped;
 #[path = "gate/taken.rs"]
 mod taken;
+#[path = "gate/top.rs"]
+mod top;
 #[path = "gate/transfer.rs"]
 mod transfer;
 #[path = "gate/truth.rs"]

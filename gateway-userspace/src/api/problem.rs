@@ -3,7 +3,7 @@
 use super::context::{SourceError, ViewError};
 use crate::core::CoreError;
 use crate::identity::{ServiceRefusal, VerifierError};
-use crate::policy::{AppProblem, Refusal};
+use crate::policy::{AppProblem, ReachError, Refusal};
 use crate::record::SearchError;
 use crate::wire::{FieldError, Invalid, Problem};
 use axum::Json;
@@ -255,6 +255,16 @@ impl From<SearchError> for ApiError {
             SearchError::Off => Self::missing(error),
             SearchError::Closed => Self::unavailable(error),
             SearchError::TooLong | SearchError::TooMany => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too-much", "too much to answer", error)
+            }
+        }
+    }
+}
+
+impl From<ReachError> for ApiError {
+    fn from(error: ReachError) -> Self {
+        match error {
+            ReachError::TooLong | ReachError::TooMany => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too-much", "too much to answer", error)
             }
         }

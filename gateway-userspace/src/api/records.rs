@@ -9,7 +9,7 @@ use crate::policy::{AppName, SessionToken};
 use crate::record::{
     Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, Kind, PageFrom, ReachedKey, ReachedSum, SearchError,
 };
-use crate::wire::{Denied, Page, Reached, Record};
+use crate::wire::{Denied, Digest, Page, Reached, Record};
 use axum::Json;
 use axum::extract::State;
 use ipnet::IpNet;
@@ -25,6 +25,8 @@ const USUAL: usize = 100;
 const MOST: usize = 1_000;
 const USUAL_SUMS: usize = 1_000;
 const MOST_SUMS: usize = 10_000;
+/// All that are kept apart: who has reached anything is asked for whole.
+const MOST_REACHED: usize = 100_000;
 /// Longest text that is searched for, in bytes: no name and no policy is longer.
 const LONGEST: usize = 1_024;
 
@@ -78,8 +80,19 @@ pub(super) struct ReachedQuery {
     since: Option<String>,
     /// By records made before this time.
     until: Option<String>,
-    /// How many at most: 1 to 10000, usually 1000.
+    /// How many at most: 1 to 100000, usually 1000.
     limit: Option<usize>,
+}
+
+/// What happened when.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DigestQuery {
+    /// By records made at this time or later, in RFC 3339.
+    since: Option<String>,
+    /// By records made before this time.
+    until: Option<String>,
 }
 
 /// Sums of which denials.
@@ -120,16 +133,13 @@ pub(super) async fn records(
     Ok(Json(Page { items: items.into_iter().map(shape).collect(), next_cursor: next.map(cursor) }))
 }
 
-/// Add up who reached an app, or what a user reached. The latest first.
+/// Add up who reached an app, what a user reached, or with neither who reached what. The latest first.
 #[utoipa::path(get, path = "/v1/reached", tag = "records", params(ReachedQuery), responses((status = 200, body = Page<Reached>)))]
 pub(super) async fn reached(
     State(shared): State<Arc<Shared>>,
     Parameters(query): Parameters<ReachedQuery>,
 ) -> Result<Json<Page<Reached>>, ApiError> {
     let ReachedQuery { app, user, since, until, limit } = query;
-    if app.is_none() && user.is_none() {
-        return Err(ApiError::bad_request("say whom or what: give `app`, `user`, or both"));
-    }
     let (app, user) = (app_of(app)?, text("user", user)?);
     let (since, until) = span(since.as_deref(), until.as_deref())?;
     let filter = Filter { app, user, since, until, ..Filter::default() };
@@ -137,7 +147,7 @@ pub(super) async fn reached(
     found.sort_by(|(key, sum), (other_key, other)| {
         Reverse(sum.last).cmp(&Reverse(other.last)).then_with(|| key.cmp(other_key))
     });
-    let items = found.into_iter().take(limit.unwrap_or(USUAL_SUMS).clamp(1, MOST_SUMS)).map(reached_shape).collect();
+    let items = found.into_iter().take(limit.unwrap_or(USUAL_SUMS).clamp(1, MOST_REACHED)).map(reached_shape).collect();
     Ok(Json(Page { items, next_cursor: None }))
 }
 
@@ -162,6 +172,16 @@ pub(super) async fn denied(
     let found = search(&shared, move |asking| asking.denied(&filter)).await?;
     let items = found.into_iter().take(limit.unwrap_or(USUAL_SUMS).clamp(1, MOST_SUMS)).map(denied_shape).collect();
     Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// Add up what happened: records by type, denials by policy, logins, ends of sessions and how fast they were, changes.
+#[utoipa::path(get, path = "/v1/digest", tag = "records", params(DigestQuery), responses((status = 200, body = Digest)))]
+pub(super) async fn digest(
+    State(shared): State<Arc<Shared>>,
+    Parameters(query): Parameters<DigestQuery>,
+) -> Result<Json<Digest>, ApiError> {
+    let (since, until) = span(query.since.as_deref(), query.until.as_deref())?;
+    Ok(Json(search(&shared, move |asking| asking.digest(since, until)).await?.into()))
 }
 
 /// The place among those who search is taken here, so that nobody waits for one.

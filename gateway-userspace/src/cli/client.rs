@@ -115,6 +115,13 @@ impl Call<'_> {
         read.map_err(|error| CliError::Answer { url, problem: error.to_string() })
     }
 
+    /// Asks, for text.
+    pub(super) async fn text(self) -> Result<String, CliError> {
+        let client = self.client;
+        let response = self.send().await?;
+        response.text().await.map_err(|error| client.unreachable(&error))
+    }
+
     /// Asks for all pages of a list.
     pub(super) async fn pages<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
         self.pages_up_to(usize::MAX).await

@@ -9,16 +9,21 @@ mod export;
 mod flow;
 pub(super) mod generate;
 mod generation;
+mod graph;
 mod group;
 mod own;
 mod policy;
 mod provider;
 mod record;
+mod report;
 mod service;
 mod session;
 mod since;
 mod token;
+mod top;
 mod user;
+
+pub(super) use since::Period;
 
 use super::CliError;
 use super::context::Context;
@@ -59,6 +64,10 @@ pub(super) enum Command {
     Flow(flow::Flow),
     /// Say why somebody reaches an app or does not, and who reaches what
     Explain(explain::Explain),
+    /// Draw who reaches what, and by which policies
+    Graph(graph::Graph),
+    /// Watch the gateway at work: packets, apps, drops, and the latest denials
+    Top(top::Top),
     /// Count what was dropped, by reason
     Drops,
     /// What was recorded: connections, denials, logins, administration
@@ -71,6 +80,8 @@ pub(super) enum Command {
     /// Where records are passed on to
     #[command(subcommand)]
     Export(export::Export),
+    /// Make a page for an auditor: who reached what, what was denied, and what nobody used
+    Report(report::Report),
     /// Identity providers that people can log in with
     #[command(subcommand)]
     Provider(provider::Provider),
@@ -109,11 +120,14 @@ impl Command {
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
             Self::Explain(explain) => explain.run(context).await,
+            Self::Graph(graph) => graph.run(context).await,
+            Self::Top(top) => top.run(context).await,
             Self::Drops => flow::drops(context).await,
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,
             Self::Denied(sums) => sums.run(context).await,
             Self::Export(command) => command.run(context).await,
+            Self::Report(report) => report.run(context).await,
             Self::Provider(command) => command.run(context).await,
             Self::Audit(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

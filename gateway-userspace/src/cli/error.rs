@@ -151,6 +151,17 @@ pub enum CliError {
     /// An audit trail with a flaw, which has been printed.
     #[error("`{0}` is not the audit trail that was written")]
     NotVerified(PathBuf),
+    /// A time that ends before it begins.
+    #[error("there is no time between {since} and {until}; `--since` has to be before `--until`")]
+    EmptyPeriod {
+        /// When it begins.
+        since: String,
+        /// When it ends.
+        until: String,
+    },
+    /// A page or a picture that cannot be made.
+    #[error("the page cannot be written: {0}")]
+    Page(#[from] askama::Error),
     /// No change is remembered.
     #[error("no change is remembered, so there is nothing to go back to")]
     NothingToUndo,

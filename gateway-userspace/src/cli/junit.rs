@@ -1,5 +1,6 @@
 //! What came out of test cases, in the form of JUnit's reports, which CI systems read.
 
+use super::markup::escaped;
 use crate::wire::{CaseResult, PolicyTest};
 use std::fmt::Write as _;
 
@@ -25,21 +26,6 @@ fn add(text: &mut String, case: &CaseResult) {
     let expected = escaped(&case.mismatches.join("; "));
     let _ =
         writeln!(text, ">\n      <failure message=\"{expected}\">{}</failure>\n    </testcase>", escaped(&case.why));
-}
-
-/// Without what XML takes for its own, or cannot hold at all.
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push(char::REPLACEMENT_CHARACTER),
-            c => escaped.push(c),
-        }
-        escaped
-    })
 }
 
 #[cfg(test)]

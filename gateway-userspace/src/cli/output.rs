@@ -63,7 +63,7 @@ pub(super) fn plain_lines(text: &str) -> String {
 }
 
 /// Control characters, and those that reverse the direction of what follows.
-fn is_command(c: char) -> bool {
+pub(super) fn is_command(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -19,6 +19,7 @@ mod names;
 mod opinion;
 mod people;
 mod query;
+mod reach;
 mod rehearse;
 mod restore;
 mod sessions;
@@ -27,6 +28,7 @@ mod ways;
 
 pub use draft::{Drafted, Fact};
 pub use opinion::{Missing, Opinion, Ruling, Stance};
+pub use reach::{Alike, Permit, ReachError, ReachMap, ReachOf};
 pub use rehearse::{Assumed, Reach, Rehearsal};
 pub use restore::{Problem, Restored};
 pub use ways::{Destination, Way};

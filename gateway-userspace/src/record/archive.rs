@@ -6,6 +6,7 @@
 //! lost first, and counted.
 
 mod catalog;
+mod digest;
 mod row;
 mod search;
 mod segment;
@@ -13,6 +14,7 @@ mod writer;
 
 pub(super) use catalog::Holding;
 
+pub use digest::{Digest, EventKey, Latencies, RefusedKey, RefusedSum};
 pub use search::{
     Answer, Archived, Asking, DeniedKey, DeniedSum, Filter, PageFrom, ReachedKey, ReachedSum, SearchError,
 };

@@ -19,10 +19,12 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 21] = [
+const TOOLS: [(&str, &str); 25] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
+    ("dot", "graphviz"),
     ("ethtool", "ethtool"),
     ("faketime", "faketime"),
     ("fsck.ext4", "e2fsprogs"),
@@ -39,7 +41,9 @@ const TOOLS: [(&str, &str); 21] = [
     ("nmap", "nmap"),
     ("nsenter", "util-linux"),
     ("openssl", "openssl"),
+    ("pdftotext", "poppler-utils"),
     ("tc", "iproute2"),
+    ("tmux", "tmux"),
     ("traceroute", "traceroute"),
 ];
 /// Also needed, but no program tells whether they are there.

@@ -220,3 +220,24 @@ async fn questions_that_make_no_sense_are_refused_with_every_field() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_reaches_what_is_told_by_people_of_equal_reach() {
+    let world = World::new();
+    let app = r#"{"prefixes":["192.0.2.1/32"],"services":["443/tcp"]}"#;
+    assert_eq!(world.admin("PUT", "/v1/apps/wiki").json(app).send().await.status, 200);
+    let text = "@id(\"read\") permit (principal in Group::\"staff\", action, resource == App::\"wiki\") unless { principal == User::\"eve\" };";
+    assert_eq!(world.admin("PUT", "/v1/policy").body("text/plain", text).send().await.status, 200);
+    let map = world.admin("GET", "/v1/reach").send().await.json();
+    let alike: Vec<_> = map["alike"].as_array().unwrap().iter().map(|one| (&one["users"], &one["grants"])).collect();
+    let grant = serde_json::json!([{ "app": "wiki", "policies": ["read"], "after_login": true, "now": 0 }]);
+    let (both, eve) = (serde_json::json!(["ada", "bob"]), serde_json::json!(["eve"]));
+    assert_eq!(alike, [(&both, &grant), (&eve, &serde_json::json!([]))], "{map}");
+    assert_eq!((&map["alike"][0]["groups"], &map["apps"][0]["name"]), (&serde_json::json!(["staff"]), &"wiki".into()));
+    let one = world.admin("GET", "/v1/reach?user=ada&group=staff&app=wiki").send().await.json();
+    assert_eq!(one["alike"].as_array().unwrap().len(), 1, "{one}");
+    for path in ["/v1/reach?user=nobody", "/v1/reach?group=none", "/v1/reach?app=none"] {
+        assert_eq!(world.admin("GET", path).send().await.problem(404), "not-found", "{path}");
+    }
+    world.admin("GET", "/v1/reach?who=ada").send().await.problem(400);
+}

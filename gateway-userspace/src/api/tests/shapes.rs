@@ -88,7 +88,7 @@ async fn records_are_asked_for_by_what_they_can_be_and_an_archive_that_is_off_sa
         ("/v1/records?session=7", "use its 16 hexadecimal digits"),
         ("/v1/records?port=65536", "port"),
         ("/v1/records?what=7", "what"),
-        ("/v1/reached?since=2026-03-02T08:00:00Z", "give `app`, `user`, or both"),
+        ("/v1/digest?since=2026-03-02", "is not a time in RFC 3339"),
         ("/v1/reached?app=a%20b", "name `a b` is not valid"),
         ("/v1/denied?until=1h", "is not a time in RFC 3339"),
     ] {
@@ -96,7 +96,7 @@ async fn records_are_asked_for_by_what_they_can_be_and_an_archive_that_is_off_sa
         assert_eq!(answer.problem(400), "bad-request", "{path}");
         assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{path}: {}", answer.text);
     }
-    for path in ["/v1/records", "/v1/reached?user=ada", "/v1/denied?user=%27%3B--"] {
+    for path in ["/v1/records", "/v1/reached", "/v1/reached?user=ada", "/v1/denied?user=%27%3B--", "/v1/digest"] {
         let answer = world.admin("GET", path).send().await;
         assert_eq!(answer.problem(404), "not-found", "{path}");
         assert!(answer.json()["detail"].as_str().unwrap().contains("records.archive"), "{}", answer.text);

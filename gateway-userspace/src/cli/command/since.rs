@@ -1,6 +1,8 @@
 //! When: how long ago, or a time.
 
+use crate::cli::CliError;
 use crate::cli::client::Call;
+use crate::cli::sentence::moment;
 use crate::config::parse_duration;
 use clap::Args;
 use std::time::Duration;
@@ -47,16 +49,58 @@ impl Span {
     }
 }
 
+impl Span {
+    /// From when to when, where nothing was said for so long until now.
+    pub(super) fn resolved(&self, usual: time::Duration, now: OffsetDateTime) -> Result<Period, CliError> {
+        let until = self.until.as_ref().map_or(now, |until| until.at(now));
+        let usual = || until.checked_sub(usual).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let since = self.since.as_ref().map_or_else(usual, |since| since.at(now));
+        if since >= until {
+            let [since, until] = [since, until].map(moment);
+            return Err(CliError::EmptyPeriod { since, until });
+        }
+        Ok(Period { since, until })
+    }
+}
+
+/// From one moment to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct Period {
+    /// From then.
+    pub(in crate::cli) since: OffsetDateTime,
+    /// Until before then.
+    pub(in crate::cli) until: OffsetDateTime,
+}
+
+impl Period {
+    /// Asks for that.
+    pub(super) fn of<'c>(&self, call: Call<'c>) -> Call<'c> {
+        call.query("since", Some(&rfc3339(self.since))).query("until", Some(&rfc3339(self.until)))
+    }
+}
+
+/// As the API takes it.
+pub(super) fn rfc3339(at: OffsetDateTime) -> String {
+    let text = at.to_offset(time::UtcOffset::UTC).format(&Rfc3339);
+    text.unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+}
+
 impl Since {
     /// As the API takes it.
     pub(in crate::cli) fn text(&self, now: OffsetDateTime) -> String {
-        let at = match self {
+        rfc3339(self.at(now))
+    }
+
+    fn at(&self, now: OffsetDateTime) -> OffsetDateTime {
+        match self {
             // Longer ago than there is a date for is from the beginning.
-            Self::Ago(ago) => time::Duration::try_from(*ago).ok().and_then(|ago| now.checked_sub(ago)),
-            Self::At(at) => Some(*at),
-        };
-        let text = at.and_then(|at| at.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok());
-        text.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+            Self::Ago(ago) => time::Duration::try_from(*ago)
+                .ok()
+                .and_then(|ago| now.checked_sub(ago))
+                .filter(|at| *at >= OffsetDateTime::UNIX_EPOCH)
+                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            Self::At(at) => *at,
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Gateway {
     }
 }
 
-fn is_open(session: &Session, app: &App, now: KernelNanos) -> bool {
+pub(super) fn is_open(session: &Session, app: &App, now: KernelNanos) -> bool {
     let age = now.since(session.authenticated_at);
     !session.deadline.has_passed(now) && session.permitted.get(&app.name).is_some_and(|granted| granted.admits(age))
 }

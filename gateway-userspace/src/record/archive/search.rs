@@ -180,7 +180,7 @@ pub struct DeniedKey {
 
 /// A place among those who search.
 pub struct Asking {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     until: Instant,
     /// Whether it takes a place of those.
     is_counted: bool,
@@ -207,12 +207,12 @@ impl Asking {
         Self { shared: Arc::clone(shared), until: Instant::now() + LONGEST, is_counted: false }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.until
     }
 
     /// The segments with records of this time, the oldest first.
-    fn segments(&self, filter: &Filter) -> Result<Vec<Entry>, SearchError> {
+    pub(super) fn segments(&self, filter: &Filter) -> Result<Vec<Entry>, SearchError> {
         let micros = super::row::micros;
         let is_meant = |entry: &Entry| {
             entry.state != State::Damaged
@@ -225,7 +225,11 @@ impl Asking {
     }
 
     /// What a segment says; nothing if it cannot be read: then the log says so.
-    fn look<T>(&self, entry: &Entry, look: impl FnOnce(&Connection) -> Result<T, SegmentError>) -> Option<T> {
+    pub(super) fn look<T>(
+        &self,
+        entry: &Entry,
+        look: impl FnOnce(&Connection) -> Result<T, SegmentError>,
+    ) -> Option<T> {
         let looked = segment::read(&entry.path, entry.state == State::Sealed).and_then(|connection| look(&connection));
         let error = match looked {
             Ok(found) => return Some(found),
@@ -321,7 +325,7 @@ impl Asking {
         Ok(sums)
     }
 
-    fn check(&self, sums: usize) -> Result<(), SearchError> {
+    pub(super) fn check(&self, sums: usize) -> Result<(), SearchError> {
         if sums > MOST_SUMS {
             Err(SearchError::TooMany)
         } else if self.is_over() {
@@ -370,23 +374,23 @@ fn steps(entry: &Entry, from: PageFrom) -> impl Iterator<Item = (u64, u64)> {
 
 /// A condition, and what its question marks stand for.
 #[derive(Default)]
-struct Condition {
+pub(super) struct Condition {
     all: Vec<String>,
-    values: Vec<Sql>,
+    pub(super) values: Vec<Sql>,
 }
 
 impl Condition {
-    fn is(&mut self, clause: &str, values: impl IntoIterator<Item = Sql>) {
+    pub(super) fn is(&mut self, clause: &str, values: impl IntoIterator<Item = Sql>) {
         self.all.push(clause.to_owned());
         self.values.extend(values);
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         if self.all.is_empty() { "1".to_owned() } else { self.all.join(" AND ") }
     }
 
     /// That of a filter in one segment; `None` if nothing there can match.
-    fn of(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<Self>> {
+    pub(super) fn of(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<Self>> {
         let Filter { kind, user, app, session, client, destination, port, reason, outcome, policy, since, until } =
             filter;
         let mut condition = Self::default();
@@ -424,7 +428,7 @@ impl Condition {
 }
 
 /// The number of a text; `None` if the segment does not have it.
-fn name(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn name(connection: &Connection, text: &str) -> rusqlite::Result<Option<i64>> {
     connection.query_row("SELECT id FROM name WHERE text = ?1", [text], |row| row.get(0)).optional()
 }
 
@@ -542,28 +546,28 @@ fn denied(connection: &Connection, filter: &Filter) -> Result<Vec<(DeniedKey, De
     Ok(found)
 }
 
-fn count(number: i64) -> u64 {
+pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
 /// A sum, which SQLite makes without overflow as a fraction.
-fn total(sum: f64) -> u64 {
+pub(super) fn total(sum: f64) -> u64 {
     // Saturates.
     sum as u64
 }
 
 /// The texts of a segment by number, as far as they were asked for.
-struct Texts<'c> {
+pub(super) struct Texts<'c> {
     connection: &'c Connection,
     known: HashMap<i64, String>,
 }
 
 impl<'c> Texts<'c> {
-    fn of(connection: &'c Connection) -> Self {
+    pub(super) fn of(connection: &'c Connection) -> Self {
         Self { connection, known: HashMap::new() }
     }
 
-    fn get(&mut self, id: Option<i64>) -> rusqlite::Result<Option<String>> {
+    pub(super) fn get(&mut self, id: Option<i64>) -> rusqlite::Result<Option<String>> {
         let Some(id) = id else { return Ok(None) };
         if let Some(text) = self.known.get(&id) {
             return Ok(Some(text.clone()));

@@ -361,6 +361,35 @@ fn who_reached_what_is_added_up_over_segments() {
 }
 
 #[test]
+fn what_happened_is_added_up_over_segments_and_what_is_missing_is_said() {
+    let folder = TempDir::new().unwrap();
+    let (archive, _) = start(ArchiveSettings { segment: 4, ..settings(folder.path()) });
+    put(
+        &archive,
+        vec![flow_end(0, "ada", "crm"), denied(10, [10, 9, 0, 1].into(), Some("eve")), admin("crm"), admin("wiki")],
+    );
+    let failed = Record::login_failed("ada", [10, 9, 0, 1].into(), "refused").of(at(20));
+    put(&archive, vec![failed, denied(30, [10, 9, 0, 2].into(), Some("eve")), Record::lost(3, 4).of(at(40))]);
+    let digest = |since: Option<i64>| archive.ask().unwrap().digest(since.map(at), None).unwrap();
+    let all = digest(None);
+    let counts: Vec<_> = all.records.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    assert_eq!(counts, [("admin", 2), ("denied", 2), ("flow_end", 1), ("login_failed", 1), ("lost", 1)]);
+    let [(key, sum)] = &all.denied[..] else { panic!("{:?}", all.denied) };
+    assert_eq!(
+        (key.user.as_deref(), key.app.as_deref(), sum.packets, sum.observed),
+        (Some("eve"), Some("vault"), 14, 0)
+    );
+    assert_eq!((sum.first, sum.last), (at(5), at(30)));
+    let events: Vec<_> = all.events.iter().map(|(key, (count, _))| (key.what.as_deref().unwrap(), *count)).collect();
+    assert_eq!(events, [("app_put", 2), ("refused", 1)]);
+    assert_eq!((all.lost_events, all.lost_records, all.damaged), (3, 4, 0));
+    assert_eq!((all.oldest, all.first, all.last), (Some(at(0)), Some(at(0)), Some(at(40))));
+    let late = digest(Some(25));
+    assert_eq!((late.records.len(), late.denied[0].1.packets, late.oldest), (2, 7, Some(at(0))));
+    assert_eq!((all.enforced.len(), all.enforced.percentile(50)), (0, None));
+}
+
+#[test]
 fn records_are_found_by_one_of_their_policies() {
     use crate::policy::gateway::tests::{app, source};
     use crate::policy::{Capacities, Factors, Gateway, Input, Source, User};

@@ -114,3 +114,51 @@ fn who_reaches_an_app_and_what_somebody_reaches_are_two_views_of_one_thing() {
     let late = world.gateway.who_reaches(&app_name("wiki"), &office(), NOW.after(2 * HOUR)).unwrap();
     assert!(late[0].sessions.is_empty() && late[0].after_login, "the session is over");
 }
+
+fn reached(world: &World, of: &ReachOf) -> Vec<(Vec<String>, Vec<String>)> {
+    let map = world.gateway.reach(of, &office(), NOW.after(HOUR / 2), &|| false).unwrap();
+    let told = |alike: &Alike| {
+        let users = alike.users.iter().map(ToString::to_string).collect();
+        let permits = alike.permits.iter().map(|(permit, now)| {
+            format!("{} by {} now {now} later {}", permit.app, permit.policies.join("+"), permit.after_login)
+        });
+        (users, permits.collect())
+    };
+    map.alike.iter().map(told).collect()
+}
+
+#[test]
+fn who_reaches_what_is_told_by_people_of_equal_reach_and_agrees_with_each_of_them() {
+    let mut world = world();
+    world.take(login(1, "ada", 1));
+    let all = reached(&world, &ReachOf::default());
+    let ada = ["mail by ten now 1 later true", "payroll by books now 0 later true", "wiki by read now 1 later true"];
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let mail = ["mail by ten now 0 later true"];
+    let expected = [(names(&["bob", "eve"]), names(&mail)), (names(&["ada"]), names(&ada))];
+    assert_eq!(all, expected, "bob is forbidden the wiki, and so reaches as little as eve");
+    for user in world.gateway.users().map(|user| user.name.clone()).collect::<Vec<_>>() {
+        let of = ReachOf { user: Some(user.clone()), ..ReachOf::default() };
+        let one = world.gateway.what_reaches(&user, &office(), NOW.after(HOUR / 2)).unwrap();
+        let map = world.gateway.reach(&of, &office(), NOW.after(HOUR / 2), &|| false).unwrap();
+        let told: Vec<_> = map.alike.iter().flat_map(|alike| &alike.permits).map(|(permit, _)| &permit.app).collect();
+        assert_eq!(told, one.iter().map(|way| &way.app).collect::<Vec<_>>(), "{user}");
+    }
+    let wiki = ReachOf { app: Some(app_name("wiki")), ..ReachOf::default() };
+    assert_eq!(reached(&world, &wiki)[1].1, ["wiki by read now 1 later true"]);
+    let over = world.gateway.reach(&ReachOf::default(), &office(), NOW, &|| true);
+    assert_eq!(over, Err(ReachError::TooLong));
+}
+
+#[test]
+fn ten_thousand_people_of_equal_reach_are_one() {
+    let mut world = world();
+    // Not one by one, each of which makes a plan.
+    for number in 0..10_000 {
+        let name = user_name(&format!("u{number}"));
+        let user = User { groups: [group_name("staff")].into(), ..User::new(name.clone()) };
+        world.gateway.users.insert(name, user);
+    }
+    let all = reached(&world, &ReachOf::default());
+    assert_eq!((all[0].0.len(), all[0].1.len()), (10_000, 2), "everybody in staff but ada and bob");
+}

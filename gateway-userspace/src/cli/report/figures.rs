@@ -1,0 +1,486 @@
+//! What a report says, computed from the answers of the API: as JSON it is what `--json` prints.
+//!
+//! Every list is bounded and says how much was left out.
+
+use super::odd::{Odd, odd};
+use crate::cli::command::Period;
+use crate::cli::samples::Samples;
+use crate::wire::{AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, ReachMap, Reached, Record, Status};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use time::OffsetDateTime;
+
+/// Rows of a table.
+const ROWS: usize = 30;
+/// Rows of the tables of grants, which somebody is to work through.
+const GRANT_ROWS: usize = 200;
+/// Names beside a number of people.
+const NAMES: usize = 8;
+/// Nobody stands out with fewer packets denied than that.
+const FEW_DENIED: u64 = 20;
+/// Nobody stands out with fewer bytes than that.
+const FEW_BYTES: u64 = 10_000_000;
+
+/// What the API has told.
+pub(in crate::cli) struct Gathered {
+    pub(in crate::cli) period: Period,
+    pub(in crate::cli) made_at: OffsetDateTime,
+    pub(in crate::cli) status: Status,
+    pub(in crate::cli) digest: Digest,
+    /// Who reached what in the period.
+    pub(in crate::cli) reached: Vec<Reached>,
+    /// And before.
+    pub(in crate::cli) before: Vec<Reached>,
+    /// Whether there were more of them than the API tells.
+    pub(in crate::cli) is_cut: bool,
+    pub(in crate::cli) reach: ReachMap,
+    /// The latest ends of sessions.
+    pub(in crate::cli) ends: Vec<Record>,
+    /// The latest changes.
+    pub(in crate::cli) changes: Vec<Record>,
+    /// Or why it is not known.
+    pub(in crate::cli) head: Result<AuditHead, String>,
+    /// Or why they are not known.
+    pub(in crate::cli) samples: Result<Samples, String>,
+}
+
+/// The figures of a report.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::cli) struct Figures {
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) since: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) until: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) made_at: OffsetDateTime,
+    pub(super) gateway_version: String,
+    pub(super) policy_generation: u64,
+    pub(super) totals: Totals,
+    /// By bytes.
+    pub(super) apps: Top<Use>,
+    pub(super) people: Top<Use>,
+    pub(super) denials_by_reason: Vec<Denials>,
+    pub(super) denials: Top<DigestDenied>,
+    pub(super) unused_grants: Top<GrantUse>,
+    pub(super) partly_used_grants: Top<GrantUse>,
+    pub(super) idle_people: Names,
+    pub(super) revocations: Revocations,
+    pub(super) failed_logins: Top<DigestEvent>,
+    pub(super) odd: Oddities,
+    pub(super) changes: Top<Record>,
+    pub(super) missing: Missing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) audit: Option<AuditHead>,
+    /// Why the head of the audit trail is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) audit_unknown: Option<String>,
+}
+
+/// The period in numbers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Totals {
+    /// With a connection.
+    pub(super) people: usize,
+    pub(super) apps: usize,
+    pub(super) connections: u64,
+    pub(super) to_app_bytes: u64,
+    pub(super) to_client_bytes: u64,
+    pub(super) denied_packets: u64,
+    pub(super) observed_packets: u64,
+    pub(super) logins: u64,
+    pub(super) failed_logins: u64,
+    pub(super) session_ends: u64,
+    pub(super) changes: u64,
+    pub(super) records: u64,
+    /// Now.
+    pub(super) users: usize,
+    pub(super) apps_declared: usize,
+    pub(super) sessions: usize,
+}
+
+/// The first of a list.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Top<T> {
+    pub(super) items: Vec<T>,
+    /// How many more there are.
+    pub(super) more: usize,
+}
+
+/// What an app was used for, or what a person did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Use {
+    pub(super) name: String,
+    /// People of the app, or apps of the person.
+    pub(super) others: usize,
+    pub(super) connections: u64,
+    pub(super) to_app_bytes: u64,
+    pub(super) to_client_bytes: u64,
+    pub(super) denied: u64,
+}
+
+/// Denials for a reason.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Denials {
+    pub(super) reason: String,
+    pub(super) packets: u64,
+    pub(super) observed: u64,
+    /// People who were known.
+    pub(super) people: usize,
+}
+
+/// Some names of many.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Names {
+    pub(super) count: usize,
+    /// The first of them.
+    pub(super) names: Vec<String>,
+}
+
+/// What a policy permits, and what was made of it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct GrantUse {
+    pub(super) app: String,
+    pub(super) policies: Vec<String>,
+    pub(super) permitted: usize,
+    pub(super) used: usize,
+    /// Those who did not use it.
+    pub(super) unused_by: Names,
+    /// When somebody last did, before the period.
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    pub(super) last_used: Option<OffsetDateTime>,
+}
+
+/// How access ended.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Revocations {
+    pub(super) by_cause: Vec<(String, u64)>,
+    pub(super) enforced: DigestLatency,
+    pub(super) last_packet: DigestLatency,
+    pub(super) recent: Vec<Record>,
+}
+
+/// What is not as usual.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Oddities {
+    pub(super) denied_packets: Odd,
+    pub(super) bytes: Odd,
+    /// Apps that people used for the first time; absent if the records do not reach back before the period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_uses: Option<Top<Reached>>,
+}
+
+/// What the records do not say.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Missing {
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    pub(super) oldest_record: Option<OffsetDateTime>,
+    /// Records do not reach back to the beginning of the period.
+    pub(super) begins_late: bool,
+    pub(super) lost_events: u64,
+    pub(super) lost_records: u64,
+    pub(super) damaged_files: usize,
+    /// More people and apps than are kept apart.
+    pub(super) is_cut: bool,
+    /// Since the tables were made: packets in no record, for want of room and by policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unrecorded_lost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unrecorded_left_out: Option<u64>,
+    /// Why these are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unrecorded_unknown: Option<String>,
+}
+
+impl<T> Top<T> {
+    fn of(mut items: Vec<T>, most: usize, more: usize) -> Self {
+        let more = more.saturating_add(items.len().saturating_sub(most));
+        items.truncate(most);
+        Self { items, more }
+    }
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        self.count = self.count.saturating_add(1);
+        if self.names.len() < NAMES {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+impl Use {
+    fn add(&mut self, reached: &Reached) {
+        self.others = self.others.saturating_add(usize::from(reached.first.is_some()));
+        self.connections = self.connections.saturating_add(reached.connections);
+        self.to_app_bytes = self.to_app_bytes.saturating_add(reached.to_app_bytes);
+        self.to_client_bytes = self.to_client_bytes.saturating_add(reached.to_client_bytes);
+        self.denied = self.denied.saturating_add(reached.denied);
+    }
+
+    pub(super) const fn bytes(&self) -> u64 {
+        self.to_app_bytes.saturating_add(self.to_client_bytes)
+    }
+}
+
+impl Figures {
+    pub(in crate::cli) fn of(gathered: Gathered) -> Self {
+        let Gathered { period, made_at, status, digest, reached, before, is_cut, reach, ends, changes, head, samples } =
+            gathered;
+        let (apps, people) = (uses(&reached, |one| one.app.as_ref()), uses(&reached, |one| one.user.as_ref()));
+        let of_type = |kind: &str| digest.records.get(kind).copied().unwrap_or_default();
+        let sum = |of: fn(&Use) -> u64| apps.iter().map(of).fold(0, u64::saturating_add);
+        let totals = Totals {
+            people: people.iter().filter(|one| one.others != 0).count(),
+            apps: apps.iter().filter(|one| one.others != 0).count(),
+            connections: sum(|one| one.connections),
+            to_app_bytes: sum(|one| one.to_app_bytes),
+            to_client_bytes: sum(|one| one.to_client_bytes),
+            denied_packets: digest.denied_packets,
+            observed_packets: digest.observed_packets,
+            logins: of_type("login"),
+            failed_logins: of_type("login_failed"),
+            session_ends: of_type("session_end"),
+            changes: of_type("admin"),
+            records: digest.records.values().copied().fold(0, u64::saturating_add),
+            users: status.users,
+            apps_declared: status.apps,
+            sessions: status.sessions,
+        };
+        let begins_late = digest.oldest.is_none_or(|oldest| oldest > period.since);
+        let odd = Oddities {
+            denied_packets: odd(people.iter().map(|one| (one.name.clone(), one.denied)).collect(), FEW_DENIED),
+            bytes: odd(people.iter().map(|one| (one.name.clone(), one.bytes())).collect(), FEW_BYTES),
+            first_uses: (!begins_late).then(|| first_uses(&reached, &before)),
+        };
+        let (unused, partly, idle) = grants(&reach, &reached, &before);
+        let (audit, audit_unknown) = parted(head);
+        let (samples, unrecorded_unknown) = parted(samples);
+        let unrecorded = |why| {
+            let sum = samples.as_ref()?.sum("portcullis_unrecorded_packets_total", &[("why", why)])?;
+            // Saturates.
+            Some(sum as u64)
+        };
+        let missing = Missing {
+            oldest_record: digest.oldest,
+            begins_late,
+            lost_events: digest.lost_events,
+            lost_records: digest.lost_records,
+            damaged_files: digest.damaged_files,
+            is_cut,
+            unrecorded_lost: unrecorded("lost").zip(unrecorded("archive")).map(|(a, b)| a.saturating_add(b)),
+            unrecorded_left_out: unrecorded("left_out"),
+            unrecorded_unknown,
+        };
+        let denials_by_reason = by_reason(&digest.denied);
+        let events = |kind: &'static str| digest.events.iter().filter(move |event| event.kind == kind);
+        let more_changes = usize::try_from(totals.changes).unwrap_or(usize::MAX).saturating_sub(changes.len());
+        Self {
+            since: period.since,
+            until: period.until,
+            made_at,
+            gateway_version: status.version,
+            policy_generation: reach.policy_generation,
+            apps: Top::of(apps, ROWS, 0),
+            people: Top::of(people, ROWS, 0),
+            denials_by_reason,
+            failed_logins: Top::of(events("login_failed").cloned().collect(), ROWS, 0),
+            revocations: Revocations {
+                by_cause: by_cause(events("session_end")),
+                enforced: digest.enforced,
+                last_packet: digest.last_packet,
+                recent: ends,
+            },
+            denials: Top::of(digest.denied, ROWS, digest.more_denied),
+            unused_grants: Top::of(unused, GRANT_ROWS, 0),
+            partly_used_grants: Top::of(partly, ROWS, 0),
+            idle_people: idle,
+            odd,
+            changes: Top { items: changes, more: more_changes },
+            missing,
+            audit,
+            audit_unknown,
+            totals,
+        }
+    }
+}
+
+fn parted<T>(known: Result<T, String>) -> (Option<T>, Option<String>) {
+    match known {
+        Ok(known) => (Some(known), None),
+        Err(why) => (None, Some(why)),
+    }
+}
+
+/// By what is known of it, the most bytes first.
+fn uses<'r>(reached: &'r [Reached], by: impl Fn(&'r Reached) -> Option<&'r String>) -> Vec<Use> {
+    let mut all = BTreeMap::<&str, Use>::new();
+    for one in reached {
+        let Some(name) = by(one) else { continue };
+        all.entry(name).or_insert_with(|| Use { name: name.clone(), ..Use::default() }).add(one);
+    }
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by_key(|one| std::cmp::Reverse((one.bytes(), one.connections)));
+    all
+}
+
+fn by_reason(denied: &[DigestDenied]) -> Vec<Denials> {
+    let mut all = BTreeMap::<&str, (u64, u64, BTreeSet<&str>)>::new();
+    for one in denied {
+        let (packets, observed, people) = all.entry(&one.reason).or_default();
+        *packets = packets.saturating_add(one.packets);
+        *observed = observed.saturating_add(one.observed);
+        people.extend(one.user.as_deref());
+    }
+    let reason = |(reason, (packets, observed, people)): (&str, (u64, u64, BTreeSet<&str>))| Denials {
+        reason: reason.to_owned(),
+        packets,
+        observed,
+        people: people.len(),
+    };
+    let mut all: Vec<_> = all.into_iter().map(reason).collect();
+    all.sort_by_key(|one| std::cmp::Reverse(one.packets.saturating_add(one.observed)));
+    all
+}
+
+fn by_cause<'d>(events: impl Iterator<Item = &'d DigestEvent>) -> Vec<(String, u64)> {
+    let mut causes = BTreeMap::<&str, u64>::new();
+    for event in events {
+        let count = causes.entry(event.what.as_deref().unwrap_or("unknown")).or_default();
+        *count = count.saturating_add(event.count);
+    }
+    let mut causes: Vec<_> = causes.into_iter().map(|(cause, count)| (cause.to_owned(), count)).collect();
+    causes.sort_by(|(a, one), (b, other)| other.cmp(one).then_with(|| a.cmp(b)));
+    causes
+}
+
+/// Who has reached an app, and when they last did.
+type Pairs<'r> = BTreeMap<(&'r str, &'r str), Option<OffsetDateTime>>;
+
+fn pairs(reached: &[Reached]) -> Pairs<'_> {
+    let known = reached.iter().filter(|one| one.first.is_some());
+    known.filter_map(|one| Some(((one.user.as_deref()?, one.app.as_deref()?), one.last))).collect()
+}
+
+fn first_uses(reached: &[Reached], before: &[Reached]) -> Top<Reached> {
+    let known = pairs(before);
+    let is_new = |one: &&Reached| {
+        let pair = one.user.as_deref().zip(one.app.as_deref());
+        one.first.is_some() && pair.is_some_and(|pair| !known.contains_key(&pair))
+    };
+    let mut new: Vec<_> = reached.iter().filter(is_new).cloned().collect();
+    new.sort_by_key(|one| std::cmp::Reverse(one.first));
+    Top::of(new, ROWS, 0)
+}
+
+/// Grants that nobody used, those that some of the people did not use, and people who used nothing of what they may.
+fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<GrantUse>, Vec<GrantUse>, Names) {
+    let (used, earlier) = (pairs(reached), pairs(before));
+    let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
+    let mut idle = Names::default();
+    for alike in &reach.alike {
+        for user in &alike.users {
+            let mut is_idle = !alike.grants.is_empty();
+            for grant in &alike.grants {
+                let one = all.entry((&grant.app, &grant.policies)).or_insert_with(|| GrantUse {
+                    app: grant.app.clone(),
+                    policies: grant.policies.clone(),
+                    permitted: 0,
+                    used: 0,
+                    unused_by: Names::default(),
+                    last_used: None,
+                });
+                let pair = (user.as_str(), grant.app.as_str());
+                one.permitted = one.permitted.saturating_add(1);
+                if used.contains_key(&pair) {
+                    (one.used, is_idle) = (one.used.saturating_add(1), false);
+                } else {
+                    one.unused_by.add(user);
+                }
+                one.last_used = one.last_used.max(earlier.get(&pair).copied().flatten());
+            }
+            if is_idle {
+                idle.add(user);
+            }
+        }
+    }
+    let (mut unused, mut partly): (Vec<_>, Vec<_>) =
+        all.into_values().filter(|grant| grant.unused_by.count != 0).partition(|grant| grant.used == 0);
+    unused.sort_by(|one, other| other.permitted.cmp(&one.permitted).then_with(|| one.app.cmp(&other.app)));
+    partly.sort_by(|one, other| other.unused_by.count.cmp(&one.unused_by.count).then_with(|| one.app.cmp(&other.app)));
+    (unused, partly, idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Alike, ReachGrant};
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap()
+    }
+
+    fn reached(user: &str, app: &str, first: Option<i64>) -> Reached {
+        Reached {
+            user: Some(user.into()),
+            app: Some(app.into()),
+            first: first.map(at),
+            last: first.map(at),
+            connections: u64::from(first.is_some()),
+            to_app_bytes: 10,
+            to_client_bytes: 90,
+            denied: 3,
+        }
+    }
+
+    fn alike(users: &[&str], grants: &[(&str, &str)]) -> Alike {
+        let grant = |(app, policy): &(&str, &str)| ReachGrant {
+            app: (*app).into(),
+            policies: vec![(*policy).into()],
+            max_login_age_s: None,
+            after_login: true,
+            now: 0,
+        };
+        Alike {
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+            groups: Vec::new(),
+            grants: grants.iter().map(grant).collect(),
+        }
+    }
+
+    #[test]
+    fn a_grant_is_used_by_whoever_had_a_connection_and_not_by_whoever_was_denied() {
+        let reach = ReachMap {
+            policy_generation: 1,
+            alike: vec![
+                alike(&["ada", "bob"], &[("crm", "one"), ("wiki", "two")]),
+                alike(&["eve"], &[("crm", "one"), ("vault", "three")]),
+                alike(&["nobody"], &[]),
+            ],
+            inactive: 0,
+            apps: Vec::new(),
+        };
+        let now = [reached("ada", "crm", Some(5)), reached("eve", "crm", None), reached("bob", "vault", Some(5))];
+        let before = [reached("bob", "wiki", Some(-100)), reached("ada", "wiki", Some(-200))];
+        let (unused, partly, idle) = grants(&reach, &now, &before);
+        let told = |grants: &[GrantUse]| {
+            let one = |g: &GrantUse| format!("{} {}/{} {:?}", g.app, g.used, g.permitted, g.unused_by.names);
+            grants.iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&unused), ["wiki 0/2 [\"ada\", \"bob\"]", "vault 0/1 [\"eve\"]"]);
+        assert_eq!((unused[0].last_used, unused[1].last_used), (Some(at(-100)), None));
+        assert_eq!(told(&partly), ["crm 1/3 [\"bob\", \"eve\"]"]);
+        assert_eq!((idle.count, &idle.names[..]), (2, &["bob".to_owned(), "eve".to_owned()][..]));
+        let new = first_uses(&now, &before);
+        assert_eq!(new.items.len(), 2, "{new:?}");
+        assert!(first_uses(&before, &before).items.is_empty());
+    }
+
+    #[test]
+    fn apps_and_people_are_added_up_and_who_was_only_denied_has_none() {
+        let all = [reached("ada", "crm", Some(5)), reached("ada", "wiki", Some(6)), reached("eve", "crm", None)];
+        let apps = uses(&all, |one| one.app.as_ref());
+        assert_eq!((apps[0].name.as_str(), apps[0].others, apps[0].denied, apps[0].bytes()), ("crm", 1, 6, 200));
+        let people = uses(&all, |one| one.user.as_ref());
+        assert_eq!((people[0].name.as_str(), people[0].others, people[1].others), ("ada", 2, 0));
+    }
+}

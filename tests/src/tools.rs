@@ -40,6 +40,7 @@ pub fn search_path() -> Vec<PathBuf> {
     }
     dirs.push(cargo_bin_dir());
     dirs.push(target_dir().join("tools/usr/bin"));
+    dirs.push(target_dir().join("tools/usr/sbin"));
     dirs
 }
 
@@ -52,4 +53,11 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn command(program: &str) -> Result<Command> {
     let path = find(program).with_context(|| format!("`{program}` is not installed: run `cargo xtask setup`"))?;
     Ok(Command::new(path))
+}
+
+/// What a program needs in its environment to find the libraries that were unpacked with it; nothing if it is installed.
+pub fn libraries(program: &Path) -> Option<(&'static str, PathBuf)> {
+    let unpacked = target_dir().join("tools");
+    let name = program.file_name()?;
+    program.starts_with(&unpacked).then(|| ("LD_LIBRARY_PATH", unpacked.join("usr/lib").join(name)))
 }

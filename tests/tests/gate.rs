@@ -26,6 +26,8 @@ mod crafted;
 mod disk;
 #[path = "gate/explain.rs"]
 mod explain;
+#[path = "gate/export_syslog.rs"]
+mod export_syslog;
 #[path = "gate/forward.rs"]
 mod forward;
 #[path = "gate/fragments.rs"]

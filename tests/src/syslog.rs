@@ -59,8 +59,8 @@ impl LogReceiver {
         let file = folder.join("receiver.conf");
         fs::write(&file, config)?;
         let name = if make == Make::Rsyslog { "rsyslogd" } else { "syslog-ng" };
-        let program =
-            tools::find(name).with_context(|| format!("`{name}` is not installed: run `cargo xtask setup`"))?;
+        let program = tools::unpacked(name).or_else(|| tools::find(name));
+        let program = program.with_context(|| format!("`{name}` is not installed: run `cargo xtask setup`"))?;
         let mut command = host.command(&program)?;
         command.envs(tools::libraries(&program)).current_dir(folder);
         match make {

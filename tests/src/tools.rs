@@ -40,7 +40,6 @@ pub fn search_path() -> Vec<PathBuf> {
     }
     dirs.push(cargo_bin_dir());
     dirs.push(target_dir().join("tools/usr/bin"));
-    dirs.push(target_dir().join("tools/usr/sbin"));
     dirs
 }
 
@@ -53,6 +52,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn command(program: &str) -> Result<Command> {
     let path = find(program).with_context(|| format!("`{program}` is not installed: run `cargo xtask setup`"))?;
     Ok(Command::new(path))
+}
+
+/// A service that was unpacked: the system's own may be without the modules that tests need.
+pub fn unpacked(service: &str) -> Option<PathBuf> {
+    let path = target_dir().join("tools/usr/sbin").join(service);
+    path.is_file().then_some(path)
 }
 
 /// What a program needs in its environment to find the libraries that were unpacked with it; nothing if it is installed.

@@ -16,13 +16,16 @@ const RECEIVERS: [(&str, &[&str]); 2] =
 /// Makes sure that both are there.
 pub fn ensure() -> Result<()> {
     for (program, names) in RECEIVERS {
-        if tools::find(program).is_none() {
-            if !packages::is_debian() {
+        if !packages::is_debian() {
+            if tools::find(program).is_none() {
                 bail!("`{program}` is missing: install what Debian calls {}", names.join(" "));
             }
+            continue;
+        }
+        if tools::unpacked(program).is_none() {
             packages::unpack(program, names)?;
         }
-        if tools::find(program).is_some_and(|path| !is_linked(&path)) {
+        if tools::unpacked(program).is_some_and(|path| !is_linked(&path)) {
             let libraries: Vec<String> = names.iter().flat_map(|name| packages::libraries_of(name)).collect();
             packages::install(program, &libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
         }

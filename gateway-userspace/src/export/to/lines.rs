@@ -34,3 +34,33 @@ impl Sender {
         self.stream.send(lines).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::Endpoint;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn each_record_is_a_line_whatever_is_in_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string(), None).unwrap();
+        let settings = LinesSettings { endpoint, form: Form::Json, tls: None };
+        let mut sender = Sender::new(&settings, Arc::new(Origin { gateway: "gw1".into() })).unwrap();
+        let user = "a\nb\r\u{85}\u{2028}\u{1b}[2J\"\\";
+        let fields = json!({ "type": "login", "user": user }).as_object().cloned().unwrap();
+        let records = [1, 2].map(|sequence| Archived { sequence, fields: fields.clone() });
+        let reader = tokio::spawn(async move {
+            let mut lines = BufReader::new(listener.accept().await.unwrap().0).lines();
+            (lines.next_line().await.unwrap(), lines.next_line().await.unwrap(), lines)
+        });
+        sender.send(&records).await.unwrap();
+        let (first, second, _open) = reader.await.unwrap();
+        for (line, sequence) in [(first, 1), (second, 2)] {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            assert_eq!(line, json!({ "gateway": "gw1", "sequence": sequence, "type": "login", "user": user }));
+        }
+    }
+}

@@ -20,8 +20,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-/// How much of what was sent last is kept: more than a receiver leaves unread that does not stand still.
-const RECALLED: usize = 1 << 20;
+/// How much of what was sent last is kept: more than a Linux receiver can have unread, whose buffer is at most 6 MiB by
+/// default, half of which is for its own use.
+const RECALLED: usize = 4 << 20;
 /// As much as a receiver may say while it takes a batch. It is ignored.
 const TOLD: usize = 64 << 10;
 /// As much as is written at once, so that it can be seen whether it goes on.

@@ -64,8 +64,8 @@ impl LogReceiver {
         let mut command = host.command(&program)?;
         command.envs(tools::libraries(&program)).current_dir(folder);
         match make {
-            // In the foreground, and without names for addresses.
-            Make::Rsyslog => command.args(["-n", "-x", "-f"]).arg(&file).arg("-i").arg(folder.join("pid")),
+            // In the foreground.
+            Make::Rsyslog => command.args(["-n", "-f"]).arg(&file).arg("-i").arg(folder.join("pid")),
             Make::SyslogNg => {
                 command.args(["--foreground", "--no-caps", "--stderr", "--cfgfile"]).arg(&file);
                 command.arg("--pidfile").arg(folder.join("pid")).arg("--control").arg(folder.join("ctl"));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use gateway_tests::page::Page;
 use gateway_tests::{Cli, Gate, Listening, LogReceiver, Make, World, wait_until};
 use nix::sys::signal::Signal;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::cli::admin;
@@ -18,8 +18,6 @@ const LATER: Duration = Duration::from_secs(60);
 /// A policy whose name wants to be a second message, another field and an order to a terminal.
 const HOSTILE: &str = r#"@id("x\n<13>1 - - - - - - forged\r| suser=root ] \"\\ \u{1b}[2J \u{2028}\u{85}\u{7f} é")
     permit (principal in Group::"finance", action, resource == App::"crm");"#;
-/// A user of whom the same is true, as far as names go, as it stands in a path.
-const HOSTILE_USER: &str = "mal%7Clory%20suser%3Droot%5D%22%5C";
 
 /// A file of the page, in which every name of the example is replaced by the test's.
 fn from_page(name: &str, replaced: &[(&str, &str)]) -> Result<String> {
@@ -35,6 +33,8 @@ fn from_page(name: &str, replaced: &[(&str, &str)]) -> Result<String> {
 /// The certificates of both ends, in files below this folder.
 fn certificates(folder: &Path) -> Result<()> {
     let mut params = CertificateParams::default();
+    // Other than that of those below it, which would pass for signed by themselves.
+    params.distinguished_name.push(DnType::CommonName, "an authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     fs::write(folder.join("ca.pem"), authority.as_ref().pem())?;
@@ -76,11 +76,11 @@ fn exporting(world: World, names: &[&str]) -> Result<Gate> {
     Gate::inside(world, |config| format!("{config}\n{exports}"))
 }
 
-/// Logins, flows, denials, administration and an ended session, by policies and users with the worst of names.
+/// Logins, flows, denials, administration and an ended session, by a policy with the worst of names: those of users and apps are plain.
 fn live(gate: &Gate) -> Result<()> {
     let _apps = Apps::start(&gate.world, V4)?;
     gate.put_policy(HOSTILE)?.ok()?;
-    gate.api.put(&format!("/v1/users/{HOSTILE_USER}"), &json!({ "groups": ["finance"] }))?.ok()?;
+    gate.introduce("carol", "finance")?;
     V4.alice(gate)?;
     reaches(&gate.world.client, V4.crm());
     is_kept_out(&gate.world.client, V4.vault());

@@ -130,6 +130,8 @@ fn has_everything(
 ) -> Result<()> {
     let records = recorded(admin)?;
     ensure!(records.len() > 10, "only {records:?}");
+    let is_hostile = |record: &Value| record["policies"].to_string().contains("forged");
+    ensure!(records.values().any(is_hostile), "no record has the worst of names: {records:?}");
     let found = wait_until("every record", LATER, || {
         let found = received(receiver, text).ok()?;
         records.keys().all(|number| found.contains_key(number)).then_some(found)

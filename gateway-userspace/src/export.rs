@@ -14,7 +14,8 @@ mod to;
 
 pub use queue::{Export, ExportStatus, Exports, Origin, check, start};
 pub use settings::{
-    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, SplunkSettings, TlsSettings,
+    Begin, Destination, ElasticSettings, Endpoint, ExportSettings, Form, Framing, HttpSettings, LinesSettings,
+    SplunkSettings, SyslogSettings, SyslogWay, TlsSettings,
 };
 
 use std::path::PathBuf;

@@ -6,8 +6,9 @@
 //! servers on its hosts, [`client`], [`ping`] and [`stream`] send traffic and say what became
 //! of it, [`daemon`] and [`cli`] run the gateway, [`gate`] is all of it with users and apps. [`bpf`] is for small programs on
 //! the way of a packet, [`disk`] for a state folder on a disk that fails, [`page`] for pages of the documentation that are
-//! done, [`dashboard`] for what Grafana shows, [`prometheus`] for one that watches, [`peer`] for real identity providers and
-//! those who log in there. Everything ends, and is cleaned up, when it is dropped.
+//! done, [`dashboard`] for what Grafana shows, [`prometheus`] for one that watches, [`syslog`] for those who receive what is
+//! exported, [`peer`] for real identity providers and those who log in there. Everything ends, and is cleaned up, when it is
+//! dropped.
 
 pub mod api;
 pub mod bpf;
@@ -31,6 +32,7 @@ pub mod scapy;
 pub mod scratch;
 pub mod service;
 pub mod stream;
+pub mod syslog;
 pub mod tools;
 pub mod wall;
 pub mod world;
@@ -51,4 +53,5 @@ pub use process::{Process, wait_until};
 pub use prometheus::Prometheus;
 pub use scapy::Scapy;
 pub use stream::Stream;
+pub use syslog::{Listening, LogReceiver, Make};
 pub use world::World;

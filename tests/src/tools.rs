@@ -53,3 +53,16 @@ pub fn command(program: &str) -> Result<Command> {
     let path = find(program).with_context(|| format!("`{program}` is not installed: run `cargo xtask setup`"))?;
     Ok(Command::new(path))
 }
+
+/// A service that was unpacked: the system's own may be without the modules that tests need.
+pub fn unpacked(service: &str) -> Option<PathBuf> {
+    let path = target_dir().join("tools/usr/sbin").join(service);
+    path.is_file().then_some(path)
+}
+
+/// What a program needs in its environment to find the libraries that were unpacked with it; nothing if it is installed.
+pub fn libraries(program: &Path) -> Option<(&'static str, PathBuf)> {
+    let unpacked = target_dir().join("tools");
+    let name = program.file_name()?;
+    program.starts_with(&unpacked).then(|| ("LD_LIBRARY_PATH", unpacked.join("usr/lib").join(name)))
+}

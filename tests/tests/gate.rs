@@ -28,6 +28,8 @@ mod disk;
 mod explain;
 #[path = "gate/export_http.rs"]
 mod export_http;
+#[path = "gate/export_syslog.rs"]
+mod export_syslog;
 #[path = "gate/forward.rs"]
 mod forward;
 #[path = "gate/fragments.rs"]

@@ -9,6 +9,7 @@ mod linker;
 mod packages;
 mod peers;
 mod promtool;
+mod syslog;
 
 use anyhow::Result;
 
@@ -34,6 +35,7 @@ pub fn run() -> Result<()> {
     console::done("eBPF linker", &linker::description(found.llvm));
     console::done("tools", &packages::tool_names());
     console::done("identity peers", peers::names());
+    console::done("receivers", &syslog::names());
     console::done("lints", "rustfmt, clippy, clippy for the eBPF programs");
     println!("\nReady. Next: cargo xtask demo");
     Ok(())
@@ -59,6 +61,7 @@ pub fn prepare(need: Need) -> Result<EbpfCompiler> {
     linker::ensure(&compiler, &installed)?;
     packages::ensure_tools()?;
     promtool::ensure()?;
+    syslog::ensure()?;
     if need == Need::Everything {
         components::ensure(&compiler, &installed)?;
     }

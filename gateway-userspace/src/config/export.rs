@@ -1,5 +1,7 @@
 //! Where records are passed on to.
 
+mod syslog;
+
 use super::section::Section;
 use super::value::Value;
 use crate::export::{
@@ -22,9 +24,17 @@ enum To {
     Http,
     Splunk,
     Elastic,
+    Syslog,
+    Lines,
 }
 
-const KINDS: [(&str, To); 3] = [("http", To::Http), ("splunk", To::Splunk), ("elastic", To::Elastic)];
+const KINDS: [(&str, To); 5] = [
+    ("http", To::Http),
+    ("splunk", To::Splunk),
+    ("elastic", To::Elastic),
+    ("syslog", To::Syslog),
+    ("lines", To::Lines),
+];
 
 pub(super) fn exports(root: &mut Section<'_, '_>, folder: &Path, has_archive: bool) -> Vec<ExportSettings> {
     let (mut names, mut found) = (BTreeSet::new(), Vec::new());
@@ -59,6 +69,8 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
         To::Http => http(section, folder).map(Destination::Http),
         To::Splunk => splunk(section, folder).map(Destination::Splunk),
         To::Elastic => elastic(section, folder).map(Destination::Elastic),
+        To::Syslog => syslog::messages(section, folder).map(Destination::Syslog),
+        To::Lines => syslog::lines(section, folder).map(Destination::Lines),
     };
     let batch = batch.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(1_000);
     Some(ExportSettings { name: name?, destination: destination?, types, begin, batch })
@@ -82,7 +94,7 @@ fn record_type(value: &Value<'_, '_>) -> Option<&'static str> {
 
 fn http(section: &mut Section<'_, '_>, folder: &Path) -> Option<HttpSettings> {
     let url = section.required("url", "url = \"https://collector.example.org/records\"").and_then(|value| url(&value));
-    let form = form(section);
+    let form = form(section).unwrap_or(Form::Json);
     let token = section.value("token_file").and_then(|value| value.path(folder));
     let tls = tls(section, folder);
     Some(HttpSettings { url: url?, form, token, tls })
@@ -106,9 +118,9 @@ fn elastic(section: &mut Section<'_, '_>, folder: &Path) -> Option<ElasticSettin
     Some(ElasticSettings { url: url?, index, token, tls })
 }
 
-fn form(section: &mut Section<'_, '_>) -> Form {
-    let forms = [("json", Form::Json), ("ocsf", Form::Ocsf)];
-    section.value("form").and_then(|value| value.choice(&forms)).unwrap_or_default()
+fn form(section: &mut Section<'_, '_>) -> Option<Form> {
+    let forms = [("json", Form::Json), ("cef", Form::Cef), ("ocsf", Form::Ocsf)];
+    section.value("form").and_then(|value| value.choice(&forms))
 }
 
 fn tls(section: &mut Section<'_, '_>, folder: &Path) -> TlsSettings {

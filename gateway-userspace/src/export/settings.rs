@@ -1,5 +1,7 @@
 //! Where records go, as the configuration says it.
 
+use rustls::pki_types::ServerName;
+use std::fmt;
 use std::path::PathBuf;
 use url::Url;
 
@@ -37,6 +39,10 @@ pub enum Destination {
     Splunk(SplunkSettings),
     /// The bulk interface of Elasticsearch, and of OpenSearch.
     Elastic(ElasticSettings),
+    /// Messages of syslog.
+    Syslog(SyslogSettings),
+    /// Lines over a connection.
+    Lines(LinesSettings),
 }
 
 impl Destination {
@@ -47,6 +53,8 @@ impl Destination {
             Self::Http(_) => "http",
             Self::Splunk(_) => "splunk",
             Self::Elastic(_) => "elastic",
+            Self::Syslog(_) => "syslog",
+            Self::Lines(_) => "lines",
         }
     }
 
@@ -57,6 +65,9 @@ impl Destination {
             Self::Http(HttpSettings { url, .. })
             | Self::Splunk(SplunkSettings { url, .. })
             | Self::Elastic(ElasticSettings { url, .. }) => url.to_string(),
+            Self::Syslog(SyslogSettings { endpoint, .. }) | Self::Lines(LinesSettings { endpoint, .. }) => {
+                endpoint.to_string()
+            }
         }
     }
 }
@@ -69,6 +80,8 @@ pub enum Form {
     Json,
     /// The Open Cybersecurity Schema Framework.
     Ocsf,
+    /// As ArcSight's Common Event Format has it.
+    Cef,
 }
 
 /// Lines of JSON, posted.
@@ -117,4 +130,108 @@ pub struct TlsSettings {
     pub ca: Option<PathBuf>,
     /// The gateway's certificate and key, in PEM.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Messages of syslog, as RFC 5424 has them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SyslogSettings {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// How.
+    pub way: SyslogWay,
+    /// The number of the facility.
+    pub facility: u8,
+    /// What the text of each message is.
+    pub form: Form,
+}
+
+/// How messages of syslog get there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SyslogWay {
+    /// A datagram for each, of at most so many bytes.
+    Udp {
+        /// What does not fit is cut.
+        most: usize,
+    },
+    /// Over a connection.
+    Stream(Framing, Option<TlsSettings>),
+}
+
+/// How messages of a stream are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Framing {
+    /// Each has its length before it.
+    #[default]
+    Counted,
+    /// Each is a line.
+    Lines,
+}
+
+/// Lines over a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinesSettings {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// What each line is.
+    pub form: Form,
+    /// Without, everybody on the way can read them.
+    pub tls: Option<TlsSettings>,
+}
+
+/// A host and a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// A name, which is resolved for each connection, or an address; its certificate is for that.
+    pub host: ServerName<'static>,
+    /// The port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Reads `host:port`, or `host` where there is a usual port. An IPv6 address with a port is in brackets.
+    #[must_use]
+    pub fn parse(text: &str, usual: Option<u16>) -> Option<Self> {
+        let bracketed = text.strip_prefix('[').and_then(|inner| inner.split_once(']'));
+        let (host, port) = match bracketed {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) => (host, Some(rest.strip_prefix(':')?)),
+            None if text.matches(':').count() > 1 => (text, None),
+            None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(usual, |port| port.parse().ok()).filter(|port| *port != 0)?;
+        let host = ServerName::try_from(host).ok()?.to_owned();
+        let is_as_written = matches!(host, ServerName::IpAddress(_)) || bracketed.is_none();
+        is_as_written.then_some(Self { host, port })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.to_str();
+        if host.contains(':') { write!(f, "[{host}]:{}", self.port) } else { write!(f, "{host}:{}", self.port) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, usual: Option<u16>, expected: &str) {
+        let parsed = Endpoint::parse(text, usual).map(|endpoint| endpoint.to_string());
+        assert_eq!(parsed.unwrap_or_default(), expected, "{text}");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_with_a_port_or_with_the_usual_one() {
+        check("logs.example.org:6514", None, "logs.example.org:6514");
+        check("logs.example.org", Some(514), "logs.example.org:514");
+        check("192.0.2.7:1", None, "192.0.2.7:1");
+        check("[2001:db8::7]:601", None, "[2001:db8::7]:601");
+        check("2001:db8::7", Some(601), "[2001:db8::7]:601");
+        check("[2001:db8::7]", Some(601), "[2001:db8::7]:601");
+        for wrong in ["", ":514", "logs.example.org", "logs:0", "logs:65536", "logs:", "a b:1", "[logs]:1", "[::1]1"] {
+            check(wrong, None, "");
+        }
+    }
 }

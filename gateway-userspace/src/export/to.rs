@@ -1,6 +1,9 @@
 //! Those who receive records. Each takes a batch, all of it or none, and says why if it does not.
 
 pub(super) mod http;
+mod lines;
+mod stream;
+mod syslog;
 
 use super::settings::Destination;
 use super::{Failure, Origin, SetupError};
@@ -11,6 +14,10 @@ use std::sync::Arc;
 pub(super) enum Receiver {
     /// By requests of HTTP.
     Http(http::Sender),
+    /// By messages of syslog.
+    Syslog(syslog::Sender),
+    /// By lines over a connection.
+    Lines(lines::Sender),
 }
 
 impl Receiver {
@@ -24,6 +31,8 @@ impl Receiver {
             Destination::Http(settings) => Self::Http(http::Sender::lines(settings, origin)?),
             Destination::Splunk(settings) => Self::Http(http::Sender::splunk(settings, origin)?),
             Destination::Elastic(settings) => Self::Http(http::Sender::elastic(settings, origin)?),
+            Destination::Syslog(settings) => Self::Syslog(syslog::Sender::new(settings, origin)?),
+            Destination::Lines(settings) => Self::Lines(lines::Sender::new(settings, origin)?),
         })
     }
 
@@ -34,6 +43,8 @@ impl Receiver {
     pub async fn send(&mut self, records: &[Archived]) -> Result<(), Failure> {
         match self {
             Self::Http(sender) => sender.send(records).await,
+            Self::Syslog(sender) => sender.send(records).await,
+            Self::Lines(sender) => sender.send(records).await,
         }
     }
 }

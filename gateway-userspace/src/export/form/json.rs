@@ -1,9 +1,12 @@
 //! As the access log has it, with the gateway's name and the number in its archive.
 
+use super::is_unprinted;
 use crate::export::Origin;
 use crate::record::Archived;
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
+use std::io;
 
 /// A record, for whoever knows nothing of this gateway.
 #[derive(Serialize)]
@@ -17,4 +20,27 @@ pub(in crate::export) struct Line<'r> {
 /// The object; every character that could end a line is escaped in it.
 pub(in crate::export) fn line<'r>(origin: &'r Origin, record: &'r Archived) -> Line<'r> {
     Line { gateway: &origin.gateway, sequence: record.sequence, fields: &record.fields }
+}
+
+/// Appends it as one line.
+pub(super) fn put(origin: &Origin, record: &Archived, text: &mut Vec<u8>) -> serde_json::Result<()> {
+    line(origin, record).serialize(&mut Serializer::with_formatter(text, Printed))
+}
+
+/// JSON need not escape all that some receivers take for an end of line, or replace because it is not printed.
+struct Printed;
+
+impl Formatter for Printed {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for piece in fragment.split_inclusive(is_unprinted) {
+            match piece.chars().next_back().filter(|letter| is_unprinted(*letter)) {
+                None => writer.write_all(piece.as_bytes())?,
+                Some(letter) => {
+                    writer.write_all(piece.trim_end_matches(letter).as_bytes())?;
+                    write!(writer, "\\u{:04x}", u32::from(letter))?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

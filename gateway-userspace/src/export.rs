@@ -12,9 +12,11 @@ mod settings;
 mod tls;
 mod to;
 
+pub(crate) use form::ipfix::{EXAMPLE_ENTERPRISE, KINDS as FLOWS, LEAST as SHORTEST_MESSAGE};
 pub use queue::{Export, ExportStatus, Exports, Origin, check, start};
 pub use settings::{
-    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, SplunkSettings, TlsSettings,
+    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, IpfixSettings, OtlpSettings, SplunkSettings,
+    TlsSettings, Transport,
 };
 
 use std::path::PathBuf;

@@ -1,6 +1,10 @@
 //! What a record looks like to those who receive it. Functions from a record to text; no clock, no socket.
 
+pub(super) mod ipfix;
 pub(super) mod json;
+pub(super) mod otlp;
+#[cfg(test)]
+pub(super) mod samples;
 
 use super::Origin;
 use super::settings::Form;

@@ -2,8 +2,9 @@
 
 use super::cursor::{CursorFile, Found};
 use super::metrics::{ExportMetrics, OneExport};
-use super::settings::{Begin, ExportSettings};
+use super::settings::{Begin, Destination, ExportSettings};
 use super::to::Receiver;
+use super::to::otlp::Pusher;
 use super::{Failure, SetupError};
 use crate::record::{Archive, Archived};
 use prometheus::Registry;
@@ -101,10 +102,14 @@ pub fn start(
     // Another family of these names would be a mistake in the program, which the tests of the metrics would have found.
     let metrics = ExportMetrics::new(registry).map_err(|error| (String::new(), SetupError::Metrics(error)))?;
     let origin = Arc::new(origin);
-    let (mut exports, mut receivers) = (Vec::new(), Vec::new());
+    let (mut exports, mut receivers, mut pushers) = (Vec::new(), Vec::new(), Vec::new());
     for settings in settings {
         let failed = |error| (settings.name.clone(), error);
         receivers.push(Receiver::new(&settings.destination, &origin).map_err(failed)?);
+        if let Destination::Otlp(otlp) = &settings.destination {
+            let pushes = || metrics.pushes(&settings.name);
+            pushers.extend(Pusher::new(&settings.name, otlp, &origin, registry, pushes).map_err(failed)?);
+        }
         exports.push(Arc::new(Export {
             settings: settings.clone(),
             cursor: CursorFile::of(folder, &settings.name),
@@ -114,7 +119,8 @@ pub fn start(
     }
     let run =
         |(export, receiver): (&Arc<Export>, Receiver)| tokio::spawn(Arc::clone(export).run(archive.clone(), receiver));
-    let tasks = exports.iter().zip(receivers).map(run).collect();
+    let pushing = pushers.into_iter().map(|pusher| tokio::spawn(pusher.run()));
+    let tasks = exports.iter().zip(receivers).map(run).chain(pushing).collect();
     Ok((Exports(exports.into()), tasks))
 }
 

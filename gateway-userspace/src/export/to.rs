@@ -1,6 +1,8 @@
 //! Those who receive records. Each takes a batch, all of it or none, and says why if it does not.
 
 pub(super) mod http;
+pub(super) mod ipfix;
+pub(super) mod otlp;
 
 use super::settings::Destination;
 use super::{Failure, Origin, SetupError};
@@ -11,6 +13,10 @@ use std::sync::Arc;
 pub(super) enum Receiver {
     /// By requests of HTTP.
     Http(http::Sender),
+    /// By OpenTelemetry's protocol.
+    Otlp(otlp::Sender),
+    /// By messages of flows.
+    Ipfix(ipfix::Sender),
 }
 
 impl Receiver {
@@ -24,6 +30,8 @@ impl Receiver {
             Destination::Http(settings) => Self::Http(http::Sender::lines(settings, origin)?),
             Destination::Splunk(settings) => Self::Http(http::Sender::splunk(settings, origin)?),
             Destination::Elastic(settings) => Self::Http(http::Sender::elastic(settings, origin)?),
+            Destination::Otlp(settings) => Self::Otlp(otlp::Sender::new(settings, origin)?),
+            Destination::Ipfix(settings) => Self::Ipfix(ipfix::Sender::new(settings)),
         })
     }
 
@@ -34,6 +42,8 @@ impl Receiver {
     pub async fn send(&mut self, records: &[Archived]) -> Result<(), Failure> {
         match self {
             Self::Http(sender) => sender.send(records).await,
+            Self::Otlp(sender) => sender.send(records).await,
+            Self::Ipfix(sender) => sender.send(records).await,
         }
     }
 }

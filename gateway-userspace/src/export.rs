@@ -15,8 +15,8 @@ mod to;
 pub(crate) use form::ipfix::{EXAMPLE_ENTERPRISE, KINDS as FLOWS, LEAST as SHORTEST_MESSAGE};
 pub use queue::{Export, ExportStatus, Exports, Origin, check, start};
 pub use settings::{
-    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, IpfixSettings, OtlpSettings, SplunkSettings,
-    TlsSettings, Transport,
+    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, IpfixSettings, OtlpSettings,
+    SplunkSettings, TlsSettings, Transport,
 };
 
 use std::path::PathBuf;

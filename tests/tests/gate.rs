@@ -26,6 +26,10 @@ mod crafted;
 mod disk;
 #[path = "gate/explain.rs"]
 mod explain;
+#[path = "gate/export_ipfix.rs"]
+mod export_ipfix;
+#[path = "gate/export_otlp.rs"]
+mod export_otlp;
 #[path = "gate/forward.rs"]
 mod forward;
 #[path = "gate/fragments.rs"]
@@ -58,6 +62,8 @@ mod overload;
 mod passage;
 #[path = "gate/policy.rs"]
 mod policy;
+#[path = "gate/recipe.rs"]
+mod recipe;
 #[path = "gate/record.rs"]
 mod record;
 #[path = "gate/refusal.rs"]

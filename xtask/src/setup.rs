@@ -5,6 +5,7 @@
 
 mod compiler;
 mod components;
+mod flows;
 mod linker;
 mod packages;
 mod peers;
@@ -59,6 +60,7 @@ pub fn prepare(need: Need) -> Result<EbpfCompiler> {
     linker::ensure(&compiler, &installed)?;
     packages::ensure_tools()?;
     promtool::ensure()?;
+    flows::ensure()?;
     if need == Need::Everything {
         components::ensure(&compiler, &installed)?;
     }

@@ -33,13 +33,8 @@ enum To {
     Ipfix,
 }
 
-const KINDS: [(&str, To); 5] = [
-    ("http", To::Http),
-    ("splunk", To::Splunk),
-    ("elastic", To::Elastic),
-    ("otlp", To::Otlp),
-    ("ipfix", To::Ipfix),
-];
+const KINDS: [(&str, To); 5] =
+    [("http", To::Http), ("splunk", To::Splunk), ("elastic", To::Elastic), ("otlp", To::Otlp), ("ipfix", To::Ipfix)];
 
 pub(super) fn exports(root: &mut Section<'_, '_>, folder: &Path, has_archive: bool) -> Vec<ExportSettings> {
     let (mut names, mut found) = (BTreeSet::new(), Vec::new());
@@ -162,7 +157,8 @@ fn ipfix(section: &mut Section<'_, '_>) -> Option<IpfixSettings> {
     let mut number = |key, bounds| section.value(key).and_then(|value| value.integer(bounds));
     let domain = number("domain", 0..=u32::MAX.into()).and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
     let enterprise = number("enterprise", 1..=u32::MAX.into()).and_then(|number| u32::try_from(number).ok());
-    let message = number("message_bytes", SHORTEST_MESSAGE as u64..=65_535).and_then(|number| usize::try_from(number).ok());
+    let message =
+        number("message_bytes", SHORTEST_MESSAGE as u64..=65_535).and_then(|number| usize::try_from(number).ok());
     let templates = section.value("templates").and_then(|value| value.duration(SECOND..=HOUR));
     Some(IpfixSettings {
         address: address?,
@@ -254,3 +250,6 @@ fn is_here(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod collectors;

@@ -3,7 +3,7 @@
 //! Texts have a longest length, so that every record fits into the smallest message.
 
 use super::{Described, Template};
-use crate::record::Kind;
+use crate::record::{Archived, Kind};
 use serde_json::Value;
 use std::net::Ipv6Addr;
 use time::OffsetDateTime;
@@ -61,6 +61,8 @@ pub(super) enum Holds {
     EndReason,
     /// What a firewall did.
     Event,
+    /// What has become of packets.
+    Forwarding,
     /// Whether packets came into the guarded interface, or were to leave by it.
     Direction,
     /// The number of the record in its archive.
@@ -79,14 +81,10 @@ const fn own(name: &'static str, number: u16, holds: Holds) -> Field {
     Field { name, number, space: Space::Own, holds }
 }
 
-const ADDRESSES_4: [Field; 2] = [
-    common("sourceIPv4Address", 8, Holds::Source4),
-    common("destinationIPv4Address", 12, Holds::Destination4),
-];
-const ADDRESSES_6: [Field; 2] = [
-    common("sourceIPv6Address", 27, Holds::Source6),
-    common("destinationIPv6Address", 28, Holds::Destination6),
-];
+const ADDRESSES_4: [Field; 2] =
+    [common("sourceIPv4Address", 8, Holds::Source4), common("destinationIPv4Address", 12, Holds::Destination4)];
+const ADDRESSES_6: [Field; 2] =
+    [common("sourceIPv6Address", 27, Holds::Source6), common("destinationIPv6Address", 28, Holds::Destination6)];
 const TIMES_OF_FLOW: [Field; 2] = [
     common("flowStartMilliseconds", 152, Holds::Millis("opened_at")),
     common("flowEndMilliseconds", 153, Holds::Millis("last_seen")),
@@ -114,16 +112,15 @@ const TOTALS: [Field; 4] = [
     reverse("reverseOctetTotalCount", 85, Holds::Number("to_client_bytes", 8)),
     reverse("reversePacketTotalCount", 86, Holds::Number("to_client_packets", 8)),
 ];
-const OF_FLOW: [Field; 2] = [
-    common("flowEndReason", 136, Holds::EndReason),
-    common("biflowDirection", 239, Holds::OpenedBy),
-];
-const OF_DENIAL: [Field; 5] = [
+const OF_FLOW: [Field; 2] =
+    [common("flowEndReason", 136, Holds::EndReason), common("biflowDirection", 239, Holds::OpenedBy)];
+const OF_DENIAL: [Field; 6] = [
     common("destinationTransportPort", 11, Holds::Number("port", 2)),
     common("protocolIdentifier", 4, Holds::Protocol),
     common("packetDeltaCount", 2, Holds::Number("packets", 8)),
     common("sourceMacAddress", 56, Holds::Mac("mac")),
     common("flowDirection", 61, Holds::Direction),
+    common("forwardingStatus", 89, Holds::Forwarding),
 ];
 const OF_ALL: [Field; 8] = [
     common("firewallEvent", 233, Holds::Event),
@@ -175,7 +172,12 @@ impl Field {
             Holds::Millis(_) | Holds::Token(_) | Holds::Sequence => 8,
             Holds::Text(..) | Holds::List(..) => VARIABLE,
             Holds::Mac(_) => 6,
-            Holds::Protocol | Holds::OpenedBy | Holds::EndReason | Holds::Event | Holds::Direction => 1,
+            Holds::Protocol
+            | Holds::OpenedBy
+            | Holds::EndReason
+            | Holds::Event
+            | Holds::Forwarding
+            | Holds::Direction => 1,
         }
     }
 
@@ -209,14 +211,18 @@ impl Field {
             Holds::Protocol => to.push(protocol(record.text("protocol"), described.template.is_v6)),
             Holds::OpenedBy => to.push(if record.text("opened_by") == Some("app") { 2 } else { 1 }),
             Holds::EndReason => to.push(end_reason(described.template.kind, record.text("outcome"))),
-            Holds::Event => {
-                let passed = record.fields.get("observed") == Some(&Value::Bool(true));
-                to.push(event(described.template.kind, passed));
-            }
+            Holds::Event => to.push(event(described.template.kind, has_passed(record))),
+            // Dropped and forwarded, in general.
+            Holds::Forwarding => to.push(if has_passed(record) { 64 } else { 128 }),
             Holds::Direction => to.push(u8::from(record.text("direction") == Some("to_client"))),
             Holds::Sequence => to.extend(record.sequence.to_be_bytes()),
         }
     }
+}
+
+/// Whether what is denied passed all the same, because it was only observed.
+fn has_passed(record: &Archived) -> bool {
+    record.fields.get("observed") == Some(&Value::Bool(true))
 }
 
 fn v4(address: Ipv6Addr) -> [u8; 4] {

@@ -38,6 +38,8 @@ impl Drop for Collector {
 }
 
 async fn collector(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Collector {
+    // As the daemon does at its start; another test may have done so.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (asks, asked) = mpsc::unbounded_channel();
     let serve = move |uri: Uri, headers: HeaderMap, body: Bytes| {
         asks.send(Asked { path: uri.path().to_owned(), headers, body }).unwrap();
@@ -45,8 +47,7 @@ async fn collector(answer: impl Fn() -> Response + Clone + Send + Sync + 'static
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/below", listener.local_addr().unwrap()).parse().unwrap();
-    let settings =
-        OtlpSettings { url, token: None, headers: Vec::new(), metrics: None, tls: TlsSettings::default() };
+    let settings = OtlpSettings { url, token: None, headers: Vec::new(), metrics: None, tls: TlsSettings::default() };
     let serving = tokio::spawn(async move {
         axum::serve(listener, Router::new().fallback(serve)).await.unwrap();
     });

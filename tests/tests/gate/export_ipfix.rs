@@ -22,6 +22,8 @@ use crate::scene::{Apps, SOON, V4, V6, is_kept_out, reaches};
 /// Where the pages have collectors.
 const COLLECTOR: &str = "flows.example.org:4739";
 const HERE: &str = "127.0.0.1:4739";
+/// What every record has, as tshark shows it.
+const NUMBERED: &str = "Type 1: Value (hex bytes)";
 
 #[test]
 fn every_flow_and_denial_arrives_at_nfcapd_as_the_page_says() -> Result<()> {
@@ -55,7 +57,7 @@ fn every_flow_and_denial_arrives_at_nfcapd_as_the_page_says() -> Result<()> {
         let at = shown.iter().position(is_it).with_context(|| format!("no {expected} in {shown:#?}"))?;
         shown.remove(at);
     }
-    let decoded = capture.decoded("udp.port")?;
+    let decoded = capture.decoded("udp.port", flows.len())?;
     says_all(&decoded, &flows)
 }
 
@@ -73,7 +75,7 @@ fn messages_over_tcp_are_understood_without_any_fault() -> Result<()> {
     let export = format!("{export}transport = \"tcp\"\nbegin = \"oldest\"\n");
     let mut gate = Gate::inside(world, |config| format!("{config}\n{export}"))?;
     let flows = flows_of_both_families(&gate, "flows")?;
-    let decoded = capture.decoded("tcp.port")?;
+    let decoded = capture.decoded("tcp.port", flows.len())?;
     says_all(&decoded, &flows)?;
     gate.daemon.stop()?;
     let read = reading.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
@@ -191,14 +193,22 @@ impl Capture {
         Ok(Self { file, tshark })
     }
 
-    /// What it makes of them.
-    fn decoded(mut self, port: &str) -> Result<String> {
+    /// What it makes of them, once so many records are there.
+    fn decoded(mut self, port: &str, records: usize) -> Result<String> {
+        let program = tools::find("tshark").context("`tshark` is not installed: run `cargo xtask setup`")?;
+        let read = || {
+            let mut tshark = Command::new(&program);
+            tshark.arg("-r").arg(&self.file).args(["-d", &format!("{port}==4739,cflow"), "-V"]);
+            tshark
+        };
+        // Packets reach the file a little later; its end may be half written, which tshark complains of.
+        wait_until("tshark to have taken all down", 3 * SOON, || {
+            let output = read().output().ok()?;
+            (String::from_utf8_lossy(&output.stdout).matches(NUMBERED).count() >= records).then_some(())
+        })?;
         self.tshark.signal(Signal::SIGINT)?;
         self.tshark.wait(SOON)?;
-        let program = tools::find("tshark").context("`tshark` is not installed: run `cargo xtask setup`")?;
-        let mut tshark = Command::new(program);
-        tshark.arg("-r").arg(&self.file).args(["-d", &format!("{port}==4739,cflow"), "-V"]);
-        printed(&mut tshark)
+        printed(&mut read())
     }
 }
 

@@ -149,7 +149,7 @@ fn as_nfdump_has_it(flow: &Value) -> Result<Value> {
     };
     let mut expected = if flow["type"] == "denied" {
         json!({
-            source: flow["source"], "in_packets": flow["packets"], "fwd_status": 128,
+            source: flow["source"], "in_packets": flow["packets"],
             "first": time("first")?, "last": time("last")?,
         })
     } else {
@@ -246,6 +246,6 @@ fn says_all(decoded: &str, flows: &[Value]) -> Result<()> {
         );
     }
     // This is what it calls the number without a choice.
-    ensure!(said("(Example Enterprise Number for Documentation Use)") >= 8 * flows.len(), "{decoded}");
+    ensure!(said("(Example Enterprise Number for Documentation Use)") >= 4 * flows.len(), "{decoded}");
     Ok(())
 }

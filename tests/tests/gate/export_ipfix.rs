@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Read as _,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -119,18 +119,14 @@ fn flows_of_both_families(gate: &Gate, export: &str) -> Result<Vec<Value>> {
     }
     let admin = admin(gate)?;
     let is_flow = |record: &Value| ["flow_end", "denied"].contains(&record["type"].as_str().unwrap_or_default());
-    wait_until("flows and denials of both families", SOON, || {
-        let records = gate.records().ok()?;
-        let of = |kind: &str, field: &str, address: &str| {
-            records.iter().any(|record| record["type"] == kind && record[field] == address)
+    let is_whole = |records: &[Value]| {
+        let of = |kind: &str, address: IpAddr| {
+            let address = address.to_string();
+            records.iter().any(|record| record["type"] == kind && record["destination"] == address)
         };
-        let is_there = |family: crate::scene::Family| {
-            let (crm, vault) = (family.crm.to_string(), family.vault.to_string());
-            of("flow_end", "destination", &crm) && of("denied", "destination", &vault)
-        };
-        (is_there(V4) && is_there(V6)).then_some(())
-    })?;
-    Ok(all_sent(&admin, export)?.into_iter().filter(is_flow).collect())
+        [V4, V6].iter().all(|family| of("flow_end", family.crm) && of("denied", family.vault))
+    };
+    Ok(all_sent(&admin, export, is_whole)?.into_iter().filter(is_flow).collect())
 }
 
 /// What nfdump says of a record.

@@ -55,8 +55,11 @@ fn every_record_arrives_at_a_collector_as_its_page_says() -> Result<()> {
         gate.api.post_json("/v1/revocations", &json!({ "user": "alice" }))?.ok()?;
     }
     ensure!(gate.try_login(&gate.world.client, V4.guard0, "mallory")?.status == 401);
-    recorded(&gate, "denied", 2)?;
-    let records = all_sent(&admin, "otel").with_context(|| collector.log())?;
+    let is_whole = |records: &[Value]| {
+        let of = |kind: &str| records.iter().filter(|record| record["type"] == kind).count();
+        of("denied") >= 2 && of("flow_end") >= 2 && of("session_end") >= 2 && of("login_failed") >= 1
+    };
+    let records = all_sent(&admin, "otel", is_whole).with_context(|| collector.log())?;
 
     let names: BTreeMap<_, _> = page.pairs().into_iter().collect();
     let requests = requests(&lines)?;
@@ -76,14 +79,6 @@ fn every_record_arrives_at_a_collector_as_its_page_says() -> Result<()> {
         |why: &str| sum(&text, &format!("portcullis_export_failures_total{{export=\"otel\",why=\"{why}\"}}"));
     ensure!((failures("refused"), failures("busy")) == (2.0, 1.0), "{text}");
     metrics_arrive(&gate, &lines)
-}
-
-/// Waits until so many records of a type are in the access log.
-fn recorded(gate: &Gate, kind: &str, count: usize) -> Result<()> {
-    wait_until(&format!("{count} records of {kind}"), SOON, || {
-        let records = gate.records().ok()?;
-        (records.iter().filter(|record| record["type"] == kind).count() >= count).then_some(())
-    })
 }
 
 /// What the collector has written, a request a line.

@@ -63,12 +63,16 @@ pub fn filled(text: &str, replace: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
-/// Waits until an export has passed on all that was recorded; the records, the oldest first.
-pub fn all_sent(admin: &Cli, export: &str) -> Result<Vec<Value>> {
+/// Waits until an export has passed on all that is recorded, and everything is in it that is expected; the records, the oldest
+/// first.
+pub fn all_sent(admin: &Cli, export: &str, is_whole: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
     let sent = wait_until("all records to be passed on", 3 * SOON, || {
         let list = || admin.json(&["--json", "record", "list", "--limit", "1000"]);
         let before = list().ok()?;
         let items = before["items"].as_array()?;
+        if !is_whole(items) {
+            return None;
+        }
         let newest = items.first()?["sequence"].as_u64()?;
         let exports = admin.json(&["--json", "export", "list"]).ok()?;
         let own = exports["items"].as_array()?.iter().find(|item| item["name"] == export)?.clone();

@@ -37,6 +37,9 @@ pub struct Origin {
     pub gateway: String,
 }
 
+/// What has to be ended when the daemon ends.
+type Tasks = Vec<JoinHandle<()>>;
+
 /// All exports. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Exports(Arc<[Arc<Export>]>);
@@ -95,7 +98,7 @@ pub fn start(
     folder: &Path,
     registry: &Registry,
     origin: Origin,
-) -> Result<(Exports, Vec<JoinHandle<()>>), (String, SetupError)> {
+) -> Result<(Exports, Tasks), (String, SetupError)> {
     if settings.is_empty() {
         return Ok((Exports::default(), Vec::new()));
     }

@@ -12,10 +12,11 @@ mod settings;
 mod tls;
 mod to;
 
+pub(crate) use form::ipfix::{EXAMPLE_ENTERPRISE, KINDS as FLOWS, LEAST as SHORTEST_MESSAGE};
 pub use queue::{Export, ExportStatus, Exports, Origin, check, start};
 pub use settings::{
-    Begin, Destination, ElasticSettings, Endpoint, ExportSettings, Form, Framing, HttpSettings, LinesSettings,
-    SplunkSettings, SyslogSettings, SyslogWay, TlsSettings,
+    Begin, Destination, ElasticSettings, Endpoint, ExportSettings, Form, Framing, HttpSettings, IpfixSettings,
+    LinesSettings, OtlpSettings, SplunkSettings, SyslogSettings, SyslogWay, TlsSettings, Transport,
 };
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ pub mod collector;
 pub mod form;
 pub mod glewlwyd;
 pub mod oidc_provider;
+pub mod otlp_collector;
 pub mod schemathesis;
 pub mod scim_recorder;
 pub mod scim_tester;
@@ -34,6 +35,7 @@ pub use collector::{Collector, ocsf_faults};
 pub use form::Form;
 pub use glewlwyd::Glewlwyd;
 pub use oidc_provider::OidcProvider;
+pub use otlp_collector::OtlpCollector;
 pub use schemathesis::{Outcome, schemathesis};
 pub use scim_recorder::{Push, ScimRecorder};
 pub use scim_tester::{Check, scim_tester};
@@ -42,9 +44,10 @@ pub use script::Script;
 use crate::{netns::Namespace, tools};
 
 /// What is installed, to the byte: the names of the files and what they say.
-pub const LOCKS: [(&str, &str); 4] = [
+pub const LOCKS: [(&str, &str); 5] = [
     ("providers.txt", include_str!("../peers/providers.txt")),
     ("testers.txt", include_str!("../peers/testers.txt")),
+    ("collectors.txt", include_str!("../peers/collectors.txt")),
     ("package.json", include_str!("../peers/package.json")),
     ("package-lock.json", include_str!("../peers/package-lock.json")),
 ];
@@ -54,24 +57,27 @@ pub fn home() -> PathBuf {
     tools::target_dir().join("tools/peers")
 }
 
-/// The environments below [`home`]: two, because the providers and the testers want different versions of the same.
+/// The environments below [`home`]: several, because the providers and the testers want different versions of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
     /// Canaille; and Node.js, which is a Python package here, because Debian's is too old.
     Providers,
     /// scim2-tester and schemathesis; and the schema of OCSF.
     Testers,
+    /// Those who receive records: OpenTelemetry's own library of its protocol.
+    Collectors,
 }
 
 impl Environment {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Providers, Self::Testers];
+    pub const ALL: [Self; 3] = [Self::Providers, Self::Testers, Self::Collectors];
 
     /// Its name, which is that of its folder and of its lock.
     pub fn name(self) -> &'static str {
         match self {
             Self::Providers => "providers",
             Self::Testers => "testers",
+            Self::Collectors => "collectors",
         }
     }
 

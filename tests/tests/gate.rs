@@ -28,6 +28,10 @@ mod disk;
 mod explain;
 #[path = "gate/export_http.rs"]
 mod export_http;
+#[path = "gate/export_ipfix.rs"]
+mod export_ipfix;
+#[path = "gate/export_otlp.rs"]
+mod export_otlp;
 #[path = "gate/export_syslog.rs"]
 mod export_syslog;
 #[path = "gate/forward.rs"]
@@ -64,6 +68,8 @@ mod overload;
 mod passage;
 #[path = "gate/policy.rs"]
 mod policy;
+#[path = "gate/recipe.rs"]
+mod recipe;
 #[path = "gate/record.rs"]
 mod record;
 #[path = "gate/refusal.rs"]

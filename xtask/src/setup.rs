@@ -5,6 +5,7 @@
 
 mod compiler;
 mod components;
+mod flows;
 mod linker;
 mod packages;
 mod peers;
@@ -62,6 +63,7 @@ pub fn prepare(need: Need) -> Result<EbpfCompiler> {
     packages::ensure_tools()?;
     promtool::ensure()?;
     syslog::ensure()?;
+    flows::ensure()?;
     if need == Need::Everything {
         components::ensure(&compiler, &installed)?;
     }

@@ -5,18 +5,25 @@ mod syslog;
 use super::section::Section;
 use super::value::Value;
 use crate::export::{
-    Begin, Destination, ElasticSettings, ExportSettings, Form, HttpSettings, SplunkSettings, TlsSettings,
+    Begin, Destination, EXAMPLE_ENTERPRISE, ElasticSettings, ExportSettings, FLOWS, Form, HttpSettings, IpfixSettings,
+    OtlpSettings, SHORTEST_MESSAGE, SplunkSettings, TlsSettings, Transport,
 };
 use crate::record::Kind;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::{Host, Url};
 
 /// There are few: each reads the archive for itself.
 const MOST: usize = 16;
 /// Longest name.
 const LONGEST: usize = 32;
+/// Further headers.
+const MOST_HEADERS: usize = 8;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Who receives records.
 #[derive(Clone, Copy)]
@@ -26,14 +33,18 @@ enum To {
     Elastic,
     Syslog,
     Lines,
+    Otlp,
+    Ipfix,
 }
 
-const KINDS: [(&str, To); 5] = [
+const KINDS: [(&str, To); 7] = [
     ("http", To::Http),
     ("splunk", To::Splunk),
     ("elastic", To::Elastic),
     ("syslog", To::Syslog),
     ("lines", To::Lines),
+    ("otlp", To::Otlp),
+    ("ipfix", To::Ipfix),
 ];
 
 pub(super) fn exports(root: &mut Section<'_, '_>, folder: &Path, has_archive: bool) -> Vec<ExportSettings> {
@@ -60,7 +71,7 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
     let name = section.required("name", "name = \"siem\"").and_then(|value| export_name(&value));
     let to = section.required("to", "to = \"splunk\"").and_then(|value| value.choice(&KINDS));
     let types = section.value("types").map(|value| value.list("write a list of types of records, like `[\"denied\"]`"));
-    let types = types.iter().flatten().filter_map(record_type).collect();
+    let types: Vec<_> = types.iter().flatten().filter_map(|value| Some((record_type(value)?, value))).collect();
     let begins = [("now", Begin::Now), ("oldest", Begin::Oldest)];
     let begin = section.value("begin").and_then(|value| value.choice(&begins)).unwrap_or_default();
     let batch = section.value("batch").and_then(|value| value.integer(1..=10_000));
@@ -71,6 +82,12 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
         To::Elastic => elastic(section, folder).map(Destination::Elastic),
         To::Syslog => syslog::messages(section, folder).map(Destination::Syslog),
         To::Lines => syslog::lines(section, folder).map(Destination::Lines),
+        To::Otlp => otlp(section, folder).map(Destination::Otlp),
+        To::Ipfix => ipfix(section).map(Destination::Ipfix),
+    };
+    let types = match to? {
+        To::Ipfix => flows(&types),
+        _ => types.iter().map(|(kind, _)| *kind).collect(),
     };
     let batch = batch.and_then(|batch| usize::try_from(batch).ok()).unwrap_or(1_000);
     Some(ExportSettings { name: name?, destination: destination?, types, begin, batch })
@@ -118,6 +135,93 @@ fn elastic(section: &mut Section<'_, '_>, folder: &Path) -> Option<ElasticSettin
     Some(ElasticSettings { url: url?, index, token, tls })
 }
 
+fn otlp(section: &mut Section<'_, '_>, folder: &Path) -> Option<OtlpSettings> {
+    let url = section.required("url", "url = \"https://collector.example.org:4318\"").and_then(|value| url(&value));
+    let token = section.value("token_file").and_then(|value| value.path(folder));
+    let headers = headers(section.section("header_files"), folder);
+    let metrics = section.value("metrics").and_then(|value| value.duration(SECOND..=HOUR));
+    let tls = tls(section, folder);
+    Some(OtlpSettings { url: url?, token, headers, metrics, tls })
+}
+
+/// Names of headers, and the files with their values.
+fn headers(section: Section<'_, '_>, folder: &Path) -> Vec<(HeaderName, PathBuf)> {
+    let mut found = Vec::new();
+    for (name, value) in section.into_entries() {
+        let header = HeaderName::from_bytes(name.as_bytes());
+        let header = header.ok().filter(|header| *header != AUTHORIZATION && *header != CONTENT_TYPE);
+        if header.is_none() {
+            let fix = "name one like `x-api-key`; what `Authorization` needs is `token_file`";
+            value.refuse(format!("`{}` is not a header that may be set", name.escape_debug()), fix);
+        }
+        if found.len() == MOST_HEADERS {
+            value.refuse(format!("there are more than {MOST_HEADERS} headers"), "remove some of them");
+        }
+        found.extend(header.zip(value.path(folder)));
+    }
+    found
+}
+
+fn ipfix(section: &mut Section<'_, '_>) -> Option<IpfixSettings> {
+    let address = section.required("address", "address = \"flows.example.org:4739\"");
+    let address = address.and_then(|value| host_and_port(&value));
+    let transports = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+    let transport = section.value("transport").and_then(|value| value.choice(&transports)).unwrap_or_default();
+    let mut number = |key, bounds| section.value(key).and_then(|value| value.integer(bounds));
+    let domain = number("domain", 0..=u32::MAX.into()).and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
+    let enterprise = number("enterprise", 1..=u32::MAX.into()).and_then(|number| u32::try_from(number).ok());
+    let message =
+        number("message_bytes", SHORTEST_MESSAGE as u64..=65_535).and_then(|number| usize::try_from(number).ok());
+    let templates = section.value("templates").and_then(|value| value.duration(SECOND..=HOUR));
+    Some(IpfixSettings {
+        address: address?,
+        transport,
+        domain,
+        enterprise: enterprise.unwrap_or(EXAMPLE_ENTERPRISE),
+        message: message.unwrap_or(1_400),
+        templates: templates.unwrap_or(Duration::from_secs(60)),
+    })
+}
+
+/// Of the types of records those that are flows: without a choice, each flow once.
+fn flows(types: &[(&'static str, &Value<'_, '_>)]) -> Vec<&'static str> {
+    if types.is_empty() {
+        return vec![Kind::FlowEnd.label(), Kind::Denied.label()];
+    }
+    for (kind, value) in types {
+        if !FLOWS.iter().any(|flow| flow.label() == *kind) {
+            value.refuse(
+                format!("`{kind}` is not a flow, and IPFIX has nothing else"),
+                "write some of `flow_end`, `flow_update` and `denied`; another export may have the rest",
+            );
+        }
+    }
+    types.iter().map(|(kind, _)| *kind).collect()
+}
+
+/// A name or an address, and a port.
+fn host_and_port(value: &Value<'_, '_>) -> Option<String> {
+    let text = value.text("flows.example.org:4739")?;
+    let is_good = |text: &str| {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bare {
+            Some(_) => Host::parse(host),
+            // An address of IPv6 without brackets would be cut in its midst.
+            None if host.contains(':') => return None,
+            None => Host::parse(host),
+        };
+        let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
+        (host.is_ok() && is_port).then_some(())
+    };
+    if is_good(text).is_none() {
+        let problem = format!("`{}` is not a host with a port", text.escape_debug());
+        value.refuse(problem, "write one like `flows.example.org:4739`, `192.0.2.1:4739` or `[2001:db8::1]:4739`");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
 fn form(section: &mut Section<'_, '_>) -> Option<Form> {
     let forms = [("json", Form::Json), ("cef", Form::Cef), ("ocsf", Form::Ocsf)];
     section.value("form").and_then(|value| value.choice(&forms))
@@ -159,3 +263,6 @@ fn is_here(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod collectors;

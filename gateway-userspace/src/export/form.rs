@@ -1,8 +1,12 @@
 //! What a record looks like to those who receive it. Functions from a record to text; no clock, no socket.
 
 pub(super) mod cef;
+pub(super) mod ipfix;
 pub(super) mod json;
 pub(super) mod ocsf;
+pub(super) mod otlp;
+#[cfg(test)]
+pub(super) mod samples;
 
 use super::Origin;
 use super::settings::Form;

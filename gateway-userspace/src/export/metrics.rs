@@ -11,6 +11,13 @@ pub(super) struct ExportMetrics {
     missed: IntCounterVec,
     behind: IntGaugeVec,
     lag: GaugeVec,
+    pushes: IntCounterVec,
+}
+
+/// Pushes of metrics, of one.
+pub(super) struct Pushes {
+    pub sent: IntCounter,
+    pub dropped: IntCounter,
 }
 
 /// Of one.
@@ -59,13 +66,27 @@ impl ExportMetrics {
                 ),
                 &["export"],
             )?,
+            pushes: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_export_metrics_total",
+                    "Pushes of metrics, by export and result. What was `dropped` is not sent again: the next has it all.",
+                ),
+                &["export", "result"],
+            )?,
         };
         registry.register(Box::new(metrics.records.clone()))?;
         registry.register(Box::new(metrics.failures.clone()))?;
         registry.register(Box::new(metrics.missed.clone()))?;
         registry.register(Box::new(metrics.behind.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
+        registry.register(Box::new(metrics.pushes.clone()))?;
         Ok(metrics)
+    }
+
+    /// Of an export that sends metrics too.
+    pub fn pushes(&self, name: &str) -> Pushes {
+        let of = |result| self.pushes.with_label_values(&[name, result]);
+        Pushes { sent: of("sent"), dropped: of("dropped") }
     }
 
     pub fn of(&self, name: &str) -> OneExport {

@@ -2,8 +2,9 @@
 
 use super::cursor::{CursorFile, Found};
 use super::metrics::{ExportMetrics, OneExport};
-use super::settings::{Begin, ExportSettings};
+use super::settings::{Begin, Destination, ExportSettings};
 use super::to::Receiver;
+use super::to::otlp::Pusher;
 use super::{Failure, Unusable};
 use crate::record::{Archive, Archived};
 use prometheus::Registry;
@@ -35,6 +36,9 @@ pub struct Origin {
     /// The gateway's name.
     pub gateway: String,
 }
+
+/// What has to be ended when the daemon ends.
+type Tasks = Vec<JoinHandle<()>>;
 
 /// All exports. Cheap to clone.
 #[derive(Clone, Default)]
@@ -94,16 +98,21 @@ pub fn start(
     folder: &Path,
     registry: &Registry,
     origin: Origin,
-) -> Result<(Exports, Vec<JoinHandle<()>>), Unusable> {
+) -> Result<(Exports, Tasks), Unusable> {
     if settings.is_empty() {
         return Ok((Exports::default(), Vec::new()));
     }
     // Another family of these names would be a mistake in the program, which the tests of the metrics would have found.
     let metrics = ExportMetrics::new(registry).map_err(|error| Unusable::new("", error))?;
     let origin = Arc::new(origin);
-    let (mut exports, mut receivers) = (Vec::new(), Vec::new());
+    let (mut exports, mut receivers, mut pushers) = (Vec::new(), Vec::new(), Vec::new());
     for settings in settings {
         receivers.push(receiver(settings, &origin)?);
+        if let Destination::Otlp(otlp) = &settings.destination {
+            let pushes = || metrics.pushes(&settings.name);
+            let pusher = Pusher::new(&settings.name, otlp, &origin, registry, pushes);
+            pushers.extend(pusher.map_err(|error| Unusable::new(&settings.name, error))?);
+        }
         exports.push(Arc::new(Export {
             settings: settings.clone(),
             cursor: CursorFile::of(folder, &settings.name),
@@ -113,7 +122,8 @@ pub fn start(
     }
     let run =
         |(export, receiver): (&Arc<Export>, Receiver)| tokio::spawn(Arc::clone(export).run(archive.clone(), receiver));
-    let tasks = exports.iter().zip(receivers).map(run).collect();
+    let pushing = pushers.into_iter().map(|pusher| tokio::spawn(pusher.run()));
+    let tasks = exports.iter().zip(receivers).map(run).chain(pushing).collect();
     Ok((Exports(exports.into()), tasks))
 }
 

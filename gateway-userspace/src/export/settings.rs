@@ -1,8 +1,10 @@
 //! Where records go, as the configuration says it.
 
+use reqwest::header::HeaderName;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 /// One export.
@@ -43,6 +45,10 @@ pub enum Destination {
     Syslog(SyslogSettings),
     /// Lines over a connection.
     Lines(LinesSettings),
+    /// A collector that speaks OpenTelemetry's protocol.
+    Otlp(OtlpSettings),
+    /// A collector of flows.
+    Ipfix(IpfixSettings),
 }
 
 impl Destination {
@@ -55,6 +61,8 @@ impl Destination {
             Self::Elastic(_) => "elastic",
             Self::Syslog(_) => "syslog",
             Self::Lines(_) => "lines",
+            Self::Otlp(_) => "otlp",
+            Self::Ipfix(_) => "ipfix",
         }
     }
 
@@ -64,10 +72,12 @@ impl Destination {
         match self {
             Self::Http(HttpSettings { url, .. })
             | Self::Splunk(SplunkSettings { url, .. })
-            | Self::Elastic(ElasticSettings { url, .. }) => url.to_string(),
+            | Self::Elastic(ElasticSettings { url, .. })
+            | Self::Otlp(OtlpSettings { url, .. }) => url.to_string(),
             Self::Syslog(SyslogSettings { endpoint, .. }) | Self::Lines(LinesSettings { endpoint, .. }) => {
                 endpoint.to_string()
             }
+            Self::Ipfix(IpfixSettings { address, transport, .. }) => format!("{}://{address}", transport.label()),
         }
     }
 }
@@ -121,6 +131,59 @@ pub struct ElasticSettings {
     pub token: Option<PathBuf>,
     /// As of others.
     pub tls: TlsSettings,
+}
+
+/// A collector that speaks OpenTelemetry's protocol, by HTTP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OtlpSettings {
+    /// The collector, without `/v1/logs`.
+    pub url: Url,
+    /// The file with the bearer token.
+    pub token: Option<PathBuf>,
+    /// Further headers, and the files with their values.
+    pub headers: Vec<(HeaderName, PathBuf)>,
+    /// How often metrics are sent too; never without.
+    pub metrics: Option<Duration>,
+    /// As of others.
+    pub tls: TlsSettings,
+}
+
+/// A collector of flows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IpfixSettings {
+    /// A name or an address, and a port.
+    pub address: String,
+    /// How it is reached.
+    pub transport: Transport,
+    /// The observation domain.
+    pub domain: u32,
+    /// The enterprise whose elements those are that are nobody else's.
+    pub enterprise: u32,
+    /// Bytes in a message, at most.
+    pub message: usize,
+    /// How often templates are sent again, by UDP.
+    pub templates: Duration,
+}
+
+/// How a collector of flows is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Transport {
+    /// A message a datagram. Nobody knows whether it arrives.
+    #[default]
+    Udp,
+    /// Messages in a stream.
+    Tcp,
+}
+
+impl Transport {
+    /// As `transport` says it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// How both ends prove who they are.

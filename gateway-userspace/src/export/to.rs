@@ -1,7 +1,9 @@
 //! Those who receive records. Each takes a batch, all of it or none, and says why if it does not.
 
 pub(super) mod http;
+pub(super) mod ipfix;
 mod lines;
+pub(super) mod otlp;
 mod stream;
 mod syslog;
 
@@ -18,6 +20,10 @@ pub(super) enum Receiver {
     Syslog(syslog::Sender),
     /// By lines over a connection.
     Lines(lines::Sender),
+    /// By OpenTelemetry's protocol.
+    Otlp(otlp::Sender),
+    /// By messages of flows.
+    Ipfix(ipfix::Sender),
 }
 
 impl Receiver {
@@ -33,6 +39,8 @@ impl Receiver {
             Destination::Elastic(settings) => Self::Http(http::Sender::elastic(settings, origin)?),
             Destination::Syslog(settings) => Self::Syslog(syslog::Sender::new(settings, origin)?),
             Destination::Lines(settings) => Self::Lines(lines::Sender::new(settings, origin)?),
+            Destination::Otlp(settings) => Self::Otlp(otlp::Sender::new(settings, origin)?),
+            Destination::Ipfix(settings) => Self::Ipfix(ipfix::Sender::new(settings)),
         })
     }
 
@@ -45,6 +53,8 @@ impl Receiver {
             Self::Http(sender) => sender.send(records).await,
             Self::Syslog(sender) => sender.send(records).await,
             Self::Lines(sender) => sender.send(records).await,
+            Self::Otlp(sender) => sender.send(records).await,
+            Self::Ipfix(sender) => sender.send(records).await,
         }
     }
 }

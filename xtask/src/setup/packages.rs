@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
     process::Command,
     time::{Duration, SystemTime},
 };
@@ -84,7 +85,13 @@ pub fn is_debian() -> bool {
 
 /// The tools, for display.
 pub fn tool_names() -> String {
-    TOOLS.iter().map(|(tool, _)| *tool).chain(super::promtool::PROGRAMS).collect::<Vec<_>>().join(", ")
+    TOOLS
+        .iter()
+        .map(|(tool, _)| *tool)
+        .chain(super::promtool::PROGRAMS)
+        .chain(super::flows::programs())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Makes sure that the programs of the tests and the demo are there.
@@ -165,6 +172,11 @@ pub fn libraries_of(package: &str) -> Vec<String> {
     let depends = output(Command::new("apt-cache").env("LC_ALL", "C").args(["depends", package])).unwrap_or_default();
     let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     names.filter(|name| name.starts_with("lib") || name.starts_with("zlib")).map(str::to_owned).collect()
+}
+
+/// Whether all libraries of a program are there.
+pub fn is_linked(program: &Path) -> bool {
+    output(Command::new("ldd").arg(program)).is_some_and(|libraries| !libraries.contains("not found"))
 }
 
 /// Reads the package lists. A mirror that is not needed may be away: installing tells.

@@ -31,7 +31,7 @@ pub fn ensure() -> Result<()> {
 
 /// The peers, for display.
 pub fn names() -> &'static str {
-    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis, ocsf-json-schema"
+    "glewlwyd, oidc-provider, canaille, scim2-tester, schemathesis, ocsf-json-schema, opentelemetry-proto"
 }
 
 /// Installs everything from PyPI and npm, from the start; the copies of the locks come last, and say that it is whole.
@@ -87,7 +87,7 @@ fn venv() -> Result<()> {
 /// Makes sure that glewlwyd is there. Its Debian package is a service with a database server's client; only its files
 /// are wanted, so they are unpacked below the target directory, and the libraries are installed.
 fn glewlwyd() -> Result<()> {
-    if tools::find("glewlwyd").is_some_and(|program| is_linked(&program)) {
+    if tools::find("glewlwyd").is_some_and(|program| packages::is_linked(&program)) {
         return Ok(());
     }
     if !packages::is_debian() {
@@ -99,9 +99,4 @@ fn glewlwyd() -> Result<()> {
         packages::unpack("glewlwyd", &["glewlwyd", "glewlwyd-common"])?;
     }
     Ok(())
-}
-
-/// Whether all libraries of a program are there.
-fn is_linked(program: &Path) -> bool {
-    output(Command::new("ldd").arg(program)).is_some_and(|libraries| !libraries.contains("not found"))
 }

@@ -6,12 +6,12 @@ use crate::export::{Failure, Origin, SetupError, tls};
 use crate::outward::{self, Unread};
 use crate::record::Archived;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -34,12 +34,19 @@ enum Body {
 
 /// Sends by HTTP.
 pub(in crate::export) struct Sender {
+    post: Post,
+    body: Body,
+    origin: Arc<Origin>,
+}
+
+/// Where requests go, and what each carries besides its body.
+pub(super) struct Post {
     client: Client,
     url: Url,
-    body: Body,
     /// The scheme of `Authorization`, and the file with what follows it. It is read each time: it may be renewed.
     token: Option<(&'static str, PathBuf)>,
-    origin: Arc<Origin>,
+    /// Further headers, and the files with their values, likewise.
+    headers: Vec<(HeaderName, PathBuf)>,
 }
 
 impl Sender {
@@ -49,7 +56,8 @@ impl Sender {
     /// As of [`super::Receiver::new`].
     pub fn lines(settings: &HttpSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
         let HttpSettings { url, form, token, tls } = settings;
-        Self::new(url.clone(), Body::Lines(*form), token.clone().map(|path| ("Bearer", path)), tls, origin)
+        let token = token.clone().map(|path| ("Bearer", path));
+        Ok(Self { post: Post::new(url.clone(), token, Vec::new(), tls)?, body: Body::Lines(*form), origin })
     }
 
     /// Splunk's HTTP event collector.
@@ -58,7 +66,8 @@ impl Sender {
     /// As of [`super::Receiver::new`].
     pub fn splunk(settings: &SplunkSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
         let SplunkSettings { url, index, token, tls } = settings;
-        Self::new(url.clone(), Body::Splunk { index: index.clone() }, Some(("Splunk", token.clone())), tls, origin)
+        let post = Post::new(url.clone(), Some(("Splunk", token.clone())), Vec::new(), tls)?;
+        Ok(Self { post, body: Body::Splunk { index: index.clone() }, origin })
     }
 
     /// The bulk interface of Elasticsearch.
@@ -67,44 +76,9 @@ impl Sender {
     /// As of [`super::Receiver::new`].
     pub fn elastic(settings: &ElasticSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
         let ElasticSettings { url, index, token, tls } = settings;
-        let mut url = url.clone();
-        let path = format!("{}/_bulk", url.path().trim_end_matches('/'));
-        url.set_path(&path);
         let token = token.clone().map(|path| ("ApiKey", path));
-        Self::new(url, Body::Elastic { index: index.clone() }, token, tls, origin)
-    }
-
-    fn new(
-        url: Url,
-        body: Body,
-        token: Option<(&'static str, PathBuf)>,
-        tls: &TlsSettings,
-        origin: Arc<Origin>,
-    ) -> Result<Self, SetupError> {
-        let is_plain = url.scheme() == "http";
-        // A program on this machine is asked for no certificate, and the system may trust nobody.
-        let tls = if is_plain { outward::trusting(RootCertStore::empty())? } else { tls::client(tls)? };
-        let client = outward::builder(tls)
-            .https_only(!is_plain)
-            .connect_timeout(PATIENCE_TO_CONNECT)
-            .timeout(PATIENCE)
-            .build()?;
-        let sender = Self { client, url, body, token, origin };
-        sender.authorization()?;
-        Ok(sender)
-    }
-
-    /// # Errors
-    /// If the file with the token cannot be read, or is no token.
-    fn authorization(&self) -> Result<Option<HeaderValue>, SetupError> {
-        let Some((scheme, path)) = &self.token else { return Ok(None) };
-        let unusable = SetupError::Unusable { path: path.clone(), problem: "is not one line with a token" };
-        let text = String::from_utf8(tls::read(path)?).ok().map(|text| text.trim().to_owned());
-        let value =
-            text.filter(|text| !text.is_empty()).map(|token| HeaderValue::try_from(format!("{scheme} {token}")));
-        let Some(Ok(mut value)) = value else { return Err(unusable) };
-        value.set_sensitive(true);
-        Ok(Some(value))
+        let post = Post::new(below(url, "_bulk"), token, Vec::new(), tls)?;
+        Ok(Self { post, body: Body::Elastic { index: index.clone() }, origin })
     }
 
     /// # Errors
@@ -116,18 +90,81 @@ impl Sender {
             Body::Elastic { index } => ("application/x-ndjson", operations(index, &self.origin, records)),
         };
         let body = body.map_err(|error| Failure::Refused(error.to_string()))?;
-        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, kind).body(body);
-        if let Some(value) = self.authorization().map_err(|error| Failure::Unauthorized(error.to_string()))? {
-            request = request.header(AUTHORIZATION, value);
-        }
-        let response = request.send().await.map_err(|error| failure(&error))?;
-        let answer = accepted(response).await?;
+        let answer = self.post.send(kind, body).await?;
         match &self.body {
             Body::Lines(_) => Ok(()),
             Body::Splunk { .. } => indexed(&answer),
             Body::Elastic { .. } => created(&answer, records.len()),
         }
     }
+}
+
+/// The address with a path after its own.
+pub(super) fn below(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    let path = format!("{}/{path}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}
+
+impl Post {
+    /// # Errors
+    /// As of [`super::Receiver::new`].
+    pub fn new(
+        url: Url,
+        token: Option<(&'static str, PathBuf)>,
+        headers: Vec<(HeaderName, PathBuf)>,
+        tls: &TlsSettings,
+    ) -> Result<Self, SetupError> {
+        let is_plain = url.scheme() == "http";
+        // A program on this machine is asked for no certificate, and the system may trust nobody.
+        let tls = if is_plain { outward::trusting(RootCertStore::empty())? } else { tls::client(tls)? };
+        let client = outward::builder(tls)
+            .https_only(!is_plain)
+            .connect_timeout(PATIENCE_TO_CONNECT)
+            .timeout(PATIENCE)
+            .build()?;
+        let post = Self { client, url, token, headers };
+        post.secrets()?;
+        Ok(post)
+    }
+
+    /// The headers whose values are in files.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or is not what a header can have.
+    fn secrets(&self) -> Result<HeaderMap, SetupError> {
+        let mut found = HeaderMap::new();
+        if let Some((scheme, path)) = &self.token {
+            found.insert(AUTHORIZATION, secret(path, Some(scheme), "is not one line with a token")?);
+        }
+        for (name, path) in &self.headers {
+            found.insert(name.clone(), secret(path, None, "is not one line with the value of a header")?);
+        }
+        Ok(found)
+    }
+
+    /// Sends a request, and returns the answer if it says that all is well.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn send(&self, kind: &'static str, body: Vec<u8>) -> Result<Bytes, Failure> {
+        let secrets = self.secrets().map_err(|error| Failure::Unauthorized(error.to_string()))?;
+        let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, kind).headers(secrets).body(body);
+        accepted(request.send().await.map_err(|error| failure(&error))?).await
+    }
+}
+
+/// The one line of a file, after a scheme if there is one.
+fn secret(path: &Path, scheme: Option<&str>, problem: &'static str) -> Result<HeaderValue, SetupError> {
+    let text = String::from_utf8(tls::read(path)?).ok().map(|text| text.trim().to_owned());
+    let text = text.filter(|text| !text.is_empty());
+    let value = text.and_then(|text| {
+        HeaderValue::try_from(scheme.map_or_else(|| text.clone(), |scheme| format!("{scheme} {text}"))).ok()
+    });
+    let mut value = value.ok_or_else(|| SetupError::Unusable { path: path.into(), problem })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn failure(error: &reqwest::Error) -> Failure {
@@ -152,15 +189,16 @@ async fn accepted(response: Response) -> Result<Bytes, Failure> {
     let what = format!("status {}{}", status.as_u16(), told(&body));
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorized(what),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Failure::Busy { what, retry_after: retry_after.map(Duration::from_secs) }
-        }
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Failure::Busy { what, retry_after: retry_after.map(Duration::from_secs) },
         _ => Failure::Refused(what),
     })
 }
 
 /// The beginning of an answer, for a log: what is no text is left out, and so is what a log would be misread by.
-fn told(body: &[u8]) -> String {
+pub(super) fn told(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..TOLD).unwrap_or(body));
     let text = text.trim();
     if text.is_empty() { String::new() } else { format!(": {}", text.escape_debug()) }

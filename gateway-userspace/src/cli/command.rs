@@ -4,6 +4,7 @@ mod app;
 mod audit;
 mod bundle;
 mod device;
+mod drops;
 mod explain;
 mod flow;
 pub(super) mod generate;
@@ -58,8 +59,8 @@ pub(super) enum Command {
     Flow(flow::Flow),
     /// Say why somebody reaches an app or does not, and who reaches what
     Explain(explain::Explain),
-    /// Count what was dropped, by reason
-    Drops,
+    /// Count what was dropped, by reason; or capture it
+    Drops(drops::Drops),
     /// What was recorded: connections, denials, logins, administration
     #[command(subcommand)]
     Record(record::Record),
@@ -105,7 +106,7 @@ impl Command {
             Self::Session(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
             Self::Explain(explain) => explain.run(context).await,
-            Self::Drops => flow::drops(context).await,
+            Self::Drops(drops) => drops.run(context).await,
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,
             Self::Denied(sums) => sums.run(context).await,

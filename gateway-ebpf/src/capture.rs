@@ -75,47 +75,67 @@ pub fn is_on(now: KernelNanos) -> bool {
     CAPTURE.get(0).is_some_and(|order| order.is_on(now))
 }
 
-/// Hands a denied packet over, if it is wanted. A function of its own, for the sake of the stack.
+/// Hands a denied packet over, if it is wanted. A function of its own, as the two that it calls, for the sake of the stack.
 #[inline(never)]
-pub fn take<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool) {
-    let Some(order) = CAPTURE.get(0).filter(|order| order.wants(key)) else { return };
-    let (serial, now) = (order.serial.load(), clock());
-    let Some(count) = count(slot, serial) else { return };
-    count.matched += 1;
-    if !is_admitted(order, serial, now) {
-        count.over += 1;
-        return;
+pub fn take<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool, now: KernelNanos) {
+    if is_due(key, slot, now) {
+        hand_over(ctx, key, slot, is_answered);
     }
+}
+
+/// Whether a denied packet is to be handed over now. What is wanted and is not is counted.
+#[inline(never)]
+fn is_due(key: &DenialKey, slot: u32, now: KernelNanos) -> bool {
+    let Some(order) = CAPTURE.get(0).filter(|order| order.wants(key)) else { return false };
+    let serial = order.serial.load();
+    let is_admitted = is_admitted(order, serial, now);
+    if let Some(count) = count(slot, serial) {
+        count.matched += 1;
+        count.over += u64::from(!is_admitted);
+    }
+    is_admitted
+}
+
+/// Hands a denied packet over.
+#[inline(never)]
+fn hand_over<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool) {
     let Some(record) = CAPTURE_RECORD.get_ptr_mut(key.direction.into()) else { return };
     // SAFETY: this CPU's own element, used here alone, by one program; a program is not interrupted by another run of
     // itself on its CPU.
     let record = unsafe { &mut *record };
-    let length = ctx.whole_length();
-    let captured = held(length.min(order.length.load() as u32));
-    // SAFETY: there is room for one byte more than `held` leaves.
-    if captured == 0 || !unsafe { ctx.copy_first(record.bytes.as_mut_ptr(), captured) } {
-        count.unread += 1;
-        return;
-    }
     let head = &mut record.head;
-    (head.serial, head.at) = (serial, now.0);
+    head.at = clock().0;
     head.key = *key;
-    (head.length, head.captured, head.tag) = (length, captured, ctx.taken_tag());
+    head.tag = ctx.taken_tag();
     head.flags = C::KIND | if is_answered { CaptureHead::ANSWERED } else { 0 };
-    if !hand_over(record, captured) {
+    head.length = ctx.whole_length();
+    let Some(order) = CAPTURE.get(0) else { return };
+    head.serial = order.serial.load();
+    let captured = held(head.length.min(order.length.load() as u32));
+    head.captured = captured;
+    // SAFETY: there is room for as many bytes as `held` leaves.
+    if !unsafe { ctx.copy_first(record.bytes.as_mut_ptr(), captured) } {
+        if let Some(count) = count(slot, record.head.serial) {
+            count.unread += 1;
+        }
+    } else if !submit(record, captured)
+        && let Some(count) = count(slot, record.head.serial)
+    {
         count.no_room += 1;
     }
 }
 
-/// At most [`CaptureOrder::LONGEST`], and known to be by the verifier: the compiler would leave a mask out, where it can tell
-/// that it changes nothing.
+/// At most [`CaptureOrder::LONGEST`], and known to be within 1 and what there is room for by the verifier: the compiler would leave
+/// out whatever it can tell changes nothing. Of nothing it makes too much, which no packet has.
 #[inline(always)]
 fn held(length: u32) -> u32 {
     let mut held = u64::from(length.min(CaptureOrder::LONGEST));
-    // SAFETY: one instruction on one register.
+    // SAFETY: arithmetic on one register.
     unsafe {
         core::arch::asm!(
+            "{held} += -1",
             "{held} &= 0x3fff",
+            "{held} += 1",
             held = inout(reg) held,
             options(pure, nomem, nostack, preserves_flags),
         );
@@ -126,7 +146,7 @@ fn held(length: u32) -> u32 {
 const _: () = assert!(CaptureOrder::LONGEST == 0x3fff);
 
 #[inline(always)]
-fn hand_over(record: &CaptureRecord, captured: u32) -> bool {
+fn submit(record: &CaptureRecord, captured: u32) -> bool {
     let length = size_of::<CaptureHead>() + captured as usize;
     // SAFETY: the record begins with its head, behind which so many bytes were written just now.
     let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(record).cast::<u8>(), length) };

@@ -73,20 +73,18 @@ impl Reporter {
         let key = unsafe { &mut *key };
         key.write_packet(packet, self.interface, self.direction);
         key.write_verdict(judgement.token, judgement.app, reason, flags);
-        if capture::is_on(self.now) {
-            capture::take(ctx, key, packet.guard.slot, fate == Fate::Answer);
-        }
         let mut noted = note(home(key), key, self.now, fate == Fate::Answer);
         if noted == Noted::NoRoom && key.port != 0 {
             key.port = 0;
             noted = note(home(key), key, self.now, fate == Fate::Answer);
         }
         match noted {
-            Noted::New if matches!(reason, DropReason::InterfaceUnknown) => {
-                warn!(ctx, "interface {} carries the program but is not configured: dropping", self.interface);
-            }
+            Noted::New if matches!(reason, DropReason::InterfaceUnknown) => complain(ctx, self.interface),
             Noted::NoRoom => with_unrecorded(|unrecorded| unrecorded.denied_packets += 1),
             Noted::New | Noted::Known => {}
+        }
+        if capture::is_on(self.now) {
+            capture::take(ctx, key, packet.guard.slot, fate == Fate::Answer, self.now);
         }
         fate
     }
@@ -128,6 +126,12 @@ impl Reporter {
             gate.lost += 1;
         }
     }
+}
+
+/// A function of its own, for the sake of the stack.
+#[inline(never)]
+fn complain<C: EbpfContext>(ctx: &C, interface: u32) {
+    warn!(ctx, "interface {} carries the program but is not configured: dropping", interface);
 }
 
 /// Adds a denial to those of its kind.

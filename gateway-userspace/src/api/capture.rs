@@ -135,3 +135,24 @@ impl From<CaptureError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_as_usual_and_what_is_too_much_is_named() {
+        let asked = CaptureQuery::default().read().unwrap();
+        assert_eq!((asked.time, asked.rate, asked.length), (Duration::from_secs(30), 100, 2_048));
+        assert_eq!((asked.count, asked.reasons.len()), (None, 0));
+        let named = |reason: &str| CaptureQuery { reason: Some(reason.into()), ..CaptureQuery::default() };
+        let reasons = named("no_grant,no_session").read().unwrap().reasons;
+        assert_eq!(reasons, [DropReason::NoGrant, DropReason::NoSession]);
+        let too_much = CaptureQuery { count: Some(0), rate: Some(10_001), snaplen: Some(16_384), ..named("no_grant,") };
+        let (status, said) = too_much.read().unwrap_err().into_words();
+        assert_eq!(status, 422);
+        for field in ["count", "rate", "snaplen", "reason"] {
+            assert!(said.contains(field), "{field}: {said}");
+        }
+    }
+}

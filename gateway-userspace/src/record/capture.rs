@@ -487,3 +487,54 @@ fn nanos(at: time::OffsetDateTime) -> u64 {
 
 /// The most bytes of a packet that can be captured.
 pub const LONGEST: u32 = CaptureOrder::LONGEST;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> CaptureHead {
+        let key = DenialKey { reason: DropReason::NoSession as u8, ..DenialKey::default() };
+        CaptureHead { serial: 1, at: 5, key, length: 60, captured: 14, flags: CaptureHead::XDP, ..CaptureHead::default() }
+    }
+
+    #[test]
+    fn a_tag_that_was_taken_out_is_put_back_where_it_was() {
+        let (clock, bytes) = (WallClock::now(), (0..14).collect::<Vec<u8>>());
+        let plain = block(&head(), bytes.clone(), 0, "", &clock);
+        let tagged = block(&CaptureHead { tag: 0x8100_000a, ..head() }, bytes.clone(), 0, "", &clock);
+        let [captured, length] = [20, 24].map(|at| [plain[at], tagged[at]]);
+        assert_eq!((captured, length), ([14, 18], [60, 64]));
+        assert_eq!(plain[28..42], bytes);
+        assert_eq!(tagged[28..46], [&bytes[..12], &[0x81, 0, 0, 10], &bytes[12..]].concat());
+    }
+
+    #[test]
+    fn a_verdict_is_that_of_the_program() {
+        let with = |flags, observed| {
+            let key = DenialKey { flags: observed, ..head().key };
+            verdict(&CaptureHead { flags, key, ..head() })
+        };
+        assert_eq!(with(CaptureHead::XDP, 0), Verdict::Xdp(1));
+        assert_eq!(with(CaptureHead::XDP, DenialKey::OBSERVED), Verdict::Xdp(2));
+        assert_eq!(with(CaptureHead::XDP | CaptureHead::ANSWERED, 0), Verdict::Xdp(3));
+        assert_eq!((with(0, 0), with(0, DenialKey::OBSERVED)), (Verdict::Tc(2), Verdict::Tc(u64::MAX)));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_told_in_one_line() {
+        let asked = Asked {
+            interface: Some("eth1".into()),
+            reasons: vec![DropReason::NoGrant, DropReason::NoSession],
+            user: UserName::new("ada").ok(),
+            session: Some(SessionToken(0xab)),
+            client: "10.9.0.0/24".parse().ok(),
+            count: Some(5),
+            time: Duration::from_secs(30),
+            rate: 100,
+            length: 256,
+        };
+        let told = "for=30s rate=100/s snaplen=256 interface=eth1 reason=no_grant,no_session user=ada \
+                    session=00000000000000ab client=10.9.0.0/24 count=5";
+        assert_eq!(asked.to_string(), told);
+    }
+}

@@ -8,7 +8,7 @@ use gateway_common::abi::{CaptureCount, CaptureHead, CaptureOrder, DenialKey};
 use gateway_tests::wait_until;
 use gateway_userspace::dataplane::attach::InterfaceSettings;
 use gateway_userspace::dataplane::capture::{Pace, Tap, Wanted};
-use gateway_userspace::dataplane::clock;
+use gateway_userspace::dataplane::{Program, clock};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -54,11 +54,14 @@ fn stay_on_one_processor() {
     sched_setaffinity(Pid::from_raw(0), &one).unwrap();
 }
 
+/// Of Ethernet, IPv4 and TCP.
+const HEADERS: usize = 54;
+
 /// To where nobody has a grant, with so many bytes of payload.
 fn long(payload: usize) -> Vec<u8> {
-    let mut frame = frame(CLIENT_MAC, "10.77.0.2", "10.20.0.11", Inside::Udp(40_000, 22), payload);
+    let mut frame = frame(CLIENT_MAC, "10.77.0.2", "10.20.0.11", Inside::Tcp(40_000, 22, SYN), payload);
     let count = frame.len();
-    for (place, byte) in frame.iter_mut().enumerate().take(count).skip(42) {
+    for (place, byte) in frame.iter_mut().enumerate().take(count).skip(HEADERS) {
         *byte = place as u8;
     }
     frame
@@ -77,11 +80,11 @@ fn a_denied_packet_is_captured_byte_for_byte_with_what_was_denied() {
     assert_eq!(bytes, &vault());
     let key = &first.key;
     assert_eq!((key.reason, key.token, key.app), (DropReason::NoGrant as u8, ALICE.0, VAULT));
-    assert_eq!((key.interface, key.direction, key.flags, first.flags), (INTERFACE, 0, 0, 0));
+    assert_eq!((key.interface, key.direction, key.flags, first.flags), (INTERFACE, 0, 0, CaptureHead::XDP));
     assert_eq!((first.length as usize, first.captured as usize, first.tag), (vault().len(), vault().len(), 0));
     assert!(before <= clock::boot() && (before.0..=clock::boot().0).contains(&first.at));
     assert_eq!((stranger_seen, second.key.token), (&stranger, 0));
-    assert_eq!((third.key.reason, third.key.direction), (DropReason::NoFlow as u8, 1));
+    assert_eq!((third.key.reason, third.key.direction, third.flags), (DropReason::NoFlow as u8, 1, 0));
     assert_eq!(reply.len(), 14 + 20 + 20 + 7);
     assert_eq!(counts(&tap), CaptureCount { serial: 1, matched: 3, ..CaptureCount::default() });
 }
@@ -113,8 +116,9 @@ fn a_capture_that_nobody_prolongs_ends_by_itself() {
 #[test]
 fn only_what_is_wanted_is_captured_and_counted() {
     let other = frame(CLIENT_MAC, "10.77.0.9", "10.20.0.10", Inside::Tcp(40_000, 443, SYN), 0);
-    let denied = |wanted: &Wanted| {
-        let (mut scene, mut tap) = capturing(Scene::usual(), wanted);
+    let (mut scene, mut tap) = capturing(Scene::usual(), &everything());
+    let mut denied = |wanted: &Wanted| {
+        tap.begin(wanted);
         scene.drops(&vault(), DropReason::NoGrant);
         scene.drops(&other, DropReason::NoSession);
         scene.drops(&web_v6()[..40], DropReason::Truncated);
@@ -165,10 +169,10 @@ fn a_long_packet_is_cut_and_its_length_told_and_one_in_pieces_is_whole() {
     let [(head, bytes)] = &all(&mut tap)[..] else { panic!("not one") };
     assert_eq!((head.length as usize, head.captured, &bytes[..]), (frame.len(), 100, &frame[..100]));
     // More than a page: what is behind the first one lies in fragments.
-    for payload in [9_000, 16_383 - 42, 30_000] {
+    for payload in [9_000, 16_383 - HEADERS, 30_000] {
         let frame = long(payload);
         tap.begin(&everything());
-        scene.run(Way::In, &frame);
+        scene.programs.time_run(Program::Ingress, &frame, 1).unwrap();
         let [(head, bytes)] = &all(&mut tap)[..] else { panic!("not one of {payload}") };
         assert_eq!(head.length as usize, frame.len());
         assert_eq!(bytes[..], frame[..frame.len().min(CaptureOrder::LONGEST as usize)]);
@@ -179,7 +183,9 @@ fn a_long_packet_is_cut_and_its_length_told_and_one_in_pieces_is_whole() {
 fn packets_for_which_the_ring_has_no_room_are_counted() {
     let (mut scene, mut tap) = capturing(Scene::usual(), &everything());
     let frame = long(3_000);
-    (0..600).for_each(|_| drop(scene.run(Way::In, &frame)));
+    for _ in 0..600 {
+        scene.run(Way::In, &frame);
+    }
     let (counted, found) = (counts(&tap), all(&mut tap).len() as u64);
     assert!(counted.no_room > 100 && found > 200, "{counted:?}, {found} captured");
     assert_eq!((counted.matched, found + counted.no_room), (600, 600));
@@ -194,11 +200,11 @@ fn what_was_only_observed_or_answered_says_so() {
     scene.drops(&vault(), DropReason::NoGrant);
     scene.forwards(&datagram(53, 0));
     let [(head, bytes)] = &all(&mut tap)[..] else { panic!("not one") };
-    assert_eq!((head.key.flags, head.flags, bytes), (DenialKey::OBSERVED, 0, &vault()));
+    assert_eq!((head.key.flags, head.flags, bytes), (DenialKey::OBSERVED, CaptureHead::XDP, &vault()));
     let rejecting = InterfaceSettings { reject: true, ..InterfaceSettings::default() };
     let (mut scene, mut tap) = capturing(Scene::usual_where(rejecting), &everything());
     scene.drops(&vault(), DropReason::NoGrant);
     let [(head, bytes)] = &all(&mut tap)[..] else { panic!("not one") };
     // What was denied, and not the answer that has taken its place.
-    assert_eq!((head.key.flags, head.flags, bytes), (0, CaptureHead::ANSWERED, &vault()));
+    assert_eq!((head.key.flags, head.flags, bytes), (0, CaptureHead::XDP | CaptureHead::ANSWERED, &vault()));
 }

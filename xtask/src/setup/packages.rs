@@ -19,7 +19,7 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 21] = [
+const TOOLS: [(&str, &str); 22] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("curl", "curl"),
@@ -41,6 +41,7 @@ const TOOLS: [(&str, &str); 21] = [
     ("openssl", "openssl"),
     ("tc", "iproute2"),
     ("traceroute", "traceroute"),
+    ("tshark", "tshark"),
 ];
 /// Also needed, but no program tells whether they are there.
 const FILES: [(&str, &str); 3] = [

@@ -5,9 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, CaptureCount, CaptureGate, CaptureOrder, CaptureRecord, Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent,
-    FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick,
-    Unrecorded, VlanKey,
+    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, CaptureCount, CaptureGate, CaptureOrder, CaptureRecord,
+    Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent, FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow,
+    ServiceKey, Session, Settings, SourceKey, Tick, Unrecorded, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;

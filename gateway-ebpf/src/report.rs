@@ -57,7 +57,13 @@ impl Reporter {
     }
 
     #[inline(never)]
-    fn deny<C: EbpfContext + Whole>(&self, ctx: &C, judgement: &Judgement, packet: &Packet, reason: DropReason) -> Fate {
+    fn deny<C: EbpfContext + Whole>(
+        &self,
+        ctx: &C,
+        judgement: &Judgement,
+        packet: &Packet,
+        reason: DropReason,
+    ) -> Fate {
         let code = Verdict::Drop(reason).code();
         let (fate, flags) = if packet.guard.has(Interface::OBSERVE) {
             count(packet, code + Verdict::OBSERVED);

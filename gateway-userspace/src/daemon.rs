@@ -34,7 +34,9 @@ use crate::dataplane::{
 };
 use crate::health::Health;
 use crate::record::audit;
-use crate::record::{AccessLog, Archive, ArchiveSettings, AuditTrail, Captures, Keepers, Metrics, Recorder, Sink, follow};
+use crate::record::{
+    AccessLog, Archive, ArchiveSettings, AuditTrail, Captures, Keepers, Metrics, Recorder, Sink, follow,
+};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use countries::{Countries, CountriesError};

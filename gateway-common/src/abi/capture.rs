@@ -130,8 +130,7 @@ impl CaptureCount {
         if *serial != more.serial {
             return;
         }
-        for (own, more) in
-            [(matched, more.matched), (over, more.over), (no_room, more.no_room), (unread, more.unread)]
+        for (own, more) in [(matched, more.matched), (over, more.over), (no_room, more.no_room), (unread, more.unread)]
         {
             *own = own.wrapping_add(more);
         }

@@ -48,7 +48,8 @@ pub(super) struct Pieces {
 impl Pieces {
     /// The next one, unless that was all.
     pub(super) async fn piece(&mut self) -> Result<Option<bytes::Bytes>, CliError> {
-        let unreachable = |error: reqwest::Error| CliError::Unreachable { url: self.url.clone(), problem: reason(&error) };
+        let unreachable =
+            |error: reqwest::Error| CliError::Unreachable { url: self.url.clone(), problem: reason(&error) };
         self.response.chunk().await.map_err(unreachable)
     }
 }

@@ -130,7 +130,7 @@ impl Tap {
     }
 
     /// The next packet of this capture, if there is one.
-    pub fn next(&mut self) -> Option<(CaptureHead, Vec<u8>)> {
+    pub fn take_next(&mut self) -> Option<(CaptureHead, Vec<u8>)> {
         while let Some(record) = self.ring.next() {
             if let Some((head, bytes)) = CaptureHead::split(&record).filter(|(head, _)| head.serial == self.serial) {
                 return Some((head, bytes.to_vec()));
@@ -178,9 +178,13 @@ mod tests {
 
     #[test]
     fn a_pace_is_exact_and_spread_over_the_second() {
-        for (wanted, packets, window) in
-            [(1, 1, SECOND), (3, 1, SECOND / 3), (10, 1, SECOND / 10), (15, 2, SECOND * 2 / 15), (1_000, 100, SECOND / 10)]
-        {
+        for (wanted, packets, window) in [
+            (1, 1, SECOND),
+            (3, 1, SECOND / 3),
+            (10, 1, SECOND / 10),
+            (15, 2, SECOND * 2 / 15),
+            (1_000, 100, SECOND / 10),
+        ] {
             assert_eq!(Pace::per_second(wanted), Pace { packets, window }, "{wanted}");
         }
     }

@@ -174,7 +174,11 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
 }
 
 /// An array map that is not pinned, because it is of these programs alone, in memory.
-pub(super) fn own<T: MadeOfWords>(ebpf: &mut Ebpf, name: &'static str, count: u32) -> Result<Mapped<T>, DataPlaneError> {
+pub(super) fn own<T: MadeOfWords>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    count: u32,
+) -> Result<Mapped<T>, DataPlaneError> {
     match ebpf.take_map(name) {
         Some(Map::Array(map)) => Mapped::open(map.fd(), count)
             .map_err(|errno| DataPlaneError::Pins { path: name.into(), source: errno.into() }),

@@ -298,7 +298,7 @@ impl Capture {
 
     /// Takes one packet, if there is one.
     fn take_one(&mut self) -> bool {
-        let Some((head, bytes)) = self.tap.as_mut().and_then(|tap| tap.next()) else { return false };
+        let Some((head, bytes)) = self.tap.as_mut().and_then(|tap| tap.take_next()) else { return false };
         let index = self.index(&head.key);
         let said = self.captures.0.recorder.said_of(&head);
         let is_wanted = self.asked.user.as_ref().is_none_or(|user| said.user.as_deref() == Some(user.as_str()));
@@ -494,7 +494,15 @@ mod tests {
 
     fn head() -> CaptureHead {
         let key = DenialKey { reason: DropReason::NoSession as u8, ..DenialKey::default() };
-        CaptureHead { serial: 1, at: 5, key, length: 60, captured: 14, flags: CaptureHead::XDP, ..CaptureHead::default() }
+        CaptureHead {
+            serial: 1,
+            at: 5,
+            key,
+            length: 60,
+            captured: 14,
+            flags: CaptureHead::XDP,
+            ..CaptureHead::default()
+        }
     }
 
     #[test]

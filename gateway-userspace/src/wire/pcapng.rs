@@ -96,10 +96,7 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { matched, captured, over_rate, no_room, too_slow } = self;
-        write!(
-            f,
-            "matched={matched} captured={captured} over_rate={over_rate} no_room={no_room} too_slow={too_slow}"
-        )
+        write!(f, "matched={matched} captured={captured} over_rate={over_rate} no_room={no_room} too_slow={too_slow}")
     }
 }
 
@@ -396,8 +393,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_taken_apart_whatever_pieces_it_comes_in() {
-        let expected =
-            [What::Other, What::Interface("eth1".into()), What::Packet(5), What::Statistics(0, TALLY)];
+        let expected = [What::Other, What::Interface("eth1".into()), What::Packet(5), What::Statistics(0, TALLY)];
         for at_once in [1, 3, 4, 50, 10_000] {
             assert_eq!(taken_apart(&capture(), at_once).unwrap(), expected, "{at_once}");
         }

@@ -56,7 +56,9 @@ impl Frame {
 fn tshark(file: &Path) -> Result<Vec<Frame>> {
     let mut command = tools::command("tshark")?;
     command.arg("-r").arg(file).args(["-T", "fields", "-E", "separator=/t"]);
-    FIELDS.iter().for_each(|field| drop(command.args(["-e", field])));
+    for field in FIELDS {
+        command.args(["-e", field]);
+    }
     let output = command.output()?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout)?;
@@ -118,7 +120,7 @@ fn datagrams(host: &Namespace, count: usize) -> Result<()> {
 fn a_capture_tells_wireshark_why_each_packet_was_dropped_and_whose_it_was() -> Result<()> {
     let gate = Gate::with(on("guard1", "mode = \"observe\""))?;
     let _apps = Apps::start(&gate.world, V4)?;
-    let closed = "@id(\"vault-closed\") forbid (principal, action, resource == App::\"vault\");";
+    let closed = "@id(\"vault-closed\") @log(\"alert\") forbid (principal, action, resource == App::\"vault\");";
     gate.put_policy(&format!("{POLICIES}\n{closed}"))?.ok()?;
     let login = V4.alice(&gate)?;
     let mut scapy = Scapy::start(&gate.world.client, "eth0")?;
@@ -130,10 +132,15 @@ fn a_capture_tells_wireshark_why_each_packet_was_dropped_and_whose_it_was() -> R
     // Nobody hears it: the app's host says so, and that answers nothing that a session has asked.
     gate.world.client2.enter(|| UdpSocket::bind("0.0.0.0:0")?.send_to(b"?", (at::APP, 9)))??;
     wait_for(&gate, "denied", |record| record["observed"] == json!(true) && record["direction"] == "to_client")?;
-    scapy.send("Ether(src='02:00:00:00:00:77', dst='02:00:00:00:00:78')/Dot1Q(vlan=7)/IP(src='10.77.0.2', \
-                dst='10.20.0.11')/UDP(sport=5, dport=6)/Raw(b'portcullis')")?;
+    scapy.send(
+        "Ether(src='02:00:00:00:00:77', dst='02:00:00:00:00:78')/Dot1Q(vlan=7)/IP(src='10.77.0.2', \
+                dst='10.20.0.11')/UDP(sport=5, dport=6)/Raw(b'portcullis')",
+    )?;
     let numbers = capturing.ends_with_numbers()?;
-    assert_eq!((&numbers["captured"], &numbers["matched"], &numbers["ended"]), (&json!(5), &json!(5), &json!("complete")));
+    assert_eq!(
+        (&numbers["captured"], &numbers["matched"], &numbers["ended"]),
+        (&json!(5), &json!(5), &json!("complete"))
+    );
     let frames = tshark(&capturing.file)?;
     let [grant, session, observed, unasked, vlan] = &frames[..] else { panic!("{frames:#?}") };
     let (token, now) = (&login.token, SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64());
@@ -142,11 +149,17 @@ fn a_capture_tells_wireshark_why_each_packet_was_dropped_and_whose_it_was() -> R
         assert!(before <= at && at <= now, "{before} {frame:?} {now}");
     }
     let comment = grant.comment();
-    assert!(comment.starts_with("dropped: no_grant (The app exists; this session's policy does not permit it) "), "{comment}");
-    let whose = format!(" direction=to_app session={token} user=alice zone=default app=vault policies=vault-closed");
+    assert!(
+        comment.starts_with("dropped: no_grant (The app exists; this session's policy does not permit it) "),
+        "{comment}"
+    );
+    let whose = format!(" direction=to_app session={token} user=alice zone=guard0 app=vault policies=vault-closed");
     assert!(comment.ends_with(&whose), "{comment}");
     assert_eq!((grant.get("frame.interface_name"), grant.get("ip.dst")), ("guard0", V4.vault.to_string().as_str()));
-    assert!(session.comment().starts_with("dropped: no_session (") && !session.comment().contains("user="), "{session:?}");
+    assert!(
+        session.comment().starts_with("dropped: no_session (") && !session.comment().contains("user="),
+        "{session:?}"
+    );
     assert_eq!(session.get("ipv6.dst"), V6.vault.to_string());
     assert!(observed.comment().starts_with("would be dropped: no_session ("), "{observed:?}");
     assert_eq!((observed.get("frame.interface_name"), observed.get("frame.len")), ("guard1", "43"));
@@ -221,7 +234,10 @@ fn one_captures_at_a_time_and_however_it_ends_the_file_is_whole_and_the_next_may
     let (mut first, second) = (Capturing::begin(&gate, "first", &["--for", LONG])?, path("second"));
     let refused = cli.run(&["drops", "capture", "--output", &second])?;
     assert_eq!((refused.code, Path::new(&second).exists()), (1, false), "{refused:?}");
-    assert!(refused.stderr.contains("`admin` captures, for ") && !refused.stderr.contains("capturing to"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("`admin` captures, for ") && !refused.stderr.contains("capturing to"),
+        "{refused:?}"
+    );
     // Ctrl-C.
     let before = first.size();
     datagrams(&gate.world.client, 1)?;

@@ -34,7 +34,7 @@ fn capturing(mut scene: Scene, wanted: &Wanted) -> (Scene, Tap) {
 }
 
 fn all(tap: &mut Tap) -> Vec<(CaptureHead, Vec<u8>)> {
-    std::iter::from_fn(|| tap.next()).collect()
+    std::iter::from_fn(|| tap.take_next()).collect()
 }
 
 fn reasons(tap: &mut Tap) -> Vec<DropReason> {

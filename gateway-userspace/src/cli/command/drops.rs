@@ -6,8 +6,8 @@ use crate::cli::client::Call;
 use crate::cli::context::Context;
 use crate::cli::output::plain;
 use crate::config::parse_duration;
-use crate::wire::pcapng::{Blocks, Tally, What};
 use crate::wire;
+use crate::wire::pcapng::{Blocks, Tally, What};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn a_capture_that_is_cut_off_is_whole_blocks_with_the_last_numbers_at_the_end() {
         let verdict = Verdict::Xdp(1);
-        let seen = Packet { interface: 0, at: 1, length: 9, bytes: b"123456789", comment: "", is_inbound: true, verdict };
+        let seen =
+            Packet { interface: 0, at: 1, length: 9, bytes: b"123456789", comment: "", is_inbound: true, verdict };
         let (section, interface) = (pcapng::section(""), pcapng::interface("eth1", Link::Ethernet, 64));
         let (packet, numbers) = (pcapng::packet(&seen), |captured| pcapng::statistics(0, 1, &tally(captured)));
         let all = [&section[..], &interface, &packet, &numbers(1), &packet, &numbers(2), &packet[..20]].concat();

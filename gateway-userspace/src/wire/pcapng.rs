@@ -377,7 +377,7 @@ mod tests {
         let bytes = capture();
         let from = section("all").len() + interface("eth1", Link::Ethernet, 256).len();
         let expected = [
-            [6, 0, 0, 0, 80, 0, 0, 0],
+            [6, 0, 0, 0, 76, 0, 0, 0],
             [0, 0, 0, 0, 4, 3, 2, 1],
             [8, 7, 6, 5, 5, 0, 0, 0],
             [0xdc, 5, 0, 0, b'1', b'2', b'3', b'4'],
@@ -386,7 +386,7 @@ mod tests {
             [1, 0, 0, 0, 7, 0, 9, 0],
             [2, 1, 0, 0, 0, 0, 0, 0],
             [0, 0, 0, 0, 0, 0, 0, 0],
-            [80, 0, 0, 0, 5, 0, 0, 0],
+            [76, 0, 0, 0, 5, 0, 0, 0],
         ];
         assert_eq!(bytes[from..from + 80], expected.concat());
     }

@@ -39,9 +39,8 @@ enum Verb {
 #[command(after_help = "Examples:\n  \
     portcullis drops capture --output drops.pcapng\n  \
     portcullis drops capture --user alice --for 2m --output alice.pcapng\n  \
-    portcullis drops capture --reason no_grant --reason app_unknown --client 10.9.0.0/24 --count 50 --output -\n  \
-    portcullis drops capture | wireshark -k -i -\n\n\
-    It needs the scope `packets:read`, there is one capture at a time, and the audit trail tells who captured what. Ctrl-C \
+    portcullis drops capture --reason no_grant --reason app_unknown --client 10.9.0.0/24 --count 50 --output -\n\n\
+    With `| wireshark -k -i -` behind it, it is seen live. It needs the scope `packets:read`, there is one capture at a time, and the audit trail tells who captured what. Ctrl-C \
     ends it, and the file is whole.")]
 struct Capture {
     /// Write to this file, which must not be there, or to the standard output

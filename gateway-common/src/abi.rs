@@ -4,6 +4,7 @@
 //! whatever the other side wrote must be a valid value. Sizes are asserted at the end.
 
 mod app;
+mod capture;
 mod denial;
 mod event;
 mod explained;
@@ -15,6 +16,7 @@ mod service;
 mod session;
 
 pub use app::{AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Grant, GrantKey, GrantSlot};
+pub use capture::{CaptureCount, CaptureGate, CaptureHead, CaptureOrder, CaptureRecord};
 pub use denial::{Denial, DenialKey};
 pub use event::{EVENT_WINDOW, EventGate, FlowEvent, Opening, Unrecorded};
 pub use explained::Explained;
@@ -85,6 +87,14 @@ pub mod map {
     pub const EVENT_GATE: &str = "EVENT_GATE";
     /// One entry per CPU: [`super::Unrecorded`].
     pub const UNRECORDED: &str = "UNRECORDED";
+    /// One entry: [`super::CaptureOrder`]; memory-mapped by the daemon.
+    pub const CAPTURE: &str = "CAPTURE";
+    /// One entry per CPU: [`super::CaptureGate`].
+    pub const CAPTURE_GATE: &str = "CAPTURE_GATE";
+    /// [`super::CaptureCount`] per CPU, by interface slot.
+    pub const CAPTURE_COUNTS: &str = "CAPTURE_COUNTS";
+    /// Denied packets on their way to whoever captures them: each a [`super::CaptureHead`] and bytes.
+    pub const CAPTURED: &str = "CAPTURED";
     /// One entry: [`super::Settings`].
     pub const SETTINGS: &str = "SETTINGS";
     /// Interfaces between which packets are forwarded in XDP, by index.
@@ -180,6 +190,11 @@ const _: () = {
     assert!(size_of::<DenialKey>() == 64);
     assert!(size_of::<Denial>() == 128 && align_of::<Denial>() == 64 && offset_of!(Denial, state) == 64);
     assert!(size_of::<[u64; 4]>() == Explained::LENGTH);
+    assert!(size_of::<CaptureOrder>() == 128 && align_of::<CaptureOrder>() == 64);
+    assert!(size_of::<CaptureGate>() == 24 && size_of::<CaptureCount>() == 40);
+    assert!(size_of::<CaptureHead>() == 96 && offset_of!(CaptureRecord, bytes) == 96);
+    // Each reason has a bit in a word.
+    assert!(crate::DropReason::LIMIT <= 64);
 };
 
 #[cfg(all(feature = "user", not(target_arch = "bpf")))]
@@ -203,6 +218,7 @@ mod pod {
         AppTraffic,
         EventGate,
         Unrecorded,
+        CaptureCount,
         VlanKey,
         Vlan,
         FragmentKey,

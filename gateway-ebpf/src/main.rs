@@ -9,6 +9,7 @@
 #![expect(missing_docs, reason = "the program macros drop the documentation of what they wrap")]
 
 mod answer;
+mod capture;
 mod explain;
 mod forward;
 mod frame;

@@ -5,9 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
-    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent,
-    FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow, ServiceKey, Session, Settings, SourceKey, Tick,
-    Unrecorded, VlanKey,
+    AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, CaptureCount, CaptureGate, CaptureOrder, CaptureRecord,
+    Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent, FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow,
+    ServiceKey, Session, Settings, SourceKey, Tick, Unrecorded, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
@@ -67,6 +67,19 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 * 1024 * 1024, 0);
 pub static EVENT_GATE: PerCpuArray<EventGate> = PerCpuArray::with_max_entries(2, 0);
 #[map]
 pub static UNRECORDED: PerCpuArray<Unrecorded> = PerCpuArray::with_max_entries(1, 0);
+/// Which denied packets are captured. This, and the next three, are of these programs and their daemon alone.
+#[map]
+pub static CAPTURE: Array<CaptureOrder> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub static CAPTURE_GATE: PerCpuArray<CaptureGate> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static CAPTURE_COUNTS: PerCpuArray<CaptureCount> = PerCpuArray::with_max_entries(Interface::LIMIT, 0);
+/// As short as can be: the daemon that reads it makes it longer.
+#[map]
+pub static CAPTURED: RingBuf = RingBuf::with_byte_size(4096, 0);
+/// A denied packet that is captured, by direction: the stack has no room for it.
+#[map]
+pub static CAPTURE_RECORD: PerCpuArray<CaptureRecord> = PerCpuArray::with_max_entries(2, 0);
 /// When this CPU last read the clock.
 #[map]
 pub static TICK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);

@@ -1,5 +1,6 @@
 //! What the daemon is told: counters for every packet, denials added up, and events for flows that begin or give way.
 
+use crate::capture::{self, Whole};
 use crate::maps::{APP_TRAFFIC, DENIALS, DENIED, EVENT_GATE, EVENTS, SETTINGS, UNRECORDED, VERDICTS, layout};
 use crate::tables::Table;
 use aya_ebpf::EbpfContext;
@@ -38,7 +39,7 @@ pub struct Reporter {
 impl Reporter {
     /// Decides what a judgement means on this interface, counts it, and reports it if it opens a flow or denies.
     #[inline(always)]
-    pub fn carry_out<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
+    pub fn carry_out<C: EbpfContext + Whole>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
         match judgement.verdict {
             Verdict::Forward => {
                 forwarded(judgement.app, packet, self.direction);
@@ -56,7 +57,13 @@ impl Reporter {
     }
 
     #[inline(never)]
-    fn deny<C: EbpfContext>(&self, ctx: &C, judgement: &Judgement, packet: &Packet, reason: DropReason) -> Fate {
+    fn deny<C: EbpfContext + Whole>(
+        &self,
+        ctx: &C,
+        judgement: &Judgement,
+        packet: &Packet,
+        reason: DropReason,
+    ) -> Fate {
         let code = Verdict::Drop(reason).code();
         let (fate, flags) = if packet.guard.has(Interface::OBSERVE) {
             count(packet, code + Verdict::OBSERVED);
@@ -78,11 +85,12 @@ impl Reporter {
             noted = note(home(key), key, self.now, fate == Fate::Answer);
         }
         match noted {
-            Noted::New if matches!(reason, DropReason::InterfaceUnknown) => {
-                warn!(ctx, "interface {} carries the program but is not configured: dropping", self.interface);
-            }
+            Noted::New if matches!(reason, DropReason::InterfaceUnknown) => complain(ctx, self.interface),
             Noted::NoRoom => with_unrecorded(|unrecorded| unrecorded.denied_packets += 1),
             Noted::New | Noted::Known => {}
+        }
+        if capture::is_on(self.now) {
+            capture::take(ctx, key, packet.guard.slot, fate == Fate::Answer, self.now);
         }
         fate
     }
@@ -124,6 +132,12 @@ impl Reporter {
             gate.lost += 1;
         }
     }
+}
+
+/// A function of its own, for the sake of the stack.
+#[inline(never)]
+fn complain<C: EbpfContext>(ctx: &C, interface: u32) {
+    warn!(ctx, "interface {} carries the program but is not configured: dropping", interface);
 }
 
 /// Adds a denial to those of its kind.

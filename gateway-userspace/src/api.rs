@@ -8,6 +8,7 @@ mod access;
 mod apps;
 mod audit;
 mod bundle;
+mod capture;
 mod context;
 mod cookie;
 mod explain;
@@ -124,6 +125,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .merge(scim::routes())
         .routes(routes!(traffic::flows))
         .routes(routes!(traffic::drops))
+        .routes(routes!(capture::capture))
         .routes(routes!(records::records))
         .routes(routes!(records::reached))
         .routes(routes!(records::denied))

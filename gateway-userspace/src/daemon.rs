@@ -35,7 +35,9 @@ use crate::dataplane::{
 use crate::export::{self, Exports, Origin};
 use crate::health::Health;
 use crate::record::audit;
-use crate::record::{AccessLog, Archive, ArchiveSettings, AuditTrail, Keepers, Metrics, Recorder, Sink, follow};
+use crate::record::{
+    AccessLog, Archive, ArchiveSettings, AuditTrail, Captures, Keepers, Metrics, Recorder, Sink, follow,
+};
 use crate::store::{FileStore, Store, StoreError, Stored, Write};
 use crate::wire::Moment;
 use countries::{Countries, CountriesError};
@@ -312,7 +314,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let outcome = until_stopped(&config, &handle, (&log, &countries, &gate.metrics), serving).await;
+    let outcome = until_stopped(&config, &handle, (&log, &countries, &gate.metrics, &gate.captures), serving).await;
     notify(&[sd_notify::NotifyState::Stopping]);
     ready.send_replace(Readiness::NotReady("the gateway is shutting down".into()));
     tasks.iter().chain(&passing_on).for_each(tokio::task::JoinHandle::abort);
@@ -425,11 +427,12 @@ fn enforce(
     let watcher = ways::watch(Ways::open(plane.pins())?, Arc::clone(&stop))
         .map_err(system("the thread that watches routes cannot be started"))?;
     let explainer: Arc<dyn Explain> = Arc::new(plane.explainer()?);
+    let captures = Captures::new(recorder.clone(), guarding.clone(), plane.take_tap());
     let (core, keeper) = core::start(state, store, Box::new(plane), recorder.clone(), boot_id.into())
         .map_err(system("the core's thread cannot be started"))?;
     let names = names::NameStates::default();
     let threads = [keeper, follower, watcher];
-    let gate = Gate { core, explainer, recorder, metrics, health, guarding, names, stop, threads };
+    let gate = Gate { core, explainer, captures, recorder, metrics, health, guarding, names, stop, threads };
     Ok(Enforcing { gate, programs, services, offers })
 }
 
@@ -437,6 +440,7 @@ fn enforce(
 struct Gate {
     core: Core,
     explainer: Arc<dyn Explain>,
+    captures: Captures,
     recorder: Recorder,
     metrics: Metrics,
     health: Health,
@@ -456,7 +460,7 @@ impl Gate {
         (providers, signals): (Providers, Signals),
         countries: Arc<Countries>,
     ) -> Context {
-        let Self { core, explainer, recorder, metrics, health, guarding, names, .. } = self;
+        let Self { core, explainer, captures, recorder, metrics, health, guarding, names, .. } = self;
         let views = views::KernelViews::new(
             core.clone(),
             (recorder.clone(), health.clone()),
@@ -481,6 +485,7 @@ impl Gate {
             signals,
             clock: Arc::new(|| Moment { boot: clock::boot(), wall: OffsetDateTime::now_utc() }),
             recorder: recorder.clone(),
+            captures: captures.clone(),
             health: health.clone(),
             exports: Exports::default(),
         }
@@ -502,7 +507,7 @@ impl Gate {
 async fn until_stopped(
     config: &Config,
     handle: &ServerHandle,
-    (log, countries, metrics): (&AccessLog, &Arc<Countries>, &Metrics),
+    (log, countries, metrics, captures): (&AccessLog, &Arc<Countries>, &Metrics, &Captures),
     mut serving: tokio::task::JoinHandle<Result<(), ServerError>>,
 ) -> Result<(), DaemonError> {
     let on = |kind| signal(kind).map_err(system("signals cannot be received"));
@@ -534,6 +539,7 @@ async fn until_stopped(
         }
     }
     tracing::info!("stopping; programs and tables stay in the kernel");
+    captures.stop();
     handle.shut_down(GRACE);
     match serving.await {
         Ok(outcome) => outcome.map_err(DaemonError::from),

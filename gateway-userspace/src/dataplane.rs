@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub mod barrier;
+pub mod capture;
 pub mod clock;
 mod constants;
 mod denials;

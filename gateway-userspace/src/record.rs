@@ -5,6 +5,7 @@
 
 mod archive;
 pub mod audit;
+mod capture;
 mod denials;
 mod events;
 mod flows;
@@ -22,6 +23,7 @@ pub use archive::{
     PageFrom, ReachedKey, ReachedSum, RefusedKey, RefusedSum, SearchError,
 };
 pub use audit::AuditTrail;
+pub use capture::{Asked, CaptureError, Captures, LONGEST as LONGEST_CAPTURE};
 pub use denials::Denials;
 pub use events::follow;
 use flows::End;

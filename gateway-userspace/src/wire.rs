@@ -14,6 +14,7 @@ mod generation;
 mod health;
 mod moment;
 mod page;
+pub mod pcapng;
 mod people;
 mod policy;
 mod problem;

@@ -16,6 +16,8 @@ mod audit;
 mod beyond;
 #[path = "gate/bundle.rs"]
 mod bundle;
+#[path = "gate/capture.rs"]
+mod capture;
 #[path = "gate/cli.rs"]
 mod cli;
 #[path = "gate/clock.rs"]

@@ -4,6 +4,8 @@
 
 #[path = "kernel/answers.rs"]
 mod answers;
+#[path = "kernel/capture.rs"]
+mod capture;
 #[path = "kernel/events.rs"]
 mod events;
 #[path = "kernel/explain.rs"]

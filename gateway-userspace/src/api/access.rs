@@ -47,6 +47,7 @@ const POLICY: Access = Token(&[Scope::PolicyWrite]);
 const BUNDLE: Access = Token(&[Scope::PolicyWrite, Scope::AppsWrite]);
 const SESSIONS: Access = Token(&[Scope::SessionsWrite]);
 const AUDIT: Access = Token(&[Scope::AuditRead]);
+const PACKETS: Access = Token(&[Scope::PacketsRead]);
 const ADMIN: Access = Token(&[Scope::Admin]);
 
 /// The rule of every operation.
@@ -107,6 +108,7 @@ pub const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/v1/revocations", SESSIONS),
     ("GET", "/v1/flows", READ),
     ("GET", "/v1/drops", READ),
+    ("GET", "/v1/drops/capture", PACKETS),
     ("GET", "/v1/records", READ),
     ("GET", "/v1/reached", READ),
     ("GET", "/v1/denied", READ),

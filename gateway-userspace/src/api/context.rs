@@ -10,7 +10,7 @@ use crate::export::Exports;
 use crate::health::Health;
 use crate::identity::{RetryAfter, Throttle, ThrottleLimits, Verifier};
 use crate::policy::{AppName, DnsName, ProviderName, SessionToken, Source, UserName};
-use crate::record::Recorder;
+use crate::record::{Captures, Recorder};
 use crate::wire::{Drops, Flow, Moment, ResolvedName, Status};
 use gateway_common::abi::Vlan;
 use ipnet::IpNet;
@@ -176,6 +176,8 @@ pub struct Context {
     pub signals: Signals,
     /// Where failed logins are recorded.
     pub recorder: Recorder,
+    /// Where denied packets are captured.
+    pub captures: Captures,
     /// Whether apps answer.
     pub health: Health,
     /// Where records are passed on to.

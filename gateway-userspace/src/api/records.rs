@@ -243,7 +243,7 @@ fn app_of(app: Option<String>) -> Result<Option<String>, ApiError> {
     app.as_deref().map(AppName::read).transpose().map(|app| app.map(|app| app.to_string()))
 }
 
-fn prefix(name: &str, text: &str) -> Result<IpNet, ApiError> {
+pub(super) fn prefix(name: &str, text: &str) -> Result<IpNet, ApiError> {
     let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     address.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
         ApiError::bad_request(format!("`{name}`: `{text}` is neither an address nor a prefix, like `10.9.0.0/24`"))

@@ -39,6 +39,21 @@ pub(super) struct Call<'c> {
     request: RequestBuilder,
 }
 
+/// An answer that comes in pieces.
+pub(super) struct Pieces {
+    response: Response,
+    url: String,
+}
+
+impl Pieces {
+    /// The next one, unless that was all.
+    pub(super) async fn piece(&mut self) -> Result<Option<bytes::Bytes>, CliError> {
+        let unreachable =
+            |error: reqwest::Error| CliError::Unreachable { url: self.url.clone(), problem: reason(&error) };
+        self.response.chunk().await.map_err(unreachable)
+    }
+}
+
 impl Client {
     /// Goes to the gateway itself: no proxy stands for the address that a session is bound to.
     pub(super) fn new(url: &str, tls: rustls::ClientConfig) -> Result<Self, CliError> {
@@ -148,6 +163,13 @@ impl Call<'_> {
                 next => cursor = next,
             }
         }
+    }
+
+    /// Asks, for an answer that comes in pieces and takes as long as this.
+    pub(super) async fn stream(self, patience: Duration) -> Result<Pieces, CliError> {
+        let url = self.client.url.to_string();
+        let response = Call { request: self.request.timeout(patience), ..self }.send().await?;
+        Ok(Pieces { response, url })
     }
 
     async fn send(self) -> Result<Response, CliError> {

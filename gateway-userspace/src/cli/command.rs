@@ -4,6 +4,7 @@ mod app;
 mod audit;
 mod bundle;
 mod device;
+mod drops;
 mod explain;
 mod export;
 mod flow;
@@ -68,8 +69,8 @@ pub(super) enum Command {
     Graph(graph::Graph),
     /// Watch the gateway at work: packets, apps, drops, and the latest denials
     Top(top::Top),
-    /// Count what was dropped, by reason
-    Drops,
+    /// Count what was dropped, by reason; or capture it
+    Drops(drops::Drops),
     /// What was recorded: connections, denials, logins, administration
     #[command(subcommand)]
     Record(record::Record),
@@ -122,7 +123,7 @@ impl Command {
             Self::Explain(explain) => explain.run(context).await,
             Self::Graph(graph) => graph.run(context).await,
             Self::Top(top) => top.run(context).await,
-            Self::Drops => flow::drops(context).await,
+            Self::Drops(drops) => drops.run(context).await,
             Self::Record(command) => command.run(context).await,
             Self::Reached(sums) => sums.run(context).await,
             Self::Denied(sums) => sums.run(context).await,

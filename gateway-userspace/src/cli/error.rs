@@ -145,6 +145,9 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// Packets are not for terminals.
+    #[error("a capture is not for a terminal; name a file with `--output`, or a program behind a `|`")]
+    CaptureToTerminal,
     /// A message, or a time to confirm, for what is no bundle.
     #[error("`--message` and `--confirm-within` are for bundles, and `{0}` is no directory; nothing changed")]
     NotABundle(PathBuf),

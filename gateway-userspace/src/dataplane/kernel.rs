@@ -1,5 +1,6 @@
 //! The data plane in the kernel: plans become map writes.
 
+use super::capture::Tap;
 use super::load::{self, Loaded, PlaneSettings};
 use super::programs::Programs;
 use super::resets::Resets;
@@ -74,6 +75,11 @@ impl KernelDataPlane {
     /// If one of the maps is not there.
     pub fn monitor(&self) -> Result<Monitor, DataPlaneError> {
         Monitor::with(&self.loaded.pins, self.loaded.flows.clone(), self.loaded.sessions.places())
+    }
+
+    /// Where denied packets can be captured. It is there once.
+    pub fn take_tap(&mut self) -> Option<Tap> {
+        self.loaded.tap.take()
     }
 
     /// Who can be asked what would become of a packet, from any thread.

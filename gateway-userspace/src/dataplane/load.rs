@@ -3,6 +3,7 @@
 //! Pins lie under `<folder>/abi<version>-flows<version>-<capacities>/`. A daemon whose layout or capacities differ finds no pins of
 //! its own, fills new maps, and only then lets the links point at programs that use them.
 
+use super::capture::{self, Tap};
 use super::constants::{Constant, Constants};
 use super::flows::FlowTable;
 use super::grants::{self, GrantTable};
@@ -43,6 +44,9 @@ pub const EXPLAIN: &str = "pc_explain";
 /// All that enforce.
 pub(super) const PROGRAMS: [&str; 4] = [INGRESS, EGRESS, REPLIES, STRIPPED];
 
+/// The shortest ring buffer, where nothing is captured.
+const NO_CAPTURE: u32 = 4096;
+
 /// How often a program is given to the kernel that was interrupted while it looked at it.
 const ATTEMPTS: u32 = 5;
 
@@ -63,6 +67,8 @@ pub struct Loaded {
     pub grants: GrantTable,
     /// See [`map::BUDGETS`]: bytes used and permitted.
     pub budgets: HashMap<MapData, BudgetKey, [u64; 2]>,
+    /// Where denied packets can be captured, until somebody takes it.
+    pub tap: Option<Tap>,
     /// Where the maps are pinned.
     pub pins: PathBuf,
     /// The mark of the daemon's resets.
@@ -129,7 +135,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let pins = folder.join(pins_name(capacities));
     prepare(folder, &pins)?;
     let layout = layout(&pins, capacities);
-    let mut ebpf = object(&pins, capacities, &layout)?;
+    let mut ebpf = object(&pins, capacities, &layout, capture::BYTES)?;
     let reset_mark = rand::random::<u32>() | 1;
     let settings = Settings { reset_mark, ..told.into() };
     let constants = Constants {
@@ -156,6 +162,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
         apps: take(&mut ebpf, map::APPS)?,
         grants: GrantTable::new(grants, grant_index, layout.secrets, now),
         budgets: take(&mut ebpf, map::BUDGETS)?,
+        tap: Some(Tap::open(&mut ebpf, Rows(mapped(&pins, map::INTERFACES, InterfaceRow::ROWS)?))?),
         pins: pins.clone(),
         reset_mark,
     };
@@ -167,7 +174,11 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
 }
 
 /// An array map that is not pinned, because it is of these programs alone, in memory.
-fn own<T: MadeOfWords>(ebpf: &mut Ebpf, name: &'static str, count: u32) -> Result<Mapped<T>, DataPlaneError> {
+pub(super) fn own<T: MadeOfWords>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    count: u32,
+) -> Result<Mapped<T>, DataPlaneError> {
     match ebpf.take_map(name) {
         Some(Map::Array(map)) => Mapped::open(map.fd(), count)
             .map_err(|errno| DataPlaneError::Pins { path: name.into(), source: errno.into() }),
@@ -283,7 +294,7 @@ fn prepare(folder: &Path, pins: &Path) -> Result<(), DataPlaneError> {
     Ok(())
 }
 
-fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf, DataPlaneError> {
+fn object(pins: &Path, capacities: &Capacities, layout: &Layout, captured: u32) -> Result<Ebpf, DataPlaneError> {
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -300,7 +311,8 @@ fn object(pins: &Path, capacities: &Capacities, layout: &Layout) -> Result<Ebpf,
         .map_max_entries(map::BUDGETS, entries(capacities.budgets))
         .map_max_entries(map::FRAGMENTS, entries(capacities.fragments))
         .map_max_entries(map::SOURCES, entries(capacities.sources))
-        .map_max_entries(map::APP_TRAFFIC, entries(capacities.apps));
+        .map_max_entries(map::APP_TRAFFIC, entries(capacities.apps))
+        .map_max_entries(map::CAPTURED, captured);
     for name in PINNED {
         loader.map_pin_path(name, pins.join(name));
     }
@@ -327,7 +339,7 @@ fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
 
 /// The object once more, with the dry run alone of its programs, over the maps that are pinned.
 pub(super) fn dry_run(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> {
-    let mut ebpf = object(pins, capacities, &layout(pins, capacities))?;
+    let mut ebpf = object(pins, capacities, &layout(pins, capacities), NO_CAPTURE)?;
     let program = ebpf.program_mut(EXPLAIN).ok_or(DataPlaneError::Incomplete(EXPLAIN))?;
     patiently(EXPLAIN, || load_one(EXPLAIN, program))?;
     Ok(ebpf)

@@ -30,6 +30,7 @@ made_of_words!(
     gateway_common::abi::Session,
     gateway_common::abi::Flow,
     gateway_common::abi::Denial,
+    gateway_common::abi::CaptureOrder,
     gateway_common::abi::GrantSlot,
     gateway_common::abi::InterfaceRow,
     gateway_common::abi::Epoch,

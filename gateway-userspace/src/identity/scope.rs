@@ -21,6 +21,8 @@ pub enum Scope {
     AuditRead,
     /// Read the metrics.
     MetricsRead,
+    /// Capture denied packets, with what is in them.
+    PacketsRead,
     /// Everything, and API tokens.
     Admin,
 }
@@ -29,13 +31,13 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "scope `{0}` is not known; use `read`, `users:write`, `apps:write`, `policy:write`, `sessions:write`, \
-     `audit:read`, `metrics:read` or `admin`"
+     `audit:read`, `metrics:read`, `packets:read` or `admin`"
 )]
 pub struct UnknownScope(pub String);
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Read,
         Self::UsersWrite,
         Self::AppsWrite,
@@ -43,6 +45,7 @@ impl Scope {
         Self::SessionsWrite,
         Self::AuditRead,
         Self::MetricsRead,
+        Self::PacketsRead,
         Self::Admin,
     ];
 
@@ -63,6 +66,7 @@ impl Scope {
             Self::SessionsWrite => "sessions:write",
             Self::AuditRead => "audit:read",
             Self::MetricsRead => "metrics:read",
+            Self::PacketsRead => "packets:read",
             Self::Admin => "admin",
         }
     }

@@ -79,7 +79,7 @@ pub struct ServicePut {
     #[serde(default)]
     pub groups: BTreeSet<String>,
     /// What it may do in the API: `read`, `users:write`, `apps:write`, `policy:write`, `sessions:write`, `metrics:read`,
-    /// `admin`.
+    /// `packets:read`, `admin`.
     #[serde(default)]
     pub scopes: BTreeSet<String>,
     /// The name of its client certificate: `uri:spiffe://…`, `dns:…` or `cn:…`.

@@ -33,7 +33,8 @@ pub struct ApiToken {
 pub struct ApiTokenRequest {
     /// What it is for: 1 to 128 characters.
     pub name: String,
-    /// What it may do: `read`, `users:write`, `apps:write`, `policy:write`, `sessions:write`, `audit:read`, `metrics:read`, `admin`.
+    /// What it may do: `read`, `users:write`, `apps:write`, `policy:write`, `sessions:write`, `audit:read`, `metrics:read`,
+    /// `packets:read`, `admin`.
     pub scopes: BTreeSet<String>,
     /// From when on it is to be worth nothing; never, if left out.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ use gateway_userspace::identity::{
 use gateway_userspace::policy::{
     App, AppName, Capacities, Gateway, GroupName, Input, SessionToken, Source, User, UserName,
 };
-use gateway_userspace::record::{AccessLog, Metrics, Recorder, Sink};
+use gateway_userspace::record::{AccessLog, Captures, Metrics, Recorder, Sink};
 use gateway_userspace::store::{Store, StoreError, Stored, Write};
 use gateway_userspace::wire::{Drops, Flow, Moment, Problem, Status};
 use std::cell::Cell;
@@ -140,8 +140,10 @@ impl World {
             tokens: Arc::new(gateway_userspace::api::Providers::default()),
             readiness: ready,
             metrics: recorder.metrics().registry(),
+            captures: Captures::nowhere(recorder.clone()),
             recorder,
             health: Default::default(),
+            exports: Default::default(),
             providers: Default::default(),
             signals: Default::default(),
             names: Arc::new(|_| None),

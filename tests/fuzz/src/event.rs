@@ -5,7 +5,7 @@ use gateway_common::{Address, Direction, KernelNanos};
 use gateway_userspace::policy::{
     AllowListId, Capacities, Factors, Gateway, Input, SessionToken, Source, User, UserName,
 };
-use gateway_userspace::record::{AccessLog, Metrics, Recorder, Sink, TrackedFlow};
+use gateway_userspace::record::{AccessLog, FlowEnds, Metrics, Recorder, Sink, TrackedFlow};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -57,7 +57,9 @@ fn tracked(events: &[FlowEvent], recorder: &Recorder) {
         let open: BTreeSet<_> = recorder.open_flows(None).filter(is_of).map(|(key, _)| key).collect();
         let own: BTreeSet<_> = recorder.open_flows(Some(SessionToken(token))).map(|(key, _)| key).collect();
         assert_eq!(own, open);
-        let cut = recorder.cut(SessionToken(token));
+        let mut ends = FlowEnds::default();
+        let cut = recorder.cut(SessionToken(token), &mut ends);
+        recorder.flows_cut(ends);
         assert_eq!(cut.keys.iter().copied().collect::<BTreeSet<_>>(), open);
         assert!(cut.open <= cut.keys.len() && cut.connections.len() <= cut.open);
         assert!(cut.connections.iter().all(|(key, _)| key.protocol == 6 && open.contains(key)));

@@ -20,7 +20,7 @@ pub const COMPILER: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-
 /// Clippy of the same version, for the eBPF programs.
 pub const CLIPPY: &str = "rust-web-clippy";
 /// What the tests, the demo and the bench run, and the package that has it.
-const TOOLS: [(&str, &str); 25] = [
+const TOOLS: [(&str, &str); 26] = [
     ("bpftool", "bpftool"),
     ("cc", "gcc"),
     ("chromium", "chromium"),
@@ -46,6 +46,7 @@ const TOOLS: [(&str, &str); 25] = [
     ("tc", "iproute2"),
     ("tmux", "tmux"),
     ("traceroute", "traceroute"),
+    ("tshark", "tshark"),
 ];
 /// Also needed, but no program tells whether they are there.
 const FILES: [(&str, &str); 3] = [

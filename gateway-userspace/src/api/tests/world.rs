@@ -9,7 +9,7 @@ use crate::api::{
 use crate::core::{self, Core};
 use crate::identity::{Accounts, ApiToken, PasswordHash, Scope, ThrottleLimits};
 use crate::policy::{Capacities, Gateway, GroupName, Input, ProviderName, Source, User, UserName};
-use crate::record::{AccessLog, Metrics, Recorder, Sink};
+use crate::record::{AccessLog, Captures, Metrics, Recorder, Sink};
 use crate::store::FileStore;
 use crate::wire::{Drops, Flow, Moment, Status};
 use axum::Router;
@@ -189,6 +189,7 @@ fn context(core: Core, recorder: Recorder, readiness: watch::Receiver<Readiness>
         tokens: Arc::new(FixedTokens),
         readiness,
         metrics: recorder.metrics().registry(),
+        captures: Captures::nowhere(recorder.clone()),
         recorder,
         health: Default::default(),
         exports: Default::default(),

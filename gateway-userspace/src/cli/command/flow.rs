@@ -1,9 +1,9 @@
-//! `portcullis flow` and `portcullis drops`: what happens to packets.
+//! `portcullis flow`: connections that are open.
 
 use crate::cli::CliError;
 use crate::cli::client::{Answer, Call};
 use crate::cli::context::Context;
-use crate::wire::{self, Drops, Page};
+use crate::wire::{self, Page};
 use clap::Subcommand;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -39,13 +39,8 @@ impl Flow {
     }
 }
 
-/// Drops since the programs were loaded.
-pub(super) async fn drops(context: &Context) -> Result<(), CliError> {
-    context.output.list(&page::<Drops>(context.administer(Method::GET, &["v1", "drops"])?).await?)
-}
-
 /// A list that comes in one piece.
-async fn page<T: DeserializeOwned>(call: Call<'_>) -> Result<Answer<Vec<T>>, CliError> {
+pub(super) async fn page<T: DeserializeOwned>(call: Call<'_>) -> Result<Answer<Vec<T>>, CliError> {
     let Answer { shape: Page { items, next_cursor: _ }, json } = call.answer().await?;
     Ok(Answer { shape: items, json })
 }

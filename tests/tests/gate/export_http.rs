@@ -11,9 +11,8 @@ use gateway_tests::{
 use serde_json::{Value, json};
 
 use crate::cli::admin;
+use crate::recipe::{Recipe, filled};
 use crate::scene::{Apps, SOON, V4, V6, is_kept_out, reaches};
-
-const PAGE: &str = include_str!("../../../docs/export/http.md");
 
 #[test]
 fn every_record_reaches_every_receiver_of_the_page_and_is_valid_there() -> Result<()> {
@@ -96,11 +95,10 @@ fn every_record_reaches_every_receiver_of_the_page_and_is_valid_there() -> Resul
 
 /// The page's blocks of configuration, with the receivers of this test in the place of the page's.
 fn exports(collector: &Collector, authority: &Authority) -> Result<String> {
-    let blocks = PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
-    let mut text: String = blocks.collect();
+    let text: String = Recipe::read("http.md")?.blocks("toml").concat();
     let (base, root) = (collector.base(), authority.root().display().to_string());
     let token = collector.token().display().to_string();
-    let replaced = [
+    let replaced: [(&str, &str); 9] = [
         ("https://collector.example.org", &base),
         ("https://splunk.example.org:8088", &base),
         ("https://elastic.example.org:9200", &base),
@@ -111,10 +109,7 @@ fn exports(collector: &Collector, authority: &Authority) -> Result<String> {
         ("tls/splunk-ca.pem", &root),
         ("tls/elastic-ca.pem", &root),
     ];
-    for (there, here) in replaced {
-        ensure!(text.contains(there), "the page has no `{there}`");
-        text = text.replace(there, here);
-    }
+    let text = filled(&text, &replaced)?;
     ensure!(!text.contains("example.org"), "the page names a host that this test does not replace:\n{text}");
     Ok(text)
 }

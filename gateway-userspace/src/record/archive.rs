@@ -179,7 +179,7 @@ impl Archive {
     /// If nothing is kept, or not everything is known yet.
     pub fn after(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
         let Some((_, shared)) = &self.parts else { return Err(SearchError::Off) };
-        Ok(Asking::beside(shared).records(&Filter::default(), PageFrom::After(sequence), limit)?.items)
+        Asking::beside(shared).following(sequence, limit)
     }
 
     /// From the number of the oldest record to that of the next one to come; `None` if nothing is kept, or not everything is

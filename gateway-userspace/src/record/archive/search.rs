@@ -254,13 +254,35 @@ impl Asking {
             segments.reverse();
         }
         let mut items = Vec::new();
-        for entry in &segments {
+        for entry in segments.iter().filter(|entry| holds_any(entry, from)) {
             let on = self.look(entry, |connection| self.fill(&mut items, limit, connection, filter, from, entry));
             if let Some(Some(next)) = on {
                 return Ok(Answer { items, next: Some(next) });
             }
         }
         Ok(Answer { items, next: None })
+    }
+
+    /// The oldest records after a number, with everything that there is. What is damaged is gone; where a segment cannot be
+    /// read now it ends, so that nobody goes on behind what may be read later.
+    ///
+    /// # Errors
+    /// If the archive is not open.
+    pub(super) fn following(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
+        let (filter, from, mut items) = (Filter::default(), PageFrom::After(sequence), Vec::new());
+        for entry in self.segments(&filter)?.iter().filter(|entry| holds_any(entry, from)) {
+            let on = self.look(entry, |connection| self.fill(&mut items, limit, connection, &filter, from, entry));
+            let is_gone = || {
+                let state = self.shared.catalog.state(entry.extent.first);
+                matches!(state, None | Some(State::Damaged)) || !entry.path.exists()
+            };
+            match on {
+                Some(None) => {}
+                None if is_gone() => {}
+                Some(Some(_)) | None => break,
+            }
+        }
+        Ok(items)
     }
 
     /// Adds what matches in a segment, until there are enough or it has taken long enough: then it says where to go on.
@@ -347,6 +369,11 @@ impl ReachedSum {
         self.to_client_bytes = self.to_client_bytes.saturating_add(other.to_client_bytes);
         self.denied = self.denied.saturating_add(other.denied);
     }
+}
+
+/// Whether there is anything in a segment from there on: it is not opened otherwise.
+fn holds_any(entry: &Entry, from: PageFrom) -> bool {
+    steps(entry, from).next().is_some()
 }
 
 /// The numbers of a segment from which a page may begin on, in parts, each from its first to before its second number.

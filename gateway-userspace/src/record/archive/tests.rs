@@ -510,6 +510,25 @@ fn a_damaged_segment_is_set_aside_and_the_others_are_searched() {
 }
 
 #[test]
+fn whoever_passes_records_on_waits_for_a_segment_that_cannot_be_read_now_and_passes_over_one_that_is_damaged() {
+    let folder = TempDir::new().unwrap();
+    let archive = four_full_segments_and_an_open_one(&folder);
+    let path = catalog::path(&folder.path().join("records"), 11);
+    let (_, shared) = archive.parts.as_ref().unwrap();
+    wait_for("it is sealed", || shared.catalog.state(11) == Some(State::Sealed));
+    let following = || sequences(&archive.after(5, 100).unwrap());
+    let away = folder.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(following(), (6..=10).collect::<Vec<_>>());
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
+    assert_eq!(following(), (6..=41).collect::<Vec<_>>());
+    std::fs::write(&path, vec![0xa5; 20_000]).unwrap();
+    assert_eq!(following(), (6..=10).chain(21..=41).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_damaged_open_segment_is_set_aside_and_its_numbers_are_not_used_again() {
     let folder = TempDir::new().unwrap();
     let (archive, _) = start(settings(folder.path()));

@@ -1,7 +1,7 @@
 //! How each shape is listed or shown. Closed lists of columns: what programs need more of is in the JSON.
 
 use super::{Listed, Shown, Value, health};
-use crate::cli::sentence::{ago, bytes, moment, until};
+use crate::cli::sentence::{ago, bytes, moment, span, until};
 use crate::policy;
 use crate::wire::{
     ApiToken, App, Drops, Export, Flow, FlowState, Generation, Grant, Group, Interface, LookupFailure, PersonPlan,
@@ -251,13 +251,13 @@ impl Listed for Drops {
 }
 
 impl Listed for Export {
-    const HEADER: &'static [&'static str] = &["export", "to", "address", "taken up to", "waiting", "since", "problem"];
+    const HEADER: &'static [&'static str] = &["export", "to", "address", "taken up to", "waiting", "for", "problem"];
 
     fn row(&self, now: OffsetDateTime) -> Vec<Value> {
         let Self { name, to, address, after, behind, lag_seconds, sent: _, missed, problem, since } = self;
         let after = after.map_or("-".to_owned(), |after| after.to_string());
         let waiting =
-            if *lag_seconds == 0.0 { "-".into() } else { ago(now - Duration::seconds_f64(*lag_seconds), now) };
+            if *lag_seconds == 0.0 { "-".to_owned() } else { span(Duration::saturating_seconds_f64(*lag_seconds)) };
         let problem = match (problem, since, missed) {
             (Some(problem), Some(since), _) => Value::Odd(format!("{} {problem}", ago(*since, now))),
             (Some(problem), None, _) => Value::Odd(problem.clone()),

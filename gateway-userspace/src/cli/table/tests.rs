@@ -1,5 +1,7 @@
 use super::*;
-use crate::wire::{ApiToken, App, Drops, Flow, Group, Receipt, ServiceIdentity, Session, Status, TableUse, User};
+use crate::wire::{
+    ApiToken, App, Drops, Export, Flow, Group, Receipt, ServiceIdentity, Session, Status, TableUse, User,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -56,6 +58,30 @@ SESSION           USER   ADDRESS    INTERFACE  ENDS                           AP
     check::<Drops>(
         json!([{ "interface": "guard0", "reason": "no_session", "help": "log in", "packets": 7 }]),
         "INTERFACE  REASON      PACKETS  OBSERVED  MEANING\nguard0     no_session  7        -         log in",
+    );
+}
+
+#[test]
+fn an_export_is_listed_with_what_waits_and_why() {
+    let export = |more: serde_json::Value| {
+        let mut export = json!({
+            "name": "siem", "to": "splunk", "address": "https://192.0.2.9/", "after": 7, "behind": 0, "lag_seconds": 0.0,
+            "sent": 7, "missed": 0,
+        });
+        export.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        export
+    };
+    let failing = json!({
+        "behind": 12, "lag_seconds": 1e300, "problem": "did not take it\nin time", "since": "2026-11-21T09:58:00Z",
+    });
+    let new = json!({ "after": null, "behind": 3, "lag_seconds": 63.5, "missed": 2 });
+    check::<Export>(
+        json!([export(json!({})), export(failing), export(new)]),
+        "
+EXPORT  TO      ADDRESS             TAKEN UP TO  WAITING  FOR                     PROBLEM
+siem    splunk  https://192.0.2.9/  7            0        -                       -
+siem    splunk  https://192.0.2.9/  7            12       106751991167300 d 15 h  2 min ago did not take it\u{fffd}in time
+siem    splunk  https://192.0.2.9/  -            3        1 min 3 s               2 given up before they were taken",
     );
 }
 

@@ -215,22 +215,26 @@ impl Event {
         info
     }
 
+    /// The app's end, and how it is reached.
+    fn to_where(&mut self, is_outbound: bool) {
+        if let Some(app) = self.rest.get("app").cloned() {
+            self.put("app_name", app);
+        }
+        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
+        let mut info = self.protocol();
+        let (direction_id, direction) = if is_outbound { (2, "Outbound") } else { (1, "Inbound") };
+        info.insert("direction_id".into(), direction_id.into());
+        info.insert("direction".into(), direction.into());
+        self.put("connection_info", Value::Object(info));
+    }
+
     fn flow(&mut self, activity: Activity) -> (Class, Activity) {
         let is_by_app = self.rest.get("opened_by").and_then(Value::as_str) == Some("app");
         self.put_object(
             "src_endpoint",
             &[("ip", "client"), ("port", "client_port"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        let app = self.rest.get("app").cloned();
-        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
-        if let Some(app) = app {
-            self.put("app_name", app);
-        }
-        let mut info = self.protocol();
-        let (direction_id, direction) = if is_by_app { (2, "Outbound") } else { (1, "Inbound") };
-        info.insert("direction_id".into(), direction_id.into());
-        info.insert("direction".into(), direction.into());
-        self.put("connection_info", Value::Object(info));
+        self.to_where(is_by_app);
         self.actor();
         self.policies("Permit");
         self.traffic();
@@ -282,16 +286,7 @@ impl Event {
             "src_endpoint",
             &[("ip", "source"), ("mac", "mac"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        let app = self.rest.get("app").cloned();
-        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
-        if let Some(app) = app {
-            self.put("app_name", app);
-        }
-        let mut info = self.protocol();
-        let (direction_id, direction) = if is_to_client { (2, "Outbound") } else { (1, "Inbound") };
-        info.insert("direction_id".into(), direction_id.into());
-        info.insert("direction".into(), direction.into());
-        self.put("connection_info", Value::Object(info));
+        self.to_where(is_to_client);
         self.actor();
         self.policies("Forbid");
         if let Some(packets) = self.rest.remove("packets") {

@@ -216,7 +216,7 @@ impl Event {
     }
 
     /// The app's end, and how it is reached.
-    fn to_where(&mut self, is_outbound: bool) {
+    fn put_reached(&mut self, is_outbound: bool) {
         if let Some(app) = self.rest.get("app").cloned() {
             self.put("app_name", app);
         }
@@ -234,7 +234,7 @@ impl Event {
             "src_endpoint",
             &[("ip", "client"), ("port", "client_port"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        self.to_where(is_by_app);
+        self.put_reached(is_by_app);
         self.actor();
         self.policies("Permit");
         self.traffic();
@@ -286,7 +286,7 @@ impl Event {
             "src_endpoint",
             &[("ip", "source"), ("mac", "mac"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        self.to_where(is_to_client);
+        self.put_reached(is_to_client);
         self.actor();
         self.policies("Forbid");
         if let Some(packets) = self.rest.remove("packets") {

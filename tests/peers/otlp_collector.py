@@ -11,8 +11,6 @@ next, one after the other: with a status and headers, or with a number of reject
 import json
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
 
 import yaml
 from google.protobuf.json_format import MessageToDict
@@ -23,6 +21,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from lines import obey
+from served import Answering
+from served import serve
 
 KIND = "application/x-protobuf"
 SIGNALS = {
@@ -33,36 +33,27 @@ failures = {path: [] for path in SIGNALS}
 lock = threading.Lock()
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body=b"", headers={}):
-        self.send_response(status)
-        for name, value in {"Content-Type": KIND, "Content-Length": len(body), **headers}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        self.wfile.write(body)
+class Handler(Answering):
+    def tell(self, status, body=b"", headers={}):
+        self.answer(status, KIND, body, headers)
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         if self.path not in SIGNALS:
-            return self.answer(404)
+            return self.tell(404)
         if token and self.headers.get("Authorization") != f"Bearer {token}":
-            return self.answer(401)
+            return self.tell(401)
         if self.headers.get("Content-Type") != KIND:
-            return self.answer(415)
+            return self.tell(415)
         name, request, response, rejected = SIGNALS[self.path]
         try:
             message = request.FromString(body)
         except DecodeError as error:
-            return self.answer(400, str(error).encode())
+            return self.tell(400, str(error).encode())
         with lock:
             failure = failures[self.path].pop(0) if failures[self.path] else {}
             if "status" in failure:
-                return self.answer(failure["status"], headers=failure.get("headers", {}))
+                return self.tell(failure["status"], headers=failure.get("headers", {}))
             answer = response()
             if "rejected" in failure:
                 setattr(answer.partial_success, rejected, failure["rejected"])
@@ -70,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             elif name in pipelines:
                 with open(path, "a") as lines:
                     lines.write(json.dumps(MessageToDict(message)) + "\n")
-        return self.answer(200, answer.SerializeToString())
+        return self.tell(200, answer.SerializeToString())
 
 
 def fail(path, answers):
@@ -95,6 +86,5 @@ if "auth" in http:
     with open(config["extensions"][authenticator]["filename"]) as file:
         token = file.read().strip()
 host, _, port = http["endpoint"].rpartition(":")
-server = ThreadingHTTPServer((host, int(port)), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+serve(Handler, host, port)
 obey({"fail": fail})

@@ -7,12 +7,8 @@ It prints `{"ready": true}`, then obeys one JSON request per line: `pushes` answ
 
 import json
 import re
-import ssl
 import sys
-import threading
 import uuid
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
 
 from scim2_models import EnterpriseUser
 from scim2_models import Group
@@ -21,6 +17,8 @@ from scim2_models import ServiceProviderConfig
 from scim2_models import User
 
 from lines import obey
+from served import Answering
+from served import serve
 
 SUPPORT = {
     "documentationUri": "https://example.org",
@@ -41,38 +39,27 @@ resources = {"Users": {}, "Groups": {}}
 pushes = []
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Answering):
+    def tell(self, status, told=None):
+        self.answer(status, "application/scim+json", b"" if told is None else json.dumps(told).encode())
 
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body=None):
-        text = b"" if body is None else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/scim+json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def serve(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        body = understood(self.rfile.read(length).decode())
+    def do(self):
+        body = understood(self.body().decode())
         pushes.append({"method": self.command, "path": self.path, "authorization": self.headers.get("Authorization"), "body": body})
         path, _, query = self.path.partition("?")
         if path in DISCOVERY:
             found = DISCOVERY[path]
-            return self.answer(200, listed(found) if isinstance(found, list) else found)
+            return self.tell(200, listed(found) if isinstance(found, list) else found)
         _, kind, *rest = path.split("/")
         if kind not in resources:
-            return self.answer(404)
+            return self.tell(404)
         return self.resource(kind, rest, query, body)
 
     def resource(self, kind, rest, query, body):
         kept = resources[kind]
         name = rest[0] if rest else None
         if name is not None and name not in kept:
-            return self.answer(404)
+            return self.tell(404)
         if self.command == "POST":
             name = str(uuid.uuid4())
         if self.command in ("POST", "PUT"):
@@ -80,13 +67,13 @@ class Handler(BaseHTTPRequestHandler):
             kept[name] = {**body, "id": name}
             kept[name].pop("password", None)
             kept[name]["meta"] = {"resourceType": kind[:-1], "location": f"https://{address}:{port}/{kind}/{name}"}
-            return self.answer(201 if self.command == "POST" else 200, kept[name])
+            return self.tell(201 if self.command == "POST" else 200, kept[name])
         if self.command == "DELETE":
             kept.pop(name)
-            return self.answer(204)
-        return self.answer(200, kept[name] if name else listed(matching(kept, query)))
+            return self.tell(204)
+        return self.tell(200, kept[name] if name else listed(matching(kept, query)))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
 
 
 def understood(text):
@@ -115,9 +102,5 @@ def taken():
 
 
 address, port, key, certificate = sys.argv[1:]
-server = ThreadingHTTPServer((address, int(port)), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(certificate, key)
-server.socket = context.wrap_socket(server.socket, server_side=True)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+serve(Handler, address, port, key, certificate)
 obey({"pushes": taken})

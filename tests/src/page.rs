@@ -52,14 +52,6 @@ impl Page {
         Ok(Self { parts })
     }
 
-    /// The text of a file of the page.
-    pub fn file(&self, name: &str) -> Option<&str> {
-        self.parts.iter().find_map(|part| match part {
-            Part::File { path, text, .. } if path == name => Some(text.as_str()),
-            _ => None,
-        })
-    }
-
     /// How many commands it has.
     pub fn commands(&self) -> usize {
         self.parts.iter().filter(|part| matches!(part, Part::Step { .. })).count()

@@ -3,16 +3,15 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use gateway_tests::page::Page;
 use gateway_tests::{Cli, Gate, Listening, LogReceiver, Make, World, wait_until};
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::cli::admin;
+use crate::recipe::Recipe;
 use crate::scene::{Apps, SOON, V4, is_kept_out, reaches};
 
-const PAGE: &str = include_str!("../../../docs/export/syslog.md");
 /// For what is sent again after pauses.
 const LATER: Duration = Duration::from_secs(60);
 /// A policy whose name wants to be a second message, another field and an order to a terminal.
@@ -21,13 +20,7 @@ const HOSTILE: &str = r#"@id("x\n<13>1 - - - - - - forged\r| suser=root ] \"\\ \
 
 /// A file of the page, in which every name of the example is replaced by the test's.
 fn from_page(name: &str, replaced: &[(&str, &str)]) -> Result<String> {
-    let page = Page::parse(PAGE)?;
-    let mut text = page.file(name).with_context(|| format!("the page has no `{name}`"))?.to_owned();
-    for (there, here) in replaced {
-        ensure!(text.contains(there), "`{name}` has no `{there}` to be replaced");
-        text = text.replace(there, here);
-    }
-    Ok(text)
+    Recipe::read("syslog.md")?.file(name, replaced)
 }
 
 /// The certificates of both ends, in files below this folder.

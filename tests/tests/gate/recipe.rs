@@ -25,12 +25,16 @@ impl Recipe {
 
     /// The blocks of a language, in their order.
     pub fn blocks(&self, language: &str) -> Vec<String> {
+        self.blocks_where(|info| info == language)
+    }
+
+    fn blocks_where(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut blocks = Vec::new();
         let mut lines = self.text.lines();
         while let Some(line) = lines.next() {
             let Some(info) = line.strip_prefix("```") else { continue };
             let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
-            if info == language {
+            if is_wanted(info) {
                 blocks.push(block.join("\n") + "\n");
             }
         }
@@ -39,8 +43,17 @@ impl Recipe {
 
     /// The only block of a language, with each of these texts replaced by another; each has to be there.
     pub fn block(&self, language: &str, replace: &[(&str, &str)]) -> Result<String> {
-        let blocks = self.blocks(language);
-        let [block] = &blocks[..] else { anyhow::bail!("{}: {} blocks of {language}", self.name, blocks.len()) };
+        self.only(language, &self.blocks(language), replace)
+    }
+
+    /// The block that is the text of a file, likewise.
+    pub fn file(&self, name: &str, replace: &[(&str, &str)]) -> Result<String> {
+        let end = format!(" file={name}");
+        self.only(name, &self.blocks_where(|info| info.ends_with(&end)), replace)
+    }
+
+    fn only(&self, what: &str, blocks: &[String], replace: &[(&str, &str)]) -> Result<String> {
+        let [block] = blocks else { anyhow::bail!("{}: {} blocks of {what}", self.name, blocks.len()) };
         filled(block, replace).with_context(|| self.name.clone())
     }
 

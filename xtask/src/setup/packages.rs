@@ -90,7 +90,7 @@ pub fn tool_names() -> String {
         .iter()
         .map(|(tool, _)| *tool)
         .chain(super::promtool::PROGRAMS)
-        .chain(super::flows::programs())
+        .chain(super::flows::PROGRAMS)
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -78,30 +78,35 @@ pub fn is_on(now: KernelNanos) -> bool {
 /// Hands a denied packet over, if it is wanted. A function of its own, as the two that it calls, for the sake of the stack.
 #[inline(never)]
 pub fn take<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool, now: KernelNanos) {
-    if is_due(key, slot, now) {
-        hand_over(ctx, key, slot, is_answered);
+    let serial = due(key, slot, now);
+    if serial != 0 {
+        hand_over(ctx, key, slot, is_answered, serial);
     }
 }
 
-/// Whether a denied packet is to be handed over now. What is wanted and is not is counted.
+/// Of which capture a denied packet is to be handed over now; 0 if of none. What is wanted and is not is counted.
 #[inline(never)]
-fn is_due(key: &DenialKey, slot: u32, now: KernelNanos) -> bool {
-    let Some(order) = CAPTURE.get(0).filter(|order| order.wants(key)) else { return false };
+fn due(key: &DenialKey, slot: u32, now: KernelNanos) -> u64 {
+    let Some(order) = CAPTURE.get(0) else { return 0 };
+    // First, because the daemon writes it last: whoever reads it reads all of its order, or of a later one.
     let serial = order.serial.load();
+    if !order.wants(key) {
+        return 0;
+    }
     let is_admitted = is_admitted(order, serial, now);
     if let Some(count) = count(slot, serial) {
         count.matched += 1;
         count.over += u64::from(!is_admitted);
     }
-    is_admitted
+    if is_admitted { serial } else { 0 }
 }
 
 /// Hands a denied packet over.
 #[inline(never)]
-fn hand_over<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool) {
+fn hand_over<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool, serial: u64) {
     let Some(record) = CAPTURE_RECORD.get_ptr_mut(key.direction.into()) else { return };
-    // SAFETY: this CPU's own element, used here alone, by one program; a program is not interrupted by another run of
-    // itself on its CPU.
+    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
+    // CPU: none interrupts another.
     let record = unsafe { &mut *record };
     let head = &mut record.head;
     head.at = clock().0;
@@ -110,16 +115,16 @@ fn hand_over<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_ans
     head.flags = C::KIND | if is_answered { CaptureHead::ANSWERED } else { 0 };
     head.length = ctx.whole_length();
     let Some(order) = CAPTURE.get(0) else { return };
-    head.serial = order.serial.load();
+    head.serial = serial;
     let captured = held(head.length.min(order.length.load() as u32));
     head.captured = captured;
     // SAFETY: there is room for as many bytes as `held` leaves.
     if !unsafe { ctx.copy_first(record.bytes.as_mut_ptr(), captured) } {
-        if let Some(count) = count(slot, record.head.serial) {
+        if let Some(count) = count(slot, serial) {
             count.unread += 1;
         }
     } else if !submit(record, captured)
-        && let Some(count) = count(slot, record.head.serial)
+        && let Some(count) = count(slot, serial)
     {
         count.no_room += 1;
     }
@@ -156,7 +161,8 @@ fn submit(record: &CaptureRecord, captured: u32) -> bool {
 #[inline(always)]
 fn is_admitted(order: &CaptureOrder, serial: u64, now: KernelNanos) -> bool {
     let Some(gate) = CAPTURE_GATE.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
+    // CPU: none interrupts another.
     let gate: &mut CaptureGate = unsafe { &mut *gate };
     gate.admits(serial, (order.per_window.load(), order.window.load()), now)
 }
@@ -164,6 +170,7 @@ fn is_admitted(order: &CaptureOrder, serial: u64, now: KernelNanos) -> bool {
 #[inline(always)]
 fn count<'a>(slot: u32, serial: u64) -> Option<&'a mut CaptureCount> {
     let count = CAPTURE_COUNTS.get_ptr_mut(slot)?;
-    // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
+    // CPU: none interrupts another.
     Some(unsafe { &mut *count }.of(serial))
 }

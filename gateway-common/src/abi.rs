@@ -42,6 +42,8 @@ pub mod map {
     pub const VLANS: &str = "VLANS";
     /// Not a map: the variable in which the programs are told the [`crate::table::Layout`].
     pub const LAYOUT: &str = "LAYOUT";
+    /// Not a map either: 1, or 0 where what is judged is neither counted nor told.
+    pub const RECORDS: &str = "RECORDS";
     /// One entry: the [`crate::table::Secrets`] with which the other maps were filled, for the next daemon.
     pub const SECRETS: &str = "SECRETS";
     /// One entry: [`super::Epoch`]; memory-mapped by the daemon.

@@ -1,7 +1,7 @@
 //! What the daemon is told: counters for every packet, denials added up, and events for flows that begin or give way.
 
 use crate::capture::{self, Whole};
-use crate::maps::{APP_TRAFFIC, DENIALS, DENIED, EVENT_GATE, EVENTS, SETTINGS, UNRECORDED, VERDICTS, layout};
+use crate::maps::{APP_TRAFFIC, DENIALS, DENIED, EVENT_GATE, EVENTS, SETTINGS, UNRECORDED, VERDICTS, layout, records};
 use crate::tables::Table;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
@@ -43,7 +43,7 @@ impl Reporter {
         match judgement.verdict {
             Verdict::Forward => {
                 forwarded(judgement.app, packet, self.direction);
-                if judgement.opened && self.may_emit(OPENINGS) {
+                if judgement.opened && records() && self.may_emit(OPENINGS) {
                     self.opened(judgement, packet);
                 }
                 Fate::Pass
@@ -73,9 +73,12 @@ impl Reporter {
             let is_due = judgement.answer.is_due_on(&packet.guard) && answer::is_due(packet);
             (if is_due && self.may_emit(ANSWERS) { Fate::Answer } else { Fate::Drop }, 0)
         };
+        if !records() {
+            return fate;
+        }
         let Some(key) = DENIED.get_ptr_mut(self.direction as u32) else { return fate };
-        // SAFETY: this CPU's own element, used here alone, by one program; a program is not interrupted by another run of
-        // itself on its CPU.
+        // SAFETY: this CPU's own element, used here alone. Two programs come here, of XDP and of traffic control, and both run
+        // with softirqs off on their CPU: neither interrupts the other.
         let key = unsafe { &mut *key };
         key.write_packet(packet, self.interface, self.direction);
         key.write_verdict(judgement.token, judgement.app, reason, flags);
@@ -157,7 +160,7 @@ fn home(key: &DenialKey) -> u32 {
 /// A flow gives way to another: what it carried is reported, or at least counted.
 #[inline(never)]
 pub fn gives_way(flow: &Flow, is_replaced: bool) {
-    if emit(|event| event.write_gave_way(flow, is_replaced)) {
+    if !records() || emit(|event| event.write_gave_way(flow, is_replaced)) {
         return;
     }
     with_unrecorded(|unrecorded| {
@@ -191,7 +194,7 @@ fn with_unrecorded(change: impl Fn(&mut Unrecorded)) {
 #[inline(always)]
 pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
     count(packet, Verdict::Forward.code());
-    if app == 0 {
+    if app == 0 || !records() {
         return;
     }
     let Some(traffic) = APP_TRAFFIC.get_ptr_mut(app) else { return };
@@ -208,6 +211,9 @@ pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
 /// Adds one to a counter of the packet's interface.
 #[inline(always)]
 pub fn count(packet: &Packet, code: u32) {
+    if !records() {
+        return;
+    }
     if let Some(counter) = VERDICTS.get_ptr_mut(packet.guard.slot * Verdict::CODES + code) {
         // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
         unsafe { *counter += 1 };

@@ -555,6 +555,7 @@ fn told(config: &Config) -> PlaneSettings {
         service_interval: config.limits.service_interval(),
         quarantine: config.limits.quarantine_nanos(),
         lease: config.limits.lease_nanos(),
+        records: true,
     }
 }
 

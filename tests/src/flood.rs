@@ -2,7 +2,7 @@
 //! cost the machine little but what the gateway does about them.
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,12 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::net::if_::if_nametoindex;
 
 use crate::{
     bpf::{Assembly, Condition, Helper, Kind, Map, Operation, Program, Register, Size},
+    link,
     netns::Namespace,
+    world::{World, at},
 };
 
 use Register::{R0, R1, R2, R3, R6, R7};
@@ -92,6 +94,18 @@ impl Volley {
         let frame = frame(target, sender)?;
         let program = host.enter(|| -> Result<Program> { program(if_nametoindex(link)?, &frame, connections) })??;
         Ok(Self { host: host.clone(), program, frame })
+    }
+
+    /// Those of so many connections between the client and an app of a world: what the client sends, and what the app does.
+    pub fn of_both_sides(world: &World, count: u32) -> Result<[Self; 2]> {
+        let (IpAddr::V4(client), IpAddr::V4(app)) = (at::CLIENT, at::OTHER_APP) else { bail!("not of IPv4") };
+        link::meet_xdp(&world.gateway, "apps0")?;
+        let request = Target { mac: at::GUARD0_MAC, source: client, destination: app };
+        let reply = Target { mac: at::APPS0_MAC, source: app, destination: client };
+        Ok([
+            Self::of(&world.client, "eth0", request, at::CLIENT_MAC, Connections { count, is_reply: false })?,
+            Self::of(&world.app, "eth0", reply, at::APP_MAC, Connections { count, is_reply: true })?,
+        ])
     }
 
     /// Makes so many, and returns when they have been taken up.

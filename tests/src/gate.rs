@@ -22,7 +22,7 @@ use crate::{
     netns::{Namespace, checked},
     process::{Process, wait_until},
     tools,
-    world::World,
+    world::{World, at},
 };
 
 const CONFIG: &str = include_str!("../../configs/demo/portcullis.toml");
@@ -91,6 +91,16 @@ impl Gate {
         let gate = Self::start(world, Launch::new(binary("portcullisd")?, READY), tweak)?;
         gate.introduce("alice", "finance")?;
         gate.introduce("bob", "ops")?;
+        Ok(gate)
+    }
+
+    /// alice, who has logged in, may reach all ports of the app `bulk` over UDP, by as many flows.
+    pub fn open_wide(flows: u32, tweak: impl FnOnce(String) -> String) -> Result<Self> {
+        let gate = Self::with(|config| tweak(config.replace("flows = 1024", &format!("flows = {flows}"))))?;
+        gate.api.put("/v1/apps/bulk", &json!({ "prefixes": [at::OTHER_APP], "services": ["*/udp"] }))?.ok()?;
+        let policy = r#"@id("bulk") permit (principal in Group::"finance", action, resource == App::"bulk");"#;
+        gate.put_policy(policy)?.ok()?;
+        gate.login(&gate.world.client, at::GUARD0, "alice")?;
         Ok(gate)
     }
 

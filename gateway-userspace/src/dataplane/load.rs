@@ -117,11 +117,13 @@ pub struct PlaneSettings {
     pub quarantine: u64,
     /// How long the daemon's word counts, in nanoseconds; `u64::MAX` for ever, 0 if it is not renewed by loading.
     pub lease: u64,
+    /// Whether what is judged is counted and told. Only whoever measures what that costs does without.
+    pub records: bool,
 }
 
 impl From<PlaneSettings> for Settings {
     fn from(settings: PlaneSettings) -> Self {
-        let PlaneSettings { events_per_window, answers_per_window, service_interval, quarantine, lease: _ } = settings;
+        let PlaneSettings { events_per_window, answers_per_window, service_interval, quarantine, .. } = settings;
         let abi_version = ABI_VERSION;
         Self { abi_version, events_per_window, answers_per_window, reset_mark: 0, service_interval, quarantine }
     }
@@ -135,7 +137,7 @@ pub fn load(folder: &Path, capacities: &Capacities, told: PlaneSettings) -> Resu
     let pins = folder.join(pins_name(capacities));
     prepare(folder, &pins)?;
     let layout = layout(&pins, capacities);
-    let mut ebpf = object(&pins, capacities, &layout, capture::BYTES)?;
+    let mut ebpf = object(&pins, capacities, &layout, capture::BYTES, told.records)?;
     let reset_mark = rand::random::<u32>() | 1;
     let settings = Settings { reset_mark, ..told.into() };
     let constants = Constants {
@@ -294,11 +296,19 @@ fn prepare(folder: &Path, pins: &Path) -> Result<(), DataPlaneError> {
     Ok(())
 }
 
-fn object(pins: &Path, capacities: &Capacities, layout: &Layout, captured: u32) -> Result<Ebpf, DataPlaneError> {
+fn object(
+    pins: &Path,
+    capacities: &Capacities,
+    layout: &Layout,
+    captured: u32,
+    has_records: bool,
+) -> Result<Ebpf, DataPlaneError> {
+    let has_records = u8::from(has_records);
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(map::LAYOUT, layout, true)
+        .override_global(map::RECORDS, &has_records, true)
         .map_max_entries(map::SESSION_INDEX, layout.session_buckets)
         .map_max_entries(map::SESSION_FILTER, layout.filter_words)
         .map_max_entries(map::SESSIONS, slots::slots_for(capacities.sessions))
@@ -339,7 +349,7 @@ fn programs(ebpf: &mut Ebpf) -> Result<(), DataPlaneError> {
 
 /// The object once more, with the dry run alone of its programs, over the maps that are pinned.
 pub(super) fn dry_run(pins: &Path, capacities: &Capacities) -> Result<Ebpf, DataPlaneError> {
-    let mut ebpf = object(pins, capacities, &layout(pins, capacities), NO_CAPTURE)?;
+    let mut ebpf = object(pins, capacities, &layout(pins, capacities), NO_CAPTURE, true)?;
     let program = ebpf.program_mut(EXPLAIN).ok_or(DataPlaneError::Incomplete(EXPLAIN))?;
     patiently(EXPLAIN, || load_one(EXPLAIN, program))?;
     Ok(ebpf)

@@ -1,7 +1,7 @@
 //! What a packet costs in the programs themselves, by `BPF_PROG_TEST_RUN`, with another key each time, beside a program
 //! that does nothing and some that do the least that is possible.
 
-mod cases;
+pub mod cases;
 mod probe;
 
 use crate::measure::driver::{Driver, Flow, Keys, Then, constant};
@@ -144,7 +144,7 @@ impl Case {
     }
 
     /// The gateway's program over packets of this case.
-    fn driver(&self, plane: &mut Plane, sessions: usize, pattern: Pattern) -> Result<Driver> {
+    pub fn driver(&self, plane: &mut Plane, sessions: usize, pattern: Pattern) -> Result<Driver> {
         let name = match self.kind {
             Kind::Xdp => "pc_ingress",
             Kind::Tc => "pc_egress",

@@ -1,6 +1,8 @@
-//! The archive of records: how many are written in a second, with their texts and durably, how many bytes one takes, and
-//! how long searches take.
+//! Records: what they cost a packet; how many flows a second are in the archive, end to end; and the archive by itself: how many
+//! are written in a second, with their texts and durably, how many bytes one takes, and how long searches take.
 
+mod flows;
+mod kernel;
 #[path = "policy/large.rs"]
 #[expect(clippy::duplicate_mod, reason = "the apps of a large company, as the other suite has them")]
 mod large;
@@ -26,8 +28,18 @@ const PEOPLE: u32 = 1_000;
 /// Records that are handed over at once: fewer than the queue takes of this kind.
 const BURST: usize = 25_000;
 
+/// All of it.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
     let progress = Progress::new();
+    progress.say("records: what they cost a packet");
+    let mut rows = kernel::measure(options)?;
+    progress.say("records: flows, end to end");
+    rows.extend(flows::measure(options.rounds.min(3))?);
+    rows.extend(archive(options, &progress)?);
+    Ok(rows)
+}
+
+fn archive(options: &Options, progress: &Progress) -> Result<Vec<Row>> {
     let (mut rates, mut bytes, mut searches) = (Vec::new(), Vec::new(), Vec::<(&str, Vec<f64>)>::new());
     let gateway = gateway()?;
     for round in 0..options.rounds.min(3) {

@@ -318,5 +318,6 @@ pub fn settings(services_per_second: u64) -> PlaneSettings {
         service_interval: SECOND.checked_div(services_per_second).unwrap_or(0),
         quarantine: QUARANTINE,
         lease: u64::MAX,
+        records: true,
     }
 }

@@ -1,41 +1,16 @@
 //! What records say, and what is counted as unrecorded, is what the kernel has counted: packet by packet and byte by byte.
 
-use std::net::IpAddr;
-
-use anyhow::{Context as _, Result, bail, ensure};
-use gateway_tests::flood::{Connections, Target, Volley};
-use gateway_tests::{Gate, link, wait_until, world::at};
+use anyhow::{Context as _, Result, ensure};
+use gateway_tests::{Gate, flood::Volley, wait_until};
 use serde_json::{Value, json};
 
 use crate::record::sum;
-use crate::scene::{SOON, V4};
+use crate::scene::SOON;
 
 /// Connections at once: between two ports of the client and all of the app.
 const CONNECTIONS: u32 = 1 << 17;
 /// Packets of each, in each direction.
 const TURNS: u32 = 40;
-
-/// alice may reach all ports of an app over UDP.
-fn open_wide(flows: u32) -> Result<Gate> {
-    let gate = Gate::with(|config| config.replace("flows = 1024", &format!("flows = {flows}")))?;
-    gate.api.put("/v1/apps/bulk", &json!({ "prefixes": [V4.vault], "services": ["*/udp"] }))?.ok()?;
-    gate.put_policy(r#"@id("bulk") permit (principal in Group::"finance", action, resource == App::"bulk");"#)?.ok()?;
-    V4.alice(&gate)?;
-    Ok(gate)
-}
-
-/// Packets of these connections, from the client and from the app.
-fn volleys(gate: &Gate) -> Result<[Volley; 2]> {
-    let (IpAddr::V4(client), IpAddr::V4(app)) = (at::CLIENT, at::OTHER_APP) else { bail!("not of IPv4") };
-    link::meet_xdp(&gate.world.gateway, "apps0")?;
-    let connections = |is_reply| Connections { count: CONNECTIONS, is_reply };
-    let request = Target { mac: at::GUARD0_MAC, source: client, destination: app };
-    let reply = Target { mac: at::APPS0_MAC, source: app, destination: client };
-    Ok([
-        Volley::of(&gate.world.client, "eth0", request, at::CLIENT_MAC, connections(false))?,
-        Volley::of(&gate.world.app, "eth0", reply, at::APP_MAC, connections(true))?,
-    ])
-}
 
 /// What was forwarded to the app and to clients (packets and bytes each) and denied, as somebody says.
 type Sums = [u64; 5];
@@ -97,8 +72,8 @@ fn is_all_accounted_for(gate: &Gate) -> Result<(Sums, Sums, usize)> {
 
 #[test]
 fn ten_million_packets_of_a_hundred_thousand_connections_are_in_records_or_counted() -> Result<()> {
-    let gate = open_wide(2 * CONNECTIONS)?;
-    let [requests, replies] = volleys(&gate)?;
+    let gate = Gate::open_wide(2 * CONNECTIONS, |config| config)?;
+    let [requests, replies] = Volley::of_both_sides(&gate.world, CONNECTIONS)?;
     for _ in 0..TURNS {
         requests.send_in_turns(CONNECTIONS)?;
         replies.send_in_turns(CONNECTIONS)?;
@@ -113,8 +88,8 @@ fn ten_million_packets_of_a_hundred_thousand_connections_are_in_records_or_count
 
 #[test]
 fn connections_that_give_way_to_others_are_in_records_or_counted() -> Result<()> {
-    let gate = open_wide(4_096)?;
-    let [requests, replies] = volleys(&gate)?;
+    let gate = Gate::open_wide(4_096, |config| config)?;
+    let [requests, replies] = Volley::of_both_sides(&gate.world, CONNECTIONS)?;
     requests.send_in_turns(CONNECTIONS)?;
     // Of most of these the connection is not remembered any more.
     replies.send_in_turns(CONNECTIONS)?;

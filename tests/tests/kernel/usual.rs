@@ -18,6 +18,7 @@ pub const SETTINGS: PlaneSettings = PlaneSettings {
     service_interval: 0,
     quarantine: 3_600_000_000_000,
     lease: u64::MAX,
+    records: true,
 };
 
 /// The VLANs that the interface carries: 10, and 100.20.

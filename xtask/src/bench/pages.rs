@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What each suite is about.
-const SUITES: [(&str, &str, &str); 7] = [
+const SUITES: [(&str, &str, &str); 8] = [
     (
         "program",
         "The programs by themselves",
@@ -77,6 +77,16 @@ const SUITES: [(&str, &str, &str); 7] = [
         "A bundle of so many policies in a hundred files, half as many apps and a fifth as many groups, each of which the \
          policies name, and a case for each hundredth policy. It is read from the disk, checked, and its cases are tried; by \
          the library, and by the command line as a process of its own.",
+    ),
+    (
+        "records",
+        "Records",
+        "First what records cost a packet in the programs: the programs *without records* are the same without counters of \
+         interfaces and apps, sums of denials, and events of flows, which the verifier then removes. What a flow itself has \
+         carried is counted by both, because the law reads it. Here all events are emitted, and there is room for them. Then \
+         the real daemon: packets of so many connections, made on the same two CPUs, until each connection's start is in the \
+         archive; and the end of access, until each one's end is. Then the archive by itself: a million records of a thousand \
+         people are made and written, and searched in the open segment, which has no index.",
     ),
 ];
 

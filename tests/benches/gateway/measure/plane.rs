@@ -20,8 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// No event is emitted: at these rates nearly none is anyway, and each opening and denial is counted as lost.
-pub const SETTINGS: PlaneSettings =
-    PlaneSettings { events_per_window: 0, answers_per_window: 0, service_interval: 0, quarantine: 0, lease: u64::MAX };
+pub const SETTINGS: PlaneSettings = PlaneSettings {
+    events_per_window: 0,
+    answers_per_window: 0,
+    service_interval: 0,
+    quarantine: 0,
+    lease: u64::MAX,
+    records: true,
+};
 
 /// The zone of the guarded interface.
 pub const ZONE: u32 = 1;
@@ -109,12 +115,21 @@ impl Plane {
         Self::on(1, "lo", sessions, flows)
     }
 
+    /// The same, where the programs are told something else.
+    pub fn told(sessions: usize, flows: usize, settings: PlaneSettings) -> Result<Self> {
+        Self::made(1, "lo", sessions, flows, settings)
+    }
+
     /// The same, guarding an interface.
     pub fn on(interface: u32, name: &str, sessions: usize, flows: usize) -> Result<Self> {
+        Self::made(interface, name, sessions, flows, SETTINGS)
+    }
+
+    fn made(interface: u32, name: &str, sessions: usize, flows: usize, settings: PlaneSettings) -> Result<Self> {
         let scratch = Scratch::new()?;
         let capacities = Capacities { sessions, flows, grants: sessions.max(1_024), ..Capacities::default() };
         let folder = scratch.bpffs().join("portcullis");
-        let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, SETTINGS)?;
+        let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
         programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;
         let monitor = Monitor::open(kernel.pins())?;
         Ok(Self { kernel, programs, monitor, interface, watching: None, _scratch: scratch })

@@ -189,6 +189,7 @@ fn settings(oracle: &Oracle) -> PlaneSettings {
         service_interval: oracle.service_interval,
         quarantine: oracle.quarantine,
         lease: u64::MAX,
+        records: true,
     }
 }
 

@@ -298,6 +298,7 @@ mod tests {
             policies: vec![(*policy).into()],
             max_login_age_s: None,
             after_login: true,
+            recorded: true,
             now: *now,
         };
         Alike { users: text(users), groups: text(groups), grants: grants.iter().map(grant).collect() }

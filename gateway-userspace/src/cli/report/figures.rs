@@ -5,7 +5,9 @@
 use super::odd::{Odd, odd};
 use crate::cli::command::Period;
 use crate::cli::samples::Samples;
-use crate::wire::{AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, ReachMap, Reached, Record, Status};
+use crate::wire::{
+    AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, ReachGrant, ReachMap, Reached, Record, Status,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -64,6 +66,8 @@ pub(in crate::cli) struct Figures {
     pub(super) unused_grants: Top<GrantUse>,
     pub(super) partly_used_grants: Top<GrantUse>,
     pub(super) idle_people: Names,
+    /// Apps of which policies want no record of connections: who used these is not known.
+    pub(super) unrecorded_apps: Names,
     pub(super) revocations: Revocations,
     pub(super) failed_logins: Top<DigestEvent>,
     pub(super) odd: Oddities,
@@ -208,6 +212,19 @@ impl Names {
     }
 }
 
+impl GrantUse {
+    fn new(grant: &ReachGrant) -> Self {
+        Self {
+            app: grant.app.clone(),
+            policies: grant.policies.clone(),
+            permitted: 0,
+            used: 0,
+            unused_by: Names::default(),
+            last_used: None,
+        }
+    }
+}
+
 impl Use {
     fn add(&mut self, reached: &Reached) {
         self.others = self.others.saturating_add(usize::from(reached.first.is_some()));
@@ -252,7 +269,7 @@ impl Figures {
             bytes: odd(people.iter().map(|one| (one.name.clone(), one.bytes())).collect(), FEW_BYTES),
             first_uses: (!begins_late).then(|| first_uses(&reached, &before)),
         };
-        let (unused, partly, idle) = grants(&reach, &reached, &before);
+        let Grants { unused, partly, idle, unrecorded: unrecorded_apps } = Grants::of(&reach, &reached, &before);
         let (audit, audit_unknown) = parted(head);
         let (samples, unrecorded_unknown) = parted(samples);
         let unrecorded = |why| {
@@ -294,6 +311,7 @@ impl Figures {
             unused_grants: Top::of(unused, GRANT_ROWS, 0),
             partly_used_grants: Top::of(partly, ROWS, 0),
             idle_people: idle,
+            unrecorded_apps,
             odd,
             changes: Top { items: changes, more: more_changes },
             missing,
@@ -372,48 +390,59 @@ fn first_uses(reached: &[Reached], before: &[Reached]) -> Top<Reached> {
     Top::of(new, ROWS, 0)
 }
 
-/// Grants that nobody used, those that some of the people did not use, and people who used nothing of what they may.
-fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<GrantUse>, Vec<GrantUse>, Names) {
-    let (used, earlier) = (pairs(reached), pairs(before));
-    let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
-    let mut idle = Names::default();
-    for alike in &reach.alike {
-        for user in &alike.users {
-            let mut is_idle = !alike.grants.is_empty();
-            for grant in &alike.grants {
-                let one = all.entry((&grant.app, &grant.policies)).or_insert_with(|| GrantUse {
-                    app: grant.app.clone(),
-                    policies: grant.policies.clone(),
-                    permitted: 0,
-                    used: 0,
-                    unused_by: Names::default(),
-                    last_used: None,
-                });
-                let pair = (user.as_str(), grant.app.as_str());
-                one.permitted = one.permitted.saturating_add(1);
-                if used.contains_key(&pair) {
-                    (one.used, is_idle) = (one.used.saturating_add(1), false);
-                } else {
-                    one.unused_by.add(user);
+/// What was made of what the policies permit.
+#[derive(Debug, Default)]
+struct Grants {
+    /// Nobody used them.
+    unused: Vec<GrantUse>,
+    /// Some of the people did not use them.
+    partly: Vec<GrantUse>,
+    /// People who used nothing of what they may.
+    idle: Names,
+    /// Apps with grants that leave no record. These are in none of the lists, and whoever has one of them is not called idle.
+    unrecorded: Names,
+}
+
+impl Grants {
+    fn of(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> Self {
+        let (used, earlier) = (pairs(reached), pairs(before));
+        let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
+        let (mut found, mut unrecorded) = (Self::default(), BTreeSet::<&str>::new());
+        for alike in &reach.alike {
+            let (recorded, others): (Vec<_>, Vec<_>) = alike.grants.iter().partition(|grant| grant.recorded);
+            unrecorded.extend(others.iter().map(|grant| grant.app.as_str()));
+            for user in &alike.users {
+                let mut is_idle = !recorded.is_empty() && others.is_empty();
+                for grant in &recorded {
+                    let one = all.entry((&grant.app, &grant.policies)).or_insert_with(|| GrantUse::new(grant));
+                    let pair = (user.as_str(), grant.app.as_str());
+                    one.permitted = one.permitted.saturating_add(1);
+                    if used.contains_key(&pair) {
+                        (one.used, is_idle) = (one.used.saturating_add(1), false);
+                    } else {
+                        one.unused_by.add(user);
+                    }
+                    one.last_used = one.last_used.max(earlier.get(&pair).copied().flatten());
                 }
-                one.last_used = one.last_used.max(earlier.get(&pair).copied().flatten());
-            }
-            if is_idle {
-                idle.add(user);
+                if is_idle {
+                    found.idle.add(user);
+                }
             }
         }
+        let some_did_not = all.into_values().filter(|grant| grant.unused_by.count != 0);
+        (found.unused, found.partly) = some_did_not.partition(|grant| grant.used == 0);
+        found.unused.sort_by(|one, other| other.permitted.cmp(&one.permitted).then_with(|| one.app.cmp(&other.app)));
+        let without = |grant: &GrantUse| grant.unused_by.count;
+        found.partly.sort_by(|one, other| without(other).cmp(&without(one)).then_with(|| one.app.cmp(&other.app)));
+        unrecorded.into_iter().for_each(|app| found.unrecorded.add(app));
+        found
     }
-    let (mut unused, mut partly): (Vec<_>, Vec<_>) =
-        all.into_values().filter(|grant| grant.unused_by.count != 0).partition(|grant| grant.used == 0);
-    unused.sort_by(|one, other| other.permitted.cmp(&one.permitted).then_with(|| one.app.cmp(&other.app)));
-    partly.sort_by(|one, other| other.unused_by.count.cmp(&one.unused_by.count).then_with(|| one.app.cmp(&other.app)));
-    (unused, partly, idle)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Alike, ReachGrant};
+    use crate::wire::Alike;
 
     fn at(seconds: i64) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap()
@@ -438,6 +467,7 @@ mod tests {
             policies: vec![(*policy).into()],
             max_login_age_s: None,
             after_login: true,
+            recorded: *policy != "quiet",
             now: 0,
         };
         Alike {
@@ -461,7 +491,8 @@ mod tests {
         };
         let now = [reached("ada", "crm", Some(5)), reached("eve", "crm", None), reached("bob", "vault", Some(5))];
         let before = [reached("bob", "wiki", Some(-100)), reached("ada", "wiki", Some(-200))];
-        let (unused, partly, idle) = grants(&reach, &now, &before);
+        let Grants { unused, partly, idle, unrecorded } = Grants::of(&reach, &now, &before);
+        assert_eq!(unrecorded.count, 0);
         let told = |grants: &[GrantUse]| {
             let one = |g: &GrantUse| format!("{} {}/{} {:?}", g.app, g.used, g.permitted, g.unused_by.names);
             grants.iter().map(one).collect::<Vec<_>>()
@@ -473,6 +504,24 @@ mod tests {
         let new = first_uses(&now, &before);
         assert_eq!(new.items.len(), 2, "{new:?}");
         assert!(first_uses(&before, &before).items.is_empty());
+    }
+
+    #[test]
+    fn of_a_grant_that_leaves_no_record_nobody_says_that_it_was_not_used() {
+        let reach = ReachMap {
+            policy_generation: 1,
+            alike: vec![
+                alike(&["ada"], &[("wiki", "quiet")]),
+                alike(&["bob"], &[("crm", "one"), ("wiki", "quiet")]),
+                alike(&["eve"], &[("crm", "one")]),
+            ],
+            inactive: 0,
+            apps: Vec::new(),
+        };
+        let Grants { unused, partly, idle, unrecorded } = Grants::of(&reach, &[], &[]);
+        assert_eq!((unused.len(), unused[0].app.as_str(), partly.len()), (1, "crm", 0), "{unused:?}");
+        assert_eq!(idle.names, ["eve"], "ada and bob may have used the wiki");
+        assert_eq!((unrecorded.count, &unrecorded.names[..]), (1, &["wiki".to_owned()][..]));
     }
 
     #[test]

@@ -127,7 +127,10 @@ fn findings(figures: &Figures) -> Vec<Finding> {
     let unused = figures.unused_grants.items.len().saturating_add(figures.unused_grants.more);
     let enforced = &figures.revocations.enforced;
     let mut findings = vec![match unused {
-        0 => finding("Every grant was used by somebody.".to_owned(), "unused", false),
+        0 if figures.unrecorded_apps.count == 0 => {
+            finding("Every grant was used by somebody.".to_owned(), "unused", false)
+        }
+        0 => finding("Every grant that leaves records was used by somebody.".to_owned(), "unused", false),
         1 => finding("One grant was used by nobody: it can perhaps go.".to_owned(), "unused", true),
         many => {
             finding(format!("{} grants were used by nobody: they can perhaps go.", number(many as u64)), "unused", true)
@@ -201,6 +204,13 @@ fn unused(figures: &Figures) -> Section {
     if idle.count != 0 {
         notes.push(format!("{} may reach something and reached nothing: {}.", people(idle.count), some(idle)));
     }
+    let unrecorded = &figures.unrecorded_apps;
+    if unrecorded.count != 0 {
+        notes.push(format!(
+            "Policies want no record of connections to {}: whether these were used is not known.",
+            some(unrecorded)
+        ));
+    }
     Section {
         id: "unused",
         title: "Access that nobody used",
@@ -217,7 +227,7 @@ fn unused(figures: &Figures) -> Section {
                 caption: "Grants that nobody used in the period",
                 head: columns(&["App", "Permitted by", "To whom", "#People", "Last used before"]),
                 rows: figures.unused_grants.items.iter().map(grant).collect(),
-                none: "Every grant was used by somebody.",
+                none: "There is none.",
                 more: more(figures.unused_grants.more, "grants"),
             },
             Table {

@@ -6,7 +6,8 @@ use super::odd::{Odd, odd};
 use crate::cli::command::Period;
 use crate::cli::samples::Samples;
 use crate::wire::{
-    AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, ReachGrant, ReachMap, Reached, Record, Status,
+    AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, DigestReason, ReachGrant, ReachMap, Reached, Record,
+    Status,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +62,7 @@ pub(in crate::cli) struct Figures {
     /// By bytes.
     pub(super) apps: Top<Use>,
     pub(super) people: Top<Use>,
-    pub(super) denials_by_reason: Vec<Denials>,
+    pub(super) denials_by_reason: Vec<DigestReason>,
     pub(super) denials: Top<DigestDenied>,
     pub(super) unused_grants: Top<GrantUse>,
     pub(super) partly_used_grants: Top<GrantUse>,
@@ -120,16 +121,6 @@ pub(super) struct Use {
     pub(super) to_app_bytes: u64,
     pub(super) to_client_bytes: u64,
     pub(super) denied: u64,
-}
-
-/// Denials for a reason.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Denials {
-    pub(super) reason: String,
-    pub(super) packets: u64,
-    pub(super) observed: u64,
-    /// People who were known.
-    pub(super) people: usize,
 }
 
 /// Some names of many.
@@ -288,8 +279,9 @@ impl Figures {
             unrecorded_left_out: unrecorded("left_out"),
             unrecorded_unknown,
         };
-        let denials_by_reason = by_reason(&digest.denied);
-        let events = |kind: &'static str| digest.events.iter().filter(move |event| event.kind == kind);
+        let failed = |event: &DigestEvent| event.kind == "login_failed";
+        let more_failed = digest.more_events.get("login_failed").copied().unwrap_or_default();
+        let failed_logins = digest.events.into_iter().filter(failed).collect();
         let more_changes = usize::try_from(totals.changes).unwrap_or(usize::MAX).saturating_sub(changes.len());
         Self {
             since: period.since,
@@ -299,10 +291,10 @@ impl Figures {
             policy_generation: reach.policy_generation,
             apps: Top::of(apps, ROWS, 0),
             people: Top::of(people, ROWS, 0),
-            denials_by_reason,
-            failed_logins: Top::of(events("login_failed").cloned().collect(), ROWS, 0),
+            denials_by_reason: digest.reasons,
+            failed_logins: Top::of(failed_logins, ROWS, more_failed),
             revocations: Revocations {
-                by_cause: by_cause(events("session_end")),
+                by_cause: by_cause(digest.causes),
                 enforced: digest.enforced,
                 last_packet: digest.last_packet,
                 recent: ends,
@@ -341,33 +333,10 @@ fn uses<'r>(reached: &'r [Reached], by: impl Fn(&'r Reached) -> Option<&'r Strin
     all
 }
 
-fn by_reason(denied: &[DigestDenied]) -> Vec<Denials> {
-    let mut all = BTreeMap::<&str, (u64, u64, BTreeSet<&str>)>::new();
-    for one in denied {
-        let (packets, observed, people) = all.entry(&one.reason).or_default();
-        *packets = packets.saturating_add(one.packets);
-        *observed = observed.saturating_add(one.observed);
-        people.extend(one.user.as_deref());
-    }
-    let reason = |(reason, (packets, observed, people)): (&str, (u64, u64, BTreeSet<&str>))| Denials {
-        reason: reason.to_owned(),
-        packets,
-        observed,
-        people: people.len(),
-    };
-    let mut all: Vec<_> = all.into_iter().map(reason).collect();
-    all.sort_by_key(|one| std::cmp::Reverse(one.packets.saturating_add(one.observed)));
-    all
-}
-
-fn by_cause<'d>(events: impl Iterator<Item = &'d DigestEvent>) -> Vec<(String, u64)> {
-    let mut causes = BTreeMap::<&str, u64>::new();
-    for event in events {
-        let count = causes.entry(event.what.as_deref().unwrap_or("unknown")).or_default();
-        *count = count.saturating_add(event.count);
-    }
-    let mut causes: Vec<_> = causes.into_iter().map(|(cause, count)| (cause.to_owned(), count)).collect();
-    causes.sort_by(|(a, one), (b, other)| other.cmp(one).then_with(|| a.cmp(b)));
+/// The most frequent first.
+fn by_cause(causes: BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut causes: Vec<_> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     causes
 }
 

@@ -32,10 +32,8 @@ pub(in crate::cli) struct Gathered {
     pub(in crate::cli) digest: Digest,
     /// Who reached what in the period.
     pub(in crate::cli) reached: Vec<Reached>,
-    /// And before.
-    pub(in crate::cli) before: Vec<Reached>,
-    /// Whether there were more of them than the API tells.
-    pub(in crate::cli) is_cut: bool,
+    /// And before; or why that is not known.
+    pub(in crate::cli) before: Result<Vec<Reached>, String>,
     pub(in crate::cli) reach: ReachMap,
     /// The latest ends of sessions.
     pub(in crate::cli) ends: Vec<Record>,
@@ -140,7 +138,7 @@ pub(super) struct GrantUse {
     pub(super) used: usize,
     /// Those who did not use it.
     pub(super) unused_by: Names,
-    /// When somebody last did, before the period.
+    /// When somebody last did, before the period, if that is known.
     #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub(super) last_used: Option<OffsetDateTime>,
 }
@@ -159,7 +157,7 @@ pub(super) struct Revocations {
 pub(super) struct Oddities {
     pub(super) denied_packets: Odd,
     pub(super) bytes: Odd,
-    /// Apps that people used for the first time; absent if the records do not reach back before the period.
+    /// Apps that people used for the first time; absent if what was before the period is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_uses: Option<Top<Reached>>,
 }
@@ -174,8 +172,9 @@ pub(super) struct Missing {
     pub(super) lost_events: u64,
     pub(super) lost_records: u64,
     pub(super) damaged_files: usize,
-    /// More people and apps than are kept apart.
-    pub(super) is_cut: bool,
+    /// Why it is not known what was used before the period, although there are records of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) earlier_unknown: Option<String>,
     /// Since the tables were made: packets in no record, for want of room and by policies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unrecorded_lost: Option<u64>,
@@ -232,7 +231,7 @@ impl Use {
 
 impl Figures {
     pub(in crate::cli) fn of(gathered: Gathered) -> Self {
-        let Gathered { period, made_at, status, digest, reached, before, is_cut, reach, ends, changes, head, samples } =
+        let Gathered { period, made_at, status, digest, reached, before, reach, ends, changes, head, samples } =
             gathered;
         let (apps, people) = (uses(&reached, |one| one.app.as_ref()), uses(&reached, |one| one.user.as_ref()));
         let of_type = |kind: &str| digest.records.get(kind).copied().unwrap_or_default();
@@ -254,13 +253,15 @@ impl Figures {
             apps_declared: status.apps,
             sessions: status.sessions,
         };
+        let (before, earlier_unknown) = parted(before);
         let begins_late = digest.oldest.is_none_or(|oldest| oldest > period.since);
         let odd = Oddities {
             denied_packets: odd(people.iter().map(|one| (one.name.clone(), one.denied)).collect(), FEW_DENIED),
             bytes: odd(people.iter().map(|one| (one.name.clone(), one.bytes())).collect(), FEW_BYTES),
-            first_uses: (!begins_late).then(|| first_uses(&reached, &before)),
+            first_uses: before.as_ref().filter(|_| !begins_late).map(|before| first_uses(&reached, before)),
         };
-        let Grants { unused, partly, idle, unrecorded: unrecorded_apps } = Grants::of(&reach, &reached, &before);
+        let Grants { unused, partly, idle, unrecorded: unrecorded_apps } =
+            Grants::of(&reach, &reached, before.as_deref().unwrap_or_default());
         let (audit, audit_unknown) = parted(head);
         let (samples, unrecorded_unknown) = parted(samples);
         let unrecorded = |why| {
@@ -274,7 +275,7 @@ impl Figures {
             lost_events: digest.lost_events,
             lost_records: digest.lost_records,
             damaged_files: digest.damaged_files,
-            is_cut,
+            earlier_unknown,
             unrecorded_lost: unrecorded("lost").zip(unrecorded("archive")).map(|(a, b)| a.saturating_add(b)),
             unrecorded_left_out: unrecorded("left_out"),
             unrecorded_unknown,

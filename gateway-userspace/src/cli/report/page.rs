@@ -153,8 +153,7 @@ fn findings(figures: &Figures) -> Vec<Finding> {
         findings.push(finding(format!("{who} far above what is usual here."), "odd", true));
     }
     let missing = &figures.missing;
-    let is_whole =
-        missing.lost_events == 0 && missing.lost_records == 0 && missing.damaged_files == 0 && !missing.is_cut;
+    let is_whole = missing.lost_events == 0 && missing.lost_records == 0 && missing.damaged_files == 0;
     findings.push(match (is_whole, missing.begins_late) {
         (true, false) => {
             finding("The records of the period say of none that they are missing.".to_owned(), "missing", false)
@@ -181,13 +180,14 @@ fn findings(figures: &Figures) -> Vec<Finding> {
 }
 
 fn unused(figures: &Figures) -> Section {
+    let never = if figures.missing.earlier_unknown.is_some() { "not known" } else { "not in the records" };
     let grant = |grant: &GrantUse| {
         vec![
             plain(&grant.app),
             names(&grant.policies),
             some(&grant.unused_by),
             number(grant.permitted as u64),
-            grant.last_used.map_or_else(|| "not in the records".to_owned(), day),
+            grant.last_used.map_or_else(|| never.to_owned(), day),
         ]
     };
     let partly = |grant: &GrantUse| {
@@ -458,10 +458,14 @@ fn oddities(figures: &Figures) -> Section {
             none: "Nobody used an app for the first time.",
             more: more(uses.more, "first uses"),
         }),
-        None => notes.push(
-            "What people used for the first time is not known: the records do not reach back before the period."
-                .to_owned(),
-        ),
+        None => {
+            let why = if figures.missing.begins_late {
+                "the records do not reach back before the period"
+            } else {
+                "what was before the period could not be added up"
+            };
+            notes.push(format!("What people used for the first time is not known: {why}."));
+        }
     }
     Section {
         id: "odd",
@@ -544,9 +548,13 @@ fn missing(figures: &Figures) -> Section {
         (_, _, Some(why)) => format!("How many packets are in no record is not known: {}.", plain(why)),
         _ => "How many packets are in no record is not known: the gateway does not count them.".to_owned(),
     });
-    if missing.is_cut {
-        notes.push("There are more people and apps than could be told apart: sums by person and app are too low, and grants may be called unused that were used. Make a report of a shorter period.".to_owned());
-    }
+    notes.extend(missing.earlier_unknown.as_ref().map(|why| {
+        format!(
+            "When what nobody used was last used before, and what people used for the first time, is not known, because all that \
+             was before the period could not be added up: {}.",
+            plain(why)
+        )
+    }));
     notes.extend(
         figures.audit_unknown.as_ref().map(|why| format!("The head of the audit trail is not known: {}.", plain(why))),
     );

@@ -71,17 +71,7 @@ impl Picture {
             title: format!("Who reaches what, by generation {} of the policies", map.policy_generation),
             ..Self::default()
         };
-        // The ways in the order of those who go them: lines cross less.
-        let (mut ways, mut first, mut known) = (Vec::<Way<'_>>::new(), Vec::<Edge>::new(), BTreeMap::new());
-        for (from, alike) in drawn.iter().enumerate() {
-            for (way, now) in ways_of(alike) {
-                let to = *known.entry(way.clone()).or_insert(ways.len());
-                if to == ways.len() {
-                    ways.push(way);
-                }
-                first.push(Edge { from, to, now });
-            }
-        }
+        let (mut ways, mut first) = taken(drawn);
         let mut apps = App::of(&ways);
         if apps.len() > MANY_APPS {
             apps = joined(apps);
@@ -90,7 +80,9 @@ impl Picture {
         let (all_apps, undrawn) =
             (apps.len(), apps.get(MOST_APPS..).map_or(0, |rest| rest.iter().map(|app| app.names.len()).sum()));
         apps.truncate(MOST_APPS);
-        picture.edges = [first.clone(), second(drawn, &ways, &first, &apps)];
+        drop_dead_ends(&mut ways, &mut first, &mut apps);
+        let second = second(drawn, &ways, &first, &apps);
+        picture.edges = [first, second];
         let mut people: Vec<_> = drawn.iter().map(|alike| person(alike)).collect();
         people.extend(nothing(&idle, map.inactive));
         let unreached = unreached(map);
@@ -118,6 +110,34 @@ impl Picture {
             ));
         }
         picture
+    }
+}
+
+/// All ways, and who goes which. The ways are in the order of those who go them: lines cross less.
+fn taken<'m>(drawn: &[&'m Alike]) -> (Vec<Way<'m>>, Vec<Edge>) {
+    let (mut ways, mut first, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (from, alike) in drawn.iter().enumerate() {
+        for (way, now) in ways_of(alike) {
+            let to = *known.entry(way.clone()).or_insert(ways.len());
+            if to == ways.len() {
+                ways.push(way);
+            }
+            first.push(Edge { from, to, now });
+        }
+    }
+    (ways, first)
+}
+
+/// Without the ways that lead to no app that is drawn.
+fn drop_dead_ends(ways: &mut Vec<Way<'_>>, first: &mut Vec<Edge>, apps: &mut [App<'_>]) {
+    let kept: BTreeSet<usize> = apps.iter().flat_map(|app| app.ways.iter().copied()).collect();
+    let places: BTreeMap<usize, usize> = kept.into_iter().enumerate().map(|(place, before)| (before, place)).collect();
+    let all = std::mem::take(ways).into_iter().enumerate();
+    ways.extend(all.filter(|(before, _)| places.contains_key(before)).map(|(_, way)| way));
+    let all = std::mem::take(first).into_iter();
+    first.extend(all.filter_map(|edge| Some(Edge { to: *places.get(&edge.to)?, ..edge })));
+    for app in apps {
+        app.ways = app.ways.iter().filter_map(|before| places.get(before).copied()).collect();
     }
 }
 
@@ -399,6 +419,15 @@ mod tests {
         let many = Picture::of(&map((0..500).map(each).collect(), &apps));
         assert!(many.columns.iter().all(|column| column.len() <= MOST_APPS + 3), "{many:?}");
         assert_eq!(many.notes.len(), 1);
+        let policies: Vec<_> = (0..500).map(|number| format!("p{number}")).collect();
+        let each: Vec<_> = apps.iter().zip(&policies).map(|(app, policy)| (*app, policy.as_str(), 0)).collect();
+        let wide = Picture::of(&map(vec![alike(&["ada"], &[], &each)], &apps));
+        assert!(wide.columns.iter().all(|column| column.len() <= MOST_APPS + 3), "{wide:?}");
+        for way in 0..wide.columns[1].len() {
+            let [first, second] = &wide.edges;
+            assert!(first.iter().any(|edge| edge.to == way) && second.iter().any(|edge| edge.from == way), "{way}");
+        }
+        assert!(wide.notes[0].contains("440 more apps"), "{:?}", wide.notes);
         assert!(many.notes[0].contains("460 more people, in 460 more kinds"), "{:?}", many.notes);
     }
 

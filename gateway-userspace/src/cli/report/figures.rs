@@ -19,10 +19,10 @@ const ROWS: usize = 30;
 const GRANT_ROWS: usize = 200;
 /// Names beside a number of people.
 const NAMES: usize = 8;
-/// Nobody stands out with fewer packets denied than that.
-const FEW_DENIED: u64 = 20;
-/// Nobody stands out with fewer bytes than that.
-const FEW_BYTES: u64 = 10_000_000;
+/// Nobody stands out without more packets denied than that.
+pub(super) const FEW_DENIED: u64 = 20;
+/// Nobody stands out without more bytes than that.
+pub(super) const FEW_BYTES: u64 = 10_000_000;
 
 /// What the API has told.
 pub(in crate::cli) struct Gathered {

@@ -1,8 +1,8 @@
 //! The report as a page: HTML with its style and its picture in it, and nothing that is loaded. Whatever is a name is shown
 //! without what a reader's program could take for a command, and the template escapes it.
 
-use super::figures::{Figures, GrantUse, Names, Use};
-use super::odd::{FEWEST, Odd};
+use super::figures::{FEW_BYTES, FEW_DENIED, Figures, GrantUse, Names, Use};
+use super::odd::{FAR, FEWEST, Odd, SCALE};
 use crate::cli::CliError;
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
@@ -470,10 +470,13 @@ fn oddities(figures: &Figures) -> Section {
     Section {
         id: "odd",
         title: "What stands out",
-        intro: "A person stands out whose number is more than five times the usual distance above the middle of all people (the \
-                median, and the median distance from it), and more than twice the median. That is worth a question, and proves \
-                nothing."
-            .to_owned(),
+        intro: format!(
+            "A person stands out whose number is above the median of all people by more than {FAR} × {SCALE} × the median distance \
+             from it, is more than twice the median, and is more than {} packets or {}. That is worth a question, and proves \
+             nothing.",
+            number(FEW_DENIED),
+            bytes(FEW_BYTES)
+        ),
         notes,
         bars: None,
         tables,

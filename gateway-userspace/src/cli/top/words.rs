@@ -3,6 +3,7 @@
 use super::rates::{App, Drop, Interface, Rates};
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
+use crate::cli::table::endpoint;
 use crate::wire::Record;
 use serde_json::Value;
 
@@ -53,10 +54,11 @@ pub(super) fn drops<'d>(drops: impl Iterator<Item = &'d Drop>) -> Rows {
 
 pub(super) fn denials(rates: &Rates) -> Rows {
     let row = |record: &Record| {
-        let [who, from, app, to, port, protocol, reason, packets] =
-            ["user", "source", "app", "destination", "port", "protocol", "reason", "packets"]
-                .map(|name| text(record, name));
-        vec![time(record), who, from, app, format!("{to}:{port}/{protocol}"), reason, packets]
+        let [who, from, app, to, protocol, reason, packets] =
+            ["user", "source", "app", "destination", "protocol", "reason", "packets"].map(|name| text(record, name));
+        let port = record.fields.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let to = format!("{}/{protocol}", endpoint(&to, port.unwrap_or_default()));
+        vec![time(record), who, from, app, to, reason, packets]
     };
     Rows {
         title: "Latest denials",
@@ -146,6 +148,19 @@ fn time(record: &Record) -> String {
 mod tests {
     use super::super::rates::tests::reading;
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn where_a_denied_packet_was_to_go_is_readable_for_ipv6_and_without_a_port() {
+        let to = |destination: &str, port: u16, protocol: &str| {
+            let fields = json!({ "sequence": 1, "destination": destination, "port": port, "protocol": protocol });
+            let mut rates = Rates::between(&reading(10, 1, 1, 1), &reading(12, 1, 1, 1));
+            rates.denials = vec![serde_json::from_value(fields).unwrap()];
+            denials(&rates).rows[0][4].clone()
+        };
+        assert_eq!(to("2001:db8::7", 443, "tcp"), "[2001:db8::7]:443/tcp");
+        assert_eq!(to("198.51.100.7", 0, "icmp"), "198.51.100.7/icmp");
+    }
 
     #[test]
     fn a_snapshot_in_words_has_every_table_and_obeys_no_name() {

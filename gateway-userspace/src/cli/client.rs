@@ -52,6 +52,11 @@ impl Pieces {
             |error: reqwest::Error| CliError::Unreachable { url: self.url.clone(), problem: reason(&error) };
         self.response.chunk().await.map_err(unreachable)
     }
+
+    /// What is to be said where what came is not what was asked for.
+    pub(super) fn wrong(&self, problem: &impl ToString) -> CliError {
+        CliError::Answer { url: self.url.clone(), problem: problem.to_string() }
+    }
 }
 
 impl Client {

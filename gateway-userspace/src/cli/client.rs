@@ -142,6 +142,12 @@ impl Call<'_> {
         response.text().await.map_err(|error| client.unreachable(&error))
     }
 
+    /// Asks for a list that comes in one piece.
+    pub(super) async fn items<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
+        let Answer { shape: Page { items, next_cursor: _ }, json } = self.answer().await?;
+        Ok(Answer { shape: items, json })
+    }
+
     /// Asks for all pages of a list.
     pub(super) async fn pages<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
         self.pages_up_to(usize::MAX).await

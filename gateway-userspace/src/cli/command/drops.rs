@@ -1,6 +1,5 @@
 //! `portcullis drops`: what was dropped, counted; and `portcullis drops capture`: the packets themselves.
 
-use super::flow::page;
 use crate::cli::CliError;
 use crate::cli::client::Call;
 use crate::cli::context::Context;
@@ -91,7 +90,7 @@ impl Drops {
             // Since the programs were loaded.
             None => {
                 let call = context.administer(Method::GET, &["v1", "drops"])?;
-                context.output.list(&page::<wire::Drops>(call).await?)
+                context.output.list(&call.items::<wire::Drops>().await?)
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::cli::report::{Figures, Gathered, page};
 use crate::cli::samples::Samples;
-use crate::wire::{AuditHead, Digest, Page, ReachMap, Reached, Record, Status};
+use crate::wire::{AuditHead, Digest, ReachMap, Reached, Record, Status};
 use clap::Args;
 use reqwest::Method;
 use serde_json::json;
@@ -89,8 +89,7 @@ async fn gathered(context: &Context, period: Period, made_at: OffsetDateTime) ->
 }
 
 async fn sums(call: Call<'_>) -> Result<Vec<Reached>, CliError> {
-    let page: Answer<Page<Reached>> = call.query("limit", Some(&MOST_SUMS.to_string())).answer().await?;
-    Ok(page.shape.items)
+    Ok(call.query("limit", Some(&MOST_SUMS.to_string())).items().await?.shape)
 }
 
 /// What is refused with this status is not known, and why is said; everything else that fails, fails.

@@ -1,13 +1,12 @@
 //! `portcullis top`: the gateway as it works, on a terminal or once.
 
 use crate::cli::CliError;
-use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::cli::samples::Samples;
 use crate::cli::top::{Key, Rates, Reading, Screen, words};
 use crate::config::parse_duration;
-use crate::wire::{Page, Record};
+use crate::wire::Record;
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use reqwest::Method;
@@ -178,10 +177,8 @@ async fn reading(context: &Context, began: Instant) -> Result<Reading, CliError>
 /// The latest records of a type; or why there are none, when the archive is off, busy, or not for this token.
 async fn latest(context: &Context, kind: &str) -> Result<Result<Vec<Record>, String>, CliError> {
     let call = context.administer(Method::GET, &["v1", "records"])?;
-    let page: Result<Answer<Page<Record>>, _> =
-        call.query("type", Some(kind)).query("limit", Some(LATEST)).answer().await;
-    match page {
-        Ok(page) => Ok(Ok(page.shape.items)),
+    match call.query("type", Some(kind)).query("limit", Some(LATEST)).items().await {
+        Ok(records) => Ok(Ok(records.shape)),
         Err(error) if [403, 404, 422, 429, 503].into_iter().any(|status| error.has_status(status)) => {
             Ok(Err(error.to_string()))
         }

@@ -4,6 +4,7 @@
 use super::figures::{FEW_BYTES, FEW_DENIED, Figures, GrantUse, Names, Use};
 use super::odd::{FAR, FEWEST, Odd, SCALE};
 use crate::cli::CliError;
+use crate::cli::field;
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
 use crate::wire::{DigestDenied, DigestEvent, DigestLatency, Reached, Record};
@@ -651,18 +652,12 @@ fn or_unknown(text: Option<&str>) -> String {
 }
 
 fn text(record: &Record, name: &str) -> String {
-    match record.fields.get(name) {
-        None | Some(Value::Null) => "–".to_owned(),
-        Some(Value::String(text)) => plain(text),
-        Some(other) => plain(&other.to_string()),
-    }
+    field::text(record, &[name]).map_or_else(|| "–".to_owned(), |text| plain(&text))
 }
 
 /// To the second.
 fn time_of(record: &Record) -> String {
-    let time = text(record, "time");
-    let at = OffsetDateTime::parse(&time, &time::format_description::well_known::Rfc3339);
-    at.map_or(time, moment)
+    plain(&field::moment(record))
 }
 
 fn day(at: OffsetDateTime) -> String {

@@ -1,6 +1,7 @@
 //! Rates as rows of text, for the screen and for where there is none.
 
 use super::rates::{App, Drop, Interface, Rates};
+use crate::cli::field::{self, port};
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
 use crate::cli::table::endpoint;
@@ -56,8 +57,7 @@ pub(super) fn denials(rates: &Rates) -> Rows {
     let row = |record: &Record| {
         let [who, from, app, to, protocol, reason, packets] =
             ["user", "source", "app", "destination", "protocol", "reason", "packets"].map(|name| text(record, name));
-        let port = record.fields.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
-        let to = format!("{}/{protocol}", endpoint(&to, port.unwrap_or_default()));
+        let to = format!("{}/{protocol}", endpoint(&to, port(record, "port")));
         vec![time(record), who, from, app, to, reason, packets]
     };
     Rows {
@@ -132,16 +132,13 @@ fn rate(rate: f64) -> String {
 }
 
 fn text(record: &Record, name: &str) -> String {
-    match record.fields.get(name) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => plain(text),
-        Some(other) => plain(&other.to_string()),
-    }
+    field::text(record, &[name]).map_or_else(|| "-".to_owned(), |text| plain(&text))
 }
 
 /// The time of the day.
 fn time(record: &Record) -> String {
-    text(record, "time").split('T').nth(1).and_then(|time| time.get(..8)).unwrap_or("-").to_owned()
+    let moment = field::time(record).map(moment);
+    moment.and_then(|moment| moment.get(11..19).map(str::to_owned)).unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]

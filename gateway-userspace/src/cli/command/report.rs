@@ -4,7 +4,6 @@ use super::since::{Period, Span};
 use crate::cli::CliError;
 use crate::cli::client::{Answer, Call};
 use crate::cli::context::Context;
-use crate::cli::output::Output;
 use crate::cli::report::{Figures, Gathered, page};
 use crate::cli::samples::Samples;
 use crate::wire::{AuditHead, Digest, ReachMap, Reached, Record, Status};
@@ -47,13 +46,7 @@ impl Report {
         let period = self.span.resolved(USUAL, made_at)?;
         let figures = Figures::of(gathered(context, period, made_at).await?);
         let text = if context.output.json { format!("{:#}\n", json!(figures)) } else { page(&figures)? };
-        match &self.output {
-            None => Output::print(&text),
-            Some(path) => {
-                super::bundle::write(path, &text)?;
-                context.output.say(&format!("written to {}", path.display()))
-            }
-        }
+        context.output.deliver(&text, self.output.as_deref())
     }
 }
 

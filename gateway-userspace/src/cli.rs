@@ -10,6 +10,7 @@ mod command;
 mod context;
 mod credential;
 mod error;
+mod field;
 mod graph;
 mod junit;
 mod markup;

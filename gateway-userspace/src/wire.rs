@@ -33,7 +33,7 @@ mod trial;
 pub use app::{App, AppsFile, LookupFailure, OnDaemonLoss, RefusedAddress, ResolvedName};
 pub use audit::{AuditEdge, AuditEntry, AuditFlaw, AuditHead, AuditReport};
 pub use bundle::{Bundle, PolicyFile, Settings};
-pub use digest::{Digest, DigestBucket, DigestDenied, DigestEvent, DigestLatency};
+pub use digest::{Digest, DigestBucket, DigestDenied, DigestEvent, DigestLatency, DigestReason};
 pub use explain::{ExplainRequest, Explained, Explanation, Way, Ways};
 pub use export::Export;
 pub use flow::{Drops, Flow, FlowState, Opener};

@@ -52,6 +52,11 @@ impl Pieces {
             |error: reqwest::Error| CliError::Unreachable { url: self.url.clone(), problem: reason(&error) };
         self.response.chunk().await.map_err(unreachable)
     }
+
+    /// What is to be said where what came is not what was asked for.
+    pub(super) fn wrong(&self, problem: &impl ToString) -> CliError {
+        CliError::Answer { url: self.url.clone(), problem: problem.to_string() }
+    }
 }
 
 impl Client {
@@ -135,6 +140,12 @@ impl Call<'_> {
         let client = self.client;
         let response = self.send().await?;
         response.text().await.map_err(|error| client.unreachable(&error))
+    }
+
+    /// Asks for a list that comes in one piece.
+    pub(super) async fn items<T: DeserializeOwned>(self) -> Result<Answer<Vec<T>>, CliError> {
+        let Answer { shape: Page { items, next_cursor: _ }, json } = self.answer().await?;
+        Ok(Answer { shape: items, json })
     }
 
     /// Asks for all pages of a list.

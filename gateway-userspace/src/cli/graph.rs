@@ -71,17 +71,7 @@ impl Picture {
             title: format!("Who reaches what, by generation {} of the policies", map.policy_generation),
             ..Self::default()
         };
-        // The ways in the order of those who go them: lines cross less.
-        let (mut ways, mut first) = (Vec::<Way<'_>>::new(), Vec::<Edge>::new());
-        for (from, alike) in drawn.iter().enumerate() {
-            for (way, now) in ways_of(alike) {
-                let to = ways.iter().position(|known| *known == way).unwrap_or(ways.len());
-                if to == ways.len() {
-                    ways.push(way);
-                }
-                first.push(Edge { from, to, now });
-            }
-        }
+        let (mut ways, mut first) = taken(drawn);
         let mut apps = App::of(&ways);
         if apps.len() > MANY_APPS {
             apps = joined(apps);
@@ -90,16 +80,9 @@ impl Picture {
         let (all_apps, undrawn) =
             (apps.len(), apps.get(MOST_APPS..).map_or(0, |rest| rest.iter().map(|app| app.names.len()).sum()));
         apps.truncate(MOST_APPS);
-        let now = now_by_app(drawn);
-        let second = apps.iter().enumerate().flat_map(|(to, app)| {
-            let is_used = |way: usize| first.iter().any(|edge| edge.to == way && edge.now != 0);
-            let open = app.names.iter().filter_map(|name| now.get(name)).sum::<usize>();
-            app.ways
-                .iter()
-                .map(move |from| Edge { from: *from, to, now: if is_used(*from) { open } else { 0 } })
-                .collect::<Vec<_>>()
-        });
-        picture.edges = [first.clone(), second.collect()];
+        drop_dead_ends(&mut ways, &mut first, &mut apps);
+        let second = second(drawn, &ways, &first, &apps);
+        picture.edges = [first, second];
         let mut people: Vec<_> = drawn.iter().map(|alike| person(alike)).collect();
         people.extend(nothing(&idle, map.inactive));
         let unreached = unreached(map);
@@ -130,6 +113,34 @@ impl Picture {
     }
 }
 
+/// All ways, and who goes which. The ways are in the order of those who go them: lines cross less.
+fn taken<'m>(drawn: &[&'m Alike]) -> (Vec<Way<'m>>, Vec<Edge>) {
+    let (mut ways, mut first, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (from, alike) in drawn.iter().enumerate() {
+        for (way, now) in ways_of(alike) {
+            let to = *known.entry(way.clone()).or_insert(ways.len());
+            if to == ways.len() {
+                ways.push(way);
+            }
+            first.push(Edge { from, to, now });
+        }
+    }
+    (ways, first)
+}
+
+/// Without the ways that lead to no app that is drawn.
+fn drop_dead_ends(ways: &mut Vec<Way<'_>>, first: &mut Vec<Edge>, apps: &mut [App<'_>]) {
+    let kept: BTreeSet<usize> = apps.iter().flat_map(|app| app.ways.iter().copied()).collect();
+    let places: BTreeMap<usize, usize> = kept.into_iter().enumerate().map(|(place, before)| (before, place)).collect();
+    let all = std::mem::take(ways).into_iter().enumerate();
+    ways.extend(all.filter(|(before, _)| places.contains_key(before)).map(|(_, way)| way));
+    let all = std::mem::take(first).into_iter();
+    first.extend(all.filter_map(|edge| Some(Edge { to: *places.get(&edge.to)?, ..edge })));
+    for app in apps {
+        app.ways = app.ways.iter().filter_map(|before| places.get(before).copied()).collect();
+    }
+}
+
 /// The ways of some people, and how many of them use each now.
 fn ways_of(alike: &Alike) -> Vec<(Way<'_>, usize)> {
     let mut ways = BTreeMap::<&[String], (Vec<&str>, usize)>::new();
@@ -141,13 +152,30 @@ fn ways_of(alike: &Alike) -> Vec<(Way<'_>, usize)> {
     ways.into_iter().map(|(policies, (apps, now))| ((policies, apps), now)).collect()
 }
 
-/// How many of the people that are drawn reach an app now.
-fn now_by_app<'m>(drawn: &[&'m Alike]) -> BTreeMap<&'m str, usize> {
-    let mut now = BTreeMap::<&str, usize>::new();
-    for grant in drawn.iter().flat_map(|alike| &alike.grants) {
-        *now.entry(&grant.app).or_default() += grant.now;
+/// From the ways to the apps. Of people who reach several of the apps of a node by a way, as many use it as reach the one that
+/// most of them reach: who they are is not told.
+fn second(drawn: &[&Alike], ways: &[Way<'_>], first: &[Edge], apps: &[App<'_>]) -> Vec<Edge> {
+    let now: Vec<_> = drawn.iter().map(|alike| now_of(alike)).collect();
+    let mut users = vec![Vec::new(); ways.len()];
+    for edge in first {
+        users[edge.to].extend(now.get(edge.from));
     }
-    now
+    let mut edges = Vec::new();
+    for (to, app) in apps.iter().enumerate() {
+        for from in app.ways.iter().copied() {
+            let policies = ways[from].0;
+            let most = |now: &&Now<'_>| app.names.iter().filter_map(|name| now.get(&(*name, policies))).copied().max();
+            edges.push(Edge { from, to, now: users[from].iter().filter_map(most).sum() });
+        }
+    }
+    edges
+}
+
+/// How many people reach an app by these policies now.
+type Now<'m> = BTreeMap<(&'m str, &'m [String]), usize>;
+
+fn now_of(alike: &Alike) -> Now<'_> {
+    alike.grants.iter().map(|grant| ((grant.app.as_str(), &grant.policies[..]), grant.now)).collect()
 }
 
 /// Apps that are reached by the same ways.
@@ -298,6 +326,7 @@ mod tests {
             policies: vec![(*policy).into()],
             max_login_age_s: None,
             after_login: true,
+            recorded: true,
             now: *now,
         };
         Alike { users: text(users), groups: text(groups), grants: grants.iter().map(grant).collect() }
@@ -325,6 +354,15 @@ mod tests {
         pairs.map(|(one, two)| format!("{} > {}", people[one.from].label, apps[two.to].label)).collect()
     }
 
+    /// From which policies to which apps, and how many use that now.
+    fn used(picture: &Picture) -> Vec<String> {
+        let [_, ways, apps] = &picture.columns;
+        let told = |edge: &Edge| format!("{} > {} {}", ways[edge.from].label, apps[edge.to].label, edge.now);
+        let mut told: Vec<_> = picture.edges[1].iter().map(told).collect();
+        told.sort();
+        told
+    }
+
     #[test]
     fn a_way_through_the_picture_is_one_that_is_permitted_and_no_other_is() {
         // One policy permits different apps to different people: it must not lead ada to the vault.
@@ -348,6 +386,28 @@ mod tests {
     }
 
     #[test]
+    fn a_way_to_an_app_is_used_by_those_who_reach_that_app_by_it() {
+        let picture = Picture::of(&map(
+            vec![
+                alike(&["a", "b", "c"], &[], &[("crm", "one", 3), ("wiki", "one", 1)]),
+                alike(&["d", "e"], &[], &[("crm", "two", 2)]),
+                alike(&["f"], &[], &[("crm", "three", 0)]),
+            ],
+            &["crm", "wiki"],
+        ));
+        assert_eq!(used(&picture), ["one > crm 3", "one > wiki 1", "three > crm 0", "two > crm 2"]);
+    }
+
+    #[test]
+    fn of_apps_that_are_one_a_way_is_used_by_as_many_as_reach_one_of_them() {
+        let names: Vec<_> = (0..40).map(|number| format!("app{number:02}")).collect();
+        let grants = |policy, now| names.iter().map(|app| (app.as_str(), policy, now)).collect::<Vec<_>>();
+        let (most, few) = (grants("one", 3), grants("two", 1));
+        let picture = Picture::of(&map(vec![alike(&["a", "b", "c"], &[], &most), alike(&["d"], &[], &few)], &[]));
+        assert_eq!(used(&picture), ["one > 40 apps 3", "two > 40 apps 1"]);
+    }
+
+    #[test]
     fn what_is_too_much_for_a_picture_is_joined_or_left_out_and_said() {
         let names: Vec<_> = (0..500).map(|number| format!("app{number:03}")).collect();
         let apps: Vec<_> = names.iter().map(String::as_str).collect();
@@ -359,6 +419,15 @@ mod tests {
         let many = Picture::of(&map((0..500).map(each).collect(), &apps));
         assert!(many.columns.iter().all(|column| column.len() <= MOST_APPS + 3), "{many:?}");
         assert_eq!(many.notes.len(), 1);
+        let policies: Vec<_> = (0..500).map(|number| format!("p{number}")).collect();
+        let each: Vec<_> = apps.iter().zip(&policies).map(|(app, policy)| (*app, policy.as_str(), 0)).collect();
+        let wide = Picture::of(&map(vec![alike(&["ada"], &[], &each)], &apps));
+        assert!(wide.columns.iter().all(|column| column.len() <= MOST_APPS + 3), "{wide:?}");
+        for way in 0..wide.columns[1].len() {
+            let [first, second] = &wide.edges;
+            assert!(first.iter().any(|edge| edge.to == way) && second.iter().any(|edge| edge.from == way), "{way}");
+        }
+        assert!(wide.notes[0].contains("440 more apps"), "{:?}", wide.notes);
         assert!(many.notes[0].contains("460 more people, in 460 more kinds"), "{:?}", many.notes);
     }
 

@@ -5,7 +5,10 @@ use super::arguments::Global;
 use super::client::Answer;
 use super::table::{Listed, Shown, list, show};
 use serde_json::Value;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use time::OffsetDateTime;
 
 /// How to answer.
@@ -44,6 +47,17 @@ impl Output {
         if self.json { Ok(()) } else { Self::print(&plain(text)) }
     }
 
+    /// Text as it is, to a file if one is named. It names people: nobody else may read a file that was not there before.
+    pub(super) fn deliver(self, text: &str, to: Option<&Path>) -> Result<(), CliError> {
+        let Some(path) = to else { return Self::print(text) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = || File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+        let written =
+            fs::create_dir_all(folder).and_then(|()| file()).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|source| CliError::Unwritable { path: path.into(), source })?;
+        self.say(&format!("written to {}", path.display()))
+    }
+
     /// Text as it is, for people and programs.
     pub(super) fn print(text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
@@ -70,6 +84,21 @@ pub(super) fn is_command(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_is_written_to_a_new_file_only_its_owner_reads_and_an_old_one_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reports/october.html");
+        let output = Output { json: true, color: false };
+        for text in ["a longer text", "text"] {
+            output.deliver(text, Some(&path)).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let refused = output.deliver("text", Some(folder.path())).unwrap_err();
+        assert!(matches!(refused, CliError::Unwritable { .. }), "{refused}");
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_taken_out() {

@@ -1,5 +1,7 @@
 //! What `/metrics` says, read from the text format of Prometheus: as much of it as the gateway writes.
 
+use std::collections::BTreeMap;
+
 /// A number, its name and its labels.
 #[derive(Clone, PartialEq, Debug)]
 struct Sample {
@@ -19,9 +21,16 @@ impl Samples {
         Self(lines.filter_map(sample).collect())
     }
 
-    /// Everything of one name: the value of a label, and the number.
-    pub(super) fn by<'s>(&'s self, name: &'s str, label: &'s str) -> impl Iterator<Item = (&'s str, f64)> {
-        self.of(name, &[]).filter_map(move |sample| Some((sample.label(label)?, sample.value)))
+    /// The numbers of one name, added up by the values of these labels, in one pass: there may be thousands of apps. A number
+    /// without one of the labels is passed over.
+    pub(super) fn by<const N: usize>(&self, name: &str, labels: [&str; N]) -> BTreeMap<[&str; N], f64> {
+        let mut sums = BTreeMap::new();
+        for sample in self.of(name, &[]) {
+            if let Some(values) = sample.labels(labels) {
+                *sums.entry(values).or_default() += sample.value;
+            }
+        }
+        sums
     }
 
     /// The numbers of one name with these labels, added up; `None` if there is none.
@@ -29,7 +38,7 @@ impl Samples {
         self.of(name, labels).map(|sample| sample.value).reduce(|sum, value| sum + value)
     }
 
-    fn of<'s>(&'s self, name: &'s str, labels: &'s [(&str, &str)]) -> impl Iterator<Item = &'s Sample> {
+    fn of<'s>(&'s self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &'s Sample> {
         let has = |sample: &Sample| labels.iter().all(|(label, value)| sample.label(label) == Some(*value));
         self.0.iter().filter(move |sample| sample.name == name && has(sample))
     }
@@ -38,6 +47,14 @@ impl Samples {
 impl Sample {
     fn label(&self, label: &str) -> Option<&str> {
         self.labels.iter().find(|(name, _)| name == label).map(|(_, value)| value.as_str())
+    }
+
+    fn labels<const N: usize>(&self, labels: [&str; N]) -> Option<[&str; N]> {
+        let mut values = [""; N];
+        for (value, label) in values.iter_mut().zip(labels) {
+            *value = self.label(label)?;
+        }
+        Some(values)
     }
 }
 
@@ -88,6 +105,18 @@ mod tests {
             [Some(3.0), Some(9.5), Some(1e3)]
         );
         assert_eq!((samples.sum("b", &[("x", "2")]), samples.sum("d", &[])), (Some(5.5), None));
-        assert_eq!(samples.by("b", "y").collect::<Vec<_>>(), [("q\"}\\\n", 4.0)]);
+        assert_eq!(samples.by("b", ["y"]).into_iter().collect::<Vec<_>>(), [(["q\"}\\\n"], 4.0)]);
+    }
+
+    #[test]
+    fn numbers_are_added_up_by_some_of_their_labels() {
+        let samples =
+            Samples::parse("a{x=\"1\",y=\"1\"} 1\na{x=\"1\",y=\"2\"} 2\na{x=\"2\",y=\"2\"} 4\na{y=\"2\"} 8\nb 16\n");
+        let told = |sums: BTreeMap<[&str; 1], f64>| {
+            sums.into_iter().map(|([x], sum)| format!("{x} {sum}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(samples.by("a", ["x"])), ["1 3", "2 4"]);
+        assert_eq!(told(samples.by("a", ["y"])), ["1 1", "2 14"]);
+        assert_eq!(samples.by("a", ["y", "x"]).len(), 3);
     }
 }

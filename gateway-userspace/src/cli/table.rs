@@ -7,6 +7,7 @@ mod record;
 mod rows;
 
 pub(super) use record::line;
+pub(super) use rows::endpoint;
 
 use super::output::plain;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};

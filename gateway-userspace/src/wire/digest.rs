@@ -1,8 +1,9 @@
 //! What happened in a time, added up.
 
-use crate::record::{self, EventKey, Latencies, RefusedKey, RefusedSum};
+use crate::record::{self, EventKey, Kind, Latencies, RefusedKey, RefusedSum};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -29,6 +30,8 @@ pub struct Digest {
     pub denied_packets: u64,
     /// Packets that would have been dropped and passed, because the interface only observes.
     pub observed_packets: u64,
+    /// All denials by reason alone, the most packets first.
+    pub reasons: Vec<DigestReason>,
     /// Denials by whose they were, to which app, why, and by which policies; the most packets first, at most 1000.
     pub denied: Vec<DigestDenied>,
     /// How many more of these there are.
@@ -36,8 +39,10 @@ pub struct Digest {
     /// Logins, logins that failed, ends of sessions and changes by administrators, by type, person and reason; the most
     /// frequent first, at most 1000 of each type.
     pub events: Vec<DigestEvent>,
-    /// How many more of these there are.
-    pub more_events: usize,
+    /// How many more of these there are, by type; a type of which all are here is left out.
+    pub more_events: BTreeMap<String, usize>,
+    /// All ends of sessions by cause, which is `unknown` if no record says it.
+    pub causes: BTreeMap<String, u64>,
     /// From the request to end a session to the moment from which the kernel forwards nothing.
     pub enforced: DigestLatency,
     /// From the request to the last packet of the session; 0 if that was before.
@@ -46,6 +51,19 @@ pub struct Digest {
     pub lost_events: u64,
     /// Records that are missing.
     pub lost_records: u64,
+}
+
+/// Denials for one reason.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DigestReason {
+    /// Why.
+    pub reason: String,
+    /// Packets that were dropped.
+    pub packets: u64,
+    /// Packets that passed all the same, because the interface only observes.
+    pub observed: u64,
+    /// How many people they were of, as far as that was known.
+    pub people: usize,
 }
 
 /// Denials of one kind.
@@ -143,14 +161,15 @@ impl From<record::Digest> for Digest {
         let packets = |of: fn(&RefusedSum) -> u64| denied.iter().map(|(_, sum)| of(sum)).fold(0, u64::saturating_add);
         let (denied_packets, observed_packets) = (packets(|sum| sum.packets), packets(|sum| sum.observed));
         let more_denied = denied.len().saturating_sub(MOST_ROWS);
-        let all_events = events.len();
-        let mut told = BTreeMap::<String, usize>::new();
+        let (reasons, causes) = (reasons(&denied), causes(&events));
+        let mut found = BTreeMap::<String, usize>::new();
         let is_told = |(key, _): &(EventKey, _)| {
-            let told = told.entry(key.kind.clone()).or_default();
-            *told = told.saturating_add(1);
-            *told <= MOST_ROWS
+            let found = found.entry(key.kind.clone()).or_default();
+            *found = found.saturating_add(1);
+            *found <= MOST_ROWS
         };
-        let events: Vec<_> = events.into_iter().filter(is_told).map(event).collect();
+        let events = events.into_iter().filter(is_told).map(event).collect();
+        let more_events = found.into_iter().map(|(kind, found)| (kind, found.saturating_sub(MOST_ROWS)));
         Self {
             records,
             first,
@@ -159,16 +178,48 @@ impl From<record::Digest> for Digest {
             damaged_files: damaged,
             denied_packets,
             observed_packets,
+            reasons,
             denied: denied.into_iter().take(MOST_ROWS).map(refused).collect(),
             more_denied,
-            more_events: all_events.saturating_sub(events.len()),
             events,
+            more_events: more_events.filter(|(_, more)| *more != 0).collect(),
+            causes,
             enforced: (&enforced).into(),
             last_packet: (&last_packet).into(),
             lost_events,
             lost_records,
         }
     }
+}
+
+/// Before anything is cut off: of a list that was cut the sums are too low.
+fn reasons(denied: &[(RefusedKey, RefusedSum)]) -> Vec<DigestReason> {
+    let mut all = BTreeMap::<&str, (u64, u64, BTreeSet<&str>)>::new();
+    for (key, sum) in denied {
+        let (packets, observed, people) = all.entry(&key.reason).or_default();
+        *packets = packets.saturating_add(sum.packets);
+        *observed = observed.saturating_add(sum.observed);
+        people.extend(key.user.as_deref());
+    }
+    let reason = |(reason, (packets, observed, people)): (&str, (u64, u64, BTreeSet<&str>))| DigestReason {
+        reason: reason.to_owned(),
+        packets,
+        observed,
+        people: people.len(),
+    };
+    let mut all: Vec<_> = all.into_iter().map(reason).collect();
+    all.sort_by_key(|one| Reverse(one.packets.saturating_add(one.observed)));
+    all
+}
+
+/// Likewise.
+fn causes(events: &[(EventKey, (u64, OffsetDateTime))]) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::<String, u64>::new();
+    for (key, (count, _)) in events.iter().filter(|(key, _)| key.kind == Kind::SessionEnd.label()) {
+        let cause = all.entry(key.what.clone().unwrap_or_else(|| "unknown".to_owned())).or_default();
+        *cause = cause.saturating_add(*count);
+    }
+    all
 }
 
 fn refused((key, sum): (RefusedKey, RefusedSum)) -> DigestDenied {
@@ -195,5 +246,41 @@ impl From<&Latencies> for DigestLatency {
             worst_us: latencies.percentile(100),
             buckets: buckets.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_up_by_reason_and_by_cause_is_all_there_is_also_where_lists_are_cut() {
+        let at = OffsetDateTime::UNIX_EPOCH;
+        let refused = |number: usize| {
+            let reason = if number.is_multiple_of(2) { "no_grant" } else { "no_session" };
+            let user = Some(format!("u{}", number % 700));
+            let key = RefusedKey { user, app: Some(format!("a{number}")), reason: reason.into(), policies: Vec::new() };
+            (key, RefusedSum { packets: 3, observed: 1, first: at, last: at })
+        };
+        let event = |kind: &str, number: usize| {
+            let what = if number == 0 { None } else { Some("revoked".to_owned()) };
+            (EventKey { kind: kind.into(), user: Some(format!("u{number}")), what }, (2, at))
+        };
+        let ends = (0..1_500).map(|number| event("session_end", number));
+        let failures = (0..1_007).map(|number| event("login_failed", number));
+        let all = record::Digest {
+            denied: (0..2_100).map(refused).collect(),
+            events: ends.chain(failures).chain([event("admin", 1)]).collect(),
+            ..record::Digest::default()
+        };
+        let digest = Digest::from(all);
+        let told: Vec<_> =
+            digest.reasons.iter().map(|one| (&*one.reason, one.packets, one.observed, one.people)).collect();
+        assert_eq!(told, [("no_grant", 3_150, 1_050, 350), ("no_session", 3_150, 1_050, 350)]);
+        assert_eq!((digest.denied.len(), digest.more_denied), (1_000, 1_100));
+        let map = |all: &[(&str, u64)]| all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        assert_eq!(digest.causes, map(&[("revoked", 2_998), ("unknown", 2)]));
+        let more: Vec<_> = digest.more_events.iter().map(|(kind, more)| (kind.as_str(), *more)).collect();
+        assert_eq!((digest.events.len(), more), (2_001, vec![("login_failed", 7), ("session_end", 500)]));
     }
 }

@@ -40,6 +40,8 @@ pub struct ReachGrant {
     pub max_login_age_s: Option<u64>,
     /// Whether a login with two factors is enough; otherwise only sessions that are open now reach it.
     pub after_login: bool,
+    /// Whether there are records of connections by it: policies that say `@log("off")` want none.
+    pub recorded: bool,
     /// How many of them reach it now, by a session.
     pub now: usize,
 }
@@ -77,12 +79,16 @@ impl ReachMap {
 impl From<policy::Alike> for Alike {
     fn from(alike: policy::Alike) -> Self {
         let policy::Alike { users, groups, permits } = alike;
-        let grant = |(Permit { app, policies, most, after_login }, now): (Permit, usize)| ReachGrant {
-            app: app.to_string(),
-            policies,
-            max_login_age_s: most.map(|most| most.as_secs()),
-            after_login,
-            now,
+        let grant = |(permit, now): (Permit, usize)| {
+            let Permit { app, policies, most, after_login, recorded } = permit;
+            ReachGrant {
+                app: app.to_string(),
+                policies,
+                max_login_age_s: most.map(|most| most.as_secs()),
+                after_login,
+                recorded,
+                now,
+            }
         };
         Self {
             users: users.iter().map(ToString::to_string).collect(),

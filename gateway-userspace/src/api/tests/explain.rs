@@ -230,7 +230,8 @@ async fn who_reaches_what_is_told_by_people_of_equal_reach() {
     assert_eq!(world.admin("PUT", "/v1/policy").body("text/plain", text).send().await.status, 200);
     let map = world.admin("GET", "/v1/reach").send().await.json();
     let alike: Vec<_> = map["alike"].as_array().unwrap().iter().map(|one| (&one["users"], &one["grants"])).collect();
-    let grant = serde_json::json!([{ "app": "wiki", "policies": ["read"], "after_login": true, "now": 0 }]);
+    let grant =
+        serde_json::json!([{ "app": "wiki", "policies": ["read"], "after_login": true, "recorded": true, "now": 0 }]);
     let (both, eve) = (serde_json::json!(["ada", "bob"]), serde_json::json!(["eve"]));
     assert_eq!(alike, [(&both, &grant), (&eve, &serde_json::json!([]))], "{map}");
     assert_eq!((&map["alike"][0]["groups"], &map["apps"][0]["name"]), (&serde_json::json!(["staff"]), &"wiki".into()));

@@ -1,13 +1,12 @@
 //! `portcullis drops`: what was dropped, counted; and `portcullis drops capture`: the packets themselves.
 
-use super::flow::page;
 use crate::cli::CliError;
 use crate::cli::client::Call;
 use crate::cli::context::Context;
 use crate::cli::output::plain;
 use crate::config::parse_duration;
 use crate::wire;
-use crate::wire::pcapng::{Blocks, Tally, What};
+use crate::wire::pcapng::{Blocks, NotACapture, Tally, What};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -91,7 +90,7 @@ impl Drops {
             // Since the programs were loaded.
             None => {
                 let call = context.administer(Method::GET, &["v1", "drops"])?;
-                context.output.list(&page::<wire::Drops>(call).await?)
+                context.output.list(&call.items::<wire::Drops>().await?)
             }
         }
     }
@@ -122,7 +121,12 @@ impl Capture {
                 _ = terminate.recv() => break Ok("stopped"),
             };
             match piece {
-                Ok(Some(piece)) => taking.take(&piece).map_err(|error| self.unwritable(error))?,
+                Ok(Some(piece)) => match taking.take(&piece) {
+                    Ok(()) => {}
+                    // What came before is packets all the same, and is ended like them.
+                    Err(NotTaken::NotACapture(problem)) => break Err(answer.wrong(&problem)),
+                    Err(NotTaken::Unwritable(error)) => return Err(self.unwritable(error)),
+                },
                 Ok(None) => break Ok("complete"),
                 Err(error) => break Err(error),
             }
@@ -188,10 +192,19 @@ struct Found {
     told: BTreeMap<u32, (Tally, Vec<u8>)>,
 }
 
+/// Why a piece was not taken.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error(transparent)]
+    NotACapture(#[from] NotACapture),
+    #[error(transparent)]
+    Unwritable(#[from] io::Error),
+}
+
 impl Taking {
-    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), NotTaken> {
         self.blocks.push(piece);
-        while let Some((what, block)) = self.blocks.next_block().map_err(io::Error::other)? {
+        while let Some((what, block)) = self.blocks.next_block()? {
             match what {
                 // The last ones are for the end of the file.
                 What::Statistics(interface, tally) => {
@@ -207,7 +220,7 @@ impl Taking {
             }
             self.file.write_all(block)?;
         }
-        self.file.flush()
+        Ok(self.file.flush()?)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -304,6 +317,20 @@ mod tests {
         let json = found.json("stopped");
         assert_eq!((&json["matched"], &json["captured"], &json["bytes"]), (&json!(8), &json!(2), &json!(18)));
         assert_eq!((&json["interfaces"][0]["name"], &json["ended"]), (&json!("eth1"), &json!("stopped")));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_capture_is_not_the_files_fault_and_what_came_before_is_ended() {
+        let (section, interface) = (pcapng::section(""), pcapng::interface("eth1", Link::Ethernet, 64));
+        let numbers = pcapng::statistics(0, 1, &tally(1));
+        let memory = Memory::default();
+        let file = Box::new(memory.clone());
+        let mut taking = Taking { blocks: Blocks::default(), file, found: Found::default() };
+        taking.take(&[&section[..], &interface, &numbers].concat()).unwrap();
+        let refused = taking.take(b"<html>502 Bad Gateway</html>").unwrap_err();
+        assert!(matches!(refused, NotTaken::NotACapture(_)), "{refused:?}");
+        taking.finish().unwrap();
+        assert_eq!(*memory.0.lock().unwrap(), [section, interface, numbers].concat());
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! `portcullis export`: where records are passed on to.
 
 use crate::cli::CliError;
-use crate::cli::client::Answer;
 use crate::cli::context::Context;
-use crate::wire::{self, Page};
+use crate::wire;
 use clap::Subcommand;
 use reqwest::Method;
 
@@ -19,7 +18,6 @@ impl Export {
     pub(super) async fn run(self, context: &Context) -> Result<(), CliError> {
         let Self::List = self;
         let call = context.administer(Method::GET, &["v1", "exports"])?;
-        let Answer { shape: Page { items, next_cursor: _ }, json } = call.answer::<Page<wire::Export>>().await?;
-        context.output.list(&Answer { shape: items, json })
+        context.output.list(&call.items::<wire::Export>().await?)
     }
 }

@@ -1,12 +1,10 @@
 //! `portcullis flow`: connections that are open.
 
 use crate::cli::CliError;
-use crate::cli::client::{Answer, Call};
 use crate::cli::context::Context;
-use crate::wire::{self, Page};
+use crate::wire;
 use clap::Subcommand;
 use reqwest::Method;
-use serde::de::DeserializeOwned;
 
 /// What is to be done with flows.
 #[derive(Subcommand, Debug)]
@@ -35,12 +33,6 @@ impl Flow {
         let call = context.administer(Method::GET, &["v1", "flows"])?;
         let call = call.query("session", session.as_deref()).query("user", user.as_deref());
         let call = call.query("app", app.as_deref()).query("limit", Some(&limit.to_string()));
-        context.output.list(&page::<wire::Flow>(call).await?)
+        context.output.list(&call.items::<wire::Flow>().await?)
     }
-}
-
-/// A list that comes in one piece.
-pub(super) async fn page<T: DeserializeOwned>(call: Call<'_>) -> Result<Answer<Vec<T>>, CliError> {
-    let Answer { shape: Page { items, next_cursor: _ }, json } = call.answer().await?;
-    Ok(Answer { shape: items, json })
 }

@@ -4,7 +4,6 @@ use crate::cli::CliError;
 use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::graph::{Picture, dot, svg};
-use crate::cli::output::Output;
 use crate::wire::ReachMap;
 use clap::{Args, ValueEnum};
 use reqwest::Method;
@@ -55,12 +54,6 @@ impl Graph {
             (false, Format::Svg) => svg(&Picture::of(&map.shape)),
             (false, Format::Dot) => dot(&Picture::of(&map.shape)),
         };
-        match &output {
-            None => Output::print(&text),
-            Some(path) => {
-                super::bundle::write(path, &text)?;
-                context.output.say(&format!("written to {}", path.display()))
-            }
-        }
+        context.output.deliver(&text, output.as_deref())
     }
 }

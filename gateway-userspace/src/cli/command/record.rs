@@ -9,7 +9,6 @@ use crate::cli::table;
 use crate::wire::{self, Denied, Page, Reached};
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -187,7 +186,7 @@ impl DeniedSums {
         let call = call.query("user", user.as_deref()).query("app", app.as_deref());
         let call = call.query("client", client.as_deref()).query("destination", destination.as_deref());
         let call = span.of(call.query("reason", reason.as_deref())).query("limit", Some(&limit.to_string()));
-        context.output.list(&page::<Denied>(call).await?)
+        context.output.list(&call.items::<Denied>().await?)
     }
 }
 
@@ -196,12 +195,6 @@ impl ReachedSums {
         let Self { app, user, span, limit } = self;
         let call = context.administer(Method::GET, &["v1", "reached"])?;
         let call = span.of(call.query("app", app.as_deref()).query("user", user.as_deref()));
-        context.output.list(&page::<Reached>(call.query("limit", Some(&limit.to_string()))).await?)
+        context.output.list(&call.query("limit", Some(&limit.to_string())).items::<Reached>().await?)
     }
-}
-
-/// A list that comes in one piece.
-async fn page<T: DeserializeOwned>(call: Call<'_>) -> Result<Answer<Vec<T>>, CliError> {
-    let Answer { shape: Page { items, next_cursor: _ }, json } = call.answer().await?;
-    Ok(Answer { shape: items, json })
 }

@@ -4,10 +4,9 @@ use super::since::{Period, Span};
 use crate::cli::CliError;
 use crate::cli::client::{Answer, Call};
 use crate::cli::context::Context;
-use crate::cli::output::Output;
 use crate::cli::report::{Figures, Gathered, page};
 use crate::cli::samples::Samples;
-use crate::wire::{AuditHead, Digest, Page, ReachMap, Reached, Record, Status};
+use crate::wire::{AuditHead, Digest, ReachMap, Reached, Record, Status};
 use clap::Args;
 use reqwest::Method;
 use serde_json::json;
@@ -18,6 +17,10 @@ use time::{Duration, OffsetDateTime};
 const USUAL: Duration = Duration::days(30);
 /// As many sums as the gateway keeps apart.
 const MOST_SUMS: usize = 100_000;
+/// The token lacks a scope.
+const FORBIDDEN: u16 = 403;
+/// There is more to add up than the gateway takes the time for.
+const TOO_MUCH: u16 = 422;
 const RECENT_ENDS: usize = 30;
 const RECENT_CHANGES: usize = 100;
 
@@ -43,13 +46,7 @@ impl Report {
         let period = self.span.resolved(USUAL, made_at)?;
         let figures = Figures::of(gathered(context, period, made_at).await?);
         let text = if context.output.json { format!("{:#}\n", json!(figures)) } else { page(&figures)? };
-        match &self.output {
-            None => Output::print(&text),
-            Some(path) => {
-                super::bundle::write(path, &text)?;
-                context.output.say(&format!("written to {}", path.display()))
-            }
-        }
+        context.output.deliver(&text, self.output.as_deref())
     }
 }
 
@@ -60,20 +57,20 @@ async fn gathered(context: &Context, period: Period, made_at: OffsetDateTime) ->
     let digest: Answer<Digest> = period.of(get(&["v1", "digest"])?).answer().await?;
     let reached = sums(period.of(get(&["v1", "reached"])?)).await?;
     let before = Period { since: OffsetDateTime::UNIX_EPOCH, until: period.since };
-    let before = sums(before.of(get(&["v1", "reached"])?)).await?;
+    // All that there ever was: it may be too much to add up, of whatever period the report is.
+    let before = known(sums(before.of(get(&["v1", "reached"])?)).await, TOO_MUCH)?;
     let reach: Answer<ReachMap> = get(&["v1", "reach"])?.answer().await?;
     let latest = async |kind, most| {
         let call = period.of(get(&["v1", "records"])?).query("type", Some(kind));
         Ok::<Vec<Record>, CliError>(call.pages_up_to(most).await?.shape)
     };
-    let head = known(get(&["v1", "audit", "head"])?.answer::<AuditHead>().await)?;
-    let samples = known(get(&["metrics"])?.text().await)?;
+    let head = known(get(&["v1", "audit", "head"])?.answer::<AuditHead>().await, FORBIDDEN)?;
+    let samples = known(get(&["metrics"])?.text().await, FORBIDDEN)?;
     Ok(Gathered {
         period,
         made_at,
         status: status.shape,
         digest: digest.shape,
-        is_cut: reached.len() >= MOST_SUMS || before.len() >= MOST_SUMS,
         reached,
         before,
         reach: reach.shape,
@@ -85,15 +82,43 @@ async fn gathered(context: &Context, period: Period, made_at: OffsetDateTime) ->
 }
 
 async fn sums(call: Call<'_>) -> Result<Vec<Reached>, CliError> {
-    let page: Answer<Page<Reached>> = call.query("limit", Some(&MOST_SUMS.to_string())).answer().await?;
-    Ok(page.shape.items)
+    Ok(call.query("limit", Some(&MOST_SUMS.to_string())).items().await?.shape)
 }
 
-/// What the token has no scope for is not known, and why is said; everything else that fails, fails.
-fn known<T>(answer: Result<T, CliError>) -> Result<Result<T, String>, CliError> {
+/// What is refused with this status is not known, and why is said; everything else that fails, fails.
+fn known<T>(answer: Result<T, CliError>, refusal: u16) -> Result<Result<T, String>, CliError> {
     match answer {
         Ok(known) => Ok(Ok(known)),
-        Err(error) if error.has_status(403) => Ok(Err(error.to_string())),
+        Err(error) if error.has_status(refusal) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Problem;
+
+    #[test]
+    fn what_is_too_much_to_add_up_is_not_known_and_nothing_else_is_tolerated_there() {
+        let refused = |status| -> Result<(), CliError> {
+            let problem = Problem {
+                kind: "urn:portcullis:problem:too-much".into(),
+                title: "too much to answer".into(),
+                status,
+                detail: Some("adding up took longer than 5 s".into()),
+                instance: None,
+                errors: Vec::new(),
+            };
+            Err(CliError::Refused { problem: Box::new(problem), file: None })
+        };
+        assert_eq!(
+            known(refused(422), TOO_MUCH).unwrap(),
+            Err("too much to answer: adding up took longer than 5 s".to_owned())
+        );
+        assert_eq!(known(Ok(7), TOO_MUCH).unwrap(), Ok(7));
+        for (status, tolerated) in [(403, TOO_MUCH), (503, TOO_MUCH), (422, FORBIDDEN)] {
+            assert!(known(refused(status), tolerated).is_err(), "{status}");
+        }
     }
 }

@@ -1,18 +1,19 @@
 //! `portcullis top`: the gateway as it works, on a terminal or once.
 
 use crate::cli::CliError;
-use crate::cli::client::Answer;
 use crate::cli::context::Context;
 use crate::cli::output::Output;
 use crate::cli::samples::Samples;
 use crate::cli::top::{Key, Rates, Reading, Screen, words};
 use crate::config::parse_duration;
-use crate::wire::{Page, Record};
+use crate::wire::Record;
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use reqwest::Method;
 use serde_json::json;
+use std::cell::Cell;
 use std::io::IsTerminal as _;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,22 +80,18 @@ impl Drop for Restored {
 }
 
 async fn watch(context: &Context, interval: Duration, began: Instant, first: Reading) -> Result<(), CliError> {
-    let mut signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()]
-        .map(|kind| signal(kind).map_err(CliError::Runtime))
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    let [terminate, hangup, interrupt, quit] = &mut signals[..] else { return Ok(()) };
+    let stop = |kind| signal(kind).map_err(CliError::Runtime);
+    let (mut interrupt, mut terminate) = (stop(SignalKind::interrupt())?, stop(SignalKind::terminate())?);
+    let (mut hangup, mut quit) = (stop(SignalKind::hangup())?, stop(SignalKind::quit())?);
     let mut terminal = ratatui::try_init().map_err(CliError::Output)?;
     let _restored = Restored;
     let mut typed = typed()?;
     let mut screen = Screen::new(context.client.url.as_str(), context.output.color);
-    let (mut before, mut next) = (first, tokio::time::Instant::now() + interval);
+    let (mut before, is_paused) = (first, Cell::new(false));
+    // One reading goes on whatever is typed: what is given up half-way still takes its place among those who search.
+    let mut look = pin!(later(context, began, interval, &is_paused));
     loop {
         terminal.draw(|frame| screen.draw(frame)).map_err(CliError::Output)?;
-        let look = async {
-            tokio::time::sleep_until(next).await;
-            if screen.is_paused() { None } else { Some(reading(context, began).await) }
-        };
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),
@@ -102,12 +99,15 @@ async fn watch(context: &Context, interval: Duration, began: Instant, first: Rea
             _ = quit.recv() => return Ok(()),
             happening = typed.recv() => match happening {
                 None | Some(Happening::Quit) => return Ok(()),
-                Some(Happening::Press(key)) => screen.press(key),
+                Some(Happening::Press(key)) => {
+                    screen.press(key);
+                    is_paused.set(screen.is_paused());
+                }
                 Some(Happening::Redraw) => {}
             },
-            looked = look => {
-                next = tokio::time::Instant::now() + interval;
-                match looked {
+            looked = &mut look => {
+                look.set(later(context, began, interval, &is_paused));
+                match looked.filter(|_| !screen.is_paused()) {
                     None => {}
                     Some(Ok(now)) => {
                         screen.learn(Rates::between(&before, &now));
@@ -118,6 +118,17 @@ async fn watch(context: &Context, interval: Duration, began: Instant, first: Rea
             }
         }
     }
+}
+
+/// A reading after that time, unless nothing new is to be shown then.
+async fn later(
+    context: &Context,
+    began: Instant,
+    interval: Duration,
+    is_paused: &Cell<bool>,
+) -> Option<Result<Reading, CliError>> {
+    tokio::time::sleep(interval).await;
+    if is_paused.get() { None } else { Some(reading(context, began).await) }
 }
 
 /// Reads the keyboard, on a thread that ends with the process: there is no other way to stop waiting for a key.
@@ -166,10 +177,8 @@ async fn reading(context: &Context, began: Instant) -> Result<Reading, CliError>
 /// The latest records of a type; or why there are none, when the archive is off, busy, or not for this token.
 async fn latest(context: &Context, kind: &str) -> Result<Result<Vec<Record>, String>, CliError> {
     let call = context.administer(Method::GET, &["v1", "records"])?;
-    let page: Result<Answer<Page<Record>>, _> =
-        call.query("type", Some(kind)).query("limit", Some(LATEST)).answer().await;
-    match page {
-        Ok(page) => Ok(Ok(page.shape.items)),
+    match call.query("type", Some(kind)).query("limit", Some(LATEST)).items().await {
+        Ok(records) => Ok(Ok(records.shape)),
         Err(error) if [403, 404, 422, 429, 503].into_iter().any(|status| error.has_status(status)) => {
             Ok(Err(error.to_string()))
         }

@@ -5,7 +5,10 @@
 use super::odd::{Odd, odd};
 use crate::cli::command::Period;
 use crate::cli::samples::Samples;
-use crate::wire::{AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, ReachMap, Reached, Record, Status};
+use crate::wire::{
+    AuditHead, Digest, DigestDenied, DigestEvent, DigestLatency, DigestReason, ReachGrant, ReachMap, Reached, Record,
+    Status,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -16,10 +19,10 @@ const ROWS: usize = 30;
 const GRANT_ROWS: usize = 200;
 /// Names beside a number of people.
 const NAMES: usize = 8;
-/// Nobody stands out with fewer packets denied than that.
-const FEW_DENIED: u64 = 20;
-/// Nobody stands out with fewer bytes than that.
-const FEW_BYTES: u64 = 10_000_000;
+/// Nobody stands out without more packets denied than that.
+pub(super) const FEW_DENIED: u64 = 20;
+/// Nobody stands out without more bytes than that.
+pub(super) const FEW_BYTES: u64 = 10_000_000;
 
 /// What the API has told.
 pub(in crate::cli) struct Gathered {
@@ -29,10 +32,8 @@ pub(in crate::cli) struct Gathered {
     pub(in crate::cli) digest: Digest,
     /// Who reached what in the period.
     pub(in crate::cli) reached: Vec<Reached>,
-    /// And before.
-    pub(in crate::cli) before: Vec<Reached>,
-    /// Whether there were more of them than the API tells.
-    pub(in crate::cli) is_cut: bool,
+    /// And before; or why that is not known.
+    pub(in crate::cli) before: Result<Vec<Reached>, String>,
     pub(in crate::cli) reach: ReachMap,
     /// The latest ends of sessions.
     pub(in crate::cli) ends: Vec<Record>,
@@ -59,11 +60,13 @@ pub(in crate::cli) struct Figures {
     /// By bytes.
     pub(super) apps: Top<Use>,
     pub(super) people: Top<Use>,
-    pub(super) denials_by_reason: Vec<Denials>,
+    pub(super) denials_by_reason: Vec<DigestReason>,
     pub(super) denials: Top<DigestDenied>,
     pub(super) unused_grants: Top<GrantUse>,
     pub(super) partly_used_grants: Top<GrantUse>,
     pub(super) idle_people: Names,
+    /// Apps of which policies want no record of connections: who used these is not known.
+    pub(super) unrecorded_apps: Names,
     pub(super) revocations: Revocations,
     pub(super) failed_logins: Top<DigestEvent>,
     pub(super) odd: Oddities,
@@ -118,16 +121,6 @@ pub(super) struct Use {
     pub(super) denied: u64,
 }
 
-/// Denials for a reason.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Denials {
-    pub(super) reason: String,
-    pub(super) packets: u64,
-    pub(super) observed: u64,
-    /// People who were known.
-    pub(super) people: usize,
-}
-
 /// Some names of many.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Names {
@@ -145,7 +138,7 @@ pub(super) struct GrantUse {
     pub(super) used: usize,
     /// Those who did not use it.
     pub(super) unused_by: Names,
-    /// When somebody last did, before the period.
+    /// When somebody last did, before the period, if that is known.
     #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub(super) last_used: Option<OffsetDateTime>,
 }
@@ -164,7 +157,7 @@ pub(super) struct Revocations {
 pub(super) struct Oddities {
     pub(super) denied_packets: Odd,
     pub(super) bytes: Odd,
-    /// Apps that people used for the first time; absent if the records do not reach back before the period.
+    /// Apps that people used for the first time; absent if what was before the period is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_uses: Option<Top<Reached>>,
 }
@@ -179,8 +172,9 @@ pub(super) struct Missing {
     pub(super) lost_events: u64,
     pub(super) lost_records: u64,
     pub(super) damaged_files: usize,
-    /// More people and apps than are kept apart.
-    pub(super) is_cut: bool,
+    /// Why it is not known what was used before the period, although there are records of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) earlier_unknown: Option<String>,
     /// Since the tables were made: packets in no record, for want of room and by policies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unrecorded_lost: Option<u64>,
@@ -208,6 +202,19 @@ impl Names {
     }
 }
 
+impl GrantUse {
+    fn new(grant: &ReachGrant) -> Self {
+        Self {
+            app: grant.app.clone(),
+            policies: grant.policies.clone(),
+            permitted: 0,
+            used: 0,
+            unused_by: Names::default(),
+            last_used: None,
+        }
+    }
+}
+
 impl Use {
     fn add(&mut self, reached: &Reached) {
         self.others = self.others.saturating_add(usize::from(reached.first.is_some()));
@@ -224,7 +231,7 @@ impl Use {
 
 impl Figures {
     pub(in crate::cli) fn of(gathered: Gathered) -> Self {
-        let Gathered { period, made_at, status, digest, reached, before, is_cut, reach, ends, changes, head, samples } =
+        let Gathered { period, made_at, status, digest, reached, before, reach, ends, changes, head, samples } =
             gathered;
         let (apps, people) = (uses(&reached, |one| one.app.as_ref()), uses(&reached, |one| one.user.as_ref()));
         let of_type = |kind: &str| digest.records.get(kind).copied().unwrap_or_default();
@@ -246,13 +253,15 @@ impl Figures {
             apps_declared: status.apps,
             sessions: status.sessions,
         };
+        let (before, earlier_unknown) = parted(before);
         let begins_late = digest.oldest.is_none_or(|oldest| oldest > period.since);
         let odd = Oddities {
             denied_packets: odd(people.iter().map(|one| (one.name.clone(), one.denied)).collect(), FEW_DENIED),
             bytes: odd(people.iter().map(|one| (one.name.clone(), one.bytes())).collect(), FEW_BYTES),
-            first_uses: (!begins_late).then(|| first_uses(&reached, &before)),
+            first_uses: before.as_ref().filter(|_| !begins_late).map(|before| first_uses(&reached, before)),
         };
-        let (unused, partly, idle) = grants(&reach, &reached, &before);
+        let Grants { unused, partly, idle, unrecorded: unrecorded_apps } =
+            Grants::of(&reach, &reached, before.as_deref().unwrap_or_default());
         let (audit, audit_unknown) = parted(head);
         let (samples, unrecorded_unknown) = parted(samples);
         let unrecorded = |why| {
@@ -266,13 +275,14 @@ impl Figures {
             lost_events: digest.lost_events,
             lost_records: digest.lost_records,
             damaged_files: digest.damaged_files,
-            is_cut,
+            earlier_unknown,
             unrecorded_lost: unrecorded("lost").zip(unrecorded("archive")).map(|(a, b)| a.saturating_add(b)),
             unrecorded_left_out: unrecorded("left_out"),
             unrecorded_unknown,
         };
-        let denials_by_reason = by_reason(&digest.denied);
-        let events = |kind: &'static str| digest.events.iter().filter(move |event| event.kind == kind);
+        let failed = |event: &DigestEvent| event.kind == "login_failed";
+        let more_failed = digest.more_events.get("login_failed").copied().unwrap_or_default();
+        let failed_logins = digest.events.into_iter().filter(failed).collect();
         let more_changes = usize::try_from(totals.changes).unwrap_or(usize::MAX).saturating_sub(changes.len());
         Self {
             since: period.since,
@@ -282,10 +292,10 @@ impl Figures {
             policy_generation: reach.policy_generation,
             apps: Top::of(apps, ROWS, 0),
             people: Top::of(people, ROWS, 0),
-            denials_by_reason,
-            failed_logins: Top::of(events("login_failed").cloned().collect(), ROWS, 0),
+            denials_by_reason: digest.reasons,
+            failed_logins: Top::of(failed_logins, ROWS, more_failed),
             revocations: Revocations {
-                by_cause: by_cause(events("session_end")),
+                by_cause: by_cause(digest.causes),
                 enforced: digest.enforced,
                 last_packet: digest.last_packet,
                 recent: ends,
@@ -294,6 +304,7 @@ impl Figures {
             unused_grants: Top::of(unused, GRANT_ROWS, 0),
             partly_used_grants: Top::of(partly, ROWS, 0),
             idle_people: idle,
+            unrecorded_apps,
             odd,
             changes: Top { items: changes, more: more_changes },
             missing,
@@ -323,33 +334,10 @@ fn uses<'r>(reached: &'r [Reached], by: impl Fn(&'r Reached) -> Option<&'r Strin
     all
 }
 
-fn by_reason(denied: &[DigestDenied]) -> Vec<Denials> {
-    let mut all = BTreeMap::<&str, (u64, u64, BTreeSet<&str>)>::new();
-    for one in denied {
-        let (packets, observed, people) = all.entry(&one.reason).or_default();
-        *packets = packets.saturating_add(one.packets);
-        *observed = observed.saturating_add(one.observed);
-        people.extend(one.user.as_deref());
-    }
-    let reason = |(reason, (packets, observed, people)): (&str, (u64, u64, BTreeSet<&str>))| Denials {
-        reason: reason.to_owned(),
-        packets,
-        observed,
-        people: people.len(),
-    };
-    let mut all: Vec<_> = all.into_iter().map(reason).collect();
-    all.sort_by_key(|one| std::cmp::Reverse(one.packets.saturating_add(one.observed)));
-    all
-}
-
-fn by_cause<'d>(events: impl Iterator<Item = &'d DigestEvent>) -> Vec<(String, u64)> {
-    let mut causes = BTreeMap::<&str, u64>::new();
-    for event in events {
-        let count = causes.entry(event.what.as_deref().unwrap_or("unknown")).or_default();
-        *count = count.saturating_add(event.count);
-    }
-    let mut causes: Vec<_> = causes.into_iter().map(|(cause, count)| (cause.to_owned(), count)).collect();
-    causes.sort_by(|(a, one), (b, other)| other.cmp(one).then_with(|| a.cmp(b)));
+/// The most frequent first.
+fn by_cause(causes: BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut causes: Vec<_> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     causes
 }
 
@@ -372,115 +360,54 @@ fn first_uses(reached: &[Reached], before: &[Reached]) -> Top<Reached> {
     Top::of(new, ROWS, 0)
 }
 
-/// Grants that nobody used, those that some of the people did not use, and people who used nothing of what they may.
-fn grants(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> (Vec<GrantUse>, Vec<GrantUse>, Names) {
-    let (used, earlier) = (pairs(reached), pairs(before));
-    let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
-    let mut idle = Names::default();
-    for alike in &reach.alike {
-        for user in &alike.users {
-            let mut is_idle = !alike.grants.is_empty();
-            for grant in &alike.grants {
-                let one = all.entry((&grant.app, &grant.policies)).or_insert_with(|| GrantUse {
-                    app: grant.app.clone(),
-                    policies: grant.policies.clone(),
-                    permitted: 0,
-                    used: 0,
-                    unused_by: Names::default(),
-                    last_used: None,
-                });
-                let pair = (user.as_str(), grant.app.as_str());
-                one.permitted = one.permitted.saturating_add(1);
-                if used.contains_key(&pair) {
-                    (one.used, is_idle) = (one.used.saturating_add(1), false);
-                } else {
-                    one.unused_by.add(user);
+/// What was made of what the policies permit.
+#[derive(Debug, Default)]
+struct Grants {
+    /// Nobody used them.
+    unused: Vec<GrantUse>,
+    /// Some of the people did not use them.
+    partly: Vec<GrantUse>,
+    /// People who used nothing of what they may.
+    idle: Names,
+    /// Apps with grants that leave no record. These are in none of the lists, and whoever has one of them is not called idle.
+    unrecorded: Names,
+}
+
+impl Grants {
+    fn of(reach: &ReachMap, reached: &[Reached], before: &[Reached]) -> Self {
+        let (used, earlier) = (pairs(reached), pairs(before));
+        let mut all = BTreeMap::<(&str, &[String]), GrantUse>::new();
+        let (mut found, mut unrecorded) = (Self::default(), BTreeSet::<&str>::new());
+        for alike in &reach.alike {
+            let (recorded, others): (Vec<_>, Vec<_>) = alike.grants.iter().partition(|grant| grant.recorded);
+            unrecorded.extend(others.iter().map(|grant| grant.app.as_str()));
+            for user in &alike.users {
+                let mut is_idle = !recorded.is_empty() && others.is_empty();
+                for grant in &recorded {
+                    let one = all.entry((&grant.app, &grant.policies)).or_insert_with(|| GrantUse::new(grant));
+                    let pair = (user.as_str(), grant.app.as_str());
+                    one.permitted = one.permitted.saturating_add(1);
+                    if used.contains_key(&pair) {
+                        (one.used, is_idle) = (one.used.saturating_add(1), false);
+                    } else {
+                        one.unused_by.add(user);
+                    }
+                    one.last_used = one.last_used.max(earlier.get(&pair).copied().flatten());
                 }
-                one.last_used = one.last_used.max(earlier.get(&pair).copied().flatten());
-            }
-            if is_idle {
-                idle.add(user);
+                if is_idle {
+                    found.idle.add(user);
+                }
             }
         }
+        let some_did_not = all.into_values().filter(|grant| grant.unused_by.count != 0);
+        (found.unused, found.partly) = some_did_not.partition(|grant| grant.used == 0);
+        found.unused.sort_by(|one, other| other.permitted.cmp(&one.permitted).then_with(|| one.app.cmp(&other.app)));
+        let without = |grant: &GrantUse| grant.unused_by.count;
+        found.partly.sort_by(|one, other| without(other).cmp(&without(one)).then_with(|| one.app.cmp(&other.app)));
+        unrecorded.into_iter().for_each(|app| found.unrecorded.add(app));
+        found
     }
-    let (mut unused, mut partly): (Vec<_>, Vec<_>) =
-        all.into_values().filter(|grant| grant.unused_by.count != 0).partition(|grant| grant.used == 0);
-    unused.sort_by(|one, other| other.permitted.cmp(&one.permitted).then_with(|| one.app.cmp(&other.app)));
-    partly.sort_by(|one, other| other.unused_by.count.cmp(&one.unused_by.count).then_with(|| one.app.cmp(&other.app)));
-    (unused, partly, idle)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{Alike, ReachGrant};
-
-    fn at(seconds: i64) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap()
-    }
-
-    fn reached(user: &str, app: &str, first: Option<i64>) -> Reached {
-        Reached {
-            user: Some(user.into()),
-            app: Some(app.into()),
-            first: first.map(at),
-            last: first.map(at),
-            connections: u64::from(first.is_some()),
-            to_app_bytes: 10,
-            to_client_bytes: 90,
-            denied: 3,
-        }
-    }
-
-    fn alike(users: &[&str], grants: &[(&str, &str)]) -> Alike {
-        let grant = |(app, policy): &(&str, &str)| ReachGrant {
-            app: (*app).into(),
-            policies: vec![(*policy).into()],
-            max_login_age_s: None,
-            after_login: true,
-            now: 0,
-        };
-        Alike {
-            users: users.iter().map(|user| (*user).to_owned()).collect(),
-            groups: Vec::new(),
-            grants: grants.iter().map(grant).collect(),
-        }
-    }
-
-    #[test]
-    fn a_grant_is_used_by_whoever_had_a_connection_and_not_by_whoever_was_denied() {
-        let reach = ReachMap {
-            policy_generation: 1,
-            alike: vec![
-                alike(&["ada", "bob"], &[("crm", "one"), ("wiki", "two")]),
-                alike(&["eve"], &[("crm", "one"), ("vault", "three")]),
-                alike(&["nobody"], &[]),
-            ],
-            inactive: 0,
-            apps: Vec::new(),
-        };
-        let now = [reached("ada", "crm", Some(5)), reached("eve", "crm", None), reached("bob", "vault", Some(5))];
-        let before = [reached("bob", "wiki", Some(-100)), reached("ada", "wiki", Some(-200))];
-        let (unused, partly, idle) = grants(&reach, &now, &before);
-        let told = |grants: &[GrantUse]| {
-            let one = |g: &GrantUse| format!("{} {}/{} {:?}", g.app, g.used, g.permitted, g.unused_by.names);
-            grants.iter().map(one).collect::<Vec<_>>()
-        };
-        assert_eq!(told(&unused), ["wiki 0/2 [\"ada\", \"bob\"]", "vault 0/1 [\"eve\"]"]);
-        assert_eq!((unused[0].last_used, unused[1].last_used), (Some(at(-100)), None));
-        assert_eq!(told(&partly), ["crm 1/3 [\"bob\", \"eve\"]"]);
-        assert_eq!((idle.count, &idle.names[..]), (2, &["bob".to_owned(), "eve".to_owned()][..]));
-        let new = first_uses(&now, &before);
-        assert_eq!(new.items.len(), 2, "{new:?}");
-        assert!(first_uses(&before, &before).items.is_empty());
-    }
-
-    #[test]
-    fn apps_and_people_are_added_up_and_who_was_only_denied_has_none() {
-        let all = [reached("ada", "crm", Some(5)), reached("ada", "wiki", Some(6)), reached("eve", "crm", None)];
-        let apps = uses(&all, |one| one.app.as_ref());
-        assert_eq!((apps[0].name.as_str(), apps[0].others, apps[0].denied, apps[0].bytes()), ("crm", 1, 6, 200));
-        let people = uses(&all, |one| one.user.as_ref());
-        assert_eq!((people[0].name.as_str(), people[0].others, people[1].others), ("ada", 2, 0));
-    }
-}
+mod tests;

@@ -5,9 +5,9 @@ use serde::Serialize;
 /// With fewer people there is nobody to be compared with.
 pub(super) const FEWEST: usize = 5;
 /// How many scaled MADs above the median is still usual.
-const FAR: f64 = 5.0;
+pub(super) const FAR: f64 = 5.0;
 /// What makes the MAD of a normal distribution its standard deviation.
-const SCALE: f64 = 1.4826;
+pub(super) const SCALE: f64 = 1.4826;
 
 /// What is usual among people, and who is above it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Odd {
     pub(in crate::cli) above: Vec<(String, u64)>,
 }
 
-/// Looks for those far above the others. Below `floor` nobody is; and nobody who is below twice the median.
+/// Looks for those far above the others. Nobody is who has no more than `floor`, or than twice the median.
 pub(super) fn odd(mut people: Vec<(String, u64)>, floor: u64) -> Odd {
     let mut values: Vec<u64> = people.iter().map(|(_, value)| *value).collect();
     let median = median(&mut values);

@@ -1,16 +1,18 @@
 //! The report as a page: HTML with its style and its picture in it, and nothing that is loaded. Whatever is a name is shown
 //! without what a reader's program could take for a command, and the template escapes it.
 
-use super::figures::{Figures, GrantUse, Names, Use};
-use super::odd::{FEWEST, Odd};
+mod cells;
+mod ends;
+mod ground;
+mod reach;
+mod refused;
+
+use super::figures::Figures;
 use crate::cli::CliError;
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
-use crate::wire::{DigestDenied, DigestEvent, DigestLatency, Reached, Record};
 use askama::Template as _;
-use gateway_common::DropReason;
-use serde_json::Value;
-use time::OffsetDateTime;
+use cells::{day, number};
 
 #[derive(askama::Template)]
 #[template(path = "report.html")]
@@ -35,6 +37,8 @@ struct Finding {
     is_odd: bool,
 }
 
+/// What nothing is said of is empty.
+#[derive(Default)]
 struct Section {
     id: &'static str,
     title: &'static str,
@@ -44,6 +48,7 @@ struct Section {
     tables: Vec<Table>,
 }
 
+#[derive(Default)]
 struct Table {
     caption: &'static str,
     head: Vec<Column>,
@@ -87,19 +92,19 @@ pub(in crate::cli) fn page(figures: &Figures) -> Result<String, CliError> {
             ("Made", moment(*made_at)),
             ("Gateway", format!("Portcullis {}", plain(gateway_version))),
             ("Policy in force", format!("generation {policy_generation}")),
-            ("Head of the audit trail", head(figures)),
+            ("Head of the audit trail", ground::head(figures)),
         ],
         tiles: tiles(figures),
         findings: findings(figures),
         sections: vec![
-            unused(figures),
-            uses(figures),
-            denials(figures),
-            revocations(figures),
-            logins(figures),
-            oddities(figures),
-            changes(figures),
-            missing(figures),
+            reach::unused(figures),
+            reach::uses(figures),
+            refused::denials(figures),
+            ends::revocations(figures),
+            refused::logins(figures),
+            reach::oddities(figures),
+            ground::changes(figures),
+            ground::missing(figures),
         ],
     };
     Ok(page.render()?)
@@ -127,7 +132,10 @@ fn findings(figures: &Figures) -> Vec<Finding> {
     let unused = figures.unused_grants.items.len().saturating_add(figures.unused_grants.more);
     let enforced = &figures.revocations.enforced;
     let mut findings = vec![match unused {
-        0 => finding("Every grant was used by somebody.".to_owned(), "unused", false),
+        0 if figures.unrecorded_apps.count == 0 => {
+            finding("Every grant was used by somebody.".to_owned(), "unused", false)
+        }
+        0 => finding("Every grant that leaves records was used by somebody.".to_owned(), "unused", false),
         1 => finding("One grant was used by nobody: it can perhaps go.".to_owned(), "unused", true),
         many => {
             finding(format!("{} grants were used by nobody: they can perhaps go.", number(many as u64)), "unused", true)
@@ -150,8 +158,7 @@ fn findings(figures: &Figures) -> Vec<Finding> {
         findings.push(finding(format!("{who} far above what is usual here."), "odd", true));
     }
     let missing = &figures.missing;
-    let is_whole =
-        missing.lost_events == 0 && missing.lost_records == 0 && missing.damaged_files == 0 && !missing.is_cut;
+    let is_whole = missing.lost_events == 0 && missing.lost_records == 0 && missing.damaged_files == 0;
     findings.push(match (is_whole, missing.begins_late) {
         (true, false) => {
             finding("The records of the period say of none that they are missing.".to_owned(), "missing", false)
@@ -175,499 +182,4 @@ fn findings(figures: &Figures) -> Vec<Finding> {
         None => {}
     }
     findings
-}
-
-fn unused(figures: &Figures) -> Section {
-    let grant = |grant: &GrantUse| {
-        vec![
-            plain(&grant.app),
-            names(&grant.policies),
-            some(&grant.unused_by),
-            number(grant.permitted as u64),
-            grant.last_used.map_or_else(|| "not in the records".to_owned(), day),
-        ]
-    };
-    let partly = |grant: &GrantUse| {
-        vec![
-            plain(&grant.app),
-            names(&grant.policies),
-            number(grant.permitted as u64),
-            number(grant.used as u64),
-            some(&grant.unused_by),
-        ]
-    };
-    let idle = &figures.idle_people;
-    let mut notes = Vec::new();
-    if idle.count != 0 {
-        notes.push(format!("{} may reach something and reached nothing: {}.", people(idle.count), some(idle)));
-    }
-    Section {
-        id: "unused",
-        title: "Access that nobody used",
-        intro: format!(
-            "What the policies of generation {} permit, to a login with two factors or to a session that was open when this \
-             report was made, compared with the connections of the period. Ask those who own the app whether what nobody used \
-             is needed.",
-            figures.policy_generation
-        ),
-        notes,
-        bars: None,
-        tables: vec![
-            Table {
-                caption: "Grants that nobody used in the period",
-                head: columns(&["App", "Permitted by", "To whom", "#People", "Last used before"]),
-                rows: figures.unused_grants.items.iter().map(grant).collect(),
-                none: "Every grant was used by somebody.",
-                more: more(figures.unused_grants.more, "grants"),
-            },
-            Table {
-                caption: "Grants that only some of the people used",
-                head: columns(&["App", "Permitted by", "#People", "#Used by", "Not used by"]),
-                rows: figures.partly_used_grants.items.iter().map(partly).collect(),
-                none: "There is none.",
-                more: more(figures.partly_used_grants.more, "grants"),
-            },
-        ],
-    }
-}
-
-fn uses(figures: &Figures) -> Section {
-    let row = |one: &Use| {
-        vec![
-            plain(&one.name),
-            number(one.others as u64),
-            number(one.connections),
-            bytes(one.to_app_bytes),
-            bytes(one.to_client_bytes),
-            number(one.denied),
-        ]
-    };
-    Section {
-        id: "uses",
-        title: "Who reached what",
-        intro: "A connection counts when it began or ended in the period. Bytes are those of connections that ended; packets \
-                denied are those to an app that was known."
-            .to_owned(),
-        notes: Vec::new(),
-        bars: None,
-        tables: vec![
-            Table {
-                caption: "Apps, by bytes",
-                head: columns(&["App", "#People", "#Connections", "#To the app", "#To clients", "#Packets denied"]),
-                rows: figures.apps.items.iter().map(row).collect(),
-                none: "No app was reached.",
-                more: more(figures.apps.more, "apps"),
-            },
-            Table {
-                caption: "People, by bytes",
-                head: columns(&["Person", "#Apps", "#Connections", "#Sent", "#Received", "#Packets denied"]),
-                rows: figures.people.items.iter().map(row).collect(),
-                none: "Nobody reached anything.",
-                more: more(figures.people.more, "people"),
-            },
-        ],
-    }
-}
-
-fn denials(figures: &Figures) -> Section {
-    let row = |one: &DigestDenied| {
-        let policies = if one.policies.is_empty() { "by default".to_owned() } else { names(&one.policies) };
-        let policies = if one.reason == DropReason::NoGrant.label() { policies } else { "–".to_owned() };
-        let packets = one.packets.saturating_add(one.observed);
-        vec![
-            or_unknown(one.user.as_deref()),
-            or_unknown(one.app.as_deref()),
-            plain(&one.reason),
-            policies,
-            number(packets),
-            moment(one.last),
-        ]
-    };
-    let reasons = figures.denials_by_reason.iter().map(|one| {
-        let reason = DropReason::ALL.iter().find(|reason| reason.label() == one.reason);
-        let help = reason.map_or("", |reason| reason.help());
-        vec![plain(&one.reason), number(one.packets), number(one.observed), number(one.people as u64), help.to_owned()]
-    });
-    Section {
-        id: "denials",
-        title: "What was denied",
-        intro: "Packets that the gateway did not forward, and those that passed all the same because an interface only observes."
-            .to_owned(),
-        notes: Vec::new(),
-        bars: None,
-        tables: vec![
-            Table {
-                caption: "Denials by reason",
-                head: columns(&["Reason", "#Dropped", "#Observed", "#People", "What it means"]),
-                rows: reasons.collect(),
-                none: "Nothing was denied.",
-                more: String::new(),
-            },
-            Table {
-                caption: "Denials by person, app and policy",
-                head: columns(&["Person", "App", "Reason", "Denied by", "#Packets", "Last"]),
-                rows: figures.denials.items.iter().map(row).collect(),
-                none: "Nothing was denied.",
-                more: more(figures.denials.more, "kinds of denials"),
-            },
-        ],
-    }
-}
-
-fn revocations(figures: &Figures) -> Section {
-    let revocations = &figures.revocations;
-    let time = |what: &str, latency: &DigestLatency| {
-        let us = |us: Option<f64>| us.map_or_else(|| "–".to_owned(), micros);
-        vec![
-            what.to_owned(),
-            number(latency.count as u64),
-            us(latency.median_us),
-            us(latency.p95_us),
-            us(latency.worst_us),
-        ]
-    };
-    let recent = |record: &Record| {
-        let us = |name| record.fields.get(name).and_then(Value::as_f64);
-        let last = match us("last_packet_after_request_us") {
-            None => "none".to_owned(),
-            Some(us) if us < 0.0 => format!("{} before", micros(-us)),
-            Some(us) => format!("{} after", micros(us)),
-        };
-        let enforced = us("enforced_after_us").map_or_else(|| "–".to_owned(), micros);
-        let words = ["user", "cause", "by"].map(|name| text(record, name));
-        let [user, cause, by] = words;
-        vec![time_of(record), user, cause, by, enforced, last, text(record, "flows_cut")]
-    };
-    let causes = revocations.by_cause.iter().map(|(cause, count)| vec![plain(cause), number(*count)]);
-    Section {
-        id: "revocations",
-        title: "How access ended",
-        intro: "Every session that ended: from the moment at which the request had been read to the one from which the kernel \
-                forwards nothing, and to the last packet that was forwarded."
-            .to_owned(),
-        notes: Vec::new(),
-        bars: bars(&revocations.enforced),
-        tables: vec![
-            Table {
-                caption: "How long it took",
-                head: columns(&["From the request", "#Sessions", "#Median", "#95 of 100", "#Worst"]),
-                rows: vec![
-                    time("to the end of forwarding", &revocations.enforced),
-                    time("to the last packet (0 if that was before)", &revocations.last_packet),
-                ],
-                none: "",
-                more: String::new(),
-            },
-            Table {
-                caption: "Why sessions ended",
-                head: columns(&["Cause", "#Sessions"]),
-                rows: causes.collect(),
-                none: "No session ended.",
-                more: String::new(),
-            },
-            Table {
-                caption: "The latest",
-                head: columns(&["When", "Person", "Cause", "By", "#Enforced after", "#Last packet", "#Connections cut"]),
-                rows: revocations.recent.iter().map(recent).collect(),
-                none: "No session ended.",
-                more: more(usize::try_from(figures.totals.session_ends).unwrap_or(usize::MAX).saturating_sub(revocations.recent.len()), "sessions"),
-            },
-        ],
-    }
-}
-
-fn logins(figures: &Figures) -> Section {
-    let row = |event: &DigestEvent| {
-        vec![
-            or_unknown(event.user.as_deref()),
-            plain(event.what.as_deref().unwrap_or("–")),
-            number(event.count),
-            moment(event.last),
-        ]
-    };
-    Section {
-        id: "logins",
-        title: "Logins that failed",
-        intro: format!(
-            "{} logins succeeded and {} failed. What was typed as a name is here only if it could be one.",
-            number(figures.totals.logins),
-            number(figures.totals.failed_logins)
-        ),
-        notes: Vec::new(),
-        bars: None,
-        tables: vec![Table {
-            caption: "Failed logins, by name and reason",
-            head: columns(&["Name", "Why", "#How often", "Last"]),
-            rows: figures.failed_logins.items.iter().map(row).collect(),
-            none: "No login failed.",
-            more: more(figures.failed_logins.more, "names and reasons"),
-        }],
-    }
-}
-
-fn oddities(figures: &Figures) -> Section {
-    let odd = &figures.odd;
-    let above = |odd: &Odd, shown: fn(u64) -> String| {
-        odd.above.iter().take(30).map(|(name, value)| vec![plain(name), shown(*value), shown(odd.median)]).collect()
-    };
-    let range = |what: &str, odd: &Odd, shown: fn(u64) -> String| match odd.usual_up_to {
-        Some(most) => format!(
-            "{what}: the normal range is up to {}, by the {} people of the period (median {}).",
-            shown(most),
-            number(odd.people as u64),
-            shown(odd.median)
-        ),
-        None => format!("{what}: fewer than {FEWEST} people are too few to compare."),
-    };
-    let first = |one: &Reached| {
-        let first = one.first.map_or_else(|| "–".to_owned(), moment);
-        vec![or_unknown(one.user.as_deref()), or_unknown(one.app.as_deref()), first, number(one.connections)]
-    };
-    let mut notes = vec![range("Packets denied", &odd.denied_packets, number), range("Bytes", &odd.bytes, bytes)];
-    let mut tables = vec![
-        Table {
-            caption: "Far more denied than is usual",
-            head: columns(&["Person", "#Packets denied", "#Median of all"]),
-            rows: above(&odd.denied_packets, number),
-            none: "Nobody is above the normal range.",
-            more: String::new(),
-        },
-        Table {
-            caption: "Far more bytes than is usual",
-            head: columns(&["Person", "#Bytes", "#Median of all"]),
-            rows: above(&odd.bytes, bytes),
-            none: "Nobody is above the normal range.",
-            more: String::new(),
-        },
-    ];
-    match &odd.first_uses {
-        Some(uses) => tables.push(Table {
-            caption: "Apps that people used for the first time",
-            head: columns(&["Person", "App", "First", "#Connections"]),
-            rows: uses.items.iter().map(first).collect(),
-            none: "Nobody used an app for the first time.",
-            more: more(uses.more, "first uses"),
-        }),
-        None => notes.push(
-            "What people used for the first time is not known: the records do not reach back before the period."
-                .to_owned(),
-        ),
-    }
-    Section {
-        id: "odd",
-        title: "What stands out",
-        intro: "A person stands out whose number is more than five times the usual distance above the middle of all people (the \
-                median, and the median distance from it), and more than twice the median. That is worth a question, and proves \
-                nothing."
-            .to_owned(),
-        notes,
-        bars: None,
-        tables,
-    }
-}
-
-fn changes(figures: &Figures) -> Section {
-    let row = |record: &Record| {
-        let [by, from, action, object, generation] =
-            ["by", "from", "action", "object", "generation"].map(|name| text(record, name));
-        vec![time_of(record), by, from, action, object, generation]
-    };
-    let mut notes = Vec::new();
-    if let Some(head) = &figures.audit {
-        if !head.intact {
-            notes.push(
-                "The gateway has found the audit trail broken since it started: `portcullis audit verify` says where."
-                    .to_owned(),
-            );
-        }
-        if head.lost != 0 {
-            notes
-                .push(format!("{} entries of the audit trail were lost since the gateway started.", number(head.lost)));
-        }
-    }
-    Section {
-        id: "changes",
-        title: "What administrators changed",
-        intro: format!(
-            "Every change, with who asked for it. The head of the audit trail, {}, stands for everything before it: `portcullis \
-             audit verify --head` tells later whether that is still what was written.",
-            head(figures)
-        ),
-        notes,
-        bars: None,
-        tables: vec![Table {
-            caption: "Changes, the latest first",
-            head: columns(&["When", "By", "From", "What", "Of what", "#Generation"]),
-            rows: figures.changes.items.iter().map(row).collect(),
-            none: "Nothing was changed.",
-            more: more(figures.changes.more, "changes"),
-        }],
-    }
-}
-
-fn missing(figures: &Figures) -> Section {
-    let missing = &figures.missing;
-    let oldest = missing
-        .oldest_record
-        .map_or_else(|| "there is no record".to_owned(), |at| format!("the oldest is of {}", moment(at)));
-    let mut notes = vec![
-        if missing.begins_late {
-            format!("The records do not reach back to the beginning of the period: {oldest}.")
-        } else {
-            format!("The records reach back to the beginning of the period: {oldest}.")
-        },
-        format!(
-            "Events that the kernel did not report in the period: {}. Records that were lost: {}. Files of the archive that \
-             cannot be read: {}.",
-            number(missing.lost_events),
-            number(missing.lost_records),
-            missing.damaged_files
-        ),
-    ];
-    notes.push(match (missing.unrecorded_lost, missing.unrecorded_left_out, &missing.unrecorded_unknown) {
-        (Some(lost), Some(left_out), _) => format!(
-            "Packets in no record, counted by the kernel since its tables were made, whatever the period: {} for want of room, {} \
-             because policies want no record of them.",
-            number(lost),
-            number(left_out)
-        ),
-        (_, _, Some(why)) => format!("How many packets are in no record is not known: {}.", plain(why)),
-        _ => "How many packets are in no record is not known: the gateway does not count them.".to_owned(),
-    });
-    if missing.is_cut {
-        notes.push("There are more people and apps than could be told apart: sums by person and app are too low, and grants may be called unused that were used. Make a report of a shorter period.".to_owned());
-    }
-    notes.extend(
-        figures.audit_unknown.as_ref().map(|why| format!("The head of the audit trail is not known: {}.", plain(why))),
-    );
-    notes.push("A connection that began and ended while the gateway's daemon did not run has no record.".to_owned());
-    Section {
-        id: "missing",
-        title: "What this report does not know",
-        intro: format!("It is made of {} records.", number(figures.totals.records)),
-        notes,
-        bars: None,
-        tables: Vec::new(),
-    }
-}
-
-fn bars(latency: &DigestLatency) -> Option<Bars> {
-    /// The height of the highest, the width of each with the gap after it, and where they begin.
-    const HEIGHT: usize = 110;
-    const STEP: usize = 56;
-    const TOP: usize = 20;
-    let most = latency.buckets.iter().map(|bucket| bucket.count).max().filter(|most| *most != 0)?;
-    let before = [None].into_iter().chain(latency.buckets.iter().map(|bucket| bucket.up_to_us));
-    let bars = latency.buckets.iter().zip(before).enumerate().map(|(at, (bucket, before))| {
-        let height = bucket.count.saturating_mul(HEIGHT).div_ceil(most);
-        let x = at.saturating_mul(STEP);
-        let y = TOP.saturating_add(HEIGHT).saturating_sub(height);
-        let label = match (bucket.up_to_us, before) {
-            (Some(up_to), _) => format!("≤ {}", short(up_to)),
-            (None, Some(before)) => format!("> {}", short(before)),
-            (None, None) => String::new(),
-        };
-        let count = if bucket.count == 0 { String::new() } else { number(bucket.count as u64) };
-        Bar { x, middle: x.saturating_add(STEP / 2), y, above: y.saturating_sub(5), height, label, count }
-    });
-    let told = latency.buckets.iter().zip(bars.clone()).filter(|(bucket, _)| bucket.count != 0);
-    let told: Vec<_> = told.map(|(_, bar)| format!("{}: {}", bar.label, bar.count)).collect();
-    Some(Bars {
-        title: "Sessions by how long it took until the kernel forwarded nothing".to_owned(),
-        desc: told.join("; "),
-        bars: bars.collect(),
-    })
-}
-
-/// `300 µs`, `3 ms`
-fn short(us: f64) -> String {
-    match us {
-        us if us < 1e3 => format!("{us:.0} µs"),
-        us if us < 1e6 => format!("{:.0} ms", us / 1e3),
-        us => format!("{:.0} s", us / 1e6),
-    }
-}
-
-fn head(figures: &Figures) -> String {
-    match (&figures.audit, &figures.audit_unknown) {
-        (Some(head), _) => head.head.as_deref().map_or_else(|| "there is no entry yet".to_owned(), plain),
-        (None, Some(_)) => "not known: the API token lacks the scope `audit:read`".to_owned(),
-        (None, None) => "not known".to_owned(),
-    }
-}
-
-/// A title that begins with `#` is one of numbers.
-fn columns(titles: &[&'static str]) -> Vec<Column> {
-    let column = |title: &&'static str| match title.strip_prefix('#') {
-        Some(title) => Column { title, is_number: true },
-        None => Column { title, is_number: false },
-    };
-    titles.iter().map(column).collect()
-}
-
-fn more(count: usize, what: &str) -> String {
-    if count == 0 { String::new() } else { format!("{} more {what} are left out.", number(count as u64)) }
-}
-
-fn people(count: usize) -> String {
-    if count == 1 { "One person".to_owned() } else { format!("{} people", number(count as u64)) }
-}
-
-fn names(all: &[String]) -> String {
-    plain(&all.join(", "))
-}
-
-fn some(some: &Names) -> String {
-    let shown = names(&some.names);
-    match some.count.saturating_sub(some.names.len()) {
-        0 => shown,
-        more => format!("{shown} and {} more", number(more as u64)),
-    }
-}
-
-fn or_unknown(text: Option<&str>) -> String {
-    text.map_or_else(|| "not known".to_owned(), plain)
-}
-
-fn text(record: &Record, name: &str) -> String {
-    match record.fields.get(name) {
-        None | Some(Value::Null) => "–".to_owned(),
-        Some(Value::String(text)) => plain(text),
-        Some(other) => plain(&other.to_string()),
-    }
-}
-
-/// To the second.
-fn time_of(record: &Record) -> String {
-    let time = text(record, "time");
-    let at = OffsetDateTime::parse(&time, &time::format_description::well_known::Rfc3339);
-    at.map_or(time, moment)
-}
-
-fn day(at: OffsetDateTime) -> String {
-    moment(at).split(' ').next().unwrap_or_default().to_owned()
-}
-
-/// `1 234 567`, with spaces at which no line breaks.
-fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (at, digit) in digits.chars().enumerate() {
-        if at != 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_parted_into_thousands() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
-        assert_eq!([10.0, 3e3, 1e6].map(short), ["10 µs", "3 ms", "1 s"]);
-    }
 }

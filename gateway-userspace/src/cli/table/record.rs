@@ -2,57 +2,33 @@
 
 use super::rows::endpoint;
 use super::{Listed, Value};
+use crate::cli::field::{self, number, port, text};
 use crate::cli::output::plain;
 use crate::cli::sentence::{ago, bytes, moment};
 use crate::wire::{Denied, Reached, Record};
-use serde_json::Value as Json;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-/// The first of these fields that a record has.
-fn field(record: &Record, names: &[&str]) -> Option<String> {
-    let found = names.iter().find_map(|name| record.fields.get(*name))?;
-    Some(match found {
-        Json::String(text) => text.clone(),
-        Json::Array(items) => items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    })
-}
-
-fn number(record: &Record, name: &str) -> Option<u64> {
-    record.fields.get(name)?.as_u64()
-}
-
-fn time(record: &Record) -> String {
-    let text = field(record, &["time"]).unwrap_or_default();
-    OffsetDateTime::parse(&text, &Rfc3339).map_or(text, moment)
-}
 
 fn kind(record: &Record) -> String {
-    field(record, &["type"]).unwrap_or_default()
+    text(record, &["type"]).unwrap_or_default()
 }
 
 fn known(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-fn port(record: &Record, name: &str) -> u16 {
-    number(record, name).and_then(|port| u16::try_from(port).ok()).unwrap_or_default()
-}
-
 fn from(record: &Record) -> String {
-    let address = field(record, &["client", "source", "from"]);
+    let address = text(record, &["client", "source", "from"]);
     known(address.map(|address| endpoint(&address, port(record, "client_port"))))
 }
 
 fn to(record: &Record) -> String {
-    let address = field(record, &["destination", "address"]);
+    let address = text(record, &["destination", "address"]);
     known(address.map(|address| endpoint(&address, port(record, "port"))))
 }
 
 /// What happened, by what each type says of it.
 fn what(record: &Record) -> String {
-    let said = |names: &[&str]| field(record, names);
+    let said = |names: &[&str]| text(record, names);
     let carried = || {
         let both = number(record, "to_app_bytes").zip(number(record, "to_client_bytes"));
         both.map(|(sent, received)| format!("{} sent, {} received", bytes(sent), bytes(received)))
@@ -90,10 +66,10 @@ impl Listed for Record {
     fn row(&self, _: OffsetDateTime) -> Vec<Value> {
         let kind = kind(self);
         vec![
-            time(self).into(),
+            field::moment(self).into(),
             if is_odd(self) { Value::Odd(kind) } else { kind.into() },
-            known(field(self, if self.fields.contains_key("user") { &["user"] } else { &["by"] })).into(),
-            known(field(self, &["app"])).into(),
+            known(text(self, if self.fields.contains_key("user") { &["user"] } else { &["by"] })).into(),
+            known(text(self, &["app"])).into(),
             from(self).into(),
             to(self).into(),
             what(self).into(),
@@ -153,7 +129,7 @@ impl Listed for Denied {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     fn said(record: Json) -> String {
         line(&serde_json::from_value(record).unwrap())

@@ -232,7 +232,7 @@ impl Listed for Flow {
 }
 
 /// IPv6 in brackets; port 0 is none.
-pub(super) fn endpoint(address: &str, port: u16) -> String {
+pub(in crate::cli) fn endpoint(address: &str, port: u16) -> String {
     match (port, address.contains(':')) {
         (0, _) => address.to_owned(),
         (_, true) => format!("[{address}]:{port}"),

@@ -72,52 +72,70 @@ impl App {
     }
 }
 
+/// Counters of one name in two readings, by some of their labels.
+struct Grown<'r, const N: usize> {
+    seconds: f64,
+    then: BTreeMap<[&'r str; N], f64>,
+    now: BTreeMap<[&'r str; N], f64>,
+}
+
+impl<'r, const N: usize> Grown<'r, N> {
+    fn between(before: &'r Reading, now: &'r Reading, name: &str, labels: [&str; N]) -> Self {
+        let [then, counted] = [before, now].map(|reading| reading.samples.by(name, labels));
+        Self { seconds: between(before, now), then, now: counted }
+    }
+
+    fn rate(&self, values: [&str; N]) -> f64 {
+        let [then, now] = [&self.then, &self.now].map(|counted| counted.get(&values).copied().unwrap_or_default());
+        // A counter that has fallen began anew.
+        (if now < then { now } else { now - then }) / self.seconds
+    }
+
+    /// All values of the first label.
+    fn names(&self) -> BTreeSet<&'r str> {
+        self.now.keys().filter_map(|values| values.first().copied()).collect()
+    }
+}
+
+/// In seconds.
+fn between(before: &Reading, now: &Reading) -> f64 {
+    now.at.saturating_sub(before.at).as_secs_f64().max(0.001)
+}
+
 impl Rates {
     pub(in crate::cli) fn between(before: &Reading, now: &Reading) -> Self {
-        let seconds = now.at.saturating_sub(before.at).as_secs_f64().max(0.001);
-        let rate = |name: &str, labels: &[(&str, &str)]| {
-            let [then, now] = [before, now].map(|reading| reading.samples.sum(name, labels).unwrap_or_default());
-            // A counter that has fallen began anew.
-            (if now < then { now } else { now - then }) / seconds
-        };
-        let names = |metric, label| now.samples.by(metric, label).map(|(name, _)| name).collect::<BTreeSet<_>>();
         let gauge = |name| now.samples.sum(name, &[]).unwrap_or_default() as u64;
-        let packets =
-            |name: &str, verdict| rate("portcullis_packets_total", &[("interface", name), ("verdict", verdict)]);
+        let packets = Grown::between(before, now, "portcullis_packets_total", ["interface", "verdict"]);
         let interface = |name: &str| Interface {
             name: name.to_owned(),
-            forwarded: packets(name, "forward"),
-            to_host: packets(name, "to_host"),
-            dropped: packets(name, "drop"),
+            forwarded: packets.rate([name, "forward"]),
+            to_host: packets.rate([name, "to_host"]),
+            dropped: packets.rate([name, "drop"]),
         };
-        let bytes =
-            |name: &str, direction| rate("portcullis_app_bytes_total", &[("app", name), ("direction", direction)]);
+        let bytes = Grown::between(before, now, "portcullis_app_bytes_total", ["app", "direction"]);
         let app = |name: &str| App {
             name: name.to_owned(),
-            to_app_bytes: bytes(name, "to_app"),
-            to_client_bytes: bytes(name, "to_client"),
+            to_app_bytes: bytes.rate([name, "to_app"]),
+            to_client_bytes: bytes.rate([name, "to_client"]),
         };
-        let mut totals = BTreeMap::<&str, f64>::new();
-        for (reason, packets) in now.samples.by("portcullis_drops_total", "reason") {
-            *totals.entry(reason).or_default() += packets;
-        }
-        let drop = |(reason, total): (&str, f64)| Drop {
-            reason: reason.to_owned(),
-            rate: rate("portcullis_drops_total", &[("reason", reason)]),
+        let dropped = Grown::between(before, now, "portcullis_drops_total", ["reason"]);
+        let drop = |([reason], total): (&[&str; 1], &f64)| Drop {
+            reason: (*reason).to_owned(),
+            rate: dropped.rate([reason]),
             // Saturates.
-            total: total as u64,
+            total: *total as u64,
         };
-        let mut apps: Vec<_> = names("portcullis_app_bytes_total", "app").into_iter().map(app).collect();
+        let mut apps: Vec<_> = bytes.names().into_iter().map(app).collect();
         apps.sort_by(|one, other| other.bytes().total_cmp(&one.bytes()));
-        let mut drops: Vec<_> = totals.into_iter().filter(|(_, total)| *total != 0.0).map(drop).collect();
+        let mut drops: Vec<_> = dropped.now.iter().filter(|(_, total)| **total != 0.0).map(drop).collect();
         drops.sort_by(|one, other| other.rate.total_cmp(&one.rate).then_with(|| other.total.cmp(&one.total)));
         let unknown = [&now.denials, &now.ends].into_iter().find_map(|records| records.as_ref().err());
         Self {
             at: now.wall,
-            seconds,
+            seconds: between(before, now),
             sessions: gauge("portcullis_sessions"),
             flows: gauge("portcullis_flows"),
-            interfaces: names("portcullis_packets_total", "interface").into_iter().map(interface).collect(),
+            interfaces: packets.names().into_iter().map(interface).collect(),
             apps,
             drops,
             denials: now.denials.clone().unwrap_or_default(),

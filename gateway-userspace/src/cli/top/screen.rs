@@ -9,6 +9,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table};
+use std::cell;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How much of the past is kept of an interface.
@@ -56,6 +57,8 @@ pub(in crate::cli) struct Screen {
     problem: Option<String>,
     chosen: usize,
     scrolled: usize,
+    /// How far the chosen table can be scrolled, as it was drawn last.
+    furthest: cell::Cell<usize>,
     is_paused: bool,
     by_name: bool,
     is_help: bool,
@@ -71,6 +74,7 @@ impl Screen {
             problem: None,
             chosen: 0,
             scrolled: 0,
+            furthest: cell::Cell::new(0),
             is_paused: false,
             by_name: false,
             is_help: false,
@@ -110,13 +114,15 @@ impl Screen {
             Key::Help => self.is_help = !self.is_help,
             Key::Next => (self.chosen, self.scrolled) = (if self.chosen == last { 0 } else { self.chosen + 1 }, 0),
             Key::Previous => (self.chosen, self.scrolled) = (self.chosen.checked_sub(1).unwrap_or(last), 0),
-            Key::Up => self.scrolled = self.scrolled.saturating_sub(1),
-            Key::Down => self.scrolled = self.scrolled.saturating_add(1).min(1_000),
+            // It may have become shorter since it was scrolled.
+            Key::Up => self.scrolled = self.scrolled.min(self.furthest.get()).saturating_sub(1),
+            Key::Down => self.scrolled = self.scrolled.saturating_add(1).min(self.furthest.get()),
         }
     }
 
     /// Draws it, as the size of the terminal permits.
     pub(in crate::cli) fn draw(&self, frame: &mut Frame) {
+        self.furthest.set(0);
         let area = frame.area();
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             frame.render_widget(Paragraph::new("too small: q quits"), area);
@@ -197,7 +203,11 @@ impl Screen {
         let head =
             Row::new(head.iter().map(title).enumerate().map(cell)).style(Style::new().add_modifier(Modifier::BOLD));
         let room = usize::from(area.height.saturating_sub(3));
-        let scrolled = if is_chosen { self.scrolled.min(rows.len().saturating_sub(room)) } else { 0 };
+        let furthest = rows.len().saturating_sub(room);
+        if is_chosen {
+            self.furthest.set(furthest);
+        }
+        let scrolled = if is_chosen { self.scrolled.min(furthest) } else { 0 };
         let rows = rows.into_iter().skip(scrolled).map(|row| Row::new(row.into_iter().enumerate().map(cell)));
         let last = widths.len().saturating_sub(1);
         let width = |(at, width): (usize, usize)| match panel {
@@ -320,6 +330,24 @@ mod tests {
             }
         }
         assert!(drawn(&screen, 29, 6).contains("too small"));
+    }
+
+    #[test]
+    fn a_table_is_scrolled_to_its_last_row_and_from_there_one_key_goes_back() {
+        let mut rates = Rates::between(&reading(10, 100, 20, 1_000), &reading(12, 500, 25, 9_000));
+        rates.denials = (0..20).map(|_| rates.denials[0].clone()).collect();
+        let mut screen = Screen::new("gw", false);
+        screen.learn(rates);
+        screen.chosen = 3;
+        // 12 lines, of which 5 are none of the table's rows.
+        drawn(&screen, 60, 12);
+        (0..50).for_each(|_| screen.press(Key::Down));
+        assert_eq!(screen.scrolled, 13);
+        screen.press(Key::Up);
+        assert_eq!(screen.scrolled, 12);
+        drawn(&screen, 60, 28);
+        screen.press(Key::Down);
+        assert_eq!(screen.scrolled, 0, "now there is room for all of it");
     }
 
     #[test]

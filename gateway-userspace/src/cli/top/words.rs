@@ -1,8 +1,10 @@
 //! Rates as rows of text, for the screen and for where there is none.
 
 use super::rates::{App, Drop, Interface, Rates};
+use crate::cli::field::{self, port};
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
+use crate::cli::table::endpoint;
 use crate::wire::Record;
 use serde_json::Value;
 
@@ -53,10 +55,10 @@ pub(super) fn drops<'d>(drops: impl Iterator<Item = &'d Drop>) -> Rows {
 
 pub(super) fn denials(rates: &Rates) -> Rows {
     let row = |record: &Record| {
-        let [who, from, app, to, port, protocol, reason, packets] =
-            ["user", "source", "app", "destination", "port", "protocol", "reason", "packets"]
-                .map(|name| text(record, name));
-        vec![time(record), who, from, app, format!("{to}:{port}/{protocol}"), reason, packets]
+        let [who, from, app, to, protocol, reason, packets] =
+            ["user", "source", "app", "destination", "protocol", "reason", "packets"].map(|name| text(record, name));
+        let to = format!("{}/{protocol}", endpoint(&to, port(record, "port")));
+        vec![time(record), who, from, app, to, reason, packets]
     };
     Rows {
         title: "Latest denials",
@@ -130,22 +132,32 @@ fn rate(rate: f64) -> String {
 }
 
 fn text(record: &Record, name: &str) -> String {
-    match record.fields.get(name) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => plain(text),
-        Some(other) => plain(&other.to_string()),
-    }
+    field::text(record, &[name]).map_or_else(|| "-".to_owned(), |text| plain(&text))
 }
 
 /// The time of the day.
 fn time(record: &Record) -> String {
-    text(record, "time").split('T').nth(1).and_then(|time| time.get(..8)).unwrap_or("-").to_owned()
+    let moment = field::time(record).map(moment);
+    moment.and_then(|moment| moment.get(11..19).map(str::to_owned)).unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::rates::tests::reading;
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn where_a_denied_packet_was_to_go_is_readable_for_ipv6_and_without_a_port() {
+        let to = |destination: &str, port: u16, protocol: &str| {
+            let fields = json!({ "sequence": 1, "destination": destination, "port": port, "protocol": protocol });
+            let mut rates = Rates::between(&reading(10, 1, 1, 1), &reading(12, 1, 1, 1));
+            rates.denials = vec![serde_json::from_value(fields).unwrap()];
+            denials(&rates).rows[0][4].clone()
+        };
+        assert_eq!(to("2001:db8::7", 443, "tcp"), "[2001:db8::7]:443/tcp");
+        assert_eq!(to("198.51.100.7", 0, "icmp"), "198.51.100.7/icmp");
+    }
 
     #[test]
     fn a_snapshot_in_words_has_every_table_and_obeys_no_name() {

@@ -6,7 +6,7 @@ use super::opinion::Stance;
 use super::rehearse::Assumed;
 use super::ways::is_open;
 use crate::policy::cedar::Facts;
-use crate::policy::model::{App, AppName, Decision, GroupName, Session, User, UserName};
+use crate::policy::model::{App, AppName, Decision, GroupName, Logging, Session, User, UserName};
 use gateway_common::KernelNanos;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +35,8 @@ pub struct Permit {
     pub most: Option<Duration>,
     /// Whether a login with two factors is enough; otherwise only a session that is open reaches it.
     pub after_login: bool,
+    /// Whether there are records of connections by it; policies may want none.
+    pub recorded: bool,
 }
 
 /// People of equal reach.
@@ -169,6 +171,7 @@ impl Permit {
             policies: decision.policies.clone(),
             most: decision.max_authentication_age.map(Duration::from_nanos),
             after_login,
+            recorded: decision.log != Logging::Off,
         }
     }
 }

@@ -134,27 +134,25 @@ impl Socket {
 
     /// Listens a little whether it is said that nobody is there.
     async fn complaint(&self) -> io::Result<()> {
-        let heard = async {
-            match self {
-                Self::Udp(socket) => {
-                    socket.readable().await?;
-                    // A collector has nothing to say; that it does is no complaint.
-                    match socket.try_recv(&mut [0; 64]) {
-                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-                        _ => Ok(()),
-                    }
-                }
-                Self::Tcp(stream) => {
+        match self {
+            // What a host answers that has no collector makes no socket readable: it waits until it is asked for.
+            Self::Udp(socket) => {
+                sleep(LISTEN).await;
+                socket.take_error()?.map_or(Ok(()), Err)
+            }
+            Self::Tcp(stream) => {
+                let heard = async {
                     stream.readable().await?;
+                    // A collector has nothing to say; that it does is no complaint.
                     match stream.try_read(&mut [0; 64]) {
                         Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has closed the connection")),
                         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                         _ => Ok(()),
                     }
-                }
+                };
+                timeout(LISTEN, heard).await.unwrap_or(Ok(()))
             }
-        };
-        timeout(LISTEN, heard).await.unwrap_or(Ok(()))
+        }
     }
 }
 

@@ -68,6 +68,17 @@ async fn a_host_without_a_collector_is_noticed_and_the_next_one_is_told_everythi
 }
 
 #[tokio::test]
+async fn a_single_datagram_to_a_host_without_a_collector_is_noticed() {
+    let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut sender = Sender::new(&settings(collector.local_addr().unwrap(), Transport::Udp, Duration::from_secs(60)));
+    sender.send(&[flow_end()]).await.unwrap();
+    drop(collector);
+    // The templates are known: there is no datagram after it that would fail.
+    let failure = sender.send(&[denied()]).await.unwrap_err();
+    assert!(matches!(&failure, Failure::Unreachable(what) if what.contains("refused")), "{failure}");
+}
+
+#[tokio::test]
 async fn a_connection_has_the_templates_once_and_another_one_has_them_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = settings(listener.local_addr().unwrap(), Transport::Tcp, Duration::from_millis(1));

@@ -82,7 +82,7 @@ pub struct ExportStatus {
     pub lag: f64,
     /// Records that the receiver has taken since the daemon started.
     pub sent: u64,
-    /// Records that the archive gave up before that.
+    /// Records that were given up before that, or were in a damaged segment.
     pub missed: u64,
     /// Why the receiver takes nothing now, and since when.
     pub failing: Option<(Failure, OffsetDateTime)>,
@@ -263,7 +263,8 @@ impl Export {
     /// Passes on what was read, and returns how far that is.
     async fn pass_on(&self, archive: &Archive, receiver: &mut Receiver, after: u64, read: Vec<Archived>) -> u64 {
         let (Some(first), Some(last)) = (read.first(), read.last().map(|record| record.sequence)) else { return after };
-        self.missed(after, first.sequence);
+        let passed = last.saturating_sub(after);
+        self.missed(passed.saturating_sub(read.len() as u64));
         self.look(archive, after, first.time());
         self.deliver(archive, receiver, after, self.wanted(read)).await;
         last
@@ -272,7 +273,7 @@ impl Export {
     /// There is nothing: all that was to come may be gone.
     fn pass_over(&self, archive: &Archive, after: u64) -> u64 {
         let oldest = archive.extent().map_or(0, |extent| extent.start);
-        self.missed(after, oldest);
+        self.missed(oldest.saturating_sub(after).saturating_sub(1));
         let after = after.max(oldest.saturating_sub(1));
         self.look(archive, after, None);
         after
@@ -293,15 +294,16 @@ impl Export {
         records
     }
 
-    /// Numbers that are gone were given up by the archive, or are those of a segment that was damaged.
-    fn missed(&self, after: u64, first: u64) {
-        let missed = first.saturating_sub(after).saturating_sub(1);
+    /// So many numbers are gone: the archive gave them up, or they were in a segment that was damaged. When the one that is
+    /// appended to is damaged nobody knows how far it went, and the next one begins behind all that it may have held: then
+    /// many of these numbers nobody had.
+    fn missed(&self, missed: u64) {
         if missed > 0 {
             self.metrics.missed.inc_by(missed);
             tracing::error!(
                 export = self.settings.name,
                 missed,
-                "the archive has given records up before they could be passed on; raise `records.keep_bytes`"
+                "records that were not passed on yet were given up, or were in a damaged segment; raise `records.keep_bytes`, look at the disk"
             );
         }
     }

@@ -357,6 +357,20 @@ async fn records_that_cannot_be_read_now_wait_and_are_seen_to_wait() {
 }
 
 #[tokio::test]
+async fn what_was_in_a_damaged_segment_is_counted_also_in_the_midst_of_a_batch() {
+    for batch in [10, 100] {
+        let ((held, path), collector) = (held_in_segments().await, Collector::good());
+        std::fs::write(&path, vec![0xa5; 20_000]).unwrap();
+        let (url, _serving) = collector.listen("127.0.0.1:0").await;
+        let running = held.start(ExportSettings { begin: Begin::Oldest, batch, ..settings(lines(&url)) });
+        running.until("the rest", |status| status.after == Some(50)).await;
+        assert_eq!(collector.sequences(), (1..=10).chain(21..=50).collect::<Vec<_>>());
+        assert_eq!((running.status().missed, running.sum("portcullis_export_missed_total")), (10, 10.0), "{batch}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn only_the_types_that_are_asked_for_are_passed_on() {
     let (held, collector) = (Held::new(), Collector::good());
     held.record(3);

@@ -329,7 +329,9 @@ impl Event {
             Some(Value::Array(factors)) => factors,
             _ => Vec::new(),
         };
-        self.put("is_mfa", (factors.len() > 1 || factors.iter().any(|factor| factor == "mfa")).into());
+        if let Some(is_mfa) = is_mfa(&factors) {
+            self.put("is_mfa", is_mfa.into());
+        }
         let factors: Vec<_> = factors.into_iter().map(factor).collect();
         self.put("auth_factors", factors.into());
         self.put("is_remote", true.into());
@@ -419,12 +421,28 @@ impl Event {
     }
 }
 
+/// Whether they proved who they are in two ways, as `context.mfa` has it: a passkey is two. What a provider has asked for is
+/// not in the record.
+fn is_mfa(factors: &[Value]) -> Option<bool> {
+    let used = |name: &str| factors.iter().any(|factor| factor == name);
+    let own = ["password", "totp", "passkey"].into_iter().filter(|name| used(name)).count();
+    match used("passkey") || own > 1 {
+        true => Some(true),
+        false => (!used("provider")).then_some(false),
+    }
+}
+
 fn factor(factor: Value) -> Value {
     let (id, name) = match factor.as_str() {
         Some("password") => (11, "Password"),
+        Some("totp") => (7, "OTP"),
+        Some("passkey") => (10, "WebAuthn"),
         Some("certificate") => (OTHER, "Certificate"),
         Some(other) => (OTHER, other),
         None => (0, "Unknown"),
     };
     json!({ "factor_type_id": id, "factor_type": name })
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ use crate::record::Archived;
 /// Appends a record in this form: one line without its end, whatever is in the record.
 pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec<u8>) -> serde_json::Result<()> {
     match form {
-        Form::Ocsf => serde_json::to_writer(line, &ocsf::event(origin, record)),
-        Form::Json => json::put(origin, record, line),
+        Form::Ocsf => json::put(&ocsf::event(origin, record), line),
+        Form::Json => json::put(&json::line(origin, record), line),
         Form::Cef => {
             cef::put(origin, record, line);
             Ok(())

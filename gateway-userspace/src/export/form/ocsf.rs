@@ -215,12 +215,11 @@ impl Event {
         info
     }
 
-    /// The app's end, and how it is reached.
+    /// The app, and how it is reached.
     fn put_reached(&mut self, is_outbound: bool) {
         if let Some(app) = self.rest.get("app").cloned() {
             self.put("app_name", app);
         }
-        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
         let mut info = self.protocol();
         let (direction_id, direction) = if is_outbound { (2, "Outbound") } else { (1, "Inbound") };
         info.insert("direction_id".into(), direction_id.into());
@@ -230,11 +229,12 @@ impl Event {
 
     fn flow(&mut self, activity: Activity) -> (Class, Activity) {
         let is_by_app = self.rest.get("opened_by").and_then(Value::as_str) == Some("app");
+        self.put_reached(is_by_app);
         self.put_object(
             "src_endpoint",
             &[("ip", "client"), ("port", "client_port"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        self.put_reached(is_by_app);
+        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
         self.actor();
         self.policies("Permit");
         self.traffic();
@@ -282,11 +282,12 @@ impl Event {
         let is_observed = self.rest.remove("observed") == Some(Value::Bool(true));
         let is_answered = self.rest.get("answered").and_then(Value::as_u64).is_some_and(|count| count > 0);
         let is_to_client = self.rest.get("direction").and_then(Value::as_str) == Some("to_client");
-        self.put_object(
-            "src_endpoint",
-            &[("ip", "source"), ("mac", "mac"), ("interface_name", "interface"), ("zone", "zone")],
-        );
         self.put_reached(is_to_client);
+        // The client's end is the guarded interface in its zone, whichever way the packets went.
+        let (client, app) = ([("interface_name", "interface"), ("zone", "zone")], [("svc_name", "app")]);
+        let (source, destination) = if is_to_client { (&app[..], &client[..]) } else { (&client[..], &app[..]) };
+        self.put_object("src_endpoint", &[&[("ip", "source"), ("mac", "mac")][..], source].concat());
+        self.put_object("dst_endpoint", &[&[("ip", "destination"), ("port", "port")][..], destination].concat());
         self.actor();
         self.policies("Forbid");
         if let Some(packets) = self.rest.remove("packets") {

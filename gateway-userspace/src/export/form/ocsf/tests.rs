@@ -30,3 +30,26 @@ fn a_factor_is_named_as_the_schema_names_it() {
     let expected = [named(11, "Password"), named(7, "OTP"), named(10, "WebAuthn"), named(99, "provider")];
     assert_eq!(event["auth_factors"], json!(expected));
 }
+
+#[test]
+fn of_a_denied_packet_to_a_client_the_source_is_the_app_and_the_guarded_interface_the_clients() {
+    let fields = json!({
+        "type": "denied", "reason": "no_grant", "source": "198.51.100.34", "mac": "02:00:5e:10:00:17",
+        "destination": "10.9.0.23", "port": 51_522, "protocol": "tcp", "interface": "eth1", "zone": "branch",
+        "app": "payroll", "direction": "to_client",
+    });
+    let to_client = of(fields.clone());
+    let app = json!({ "ip": "198.51.100.34", "mac": "02:00:5e:10:00:17", "svc_name": "payroll" });
+    let client = json!({ "ip": "10.9.0.23", "port": 51_522, "interface_name": "eth1", "zone": "branch" });
+    assert_eq!((&to_client["src_endpoint"], &to_client["dst_endpoint"]), (&app, &client));
+    assert_eq!((&to_client["app_name"], &to_client["connection_info"]["direction"]), (&json!("payroll"), &json!("Outbound")));
+    let mut fields = fields;
+    fields["direction"] = json!("to_app");
+    let to_app = of(fields);
+    let client = json!({
+        "ip": "198.51.100.34", "mac": "02:00:5e:10:00:17", "interface_name": "eth1", "zone": "branch",
+    });
+    let app = json!({ "ip": "10.9.0.23", "port": 51_522, "svc_name": "payroll" });
+    assert_eq!((&to_app["src_endpoint"], &to_app["dst_endpoint"]), (&client, &app));
+    assert_eq!(to_app["connection_info"]["direction"], "Inbound");
+}

@@ -11,6 +11,7 @@ pub(super) mod samples;
 use super::Origin;
 use super::settings::Form;
 use crate::record::Archived;
+use gateway_common::Packet;
 
 /// Appends a record in this form: one line without its end, whatever is in the record.
 pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec<u8>) -> serde_json::Result<()> {
@@ -27,4 +28,30 @@ pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec
 /// Whether somebody may take it for the end of a line, or for an order to a terminal.
 fn is_unprinted(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')
+}
+
+/// The number of a protocol that records have the name of. That of ICMP goes by the family; `None` if it is no protocol.
+fn protocol(name: &str, is_v6: bool) -> Option<u8> {
+    match name {
+        "tcp" => Some(Packet::TCP),
+        "udp" => Some(Packet::UDP),
+        "sctp" => Some(Packet::SCTP),
+        "icmp" if is_v6 => Some(Packet::ICMPV6),
+        "icmp" => Some(Packet::ICMP),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_has_the_number_that_its_record_was_made_of() {
+        for number in 0..=u8::MAX {
+            let name = crate::record::protocol(number);
+            assert_eq!(protocol(&name, number == Packet::ICMPV6), Some(number), "{name}");
+        }
+        assert_eq!((protocol("", false), protocol("gre", true)), (None, None));
+    }
 }

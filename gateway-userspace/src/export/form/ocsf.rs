@@ -3,9 +3,11 @@
 //!
 //! What of a record has a place in the schema goes there, and the rest below `unmapped`: nothing is left out.
 
+use super::protocol;
 use crate::export::Origin;
 use crate::record::Archived;
 use serde_json::{Map, Value, json};
+use std::net::Ipv6Addr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -199,23 +201,21 @@ impl Event {
     }
 
     fn protocol(&mut self) -> Map<String, Value> {
-        let protocol = self.text("protocol").unwrap_or_default();
-        let number = match protocol.as_str() {
-            "icmp" => Some(1),
-            "tcp" => Some(6),
-            "udp" => Some(17),
-            "sctp" => Some(132),
-            number => number.parse().ok(),
-        };
+        let name = self.text("protocol").unwrap_or_default();
+        let addresses = ["client", "source", "destination"].map(|field| self.rest.get(field).and_then(Value::as_str));
+        let mut addresses = addresses.into_iter().flatten().filter_map(|text| text.parse::<Ipv6Addr>().ok());
+        // What was not understood of a packet is zero.
+        let is_v6 = addresses.any(|address| !address.is_unspecified());
+        let number = protocol(&name, is_v6);
         let mut info = Map::new();
-        info.insert("protocol_name".into(), protocol.into());
+        info.insert("protocol_name".into(), name.into());
         if let Some(number) = number {
-            info.insert("protocol_num".into(), Value::from(number));
+            info.insert("protocol_num".into(), number.into());
         }
         info
     }
 
-    /// The app, and how it is reached.
+    /// The app, and how it is reached: before its ends are put.
     fn put_reached(&mut self, is_outbound: bool) {
         if let Some(app) = self.rest.get("app").cloned() {
             self.put("app_name", app);

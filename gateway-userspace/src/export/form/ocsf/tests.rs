@@ -53,3 +53,16 @@ fn of_a_denied_packet_to_a_client_the_source_is_the_app_and_the_guarded_interfac
     assert_eq!((&to_app["src_endpoint"], &to_app["dst_endpoint"]), (&client, &app));
     assert_eq!(to_app["connection_info"]["direction"], "Inbound");
 }
+
+#[test]
+fn icmp_has_the_number_of_its_family() {
+    for (source, destination, number) in
+        [("10.9.0.23", "198.51.100.34", 1), ("fd00::7", "2001:db8::1", 58), ("fd00::7", "::", 58), ("::", "10.9.0.1", 1)]
+    {
+        let fields = json!({ "type": "denied", "source": source, "destination": destination, "protocol": "icmp" });
+        let info = of(fields)["connection_info"].clone();
+        assert_eq!((&info["protocol_name"], &info["protocol_num"]), (&json!("icmp"), &json!(number)), "{source}");
+    }
+    let flow = json!({ "type": "flow_end", "client": "fd00::7", "destination": "2001:db8::1", "protocol": "icmp" });
+    assert_eq!(of(flow)["connection_info"]["protocol_num"], 58);
+}

@@ -378,10 +378,8 @@ impl Event {
         self.put("privileges", gained);
         self.status(true, None);
         // What was lost has no place in the class.
-        (
-            AUTHORIZATION,
-            if self.rest.contains_key("lost") { (OTHER, "Change Privileges") } else { (1, "Assign Privileges") },
-        )
+        let has_lost = self.rest.get("lost").and_then(Value::as_array).is_some_and(|lost| !lost.is_empty());
+        (AUTHORIZATION, if has_lost { (OTHER, "Change Privileges") } else { (1, "Assign Privileges") })
     }
 
     fn admin(&mut self) -> (Class, Activity) {

@@ -42,7 +42,10 @@ fn of_a_denied_packet_to_a_client_the_source_is_the_app_and_the_guarded_interfac
     let app = json!({ "ip": "198.51.100.34", "mac": "02:00:5e:10:00:17", "svc_name": "payroll" });
     let client = json!({ "ip": "10.9.0.23", "port": 51_522, "interface_name": "eth1", "zone": "branch" });
     assert_eq!((&to_client["src_endpoint"], &to_client["dst_endpoint"]), (&app, &client));
-    assert_eq!((&to_client["app_name"], &to_client["connection_info"]["direction"]), (&json!("payroll"), &json!("Outbound")));
+    assert_eq!(
+        (&to_client["app_name"], &to_client["connection_info"]["direction"]),
+        (&json!("payroll"), &json!("Outbound"))
+    );
     let mut fields = fields;
     fields["direction"] = json!("to_app");
     let to_app = of(fields);
@@ -56,13 +59,27 @@ fn of_a_denied_packet_to_a_client_the_source_is_the_app_and_the_guarded_interfac
 
 #[test]
 fn icmp_has_the_number_of_its_family() {
-    for (source, destination, number) in
-        [("10.9.0.23", "198.51.100.34", 1), ("fd00::7", "2001:db8::1", 58), ("fd00::7", "::", 58), ("::", "10.9.0.1", 1)]
-    {
+    for (source, destination, number) in [
+        ("10.9.0.23", "198.51.100.34", 1),
+        ("fd00::7", "2001:db8::1", 58),
+        ("fd00::7", "::", 58),
+        ("::", "10.9.0.1", 1),
+    ] {
         let fields = json!({ "type": "denied", "source": source, "destination": destination, "protocol": "icmp" });
         let info = of(fields)["connection_info"].clone();
         assert_eq!((&info["protocol_name"], &info["protocol_num"]), (&json!("icmp"), &json!(number)), "{source}");
     }
     let flow = json!({ "type": "flow_end", "client": "fd00::7", "destination": "2001:db8::1", "protocol": "icmp" });
     assert_eq!(of(flow)["connection_info"]["protocol_num"], 58);
+}
+
+#[test]
+fn who_has_only_gained_is_assigned_privileges() {
+    for (lost, activity) in
+        [(json!([]), json!([1, "Assign Privileges"])), (json!(["crm"]), json!([99, "Change Privileges"]))]
+    {
+        let event = of(json!({ "type": "regranted", "user": "ada", "gained": ["payroll"], "lost": lost }));
+        assert_eq!(json!([event["activity_id"], event["activity_name"]]), activity);
+        assert_eq!((&event["privileges"], &event["unmapped"]["lost"]), (&json!(["payroll"]), &lost));
+    }
 }

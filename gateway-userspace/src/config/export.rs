@@ -247,8 +247,9 @@ fn url(value: &Value<'_, '_>) -> Option<Url> {
     };
     let good = Url::parse(text).ok().filter(is_good);
     if good.is_none() {
+        // It is not repeated: there may be a password in it.
         value.refuse(
-            format!("`{text}` is not an https address"),
+            "is not an https address without a name, a password and a fragment",
             "write one like `https://collector.example.org/path`, or an http one of this machine, like `http://127.0.0.1:4318`",
         );
     }

@@ -66,14 +66,18 @@ impl Destination {
         }
     }
 
-    /// Where that is.
+    /// Where that is, for people: without the query of an address, in which some receivers want their token.
     #[must_use]
     pub fn address(&self) -> String {
         match self {
             Self::Http(HttpSettings { url, .. })
             | Self::Splunk(SplunkSettings { url, .. })
             | Self::Elastic(ElasticSettings { url, .. })
-            | Self::Otlp(OtlpSettings { url, .. }) => url.to_string(),
+            | Self::Otlp(OtlpSettings { url, .. }) => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.into()
+            }
             Self::Syslog(SyslogSettings { endpoint, .. }) | Self::Lines(LinesSettings { endpoint, .. }) => {
                 endpoint.to_string()
             }
@@ -283,6 +287,13 @@ mod tests {
     fn check(text: &str, usual: Option<u16>, expected: &str) {
         let parsed = Endpoint::parse(text, usual).map(|endpoint| endpoint.to_string());
         assert_eq!(parsed.unwrap_or_default(), expected, "{text}");
+    }
+
+    #[test]
+    fn the_query_of_an_address_is_told_to_nobody() {
+        let url = "https://collector.example.org/records?token=s3cret".parse().unwrap();
+        let http = HttpSettings { url, form: Form::Json, token: None, tls: TlsSettings::default() };
+        assert_eq!(Destination::Http(http).address(), "https://collector.example.org/records");
     }
 
     #[test]

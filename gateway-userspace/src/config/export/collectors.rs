@@ -98,6 +98,18 @@ fn what_makes_no_sense_is_refused_with_a_fix() {
 }
 
 #[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    for address in ["https://ada:s3cret@collector.example.org", "https://ada:s3cret@collector:port", "http://s3cret@h"] {
+        let errors = parse(&format!("{OTLP}url = \"{address}\"")).unwrap_err();
+        assert!(errors.contains("is not an https address without a name, a password and a fragment"), "{errors}");
+        assert!(!errors.contains("s3cret"), "{errors}");
+        let provider = format!("[[provider]]\nname = \"b\"\nissuer = \"{address}\"\nclient_id = \"c\"\n");
+        let errors = parse(&provider).unwrap_err();
+        assert!(errors.contains("is not an https address without") && !errors.contains("s3cret"), "{errors}");
+    }
+}
+
+#[test]
 fn the_examples_are_right_and_what_they_show_of_flows_are_the_defaults() {
     let text = std::fs::read_to_string(EXAMPLE).unwrap();
     let shown = |to: &str| {

@@ -266,7 +266,7 @@ struct Indexed {
 fn indexed(answer: &[u8]) -> Result<(), Failure> {
     match serde_json::from_slice(answer) {
         Ok(Indexed { code: 0, .. }) => Ok(()),
-        Ok(Indexed { code, text }) => Err(Failure::Refused(format!("code {code}: {}", text.escape_debug()))),
+        Ok(Indexed { code, text }) => Err(Failure::Refused(format!("code {code}{}", told(text.as_bytes())))),
         Err(_) => Err(Failure::Contradictory(format!("it is no event collector{}", told(answer)))),
     }
 }
@@ -334,4 +334,17 @@ fn created(answer: &[u8], expected: usize) -> Result<(), Failure> {
     let Some(Outcome { status, error }) = failed else { return Ok(()) };
     let what = format!("status {status}{}", told(error.to_string().as_bytes()));
     Err(if matches!(status, 429 | 503) { Failure::Busy { what, retry_after: None } } else { Failure::Refused(what) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_splunk_says_no_more_is_repeated_than_of_others() {
+        let answer = serde_json::json!({ "code": 7, "text": format!("no\n{}", "x".repeat(10_000)) }).to_string();
+        let Err(Failure::Refused(what)) = indexed(answer.as_bytes()) else { panic!("{answer}") };
+        assert!(what.starts_with(r"code 7: no\nxxx") && what.len() < TOLD + 20, "{what}");
+        assert_eq!(indexed(br#"{"code":9}"#), Err(Failure::Refused("code 9".into())));
+    }
 }

@@ -76,7 +76,11 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
     let begin = section.value("begin").and_then(|value| value.choice(&begins)).unwrap_or_default();
     let batch = section.value("batch").and_then(|value| value.integer(1..=10_000));
     // Every key of a destination is read before anything is given up.
-    let destination = match to? {
+    let Some(to) = to else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let destination = match to {
         To::Http => http(section, folder).map(Destination::Http),
         To::Splunk => splunk(section, folder).map(Destination::Splunk),
         To::Elastic => elastic(section, folder).map(Destination::Elastic),
@@ -85,7 +89,7 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
         To::Otlp => otlp(section, folder).map(Destination::Otlp),
         To::Ipfix => ipfix(section).map(Destination::Ipfix),
     };
-    let types = match to? {
+    let types = match to {
         To::Ipfix => flows(&types),
         _ => types.iter().map(|(kind, _)| *kind).collect(),
     };

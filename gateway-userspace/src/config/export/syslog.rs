@@ -50,13 +50,17 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
     if let Some(framing) = framing.as_ref().filter(|_| carrier == Some(Carrier::Udp)) {
         framing.refuse("is for connections", "remove it: each datagram is a message");
     }
-    if let Some(most) = most.as_ref().filter(|_| carrier != Some(Carrier::Udp)) {
+    if let Some(most) = most.as_ref().filter(|_| carrier.is_some_and(|carrier| carrier != Carrier::Udp)) {
         most.refuse("is for `transport = \"udp\"`", "remove it: over connections nothing is cut");
     }
     let framing = framing.and_then(|value| value.choice(&framings)).unwrap_or_default();
     let most = most.and_then(|value| value.integer(DATAGRAMS)).and_then(|most| usize::try_from(most).ok());
-    let tls = tls_of(carrier?, section, folder);
-    let way = match carrier? {
+    let Some(carrier) = carrier else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let tls = tls_of(carrier, section, folder);
+    let way = match carrier {
         Carrier::Udp => SyslogWay::Udp { most: most.unwrap_or(2_048) },
         Carrier::Tcp | Carrier::Tls => SyslogWay::Stream(framing, tls),
     };
@@ -69,7 +73,11 @@ pub(super) fn lines(section: &mut Section<'_, '_>, folder: &Path) -> Option<Line
     let endpoint = section.required("address", "address = \"collector.example.org:5044\"");
     let endpoint = endpoint.and_then(|value| place(&value, None));
     let form = form(section).unwrap_or(Form::Json);
-    let tls = tls_of(carrier?, section, folder);
+    let Some(carrier) = carrier else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let tls = tls_of(carrier, section, folder);
     Some(LinesSettings { endpoint: endpoint?, form, tls })
 }
 
@@ -189,6 +197,20 @@ mod tests {
         refuses(
             "to = \"syslog\"\naddress = \"logs\"\ntransport = \"udp\"\ndatagram_bytes = 480",
             "10:18: export[0].datagram_bytes: `480` is out of bounds; choose one from 1024 to 65000",
+        );
+        for rest in ["datagram_bytes = 4096", "ca = \"ca.pem\"\ncertificate = \"gw.pem\"\nkey = \"gw.key\""] {
+            refuses(
+                &format!("to = \"syslog\"\naddress = \"logs\"\ntransport = \"tsl\"\n{rest}"),
+                "9:13: export[0].transport: `tsl` is not one of the choices; did you mean `tls`?",
+            );
+        }
+        refuses(
+            "to = \"lines\"\naddress = \"logs:1\"\ntransport = \"tsl\"\nca = \"ca.pem\"",
+            "9:13: export[0].transport: `tsl` is not one of the choices; did you mean `tls`?",
+        );
+        refuses(
+            "to = \"syslogg\"\naddress = \"logs\"\nfacility = \"local0\"\nca = \"ca.pem\"",
+            "7:6: export[0].to: `syslogg` is not one of the choices; did you mean `syslog`?",
         );
         refuses(
             "to = \"syslog\"\naddress = \"logs\"\nfacility = \"local8\"",

@@ -137,7 +137,7 @@ pub fn check(settings: &[ExportSettings]) -> Result<(), Unusable> {
 }
 
 fn receiver(settings: &ExportSettings, origin: &Arc<Origin>) -> Result<Receiver, Unusable> {
-    Receiver::new(&settings.destination, origin).map_err(|error| Unusable::new(&settings.name, error))
+    Receiver::new(settings, origin).map_err(|error| Unusable::new(&settings.name, error))
 }
 
 impl Exports {

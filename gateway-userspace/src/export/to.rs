@@ -7,7 +7,7 @@ pub(super) mod otlp;
 mod stream;
 mod syslog;
 
-use super::settings::Destination;
+use super::settings::{Destination, ExportSettings};
 use super::{Failure, Origin, SetupError};
 use crate::record::Archived;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ impl Receiver {
     ///
     /// # Errors
     /// If a file that the settings name cannot be used.
-    pub fn new(destination: &Destination, origin: &Arc<Origin>) -> Result<Self, SetupError> {
+    pub fn new(settings: &ExportSettings, origin: &Arc<Origin>) -> Result<Self, SetupError> {
+        let ExportSettings { name, destination, .. } = settings;
         let origin = Arc::clone(origin);
         Ok(match destination {
             Destination::Http(settings) => Self::Http(http::Sender::lines(settings, origin)?),
@@ -39,7 +40,7 @@ impl Receiver {
             Destination::Elastic(settings) => Self::Http(http::Sender::elastic(settings, origin)?),
             Destination::Syslog(settings) => Self::Syslog(syslog::Sender::new(settings, origin)?),
             Destination::Lines(settings) => Self::Lines(lines::Sender::new(settings, origin)?),
-            Destination::Otlp(settings) => Self::Otlp(otlp::Sender::new(settings, origin)?),
+            Destination::Otlp(settings) => Self::Otlp(otlp::Sender::new(name, settings, origin)?),
             Destination::Ipfix(settings) => Self::Ipfix(ipfix::Sender::new(settings)),
         })
     }

@@ -12,6 +12,7 @@ use super::Origin;
 use super::settings::Form;
 use crate::record::Archived;
 use gateway_common::Packet;
+use time::OffsetDateTime;
 
 /// Appends a record in this form: one line without its end, whatever is in the record.
 pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec<u8>) -> serde_json::Result<()> {
@@ -25,8 +26,25 @@ pub(super) fn put(form: Form, origin: &Origin, record: &Archived, line: &mut Vec
     }
 }
 
+/// Records in this form, one a line.
+pub(super) fn lines(form: Form, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for record in records {
+        put(form, origin, record, &mut lines)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// What tells a record from all others, however often it is sent. The time is part of it: the numbers of an archive that is
+/// begun anew are those of others.
+pub(super) fn unique(origin: &Origin, record: &Archived) -> String {
+    let time = record.time().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    format!("{}-{}-{}", origin.gateway, record.sequence, time.unix_timestamp_nanos() / 1_000)
+}
+
 /// Whether somebody may take it for the end of a line, or for an order to a terminal.
-fn is_unprinted(letter: char) -> bool {
+pub(super) fn is_unprinted(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 

@@ -1,7 +1,7 @@
 //! Receivers of messages of syslog, and of lines: where they are, and how both get there.
 
-use super::{Section, Value, form, tls};
-use crate::export::{Endpoint, Form, Framing, LinesSettings, SyslogSettings, SyslogWay, TlsSettings};
+use super::{Section, endpoint, form, tls};
+use crate::export::{Form, Framing, LinesSettings, SyslogSettings, SyslogWay, TlsSettings};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -40,8 +40,8 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
         Some(Carrier::Tcp) => 601,
         Some(Carrier::Tls) | None => 6514,
     };
-    let endpoint = section.required("address", "address = \"logs.example.org:6514\"");
-    let endpoint = endpoint.and_then(|value| place(&value, Some(usual)));
+    let address = section.required("address", "address = \"logs.example.org:6514\"");
+    let endpoint = address.and_then(|value| endpoint(&value, Some(usual)));
     let facility = section.value("facility").map_or(Some(13), |value| value.choice(&FACILITIES));
     let form = form(section).unwrap_or(Form::Cef);
     let framings = [("octets", Framing::Counted), ("lines", Framing::Lines)];
@@ -70,8 +70,8 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
 pub(super) fn lines(section: &mut Section<'_, '_>, folder: &Path) -> Option<LinesSettings> {
     let carriers = [("tls", Carrier::Tls), ("tcp", Carrier::Tcp)];
     let carrier = section.value("transport").map_or(Some(Carrier::Tls), |value| value.choice(&carriers));
-    let endpoint = section.required("address", "address = \"collector.example.org:5044\"");
-    let endpoint = endpoint.and_then(|value| place(&value, None));
+    let address = section.required("address", "address = \"collector.example.org:5044\"");
+    let endpoint = address.and_then(|value| endpoint(&value, None));
     let form = form(section).unwrap_or(Form::Json);
     let Some(carrier) = carrier else {
         section.overlook_the_rest();
@@ -79,18 +79,6 @@ pub(super) fn lines(section: &mut Section<'_, '_>, folder: &Path) -> Option<Line
     };
     let tls = tls_of(carrier, section, folder);
     Some(LinesSettings { endpoint: endpoint?, form, tls })
-}
-
-fn place(value: &Value<'_, '_>, usual: Option<u16>) -> Option<Endpoint> {
-    let text = value.text("logs.example.org:6514")?;
-    let endpoint = Endpoint::parse(text, usual);
-    if endpoint.is_none() {
-        value.refuse(
-            format!("`{}` is not a host with a port", text.escape_debug()),
-            "write a name or an address and a port, like `logs.example.org:6514` or `[2001:db8::1]:6514`",
-        );
-    }
-    endpoint
 }
 
 /// TLS, where the carrier has it. Keys that would do nothing otherwise are refused: whoever writes them wants TLS.
@@ -173,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_with_its_place_and_the_fix() {
-        let place = "write a name or an address and a port, like `logs.example.org:6514` or `[2001:db8::1]:6514`";
+        let place = "write a name or an address and a port, like `collector.example.org:5044` or `[2001:db8::1]:5044`";
         refuses(
             "to = \"syslog\"\naddress = \"https://logs\"",
             &format!("8:11: export[0].address: `https://logs` is not a host with a port; {place}"),

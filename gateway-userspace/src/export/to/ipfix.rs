@@ -1,16 +1,16 @@
 //! A collector of flows. Nothing in IPFIX says that a record has been taken: a datagram may be lost on its way, and a
 //! connection breaks after the system has taken what was written. What the system tells is listened to, and no more.
 
+use super::{datagrams, unreachable};
 use crate::export::Failure;
 use crate::export::form::ipfix::Exporter;
 use crate::export::settings::{IpfixSettings, Transport};
 use crate::record::Archived;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep, timeout};
 
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
@@ -63,31 +63,13 @@ impl Sender {
     }
 
     async fn connect(&self) -> io::Result<Way> {
-        let IpfixSettings { address, transport, domain, enterprise, message, templates: _ } = &self.settings;
-        let mut refused = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-        for address in lookup_host(address).await? {
-            let socket = match transport {
-                Transport::Udp => udp(address).await.map(Socket::Udp),
-                Transport::Tcp => TcpStream::connect(address).await.map(Socket::Tcp),
-            };
-            match socket {
-                Ok(socket) => {
-                    let exporter = Exporter::new(*domain, *enterprise, *message);
-                    return Ok(Way { socket, exporter, told_at: None });
-                }
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
+        let IpfixSettings { endpoint, transport, domain, enterprise, message, templates: _ } = &self.settings;
+        let socket = match transport {
+            Transport::Udp => Socket::Udp(datagrams(endpoint).await?),
+            Transport::Tcp => Socket::Tcp(TcpStream::connect((endpoint.host.to_str().as_ref(), endpoint.port)).await?),
+        };
+        Ok(Way { socket, exporter: Exporter::new(*domain, *enterprise, *message), told_at: None })
     }
-}
-
-async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    // What a host answers that has no such port is told to whoever is connected.
-    socket.connect(address).await?;
-    Ok(socket)
 }
 
 impl Way {
@@ -154,11 +136,6 @@ impl Socket {
             }
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn unreachable(error: io::Error) -> Failure {
-    Failure::Unreachable(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! Collectors that listen, that are not there, and that hang up.
 
 use super::*;
+use crate::export::Endpoint;
 use crate::export::form::samples::{denied, flow_end};
+use std::net::SocketAddr;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 const SOON: Duration = Duration::from_secs(10);
 
 fn settings(address: SocketAddr, transport: Transport, templates: Duration) -> IpfixSettings {
-    let (address, domain, enterprise, message) = (address.to_string(), 7, 40_001, 1_400);
-    IpfixSettings { address, transport, domain, enterprise, message, templates }
+    let endpoint = Endpoint::parse(&address.to_string(), None).unwrap();
+    let (domain, enterprise, message) = (7, 40_001, 1_400);
+    IpfixSettings { endpoint, transport, domain, enterprise, message, templates }
 }
 
 /// The numbers of the sets in messages.
@@ -104,6 +107,6 @@ async fn a_connection_has_the_templates_once_and_another_one_has_them_again() {
     drop((connection, listener));
     assert!(matches!(sender.send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
     assert!(matches!(sender.send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
-    let nowhere = IpfixSettings { address: "nowhere.invalid:4739".into(), ..settings };
+    let nowhere = IpfixSettings { endpoint: Endpoint::parse("nowhere.invalid:4739", None).unwrap(), ..settings };
     assert!(matches!(Sender::new(&nowhere).send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
 }

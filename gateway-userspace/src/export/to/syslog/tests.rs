@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::net::UdpSocket;
 
 /// A message, read by the grammar of RFC 5424 and nothing else.
 #[derive(Debug)]

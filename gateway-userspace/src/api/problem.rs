@@ -253,7 +253,7 @@ impl From<SearchError> for ApiError {
             SearchError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many searches at once", error)
                 .with_header(RETRY_AFTER, "1"),
             SearchError::Off => Self::missing(error),
-            SearchError::Closed => Self::unavailable(error),
+            SearchError::Closed | SearchError::Unreadable { .. } => Self::unavailable(error),
             SearchError::TooLong | SearchError::TooMany => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too-much", "too much to answer", error)
             }

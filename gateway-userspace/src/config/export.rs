@@ -5,8 +5,8 @@ mod syslog;
 use super::section::Section;
 use super::value::Value;
 use crate::export::{
-    Begin, Destination, EXAMPLE_ENTERPRISE, ElasticSettings, ExportSettings, FLOWS, Form, HttpSettings, IpfixSettings,
-    OtlpSettings, SHORTEST_MESSAGE, SplunkSettings, TlsSettings, Transport,
+    Begin, Destination, EXAMPLE_ENTERPRISE, ElasticSettings, Endpoint, ExportSettings, FLOWS, Form, HttpSettings,
+    IpfixSettings, OtlpSettings, SHORTEST_MESSAGE, SplunkSettings, TlsSettings, Transport,
 };
 use crate::record::Kind;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -76,7 +76,11 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
     let begin = section.value("begin").and_then(|value| value.choice(&begins)).unwrap_or_default();
     let batch = section.value("batch").and_then(|value| value.integer(1..=10_000));
     // Every key of a destination is read before anything is given up.
-    let destination = match to? {
+    let Some(to) = to else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let destination = match to {
         To::Http => http(section, folder).map(Destination::Http),
         To::Splunk => splunk(section, folder).map(Destination::Splunk),
         To::Elastic => elastic(section, folder).map(Destination::Elastic),
@@ -85,7 +89,7 @@ fn export(section: &mut Section<'_, '_>, folder: &Path) -> Option<ExportSettings
         To::Otlp => otlp(section, folder).map(Destination::Otlp),
         To::Ipfix => ipfix(section).map(Destination::Ipfix),
     };
-    let types = match to? {
+    let types = match to {
         To::Ipfix => flows(&types),
         _ => types.iter().map(|(kind, _)| *kind).collect(),
     };
@@ -164,7 +168,7 @@ fn headers(section: Section<'_, '_>, folder: &Path) -> Vec<(HeaderName, PathBuf)
 
 fn ipfix(section: &mut Section<'_, '_>) -> Option<IpfixSettings> {
     let address = section.required("address", "address = \"flows.example.org:4739\"");
-    let address = address.and_then(|value| host_and_port(&value));
+    let endpoint = address.and_then(|value| endpoint(&value, None));
     let transports = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
     let transport = section.value("transport").and_then(|value| value.choice(&transports)).unwrap_or_default();
     let mut number = |key, bounds| section.value(key).and_then(|value| value.integer(bounds));
@@ -174,7 +178,7 @@ fn ipfix(section: &mut Section<'_, '_>) -> Option<IpfixSettings> {
         number("message_bytes", SHORTEST_MESSAGE as u64..=65_535).and_then(|number| usize::try_from(number).ok());
     let templates = section.value("templates").and_then(|value| value.duration(SECOND..=HOUR));
     Some(IpfixSettings {
-        address: address?,
+        endpoint: endpoint?,
         transport,
         domain,
         enterprise: enterprise.unwrap_or(EXAMPLE_ENTERPRISE),
@@ -199,27 +203,17 @@ fn flows(types: &[(&'static str, &Value<'_, '_>)]) -> Vec<&'static str> {
     types.iter().map(|(kind, _)| *kind).collect()
 }
 
-/// A name or an address, and a port.
-fn host_and_port(value: &Value<'_, '_>) -> Option<String> {
-    let text = value.text("flows.example.org:4739")?;
-    let is_good = |text: &str| {
-        let (host, port) = text.rsplit_once(':')?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = match bare {
-            Some(_) => Host::parse(host),
-            // An address of IPv6 without brackets would be cut in its midst.
-            None if host.contains(':') => return None,
-            None => Host::parse(host),
-        };
-        let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
-        (host.is_ok() && is_port).then_some(())
-    };
-    if is_good(text).is_none() {
-        let problem = format!("`{}` is not a host with a port", text.escape_debug());
-        value.refuse(problem, "write one like `flows.example.org:4739`, `192.0.2.1:4739` or `[2001:db8::1]:4739`");
-        return None;
+/// A name or an address, and a port if there is no usual one.
+fn endpoint(value: &Value<'_, '_>, usual: Option<u16>) -> Option<Endpoint> {
+    let text = value.text("collector.example.org:5044")?;
+    let endpoint = Endpoint::parse(text, usual);
+    if endpoint.is_none() {
+        value.refuse(
+            format!("`{}` is not a host with a port", text.escape_debug()),
+            "write a name or an address and a port, like `collector.example.org:5044` or `[2001:db8::1]:5044`",
+        );
     }
-    Some(text.to_owned())
+    endpoint
 }
 
 fn form(section: &mut Section<'_, '_>) -> Option<Form> {
@@ -247,8 +241,9 @@ fn url(value: &Value<'_, '_>) -> Option<Url> {
     };
     let good = Url::parse(text).ok().filter(is_good);
     if good.is_none() {
+        // It is not repeated: there may be a password in it.
         value.refuse(
-            format!("`{text}` is not an https address"),
+            "is not an https address without a name, a password and a fragment",
             "write one like `https://collector.example.org/path`, or an http one of this machine, like `http://127.0.0.1:4318`",
         );
     }

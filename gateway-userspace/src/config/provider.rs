@@ -325,7 +325,11 @@ pub(super) fn url<'r>(value: &Value<'r, '_>) -> Option<&'r str> {
         |url: &Url| url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none();
     let good = Url::parse(text).ok().filter(|url| is_good(url) && url.query().is_none() && url.fragment().is_none());
     if good.is_none() {
-        value.refuse(format!("`{text}` is not an https address"), "write one like `https://id.example.org/tenant`");
+        // It is not repeated: there may be a password in it.
+        value.refuse(
+            "is not an https address without a name, a password, a query and a fragment",
+            "write one like `https://id.example.org/tenant`",
+        );
     }
     good.map(|_| text)
 }

@@ -141,6 +141,11 @@ impl<'r, 't> Section<'r, 't> {
         self.faults.report(&self.span, &self.key(key), problem, fix);
     }
 
+    /// Says nothing of keys that nobody asked for: which ones there may be depends on a value that was refused.
+    pub(crate) fn overlook_the_rest(&mut self) {
+        self.table = None;
+    }
+
     /// The name of a table of this one, as the file writes it: without the places in lists.
     fn header(&self, key: &str) -> String {
         let parts = self.path.split('.').filter(|part| !part.is_empty());

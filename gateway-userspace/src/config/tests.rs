@@ -384,7 +384,7 @@ fn a_provider_that_makes_no_sense_is_refused_with_its_place() {
         ("[[provider]]\nname = \"local\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`local` is the gateway itself"),
         ("[[provider]]\nname = \"corp\"\nissuer = \"https://b\"\nclient_id = \"c\"", "`corp` is another provider's"),
         ("[[provider]]\nname = \"a/b\"\nissuer = \"http://b\"\nclient_id = \"c\"", "`a/b` is not a name"),
-        ("[[provider]]\nname = \"b\"\nissuer = \"http://b\"\nclient_id = \"c\"", "`http://b` is not an https address"),
+        ("[[provider]]\nname = \"b\"\nissuer = \"http://b\"\nclient_id = \"c\"", "issuer: is not an https address"),
     ] {
         let errors = parse(&format!("{LEAST}{}", with(text))).unwrap_err().to_string();
         assert!(errors.contains(expected), "{text}: {errors}");

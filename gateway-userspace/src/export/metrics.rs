@@ -48,7 +48,7 @@ impl ExportMetrics {
             missed: IntCounterVec::new(
                 Opts::new(
                     "portcullis_export_missed_total",
-                    "Records that the archive gave up before a receiver took them. Raise `records.keep_bytes`, mend the receiver.",
+                    "Numbers of records that were given up, or damaged, before a receiver took them. Raise `records.keep_bytes`, mend the receiver.",
                 ),
                 &["export"],
             )?,

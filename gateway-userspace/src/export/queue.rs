@@ -6,7 +6,7 @@ use super::settings::{Begin, Destination, ExportSettings};
 use super::to::Receiver;
 use super::to::otlp::Pusher;
 use super::{Failure, Unusable};
-use crate::record::{Archive, Archived};
+use crate::record::{Archive, Archived, SearchError};
 use prometheus::Registry;
 use rand::RngExt as _;
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ pub struct ExportStatus {
     pub lag: f64,
     /// Records that the receiver has taken since the daemon started.
     pub sent: u64,
-    /// Records that the archive gave up before that.
+    /// Records that were given up before that, or were in a damaged segment.
     pub missed: u64,
     /// Why the receiver takes nothing now, and since when.
     pub failing: Option<(Failure, OffsetDateTime)>,
@@ -137,7 +137,7 @@ pub fn check(settings: &[ExportSettings]) -> Result<(), Unusable> {
 }
 
 fn receiver(settings: &ExportSettings, origin: &Arc<Origin>) -> Result<Receiver, Unusable> {
-    Receiver::new(&settings.destination, origin).map_err(|error| Unusable::new(&settings.name, error))
+    Receiver::new(settings, origin).map_err(|error| Unusable::new(&settings.name, error))
 }
 
 impl Exports {
@@ -175,23 +175,18 @@ impl Export {
 
     async fn run(self: Arc<Self>, archive: Archive, mut receiver: Receiver) {
         let mut after = self.begin(&archive).await;
-        let mut kept_at = Instant::now();
+        let (mut kept_at, mut hindrance) = (Instant::now(), None);
         loop {
             let read = self.read(&archive, after).await;
-            let last = read.last().map(|record| record.sequence);
-            if let (Some(first), Some(last)) = (read.first(), last) {
-                self.missed(after, first.sequence);
-                self.look(&archive, after, first.time());
-                self.deliver(&archive, &mut receiver, after, self.wanted(read)).await;
-                after = last;
-                self.with(|progress| progress.after = Some(after));
-            } else {
-                // All that was to come may be gone.
-                let oldest = archive.extent().map_or(0, |extent| extent.start);
-                self.missed(after, oldest);
-                after = after.max(oldest.saturating_sub(1));
-                self.with(|progress| progress.after = Some(after));
-                self.look(&archive, after, None);
+            self.tell(&mut hindrance, read.as_ref().err());
+            let is_idle = read.as_ref().map_or(true, Vec::is_empty);
+            after = match read {
+                Ok(read) if !read.is_empty() => self.pass_on(&archive, &mut receiver, after, read).await,
+                Ok(_) => self.pass_over(&archive, after),
+                Err(_) => self.stay(&archive, after),
+            };
+            self.with(|progress| progress.after = Some(after));
+            if is_idle {
                 sleep(PAUSE).await;
             }
             if kept_at.elapsed() >= KEEP {
@@ -245,18 +240,50 @@ impl Export {
     }
 
     /// What comes next.
-    async fn read(&self, archive: &Archive, after: u64) -> Vec<Archived> {
+    async fn read(&self, archive: &Archive, after: u64) -> Result<Vec<Archived>, SearchError> {
         let (archive, batch) = (archive.clone(), self.settings.batch);
-        let read = spawn_blocking(move || archive.after(after, batch)).await;
-        match read {
-            Ok(Ok(records)) => records,
-            Ok(Err(error)) => {
-                tracing::debug!(export = self.settings.name, %error, "the archive cannot be read");
-                Vec::new()
+        // Nothing if the daemon stops.
+        spawn_blocking(move || archive.after(after, batch)).await.unwrap_or_else(|_| Ok(Vec::new()))
+    }
+
+    /// Says what keeps records from being read: once, and again when it is something else.
+    fn tell(&self, known: &mut Option<String>, hindrance: Option<&SearchError>) {
+        let export = self.settings.name.as_str();
+        let hindrance = hindrance.map(ToString::to_string);
+        match &hindrance {
+            Some(error) if known.as_ref() != Some(error) => {
+                tracing::warn!(export, error, "records cannot be read to be passed on: they wait");
             }
-            // The daemon stops.
-            Err(_) => Vec::new(),
+            None if known.is_some() => tracing::info!(export, "records can be read again to be passed on"),
+            _ => {}
         }
+        *known = hindrance;
+    }
+
+    /// Passes on what was read, and returns how far that is.
+    async fn pass_on(&self, archive: &Archive, receiver: &mut Receiver, after: u64, read: Vec<Archived>) -> u64 {
+        let (Some(first), Some(last)) = (read.first(), read.last().map(|record| record.sequence)) else { return after };
+        let passed = last.saturating_sub(after);
+        self.missed(passed.saturating_sub(read.len() as u64));
+        self.look(archive, after, first.time());
+        self.deliver(archive, receiver, after, self.wanted(read)).await;
+        last
+    }
+
+    /// There is nothing: all that was to come may be gone.
+    fn pass_over(&self, archive: &Archive, after: u64) -> u64 {
+        let oldest = archive.extent().map_or(0, |extent| extent.start);
+        self.missed(oldest.saturating_sub(after).saturating_sub(1));
+        let after = after.max(oldest.saturating_sub(1));
+        self.look(archive, after, None);
+        after
+    }
+
+    /// What comes next cannot be read now: it waits, and if nothing waited before nobody knows since when.
+    fn stay(&self, archive: &Archive, after: u64) -> u64 {
+        let since = self.with(|progress| progress.waiting_since).unwrap_or_else(OffsetDateTime::now_utc);
+        self.look(archive, after, Some(since));
+        after
     }
 
     fn wanted(&self, mut records: Vec<Archived>) -> Vec<Archived> {
@@ -267,15 +294,16 @@ impl Export {
         records
     }
 
-    /// Numbers that are gone were given up by the archive, or are those of a segment that was damaged.
-    fn missed(&self, after: u64, first: u64) {
-        let missed = first.saturating_sub(after).saturating_sub(1);
+    /// So many numbers are gone: the archive gave them up, or they were in a segment that was damaged. When the one that is
+    /// appended to is damaged nobody knows how far it went, and the next one begins behind all that it may have held: then
+    /// many of these numbers nobody had.
+    fn missed(&self, missed: u64) {
         if missed > 0 {
             self.metrics.missed.inc_by(missed);
             tracing::error!(
                 export = self.settings.name,
                 missed,
-                "the archive has given records up before they could be passed on; raise `records.keep_bytes`"
+                "records that were not passed on yet were given up, or were in a damaged segment; raise `records.keep_bytes`, look at the disk"
             );
         }
     }

@@ -66,18 +66,22 @@ impl Destination {
         }
     }
 
-    /// Where that is.
+    /// Where that is, for people: without the query of an address, in which some receivers want their token.
     #[must_use]
     pub fn address(&self) -> String {
         match self {
             Self::Http(HttpSettings { url, .. })
             | Self::Splunk(SplunkSettings { url, .. })
             | Self::Elastic(ElasticSettings { url, .. })
-            | Self::Otlp(OtlpSettings { url, .. }) => url.to_string(),
+            | Self::Otlp(OtlpSettings { url, .. }) => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.into()
+            }
             Self::Syslog(SyslogSettings { endpoint, .. }) | Self::Lines(LinesSettings { endpoint, .. }) => {
                 endpoint.to_string()
             }
-            Self::Ipfix(IpfixSettings { address, transport, .. }) => format!("{}://{address}", transport.label()),
+            Self::Ipfix(IpfixSettings { endpoint, transport, .. }) => format!("{}://{endpoint}", transport.label()),
         }
     }
 }
@@ -151,8 +155,8 @@ pub struct OtlpSettings {
 /// A collector of flows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IpfixSettings {
-    /// A name or an address, and a port.
-    pub address: String,
+    /// Where to.
+    pub endpoint: Endpoint,
     /// How it is reached.
     pub transport: Transport,
     /// The observation domain.
@@ -261,7 +265,9 @@ impl Endpoint {
             None if text.matches(':').count() > 1 => (text, None),
             None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(usual, |port| port.parse().ok()).filter(|port| *port != 0)?;
+        // A sign before it would be read, too.
+        let read = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok())?;
+        let port = port.map_or(usual, read).filter(|port| *port != 0)?;
         let host = ServerName::try_from(host).ok()?.to_owned();
         let is_as_written = matches!(host, ServerName::IpAddress(_)) || bracketed.is_none();
         is_as_written.then_some(Self { host, port })
@@ -286,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn the_query_of_an_address_is_told_to_nobody() {
+        let url = "https://collector.example.org/records?token=s3cret".parse().unwrap();
+        let http = HttpSettings { url, form: Form::Json, token: None, tls: TlsSettings::default() };
+        assert_eq!(Destination::Http(http).address(), "https://collector.example.org/records");
+    }
+
+    #[test]
     fn an_endpoint_is_a_host_with_a_port_or_with_the_usual_one() {
         check("logs.example.org:6514", None, "logs.example.org:6514");
         check("logs.example.org", Some(514), "logs.example.org:514");
@@ -293,7 +306,9 @@ mod tests {
         check("[2001:db8::7]:601", None, "[2001:db8::7]:601");
         check("2001:db8::7", Some(601), "[2001:db8::7]:601");
         check("[2001:db8::7]", Some(601), "[2001:db8::7]:601");
-        for wrong in ["", ":514", "logs.example.org", "logs:0", "logs:65536", "logs:", "a b:1", "[logs]:1", "[::1]1"] {
+        for wrong in
+            ["", ":514", "logs.example.org", "logs:0", "logs:65536", "logs:", "logs:+1", "a b:1", "[logs]:1", "[::1]1"]
+        {
             check(wrong, None, "");
         }
     }

@@ -326,6 +326,50 @@ async fn what_the_archive_has_given_up_is_counted_and_the_rest_arrives() {
     assert_eq!(running.sum("portcullis_export_missed_total"), missed as f64);
 }
 
+/// An archive of segments with ten records each, of which the second is closed for good, and where that is.
+async fn held_in_segments() -> (Held, PathBuf) {
+    let held = Held::at(tempfile::tempdir().unwrap(), 1 << 30, 10);
+    for _ in 0..5 {
+        held.record(10);
+    }
+    let path = held.scratch.path().join("records/records-0000000000000011.sqlite");
+    // Byte 18 of a file of SQLite: it has no log beside it any more.
+    wait_for("it is sealed", || std::fs::read(&path).is_ok_and(|file| file.get(18) == Some(&1))).await;
+    (held, path)
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_now_wait_and_are_seen_to_wait() {
+    let ((held, path), collector) = (held_in_segments().await, Collector::good());
+    let away = held.scratch.path().join("away");
+    std::fs::rename(&path, &away).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let (url, _serving) = collector.listen("127.0.0.1:0").await;
+    let running = held.export(lines(&url));
+    running.until("what can be read", |status| status.after == Some(10)).await;
+    running.until("the rest to wait", |status| status.behind == 40 && status.lag > 1.0).await;
+    assert!(running.sum("portcullis_export_lag_seconds") > 0.0);
+    assert_eq!((running.status().after, running.status().missed), (Some(10), 0));
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
+    running.until("all of it", |status| status.after == Some(50) && status.lag == 0.0).await;
+    assert_eq!(collector.sequences(), (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_in_a_damaged_segment_is_counted_also_in_the_midst_of_a_batch() {
+    for batch in [10, 100] {
+        let ((held, path), collector) = (held_in_segments().await, Collector::good());
+        std::fs::write(&path, vec![0xa5; 20_000]).unwrap();
+        let (url, _serving) = collector.listen("127.0.0.1:0").await;
+        let running = held.start(ExportSettings { begin: Begin::Oldest, batch, ..settings(lines(&url)) });
+        running.until("the rest", |status| status.after == Some(50)).await;
+        assert_eq!(collector.sequences(), (1..=10).chain(21..=50).collect::<Vec<_>>());
+        assert_eq!((running.status().missed, running.sum("portcullis_export_missed_total")), (10, 10.0), "{batch}");
+        running.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn only_the_types_that_are_asked_for_are_passed_on() {
     let (held, collector) = (Held::new(), Collector::good());

@@ -176,7 +176,7 @@ impl Archive {
     /// The oldest records after a number, with everything that there is: for whoever passes them on.
     ///
     /// # Errors
-    /// If nothing is kept, or not everything is known yet.
+    /// If nothing is kept, not everything is known yet, or what comes next cannot be read now.
     pub fn after(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
         let Some((_, shared)) = &self.parts else { return Err(SearchError::Off) };
         Asking::beside(shared).following(sequence, limit)

@@ -4,10 +4,11 @@
 //! when nobody reads any more, or when the daemon stops. What the reader is too slow for is lost, and counted.
 
 use super::Recorder;
+use super::interfaces::interface;
 use crate::core::Actor;
 use crate::dataplane::capture::{Pace, Tap, Wanted};
 use crate::dataplane::clock::WallClock;
-use crate::dataplane::{Guarding, interface_name};
+use crate::dataplane::{Guarding, clock};
 use crate::policy::{SessionToken, UserName};
 use crate::wire::pcapng::{self, Link, Tally, Verdict};
 use bytes::Bytes;
@@ -33,6 +34,10 @@ const WAITING: usize = 256;
 const TELL: Duration = Duration::from_secs(1);
 /// How long the last numbers may take to be read.
 const LAST_NUMBERS: Duration = Duration::from_secs(5);
+/// How long the reader may be full when an interface has to be told of: less than the kernel waits for a word that somebody
+/// still captures.
+const FOR_INTERFACE: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
+const _: () = assert!(FOR_INTERFACE.as_millis() < Duration::from_nanos(CaptureOrder::LEASE).as_millis());
 /// How many times as many packets the kernel hands over where only the daemon knows which of them are wanted.
 const SIFTED: u32 = 10;
 /// XDP's actions.
@@ -164,6 +169,7 @@ impl Captures {
             sender,
             seen: BTreeMap::new(),
             captured: 0,
+            is_cut: false,
             tap: Some(tap),
             actor,
             asked,
@@ -196,20 +202,17 @@ impl Captures {
 
     fn claim(&self, by: &str, time: Duration) -> Result<Box<Tap>, CaptureError> {
         let mut place = self.place();
-        match &*place {
-            Place::Nowhere => return Err(CaptureError::Nowhere),
-            Place::Taken { by, until } => {
-                let seconds = until.saturating_duration_since(Instant::now()).as_secs().saturating_add(1);
-                return Err(CaptureError::Taken { by: by.clone(), seconds });
-            }
-            Place::Free(_) => {}
-        }
         let taken = Place::Taken { by: by.to_owned(), until: Instant::now() + time };
         match std::mem::replace(&mut *place, taken) {
             Place::Free(tap) => Ok(tap),
-            other => {
-                *place = other;
+            Place::Nowhere => {
+                *place = Place::Nowhere;
                 Err(CaptureError::Nowhere)
+            }
+            Place::Taken { by, until } => {
+                let seconds = until.saturating_duration_since(Instant::now()).as_secs().saturating_add(1);
+                *place = Place::Taken { by: by.clone(), until };
+                Err(CaptureError::Taken { by, seconds })
             }
         }
     }
@@ -233,6 +236,9 @@ struct Capture {
     /// Interfaces that the reader was told of.
     seen: BTreeMap<u32, Seen>,
     captured: u64,
+    /// Whether the reader was not told of an interface: the numbers of all further ones would be others, so nothing more is
+    /// sent.
+    is_cut: bool,
 }
 
 /// An interface in the file.
@@ -274,6 +280,7 @@ impl Capture {
 
     fn is_over(&self, end: Instant) -> bool {
         self.has_enough()
+            || self.is_cut
             || Instant::now() >= end
             || self.sender.is_closed()
             || self.captures.0.is_stopping.load(Ordering::Relaxed)
@@ -300,11 +307,13 @@ impl Capture {
     fn take_one(&mut self) -> bool {
         let Some((head, bytes)) = self.tap.as_mut().and_then(|tap| tap.take_next()) else { return false };
         let index = self.index(&head.key);
-        let said = self.captures.0.recorder.said_of(&head);
-        let is_wanted = self.asked.user.as_ref().is_none_or(|user| said.user.as_deref() == Some(user.as_str()));
+        let recorder = &self.captures.0.recorder;
+        let is_wanted = self.asked.user.as_ref().is_none_or(|user| recorder.is_of(head.key.token, user));
         let is_in_time = is_wanted && self.gate.admits(1, (self.pace.packets, self.pace.window), KernelNanos(head.at));
         let number = self.seen(index).number;
-        let is_sent = is_in_time && self.send(block(&head, bytes, number, &said.comment, &self.clock));
+        // Of a flood hardly a packet is wanted: only for those that are, names are looked up and put into words.
+        let comment = || self.captures.0.recorder.comment(&head);
+        let is_sent = is_in_time && self.send(block(&head, bytes, number, &comment(), &self.clock));
         let seen = self.seen(index);
         match (is_wanted, is_in_time, is_sent) {
             (false, ..) => seen.unwanted += 1,
@@ -332,12 +341,13 @@ impl Capture {
             let name = match guarded {
                 Some(guarded) => guarded.name,
                 None if index == NOT_CONFIGURED => "not configured".to_owned(),
-                None => interface_name(index).unwrap_or_else(|| index.to_string()),
+                None => interface(index).to_string(),
             };
             let link = if is_raw { Link::Raw } else { Link::Ethernet };
-            // Without it the numbers of all further ones would be others.
             let block = pcapng::interface(&name, link, self.asked.length.saturating_add(4));
-            self.send_by(Instant::now() + LAST_NUMBERS, block);
+            if !self.send_by(Instant::now() + FOR_INTERFACE, block) {
+                self.is_cut = true;
+            }
             let number = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
             self.seen.insert(index, Seen { number, ..Seen::default() });
         }
@@ -354,7 +364,7 @@ impl Capture {
             }
             None => return,
         };
-        let at = nanos(WallClock::now().at(crate::dataplane::clock::boot()));
+        let at = nanos(self.clock.at(clock::boot()));
         for (index, count) in counts {
             if count.matched == 0 && !self.seen.contains_key(&index) {
                 continue;
@@ -374,13 +384,16 @@ impl Capture {
         }
     }
 
-    /// False if the reader has no room for it, or is gone.
+    /// False if the reader has no room for it, is gone, or would misread it.
     fn send(&self, block: Vec<u8>) -> bool {
-        self.sender.try_send(block.into()).is_ok()
+        !self.is_cut && self.sender.try_send(block.into()).is_ok()
     }
 
     /// The same, with patience.
     fn send_by(&self, until: Instant, block: Vec<u8>) -> bool {
+        if self.is_cut {
+            return false;
+        }
         let mut block = Bytes::from(block);
         loop {
             block = match self.sender.try_send(block) {
@@ -397,22 +410,23 @@ impl Drop for Capture {
     fn drop(&mut self) {
         let Some(tap) = self.tap.take() else { return };
         tap.end();
-        *self.captures.place() = Place::Free(tap);
         let lost: u64 = self.seen.values().map(|seen| seen.too_slow).sum();
         let packets = if self.captured == 1 { "1 packet" } else { &format!("{} packets", self.captured) };
         let object = if lost == 0 { packets.to_owned() } else { format!("{packets}, {lost} lost by the reader") };
+        // Whoever captures next begins after that, also in the records.
         self.captures.0.recorder.admin(&self.actor, "capture_ended", &object);
+        *self.captures.place() = Place::Free(tap);
     }
 }
 
-/// What records know of a packet.
-struct Said {
-    user: Option<String>,
-    comment: String,
-}
-
 impl Recorder {
-    fn said_of(&self, head: &CaptureHead) -> Said {
+    /// Whether a session is this user's.
+    fn is_of(&self, token: u64, user: &UserName) -> bool {
+        self.names(|names| names.session(token).is_some_and(|named| named.user == *user))
+    }
+
+    /// What records know of a packet.
+    fn comment(&self, head: &CaptureHead) -> String {
         let CaptureHead { key, flags, .. } = head;
         let reason = DropReason::from_number(key.reason);
         let verb = if key.flags & DenialKey::OBSERVED == 0 { "dropped" } else { "would be dropped" };
@@ -423,9 +437,8 @@ impl Recorder {
         if key.token != 0 {
             let _ = write!(comment, " session={}", SessionToken(key.token));
         }
-        let user = self.names(|names| {
-            let named = names.session(key.token);
-            if let Some(named) = named {
+        self.names(|names| {
+            if let Some(named) = names.session(key.token) {
                 let _ = write!(comment, " user={} zone={}", named.user, named.zone_name);
             }
             if let Some(app) = names.app(key.app) {
@@ -435,16 +448,14 @@ impl Recorder {
             if reason == Some(DropReason::NoGrant) && !forbids.names().is_empty() {
                 let _ = write!(comment, " policies={}", forbids.names().join(","));
             }
-            named.map(|named| named.user.to_string())
         });
         if reason == Some(DropReason::InterfaceUnknown) {
-            let name = interface_name(key.interface).unwrap_or_else(|| key.interface.to_string());
-            let _ = write!(comment, " interface={name}");
+            let _ = write!(comment, " interface={}", interface(key.interface));
         }
         if flags & CaptureHead::ANSWERED != 0 {
             comment.push_str(" answered");
         }
-        Said { user, comment }
+        comment
     }
 }
 
@@ -491,6 +502,7 @@ pub const LONGEST: u32 = CaptureOrder::LONGEST;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{AccessLog, Metrics, Sink};
 
     fn head() -> CaptureHead {
         let key = DenialKey { reason: DropReason::NoSession as u8, ..DenialKey::default() };
@@ -528,6 +540,49 @@ mod tests {
         assert_eq!((with(0, 0), with(0, DenialKey::OBSERVED)), (Verdict::Tc(2), Verdict::Tc(u64::MAX)));
     }
 
+    fn asked() -> Asked {
+        Asked {
+            interface: None,
+            reasons: Vec::new(),
+            user: None,
+            session: None,
+            client: None,
+            count: None,
+            time: Duration::from_secs(30),
+            rate: 100,
+            length: 256,
+        }
+    }
+
+    #[test]
+    fn a_capture_whose_reader_was_not_told_of_an_interface_is_over_and_sends_nothing_more() {
+        let log = AccessLog::start(Sink::Nowhere).unwrap();
+        let recorder = Recorder::new(Metrics::new().unwrap(), log, None);
+        let (sender, mut receiver) = channel(1);
+        let mut capture = Capture {
+            captures: Captures::nowhere(recorder),
+            actor: Actor::local(),
+            asked: asked(),
+            tap: None,
+            gate: CaptureGate::default(),
+            pace: Pace::per_second(100),
+            clock: WallClock::now(),
+            sender,
+            seen: BTreeMap::new(),
+            captured: 0,
+            is_cut: false,
+        };
+        let end = Instant::now() + Duration::from_secs(30);
+        assert_eq!(capture.seen(NOT_CONFIGURED).number, 0);
+        assert!(!capture.is_over(end) && !capture.is_cut);
+        // The reader has no room for a second one.
+        capture.seen(1);
+        assert!(capture.is_over(end));
+        assert!(receiver.try_recv().is_ok());
+        assert!(!capture.send(vec![1]) && !capture.send_by(end, vec![1]));
+        assert!(receiver.try_recv().is_err());
+    }
+
     #[test]
     fn what_was_asked_for_is_told_in_one_line() {
         let asked = Asked {
@@ -537,9 +592,7 @@ mod tests {
             session: Some(SessionToken(0xab)),
             client: "10.9.0.0/24".parse().ok(),
             count: Some(5),
-            time: Duration::from_secs(30),
-            rate: 100,
-            length: 256,
+            ..asked()
         };
         let told = "for=30s rate=100/s snaplen=256 interface=eth1 reason=no_grant,no_session user=ada \
                     session=00000000000000ab client=10.9.0.0/24 count=5";

@@ -1,7 +1,7 @@
 //! Collectors of logs and of flows: what may be said of them, and what is said against the rest.
 
 use crate::config::Config;
-use crate::export::{Destination, IpfixSettings, OtlpSettings, Transport};
+use crate::export::{Destination, Endpoint, IpfixSettings, OtlpSettings, Transport};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_collector_of_logs_needs_an_address_and_may_have_headers_and_metrics() {
 fn a_collector_of_flows_gets_each_flow_once_unless_somebody_wants_more() {
     let (least, types) = ipfix(&format!("{IPFIX}address = \"flows.example.org:4739\""));
     let expected = IpfixSettings {
-        address: "flows.example.org:4739".into(),
+        endpoint: Endpoint::parse("flows.example.org:4739", None).unwrap(),
         transport: Transport::Udp,
         domain: 1,
         enterprise: 32_473,
@@ -94,6 +94,19 @@ fn what_makes_no_sense_is_refused_with_a_fix() {
     {
         let errors = parse(&format!("{IPFIX}address = \"{wrong}\"")).unwrap_err();
         assert!(errors.contains(&format!("`{wrong}` is not a host with a port")), "{wrong}: {errors}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    for address in ["https://ada:s3cret@collector.example.org", "https://ada:s3cret@collector:port", "http://s3cret@h"]
+    {
+        let errors = parse(&format!("{OTLP}url = \"{address}\"")).unwrap_err();
+        assert!(errors.contains("is not an https address without a name, a password and a fragment"), "{errors}");
+        assert!(!errors.contains("s3cret"), "{errors}");
+        let provider = format!("[[provider]]\nname = \"b\"\nissuer = \"{address}\"\nclient_id = \"c\"\n");
+        let errors = parse(&provider).unwrap_err();
+        assert!(errors.contains("is not an https address without") && !errors.contains("s3cret"), "{errors}");
     }
 }
 

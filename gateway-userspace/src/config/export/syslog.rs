@@ -1,7 +1,7 @@
 //! Receivers of messages of syslog, and of lines: where they are, and how both get there.
 
-use super::{Section, Value, form, tls};
-use crate::export::{Endpoint, Form, Framing, LinesSettings, SyslogSettings, SyslogWay, TlsSettings};
+use super::{Section, endpoint, form, tls};
+use crate::export::{Form, Framing, LinesSettings, SyslogSettings, SyslogWay, TlsSettings};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -40,8 +40,8 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
         Some(Carrier::Tcp) => 601,
         Some(Carrier::Tls) | None => 6514,
     };
-    let endpoint = section.required("address", "address = \"logs.example.org:6514\"");
-    let endpoint = endpoint.and_then(|value| place(&value, Some(usual)));
+    let address = section.required("address", "address = \"logs.example.org:6514\"");
+    let endpoint = address.and_then(|value| endpoint(&value, Some(usual)));
     let facility = section.value("facility").map_or(Some(13), |value| value.choice(&FACILITIES));
     let form = form(section).unwrap_or(Form::Cef);
     let framings = [("octets", Framing::Counted), ("lines", Framing::Lines)];
@@ -50,13 +50,17 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
     if let Some(framing) = framing.as_ref().filter(|_| carrier == Some(Carrier::Udp)) {
         framing.refuse("is for connections", "remove it: each datagram is a message");
     }
-    if let Some(most) = most.as_ref().filter(|_| carrier != Some(Carrier::Udp)) {
+    if let Some(most) = most.as_ref().filter(|_| carrier.is_some_and(|carrier| carrier != Carrier::Udp)) {
         most.refuse("is for `transport = \"udp\"`", "remove it: over connections nothing is cut");
     }
     let framing = framing.and_then(|value| value.choice(&framings)).unwrap_or_default();
     let most = most.and_then(|value| value.integer(DATAGRAMS)).and_then(|most| usize::try_from(most).ok());
-    let tls = tls_of(carrier?, section, folder);
-    let way = match carrier? {
+    let Some(carrier) = carrier else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let tls = tls_of(carrier, section, folder);
+    let way = match carrier {
         Carrier::Udp => SyslogWay::Udp { most: most.unwrap_or(2_048) },
         Carrier::Tcp | Carrier::Tls => SyslogWay::Stream(framing, tls),
     };
@@ -66,23 +70,15 @@ pub(super) fn messages(section: &mut Section<'_, '_>, folder: &Path) -> Option<S
 pub(super) fn lines(section: &mut Section<'_, '_>, folder: &Path) -> Option<LinesSettings> {
     let carriers = [("tls", Carrier::Tls), ("tcp", Carrier::Tcp)];
     let carrier = section.value("transport").map_or(Some(Carrier::Tls), |value| value.choice(&carriers));
-    let endpoint = section.required("address", "address = \"collector.example.org:5044\"");
-    let endpoint = endpoint.and_then(|value| place(&value, None));
+    let address = section.required("address", "address = \"collector.example.org:5044\"");
+    let endpoint = address.and_then(|value| endpoint(&value, None));
     let form = form(section).unwrap_or(Form::Json);
-    let tls = tls_of(carrier?, section, folder);
+    let Some(carrier) = carrier else {
+        section.overlook_the_rest();
+        return None;
+    };
+    let tls = tls_of(carrier, section, folder);
     Some(LinesSettings { endpoint: endpoint?, form, tls })
-}
-
-fn place(value: &Value<'_, '_>, usual: Option<u16>) -> Option<Endpoint> {
-    let text = value.text("logs.example.org:6514")?;
-    let endpoint = Endpoint::parse(text, usual);
-    if endpoint.is_none() {
-        value.refuse(
-            format!("`{}` is not a host with a port", text.escape_debug()),
-            "write a name or an address and a port, like `logs.example.org:6514` or `[2001:db8::1]:6514`",
-        );
-    }
-    endpoint
 }
 
 /// TLS, where the carrier has it. Keys that would do nothing otherwise are refused: whoever writes them wants TLS.
@@ -165,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_with_its_place_and_the_fix() {
-        let place = "write a name or an address and a port, like `logs.example.org:6514` or `[2001:db8::1]:6514`";
+        let place = "write a name or an address and a port, like `collector.example.org:5044` or `[2001:db8::1]:5044`";
         refuses(
             "to = \"syslog\"\naddress = \"https://logs\"",
             &format!("8:11: export[0].address: `https://logs` is not a host with a port; {place}"),
@@ -189,6 +185,20 @@ mod tests {
         refuses(
             "to = \"syslog\"\naddress = \"logs\"\ntransport = \"udp\"\ndatagram_bytes = 480",
             "10:18: export[0].datagram_bytes: `480` is out of bounds; choose one from 1024 to 65000",
+        );
+        for rest in ["datagram_bytes = 4096", "ca = \"ca.pem\"\ncertificate = \"gw.pem\"\nkey = \"gw.key\""] {
+            refuses(
+                &format!("to = \"syslog\"\naddress = \"logs\"\ntransport = \"tsl\"\n{rest}"),
+                "9:13: export[0].transport: `tsl` is not one of the choices; did you mean `tls`?",
+            );
+        }
+        refuses(
+            "to = \"lines\"\naddress = \"logs:1\"\ntransport = \"tsl\"\nca = \"ca.pem\"",
+            "9:13: export[0].transport: `tsl` is not one of the choices; did you mean `tls`?",
+        );
+        refuses(
+            "to = \"syslogg\"\naddress = \"logs\"\nfacility = \"local0\"\nca = \"ca.pem\"",
+            "7:6: export[0].to: `syslogg` is not one of the choices; did you mean `syslog`?",
         );
         refuses(
             "to = \"syslog\"\naddress = \"logs\"\nfacility = \"local8\"",

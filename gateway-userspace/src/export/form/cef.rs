@@ -126,10 +126,12 @@ pub(super) fn put(origin: &Origin, record: &Archived, line: &mut Vec<u8>) {
         "login_failed" => extend("outcome", "failure", &mut text, begin),
         _ => {}
     }
-    for (field, value) in record.fields.iter().filter(|(field, _)| place(record.kind(), field).is_none()) {
+    let places: Vec<_> = places(record.kind()).collect();
+    let is_foreign = |field: &str| !places.iter().any(|(known, _)| *known == field);
+    for (field, value) in record.fields.iter().filter(|(field, _)| is_foreign(field)) {
         extend(&foreign(field), &shown(value), &mut text, begin);
     }
-    for (field, place) in places(record.kind()) {
+    for (field, place) in places {
         if let Some(value) = record.fields.get(field).filter(|value| !value.is_null()) {
             put_field(field, place, value, &mut text, begin);
         }
@@ -145,10 +147,6 @@ fn places(kind: &str) -> impl Iterator<Item = (&'static str, As)> {
         is_meant.then_some((*field, *place))
     });
     fields.chain(LISTS)
-}
-
-fn place(kind: &str, field: &str) -> Option<As> {
-    places(kind).find(|(name, _)| *name == field).map(|(_, place)| place)
 }
 
 fn put_field(field: &str, place: As, value: &Value, text: &mut String, begin: usize) {

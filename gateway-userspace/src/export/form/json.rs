@@ -17,14 +17,14 @@ pub(in crate::export) struct Line<'r> {
     fields: &'r Map<String, Value>,
 }
 
-/// The object; every character that could end a line is escaped in it.
+/// The object.
 pub(in crate::export) fn line<'r>(origin: &'r Origin, record: &'r Archived) -> Line<'r> {
     Line { gateway: &origin.gateway, sequence: record.sequence, fields: &record.fields }
 }
 
-/// Appends it as one line.
-pub(super) fn put(origin: &Origin, record: &Archived, text: &mut Vec<u8>) -> serde_json::Result<()> {
-    line(origin, record).serialize(&mut Serializer::with_formatter(text, Printed))
+/// Appends an object as one line; every character that could end a line is escaped in it.
+pub(super) fn put(object: &impl Serialize, text: &mut Vec<u8>) -> serde_json::Result<()> {
+    object.serialize(&mut Serializer::with_formatter(text, Printed))
 }
 
 /// JSON need not escape all that some receivers take for an end of line, or replace because it is not printed.

@@ -3,9 +3,11 @@
 //!
 //! What of a record has a place in the schema goes there, and the rest below `unmapped`: nothing is left out.
 
+use super::protocol;
 use crate::export::Origin;
 use crate::record::Archived;
 use serde_json::{Map, Value, json};
+use std::net::Ipv6Addr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -199,28 +201,25 @@ impl Event {
     }
 
     fn protocol(&mut self) -> Map<String, Value> {
-        let protocol = self.text("protocol").unwrap_or_default();
-        let number = match protocol.as_str() {
-            "icmp" => Some(1),
-            "tcp" => Some(6),
-            "udp" => Some(17),
-            "sctp" => Some(132),
-            number => number.parse().ok(),
-        };
+        let name = self.text("protocol").unwrap_or_default();
+        let addresses = ["client", "source", "destination"].map(|field| self.rest.get(field).and_then(Value::as_str));
+        let mut addresses = addresses.into_iter().flatten().filter_map(|text| text.parse::<Ipv6Addr>().ok());
+        // What was not understood of a packet is zero.
+        let is_v6 = addresses.any(|address| !address.is_unspecified());
+        let number = protocol(&name, is_v6);
         let mut info = Map::new();
-        info.insert("protocol_name".into(), protocol.into());
+        info.insert("protocol_name".into(), name.into());
         if let Some(number) = number {
-            info.insert("protocol_num".into(), Value::from(number));
+            info.insert("protocol_num".into(), number.into());
         }
         info
     }
 
-    /// The app's end, and how it is reached.
+    /// The app, and how it is reached: before its ends are put.
     fn put_reached(&mut self, is_outbound: bool) {
         if let Some(app) = self.rest.get("app").cloned() {
             self.put("app_name", app);
         }
-        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
         let mut info = self.protocol();
         let (direction_id, direction) = if is_outbound { (2, "Outbound") } else { (1, "Inbound") };
         info.insert("direction_id".into(), direction_id.into());
@@ -230,11 +229,12 @@ impl Event {
 
     fn flow(&mut self, activity: Activity) -> (Class, Activity) {
         let is_by_app = self.rest.get("opened_by").and_then(Value::as_str) == Some("app");
+        self.put_reached(is_by_app);
         self.put_object(
             "src_endpoint",
             &[("ip", "client"), ("port", "client_port"), ("interface_name", "interface"), ("zone", "zone")],
         );
-        self.put_reached(is_by_app);
+        self.put_object("dst_endpoint", &[("ip", "destination"), ("port", "port"), ("svc_name", "app")]);
         self.actor();
         self.policies("Permit");
         self.traffic();
@@ -282,11 +282,12 @@ impl Event {
         let is_observed = self.rest.remove("observed") == Some(Value::Bool(true));
         let is_answered = self.rest.get("answered").and_then(Value::as_u64).is_some_and(|count| count > 0);
         let is_to_client = self.rest.get("direction").and_then(Value::as_str) == Some("to_client");
-        self.put_object(
-            "src_endpoint",
-            &[("ip", "source"), ("mac", "mac"), ("interface_name", "interface"), ("zone", "zone")],
-        );
         self.put_reached(is_to_client);
+        // The client's end is the guarded interface in its zone, whichever way the packets went.
+        let (client, app) = ([("interface_name", "interface"), ("zone", "zone")], [("svc_name", "app")]);
+        let (source, destination) = if is_to_client { (&app[..], &client[..]) } else { (&client[..], &app[..]) };
+        self.put_object("src_endpoint", &[&[("ip", "source"), ("mac", "mac")][..], source].concat());
+        self.put_object("dst_endpoint", &[&[("ip", "destination"), ("port", "port")][..], destination].concat());
         self.actor();
         self.policies("Forbid");
         if let Some(packets) = self.rest.remove("packets") {
@@ -329,7 +330,9 @@ impl Event {
             Some(Value::Array(factors)) => factors,
             _ => Vec::new(),
         };
-        self.put("is_mfa", (factors.len() > 1 || factors.iter().any(|factor| factor == "mfa")).into());
+        if let Some(is_mfa) = is_mfa(&factors) {
+            self.put("is_mfa", is_mfa.into());
+        }
         let factors: Vec<_> = factors.into_iter().map(factor).collect();
         self.put("auth_factors", factors.into());
         self.put("is_remote", true.into());
@@ -375,10 +378,8 @@ impl Event {
         self.put("privileges", gained);
         self.status(true, None);
         // What was lost has no place in the class.
-        (
-            AUTHORIZATION,
-            if self.rest.contains_key("lost") { (OTHER, "Change Privileges") } else { (1, "Assign Privileges") },
-        )
+        let has_lost = self.rest.get("lost").and_then(Value::as_array).is_some_and(|lost| !lost.is_empty());
+        (AUTHORIZATION, if has_lost { (OTHER, "Change Privileges") } else { (1, "Assign Privileges") })
     }
 
     fn admin(&mut self) -> (Class, Activity) {
@@ -419,12 +420,28 @@ impl Event {
     }
 }
 
+/// Whether they proved who they are in two ways, as `context.mfa` has it: a passkey is two. What a provider has asked for is
+/// not in the record.
+fn is_mfa(factors: &[Value]) -> Option<bool> {
+    let used = |name: &str| factors.iter().any(|factor| factor == name);
+    let own = ["password", "totp", "passkey"].into_iter().filter(|name| used(name)).count();
+    match used("passkey") || own > 1 {
+        true => Some(true),
+        false => (!used("provider")).then_some(false),
+    }
+}
+
 fn factor(factor: Value) -> Value {
     let (id, name) = match factor.as_str() {
         Some("password") => (11, "Password"),
+        Some("totp") => (7, "OTP"),
+        Some("passkey") => (10, "WebAuthn"),
         Some("certificate") => (OTHER, "Certificate"),
         Some(other) => (OTHER, other),
         None => (0, "Unknown"),
     };
     json!({ "factor_type_id": id, "factor_type": name })
 }
+
+#[cfg(test)]
+mod tests;

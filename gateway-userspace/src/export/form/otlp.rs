@@ -2,6 +2,7 @@
 //!
 //! What the semantic conventions have a name for is called by it; everything else is below `portcullis.`.
 
+use super::unique;
 use crate::export::Origin;
 use crate::record::{Archived, Kind};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -82,7 +83,7 @@ fn log_record(origin: &Origin, record: &Archived, observed: OffsetDateTime) -> L
     let severity = severity(record);
     let number = integer(record.sequence);
     // Whoever sees it twice may drop it: what was sent last is sent again after a crash.
-    let unique = format!("{}-{}-{}", origin.gateway, record.sequence, time / 1_000);
+    let unique = unique(origin, record);
     let known = [attribute("log.record.uid", Any::StringValue(unique)), attribute("portcullis.sequence", number)];
     let fields = record.fields.iter().filter(|(name, _)| !matches!(name.as_str(), "time" | "type"));
     let fields = fields.filter_map(|(name, value)| Some(attribute(&attribute_name(name), any(value)?)));

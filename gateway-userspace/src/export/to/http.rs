@@ -85,7 +85,7 @@ impl Sender {
     /// If the receiver does not say that it has taken all of it.
     pub async fn send(&self, records: &[Archived]) -> Result<(), Failure> {
         let (kind, body) = match &self.body {
-            Body::Lines(form) => ("application/x-ndjson", lines(*form, &self.origin, records)),
+            Body::Lines(form) => ("application/x-ndjson", form::lines(*form, &self.origin, records)),
             Body::Splunk { index } => ("application/json", events(index.as_deref(), &self.origin, records)),
             Body::Elastic { index } => ("application/x-ndjson", operations(index, &self.origin, records)),
         };
@@ -216,15 +216,6 @@ impl Objects {
     }
 }
 
-fn lines(form: Form, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    for record in records {
-        form::put(form, origin, record, &mut body)?;
-        body.push(b'\n');
-    }
-    Ok(body)
-}
-
 /// An event as the collector takes it.
 #[derive(Serialize)]
 struct Event<'r> {
@@ -266,7 +257,7 @@ struct Indexed {
 fn indexed(answer: &[u8]) -> Result<(), Failure> {
     match serde_json::from_slice(answer) {
         Ok(Indexed { code: 0, .. }) => Ok(()),
-        Ok(Indexed { code, text }) => Err(Failure::Refused(format!("code {code}: {}", text.escape_debug()))),
+        Ok(Indexed { code, text }) => Err(Failure::Refused(format!("code {code}{}", told(text.as_bytes())))),
         Err(_) => Err(Failure::Contradictory(format!("it is no event collector{}", told(answer)))),
     }
 }
@@ -294,11 +285,8 @@ struct Document<'r> {
 fn operations(index: &str, origin: &Origin, records: &[Archived]) -> serde_json::Result<Vec<u8>> {
     let mut body = Objects::default();
     for record in records {
-        // The time is part of it: the numbers of an archive that is begun anew are those of others.
-        let time = record.time().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let id = format!("{}-{}-{}", origin.gateway, record.sequence, time.unix_timestamp_nanos() / 1_000);
         let timestamp = record.fields.get("time").and_then(serde_json::Value::as_str).unwrap_or_default();
-        body.put(&Operation { create: Create { _index: index, _id: id } })?;
+        body.put(&Operation { create: Create { _index: index, _id: form::unique(origin, record) } })?;
         body.put(&Document { timestamp, line: json::line(origin, record) })?;
     }
     Ok(body.0)
@@ -334,4 +322,17 @@ fn created(answer: &[u8], expected: usize) -> Result<(), Failure> {
     let Some(Outcome { status, error }) = failed else { return Ok(()) };
     let what = format!("status {status}{}", told(error.to_string().as_bytes()));
     Err(if matches!(status, 429 | 503) { Failure::Busy { what, retry_after: None } } else { Failure::Refused(what) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_splunk_says_no_more_is_repeated_than_of_others() {
+        let answer = serde_json::json!({ "code": 7, "text": format!("no\n{}", "x".repeat(10_000)) }).to_string();
+        let Err(Failure::Refused(what)) = indexed(answer.as_bytes()) else { panic!("{answer}") };
+        assert!(what.starts_with(r"code 7: no\nxxx") && what.len() < TOLD + 20, "{what}");
+        assert_eq!(indexed(br#"{"code":9}"#), Err(Failure::Refused("code 9".into())));
+    }
 }

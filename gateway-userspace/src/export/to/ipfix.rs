@@ -1,16 +1,16 @@
 //! A collector of flows. Nothing in IPFIX says that a record has been taken: a datagram may be lost on its way, and a
 //! connection breaks after the system has taken what was written. What the system tells is listened to, and no more.
 
+use super::{datagrams, unreachable};
 use crate::export::Failure;
 use crate::export::form::ipfix::Exporter;
 use crate::export::settings::{IpfixSettings, Transport};
 use crate::record::Archived;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep, timeout};
 
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
@@ -63,31 +63,13 @@ impl Sender {
     }
 
     async fn connect(&self) -> io::Result<Way> {
-        let IpfixSettings { address, transport, domain, enterprise, message, templates: _ } = &self.settings;
-        let mut refused = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-        for address in lookup_host(address).await? {
-            let socket = match transport {
-                Transport::Udp => udp(address).await.map(Socket::Udp),
-                Transport::Tcp => TcpStream::connect(address).await.map(Socket::Tcp),
-            };
-            match socket {
-                Ok(socket) => {
-                    let exporter = Exporter::new(*domain, *enterprise, *message);
-                    return Ok(Way { socket, exporter, told_at: None });
-                }
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
+        let IpfixSettings { endpoint, transport, domain, enterprise, message, templates: _ } = &self.settings;
+        let socket = match transport {
+            Transport::Udp => Socket::Udp(datagrams(endpoint).await?),
+            Transport::Tcp => Socket::Tcp(TcpStream::connect((endpoint.host.to_str().as_ref(), endpoint.port)).await?),
+        };
+        Ok(Way { socket, exporter: Exporter::new(*domain, *enterprise, *message), told_at: None })
     }
-}
-
-async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    // What a host answers that has no such port is told to whoever is connected.
-    socket.connect(address).await?;
-    Ok(socket)
 }
 
 impl Way {
@@ -134,33 +116,26 @@ impl Socket {
 
     /// Listens a little whether it is said that nobody is there.
     async fn complaint(&self) -> io::Result<()> {
-        let heard = async {
-            match self {
-                Self::Udp(socket) => {
-                    socket.readable().await?;
-                    // A collector has nothing to say; that it does is no complaint.
-                    match socket.try_recv(&mut [0; 64]) {
-                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-                        _ => Ok(()),
-                    }
-                }
-                Self::Tcp(stream) => {
+        match self {
+            // What a host answers that has no collector makes no socket readable: it waits until it is asked for.
+            Self::Udp(socket) => {
+                sleep(LISTEN).await;
+                socket.take_error()?.map_or(Ok(()), Err)
+            }
+            Self::Tcp(stream) => {
+                let heard = async {
                     stream.readable().await?;
+                    // A collector has nothing to say; that it does is no complaint.
                     match stream.try_read(&mut [0; 64]) {
                         Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has closed the connection")),
                         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                         _ => Ok(()),
                     }
-                }
+                };
+                timeout(LISTEN, heard).await.unwrap_or(Ok(()))
             }
-        };
-        timeout(LISTEN, heard).await.unwrap_or(Ok(()))
+        }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn unreachable(error: io::Error) -> Failure {
-    Failure::Unreachable(error.to_string())
 }
 
 #[cfg(test)]

@@ -25,13 +25,8 @@ impl Sender {
     /// # Errors
     /// If it is not known that the receiver's system has all of it.
     pub async fn send(&mut self, records: &[Archived]) -> Result<(), Failure> {
-        let mut lines = Vec::new();
-        for record in records {
-            form::put(self.form, &self.origin, record, &mut lines)
-                .map_err(|error| Failure::Refused(error.to_string()))?;
-            lines.push(b'\n');
-        }
-        self.stream.send(lines).await
+        let lines = form::lines(self.form, &self.origin, records);
+        self.stream.send(lines.map_err(|error| Failure::Refused(error.to_string()))?).await
     }
 }
 

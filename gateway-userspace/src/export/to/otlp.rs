@@ -22,22 +22,30 @@ const KIND: &str = "application/x-protobuf";
 pub(in crate::export) struct Sender {
     post: Post,
     origin: Arc<Origin>,
+    warned: Warned,
+}
+
+/// What the collector of an export has warned of last.
+struct Warned {
+    export: String,
+    said: String,
 }
 
 impl Sender {
     /// # Errors
     /// As of [`super::Receiver::new`].
-    pub fn new(settings: &OtlpSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
-        Ok(Self { post: post(settings, "v1/logs")?, origin })
+    pub fn new(name: &str, settings: &OtlpSettings, origin: Arc<Origin>) -> Result<Self, SetupError> {
+        Ok(Self { post: post(settings, "v1/logs")?, origin, warned: Warned::none_yet(name) })
     }
 
     /// # Errors
     /// If the collector does not say that it has taken all of it.
-    pub async fn send(&self, records: &[Archived]) -> Result<(), Failure> {
+    pub async fn send(&mut self, records: &[Archived]) -> Result<(), Failure> {
         let request = form::logs(&self.origin, records, OffsetDateTime::now_utc());
         let answer = self.post.send(KIND, request.encode_to_vec()).await?;
         let answer = understood::<ExportLogsServiceResponse>(&answer)?;
-        answer.partial_success.map_or(Ok(()), |part| taken(part.rejected_log_records, &part.error_message))
+        let part = answer.partial_success.unwrap_or_default();
+        self.warned.taken(part.rejected_log_records, &part.error_message)
     }
 }
 
@@ -49,6 +57,7 @@ pub(in crate::export) struct Pusher {
     origin: Arc<Origin>,
     registry: Registry,
     pushes: Pushes,
+    warned: Warned,
 }
 
 impl Pusher {
@@ -65,11 +74,11 @@ impl Pusher {
     ) -> Result<Option<Self>, SetupError> {
         let Some(every) = settings.metrics else { return Ok(None) };
         let post = post(settings, "v1/metrics")?;
-        let (name, origin, registry) = (name.to_owned(), Arc::clone(origin), registry.clone());
-        Ok(Some(Self { name, post, every, origin, registry, pushes: pushes() }))
+        let (origin, registry, warned) = (Arc::clone(origin), registry.clone(), Warned::none_yet(name));
+        Ok(Some(Self { name: name.to_owned(), post, every, origin, registry, pushes: pushes(), warned }))
     }
 
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let start = OffsetDateTime::now_utc();
         let mut due = interval(self.every);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,14 +105,15 @@ impl Pusher {
         }
     }
 
-    async fn push(&self, start: OffsetDateTime) -> Result<(), Failure> {
+    async fn push(&mut self, start: OffsetDateTime) -> Result<(), Failure> {
         let registry = self.registry.clone();
         // Counters of the kernel are read for it.
         let Ok(families) = spawn_blocking(move || registry.gather()).await else { return Ok(()) };
         let request = form::metrics(&self.origin, &families, start, OffsetDateTime::now_utc());
         let answer = self.post.send(KIND, request.encode_to_vec()).await?;
         let answer = understood::<ExportMetricsServiceResponse>(&answer)?;
-        answer.partial_success.map_or(Ok(()), |part| taken(part.rejected_data_points, &part.error_message))
+        let part = answer.partial_success.unwrap_or_default();
+        self.warned.taken(part.rejected_data_points, &part.error_message)
     }
 }
 
@@ -117,16 +127,25 @@ fn understood<T: Message + Default>(answer: &[u8]) -> Result<T, Failure> {
     T::decode(answer).map_err(unlike)
 }
 
-/// A message without anything that was rejected is a warning, and all has been taken.
-fn taken(rejected: i64, message: &str) -> Result<(), Failure> {
-    let said = told(message.as_bytes());
-    if rejected > 0 {
-        return Err(Failure::Refused(format!("{rejected} of them were rejected{said}")));
+impl Warned {
+    fn none_yet(export: &str) -> Self {
+        Self { export: export.to_owned(), said: String::new() }
     }
-    if !said.is_empty() {
-        tracing::warn!(said, "a collector has taken everything, and warns");
+
+    /// A message without anything that was rejected is a warning, and all has been taken. It is told again only when it is
+    /// another: a collector repeats it with each batch.
+    fn taken(&mut self, rejected: i64, message: &str) -> Result<(), Failure> {
+        let said = told(message.as_bytes());
+        if rejected > 0 {
+            return Err(Failure::Refused(format!("{rejected} of them were rejected{said}")));
+        }
+        if !said.is_empty() && said != self.said {
+            let export = self.export.as_str();
+            tracing::warn!(export, said = said.trim_start_matches(": "), "a collector has taken everything, and warns");
+            self.said = said;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! A connection by TCP or TLS over which nobody says that something has been taken.
 //!
 //! What there is instead: the receiver's system acknowledges every byte, a connection that is given up before all was read
-//! is reset, and one that is ended in order has been read to its end. So a batch is taken when all of it is acknowledged, and
-//! what was sent last is kept: after a connection that did not end in order it is sent again, before anything new.
+//! is reset, and one that is ended in order has been read to its end. That is TCP's order: the farewell of TLS says nothing,
+//! whoever stops with something unread sends it too. So a batch is taken when all of it is acknowledged, and what was sent
+//! last is kept: after a connection that did not end in order it is sent again, before anything new.
 
 use crate::export::settings::{Endpoint, TlsSettings};
 use crate::export::{Failure, SetupError, tls};
 use nix::libc;
+use nix::sys::socket::{MsgFlags, recv};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::collections::VecDeque;
@@ -72,7 +74,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Both for T {}
 
 /// How a connection ended.
 enum End {
-    /// The receiver has read everything, and closed it.
+    /// The receiver has read everything, and its system has closed it.
     InOrder,
     /// Otherwise.
     Broken(Failure),
@@ -175,15 +177,19 @@ impl Stream {
 async fn ended_already(open: &mut Open) -> Option<End> {
     let (mut read, _) = tokio::io::split(&mut open.io);
     // Only what is there already.
-    timeout(Duration::ZERO, ended(&mut read)).await.ok()
+    timeout(Duration::ZERO, ended(&mut read, &open.socket)).await.ok()
 }
 
 /// Waits until the connection ends; what the receiver says is ignored, up to a bound.
-async fn ended<T: AsyncRead>(read: &mut ReadHalf<T>) -> End {
+async fn ended<T: AsyncRead>(read: &mut ReadHalf<T>, socket: &OwnedFd) -> End {
     let (mut buffer, mut told) = ([0; 4096], 0_usize);
     loop {
         match read.read(&mut buffer).await {
-            Ok(0) => return End::InOrder,
+            Ok(0) if is_read_to_its_end(socket) => return End::InOrder,
+            Ok(0) => {
+                let what = "it has closed the connection, perhaps with something unread";
+                return End::Broken(Failure::Unreachable(what.into()));
+            }
             Ok(length) => told = told.saturating_add(length),
             Err(error) => return End::Broken(broken(&error)),
         }
@@ -192,6 +198,11 @@ async fn ended<T: AsyncRead>(read: &mut ReadHalf<T>) -> End {
             return End::Broken(Failure::Contradictory(what));
         }
     }
+}
+
+/// Whether the other end's system has closed the connection in order. One that has not done so yet may still reset it.
+fn is_read_to_its_end(socket: &OwnedFd) -> bool {
+    recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) == Ok(0)
 }
 
 /// Writes all of it and waits until it is acknowledged, unless the connection ends before.
@@ -211,7 +222,7 @@ async fn pass(open: &mut Open, batches: impl Iterator<Item = &Vec<u8>>, patience
     };
     tokio::select! {
         biased;
-        end = ended(&mut read) => Err(end),
+        end = ended(&mut read, socket) => Err(end),
         sent = sending => sent.map_err(End::Broken),
     }
 }

@@ -4,14 +4,12 @@
 mod message;
 
 use super::stream::Stream;
+use super::unreachable;
 use crate::export::settings::{Endpoint, Form, Framing, SyslogSettings, SyslogWay};
 use crate::export::{Failure, Origin, SetupError, form};
 use crate::record::Archived;
 use message::Head;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::net::{UdpSocket, lookup_host};
 
 /// Sends messages.
 pub(in crate::export) struct Sender {
@@ -64,7 +62,8 @@ impl Sender {
                 stream.send(batch).await
             }
             Way::Datagrams(datagrams) => {
-                let socket = connected(&datagrams.endpoint).await.map_err(unreachable)?;
+                // For each batch: the name may mean another address by now.
+                let socket = super::datagrams(&datagrams.endpoint).await.map_err(unreachable)?;
                 let mut message = Vec::new();
                 for record in records {
                     message.clear();
@@ -125,25 +124,6 @@ fn frame(framing: Framing, message: &[u8], batch: &mut Vec<u8>) {
             batch.push(b'\n');
         }
     }
-}
-
-/// A socket of its own for each batch: the name may mean another address by now.
-async fn connected(endpoint: &Endpoint) -> io::Result<UdpSocket> {
-    let host = endpoint.host.to_str();
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-    for address in lookup_host((host.as_ref(), endpoint.port)).await? {
-        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-        match socket.connect(address).await {
-            Ok(()) => return Ok(socket),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn unreachable(error: io::Error) -> Failure {
-    Failure::Unreachable(error.to_string())
 }
 
 #[cfg(test)]

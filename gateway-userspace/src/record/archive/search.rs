@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -48,6 +49,14 @@ pub enum SearchError {
     /// There are too many sums.
     #[error("there are more than {MOST_SUMS} different answers; narrow the question, by `since` and `until`")]
     TooMany,
+    /// What comes next is there, and cannot be read now.
+    #[error("segment `{path}` of the archive of records cannot be read: {why}")]
+    Unreadable {
+        /// The segment.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        why: String,
+    },
 }
 
 /// What is searched for; what is `None` is not looked at.
@@ -230,17 +239,28 @@ impl Asking {
         entry: &Entry,
         look: impl FnOnce(&Connection) -> Result<T, SegmentError>,
     ) -> Option<T> {
-        let looked = segment::read(&entry.path, entry.state == State::Sealed).and_then(|connection| look(&connection));
-        let error = match looked {
+        let error = match self.attempt(entry, look) {
             Ok(found) => return Some(found),
             Err(error) => error,
         };
-        if error.is_damage() {
-            self.shared.catalog.damaged(entry, &error);
-        } else if entry.path.exists() {
+        if !error.is_damage() && entry.path.exists() {
             tracing::error!(path = %entry.path.display(), %error, "a segment of the archive cannot be searched");
         }
         None
+    }
+
+    /// What a segment says. One that is damaged is set aside.
+    fn attempt<T>(
+        &self,
+        entry: &Entry,
+        look: impl FnOnce(&Connection) -> Result<T, SegmentError>,
+    ) -> Result<T, SegmentError> {
+        let looked = segment::read(&entry.path, entry.state == State::Sealed).and_then(|connection| look(&connection));
+        looked.inspect_err(|error| {
+            if error.is_damage() {
+                self.shared.catalog.damaged(entry, error);
+            }
+        })
     }
 
     /// A page of the records that match. It may hold fewer than `limit` although there are more, when looking for them takes
@@ -264,22 +284,26 @@ impl Asking {
     }
 
     /// The oldest records after a number, with everything that there is. What is damaged is gone; where a segment cannot be
-    /// read now it ends, so that nobody goes on behind what may be read later.
+    /// read now it ends, so that nobody goes on behind what may be read later. Nothing is logged of that: who asks asks again
+    /// and again.
     ///
     /// # Errors
-    /// If the archive is not open.
+    /// If the archive is not open, or the first segment that there is cannot be read now.
     pub(super) fn following(&self, sequence: u64, limit: usize) -> Result<Vec<Archived>, SearchError> {
         let (filter, from, mut items) = (Filter::default(), PageFrom::After(sequence), Vec::new());
         for entry in self.segments(&filter)?.iter().filter(|entry| holds_any(entry, from)) {
-            let on = self.look(entry, |connection| self.fill(&mut items, limit, connection, &filter, from, entry));
+            let on = self.attempt(entry, |connection| self.fill(&mut items, limit, connection, &filter, from, entry));
             let is_gone = || {
                 let state = self.shared.catalog.state(entry.extent.first);
                 matches!(state, None | Some(State::Damaged)) || !entry.path.exists()
             };
             match on {
-                Some(None) => {}
-                None if is_gone() => {}
-                Some(Some(_)) | None => break,
+                Ok(None) => {}
+                Err(_) if is_gone() => {}
+                Err(error) if items.is_empty() => {
+                    return Err(SearchError::Unreadable { path: entry.path.clone(), why: error.to_string() });
+                }
+                Ok(Some(_)) | Err(_) => break,
             }
         }
         Ok(items)

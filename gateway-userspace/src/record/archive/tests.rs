@@ -521,6 +521,8 @@ fn whoever_passes_records_on_waits_for_a_segment_that_cannot_be_read_now_and_pas
     std::fs::rename(&path, &away).unwrap();
     std::fs::create_dir(&path).unwrap();
     assert_eq!(following(), (6..=10).collect::<Vec<_>>());
+    let told = archive.after(10, 100).unwrap_err();
+    assert!(matches!(&told, SearchError::Unreadable { path: told, .. } if *told == path), "{told}");
     std::fs::remove_dir(&path).unwrap();
     std::fs::rename(&away, &path).unwrap();
     assert_eq!(following(), (6..=41).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 //! Texts have a longest length, so that every record fits into the smallest message.
 
 use super::{Described, Template};
+use crate::export::form::protocol;
 use crate::record::{Archived, Kind};
 use serde_json::Value;
 use std::net::Ipv6Addr;
@@ -208,7 +209,10 @@ impl Field {
                 to.extend(token.unwrap_or_default().to_be_bytes());
             }
             Holds::Mac(field) => to.extend(mac(record.text(field))),
-            Holds::Protocol => to.push(protocol(record.text("protocol"), described.template.is_v6)),
+            Holds::Protocol => {
+                let name = record.text("protocol").unwrap_or_default();
+                to.push(protocol(name, described.template.is_v6).unwrap_or_default());
+            }
             Holds::OpenedBy => to.push(if record.text("opened_by") == Some("app") { 2 } else { 1 }),
             Holds::EndReason => to.push(end_reason(described.template.kind, record.text("outcome"))),
             Holds::Event => to.push(event(described.template.kind, has_passed(record))),
@@ -267,18 +271,6 @@ fn mac(text: Option<&str>) -> [u8; 6] {
         *byte = u8::from_str_radix(text, 16).unwrap_or_default();
     }
     mac
-}
-
-/// The number of a protocol that records have the name of.
-fn protocol(name: Option<&str>, is_v6: bool) -> u8 {
-    match name.unwrap_or_default() {
-        "tcp" => 6,
-        "udp" => 17,
-        "sctp" => 132,
-        "icmp" if is_v6 => 58,
-        "icmp" => 1,
-        other => other.parse().unwrap_or_default(),
-    }
 }
 
 /// As RFC 5102 has it: silent too long, active too long, an end that was seen, an end that was made, no room.

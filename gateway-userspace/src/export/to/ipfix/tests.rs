@@ -1,15 +1,18 @@
 //! Collectors that listen, that are not there, and that hang up.
 
 use super::*;
+use crate::export::Endpoint;
 use crate::export::form::samples::{denied, flow_end};
+use std::net::SocketAddr;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 const SOON: Duration = Duration::from_secs(10);
 
 fn settings(address: SocketAddr, transport: Transport, templates: Duration) -> IpfixSettings {
-    let (address, domain, enterprise, message) = (address.to_string(), 7, 40_001, 1_400);
-    IpfixSettings { address, transport, domain, enterprise, message, templates }
+    let endpoint = Endpoint::parse(&address.to_string(), None).unwrap();
+    let (domain, enterprise, message) = (7, 40_001, 1_400);
+    IpfixSettings { endpoint, transport, domain, enterprise, message, templates }
 }
 
 /// The numbers of the sets in messages.
@@ -68,6 +71,17 @@ async fn a_host_without_a_collector_is_noticed_and_the_next_one_is_told_everythi
 }
 
 #[tokio::test]
+async fn a_single_datagram_to_a_host_without_a_collector_is_noticed() {
+    let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut sender = Sender::new(&settings(collector.local_addr().unwrap(), Transport::Udp, Duration::from_secs(60)));
+    sender.send(&[flow_end()]).await.unwrap();
+    drop(collector);
+    // The templates are known: there is no datagram after it that would fail.
+    let failure = sender.send(&[denied()]).await.unwrap_err();
+    assert!(matches!(&failure, Failure::Unreachable(what) if what.contains("refused")), "{failure}");
+}
+
+#[tokio::test]
 async fn a_connection_has_the_templates_once_and_another_one_has_them_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = settings(listener.local_addr().unwrap(), Transport::Tcp, Duration::from_millis(1));
@@ -93,6 +107,6 @@ async fn a_connection_has_the_templates_once_and_another_one_has_them_again() {
     drop((connection, listener));
     assert!(matches!(sender.send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
     assert!(matches!(sender.send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
-    let nowhere = IpfixSettings { address: "nowhere.invalid:4739".into(), ..settings };
+    let nowhere = IpfixSettings { endpoint: Endpoint::parse("nowhere.invalid:4739", None).unwrap(), ..settings };
     assert!(matches!(Sender::new(&nowhere).send(&[flow_end()]).await, Err(Failure::Unreachable(_))));
 }

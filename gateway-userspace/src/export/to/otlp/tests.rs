@@ -61,7 +61,7 @@ fn part(rejected: i64, message: &str) -> Vec<u8> {
 }
 
 async fn send(collector: &Collector) -> Result<(), Failure> {
-    let sender = Sender::new(&collector.settings, Arc::new(origin())).unwrap();
+    let mut sender = Sender::new("otel", &collector.settings, Arc::new(origin())).unwrap();
     sender.send(&[flow_end(), denied()]).await
 }
 
@@ -82,7 +82,7 @@ async fn records_are_posted_with_what_the_collector_wants_to_know() {
     let request = ExportLogsServiceRequest::decode(body).unwrap();
     assert_eq!(request.resource_logs[0].scope_logs[0].log_records.len(), 2);
     // What is in the files may change, and may become unusable.
-    let sender = Sender::new(&collector.settings, Arc::new(origin())).unwrap();
+    let mut sender = Sender::new("otel", &collector.settings, Arc::new(origin())).unwrap();
     std::fs::write(&key, "team-8").unwrap();
     sender.send(&[flow_end()]).await.unwrap();
     assert_eq!(collector.asked.recv().await.unwrap().headers["x-api-key"], "team-8");
@@ -90,7 +90,7 @@ async fn records_are_posted_with_what_the_collector_wants_to_know() {
     let refused = sender.send(&[flow_end()]).await.unwrap_err();
     assert!(matches!(&refused, Failure::Unauthorized(what) if what.contains("/key`")), "{refused}");
     std::fs::write(&key, "two\nlines").unwrap();
-    assert!(matches!(Sender::new(&collector.settings, Arc::new(origin())), Err(SetupError::Unusable { .. })));
+    assert!(matches!(Sender::new("otel", &collector.settings, Arc::new(origin())), Err(SetupError::Unusable { .. })));
 }
 
 #[tokio::test]
@@ -103,6 +103,16 @@ async fn records_that_were_rejected_have_not_been_taken() {
     let babbles = collector(|| "{\"partialSuccess\":{}}".into_response()).await;
     let refused = send(&babbles).await.unwrap_err();
     assert!(matches!(&refused, Failure::Contradictory(what) if what.contains("partialSuccess")), "{refused}");
+}
+
+#[test]
+fn a_warning_is_told_once_until_it_is_another() {
+    let mut warned = Warned::none_yet("otel");
+    for (message, expected) in [("", ""), ("old", ": old"), ("", ": old"), ("older", ": older")] {
+        assert_eq!(warned.taken(0, message), Ok(()));
+        assert_eq!(warned.said, expected);
+    }
+    assert!(warned.taken(1, "older").is_err());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 const QUICK: Patience = Patience {
     connect: Duration::from_secs(5),
@@ -154,7 +155,7 @@ async fn a_connection_that_was_ended_in_order_is_made_again_without_complaint() 
     let open = stream.open.as_mut().unwrap();
     // The end arrives.
     let (mut read, _) = tokio::io::split(&mut open.io);
-    assert!(matches!(timeout(Duration::from_secs(5), ended(&mut read)).await, Ok(End::InOrder)));
+    assert!(matches!(timeout(Duration::from_secs(5), ended(&mut read, &open.socket)).await, Ok(End::InOrder)));
     stream.send(batch(3..6)).await.unwrap();
     assert_eq!(reader.await.unwrap().0, batch(3..6), "what was read is not sent again");
 }
@@ -316,4 +317,54 @@ async fn a_gateway_that_is_not_let_in_does_not_believe_that_records_were_taken()
             assert!(matches!(failure, Failure::Unauthorized(_) | Failure::Unreachable(_)), "{failure}");
         }
     }
+}
+
+/// Accepts a connection and reads until a line has come.
+async fn accept(acceptor: &TlsAcceptor, listener: &TcpListener, last: &str) -> (Vec<u8>, TlsStream<TcpStream>) {
+    let mut peer = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+    let mut found = Vec::new();
+    while !found.ends_with(format!("{last}\n").as_bytes()) && peer.read_buf(&mut found).await.unwrap() != 0 {}
+    (found, peer)
+}
+
+#[tokio::test]
+async fn a_farewell_of_tls_with_something_unread_is_no_end_in_order() {
+    let tls = Tls::new("ours");
+    let (listener, address) = listen().await;
+    let acceptor = tls.acceptor(false);
+    let mut stream = to(address, Some(&TlsSettings { ca: Some(tls.file("ca.pem")), identity: None }));
+    stream.patience.settle = Duration::ZERO;
+    let (first, (_, mut peer)) = tokio::join!(stream.send(batch(0..3)), accept(&acceptor, &listener, "record 2"));
+    first.unwrap();
+    // The receiver's system has it, and nobody reads it any more.
+    stream.send(batch(3..6)).await.unwrap();
+    let (socket, session) = peer.get_mut();
+    session.send_close_notify();
+    let mut farewell = Vec::new();
+    session.write_tls(&mut farewell).unwrap();
+    socket.write_all(&farewell).await.unwrap();
+    drop(peer);
+    let reader = tokio::spawn(async move { accept(&acceptor, &listener, "record 8").await });
+    let sent = async { while stream.send(batch(6..9)).await.is_err() {} };
+    timeout(Duration::from_secs(10), sent).await.expect("it is sent");
+    assert_eq!(reader.await.unwrap().0, batch(0..9));
+}
+
+#[tokio::test]
+async fn a_farewell_of_tls_after_everything_was_read_is_an_end_in_order() {
+    let tls = Tls::new("ours");
+    let (listener, address) = listen().await;
+    let acceptor = tls.acceptor(false);
+    let mut stream = to(address, Some(&TlsSettings { ca: Some(tls.file("ca.pem")), identity: None }));
+    stream.patience.settle = Duration::ZERO;
+    let (first, (_, mut peer)) = tokio::join!(stream.send(batch(0..3)), accept(&acceptor, &listener, "record 2"));
+    first.unwrap();
+    peer.shutdown().await.unwrap();
+    drop(peer);
+    let open = stream.open.as_mut().unwrap();
+    let (mut read, _) = tokio::io::split(&mut open.io);
+    assert!(matches!(timeout(Duration::from_secs(5), ended(&mut read, &open.socket)).await, Ok(End::InOrder)));
+    let reader = tokio::spawn(async move { accept(&acceptor, &listener, "record 5").await });
+    stream.send(batch(3..6)).await.unwrap();
+    assert_eq!(reader.await.unwrap().0, batch(3..6), "what was read is not sent again");
 }

@@ -2,6 +2,8 @@
 
 use crate::export::Origin;
 use crate::export::form::cef::severity;
+use crate::export::form::ipfix::EXAMPLE_ENTERPRISE as ENTERPRISE;
+use crate::export::form::is_unprinted;
 use crate::record::Archived;
 use std::io::Write as _;
 use time::OffsetDateTime;
@@ -17,8 +19,6 @@ const LONGEST_HOST: usize = 255;
 const LONGEST_KIND: usize = 32;
 /// The largest `sequenceId`; the next is 1.
 const LARGEST: u64 = 2_147_483_647;
-/// The enterprise number that RFC 5612 keeps for examples: this project has none of its own.
-const ENTERPRISE: &str = "32473";
 
 /// What is known of a message before its text.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ fn parameter(text: &str) -> String {
     for letter in text.chars().take(LONGEST_HOST) {
         match letter {
             '"' | '\\' | ']' => value.extend(['\\', letter]),
-            _ if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') => value.push('\u{fffd}'),
+            _ if is_unprinted(letter) => value.push('\u{fffd}'),
             _ => value.push(letter),
         }
     }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::net::UdpSocket;
 
 /// A message, read by the grammar of RFC 5424 and nothing else.
 #[derive(Debug)]
@@ -214,7 +215,7 @@ proptest! {
         let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap();
         let record = record(sequence, &json!({ "time": time.format(&Rfc3339).unwrap(), "type": kind, "user": user }));
         let gateway = origin(&gateway);
-        for form in [Form::Json, Form::Cef] {
+        for form in [Form::Json, Form::Cef, Form::Ocsf] {
             let mut sent = Vec::new();
             Head { facility, origin: &gateway, record: &record, cut_from: None }.put(&mut sent);
             text(form, &gateway, &record, &mut sent).unwrap();
@@ -235,12 +236,18 @@ proptest! {
                 prop_assert_eq!(&parameters[1], &("sequence".to_owned(), sequence.to_string()));
                 let name: String = gateway.gateway.chars().take(255).collect();
                 prop_assert_eq!(&parameters[0].1, &name.replace(unprinted, "\u{fffd}"));
-                if form == Form::Json {
-                    let line: Value = serde_json::from_str(&parsed.text).unwrap();
-                    prop_assert_eq!(&line["user"], &json!(user));
-                    prop_assert_eq!(&line["gateway"], &json!(gateway.gateway));
-                } else {
-                    prop_assert!(parsed.text.starts_with("CEF:0|Portcullis|"));
+                match form {
+                    Form::Json => {
+                        let line: Value = serde_json::from_str(&parsed.text).unwrap();
+                        prop_assert_eq!(&line["user"], &json!(user));
+                        prop_assert_eq!(&line["gateway"], &json!(gateway.gateway));
+                    }
+                    Form::Ocsf => {
+                        let event: Value = serde_json::from_str(&parsed.text).unwrap();
+                        prop_assert_eq!(&event["unmapped"]["user"], &json!(user));
+                        prop_assert_eq!(&event["device"]["name"], &json!(gateway.gateway));
+                    }
+                    Form::Cef => prop_assert!(parsed.text.starts_with("CEF:0|Portcullis|")),
                 }
             }
         }

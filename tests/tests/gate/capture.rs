@@ -81,10 +81,13 @@ impl Capturing {
         command.env("PORTCULLIS_URL", "https://127.0.0.1:8443").env("PORTCULLIS_CA", state.join("api.crt"));
         command.env("PORTCULLIS_TOKEN_FILE", state.join("admin.token"));
         let process = Process::spawn(command, &scratch.join(format!("{name}.log")))?;
-        let capturing = Self { process, file };
-        // What the file begins with is sent when the programs know.
-        let begun = wait_until("a capture to begin", SOON, || (capturing.size() > 0).then_some(()));
+        let mut capturing = Self { process, file };
+        // What the file begins with is sent when the programs know. One that was refused has ended without it.
+        let begun = wait_until("a capture to begin", SOON, || {
+            (capturing.size() > 0 || !matches!(capturing.process.exited(), Ok(None))).then_some(())
+        });
         begun.with_context(|| capturing.process.output())?;
+        ensure!(capturing.size() > 0, "{}", capturing.process.output());
         Ok(capturing)
     }
 

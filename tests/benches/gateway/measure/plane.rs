@@ -61,7 +61,8 @@ pub struct Plane {
     pub monitor: Monitor,
     interface: u32,
     watching: Option<Watching>,
-    _scratch: Scratch,
+    capacities: Capacities,
+    scratch: Arc<Scratch>,
 }
 
 /// Somebody watches the routes, as the daemon does, until this is dropped.
@@ -92,6 +93,13 @@ impl Counted {
         self.after.forward - self.before.forward
     }
 
+    /// Whether there was no packet.
+    pub fn is_nothing(&self) -> bool {
+        self.forwarded() == 0
+            && self.events == 0
+            && self.after.drops.keys().all(|reason| self.dropped(reason.label()) == 0)
+    }
+
     /// Packets that were dropped for a reason, by its label.
     pub fn dropped(&self, label: &str) -> u64 {
         let of = |counters: &InterfaceCounters| -> u64 {
@@ -117,22 +125,30 @@ impl Plane {
 
     /// The same, where the programs are told something else.
     pub fn told(sessions: usize, flows: usize, settings: PlaneSettings) -> Result<Self> {
-        Self::made(1, "lo", sessions, flows, settings)
+        Self::made((1, "lo"), capacities(sessions, flows), Arc::new(Scratch::new()?), settings)
+    }
+
+    /// Programs of their own over the same tables, as a daemon loads them that takes over from another one.
+    pub fn beside(&self, settings: PlaneSettings) -> Result<Self> {
+        Self::made((1, "lo"), self.capacities, Arc::clone(&self.scratch), settings)
     }
 
     /// The same, guarding an interface.
     pub fn on(interface: u32, name: &str, sessions: usize, flows: usize) -> Result<Self> {
-        Self::made(interface, name, sessions, flows, SETTINGS)
+        Self::made((interface, name), capacities(sessions, flows), Arc::new(Scratch::new()?), SETTINGS)
     }
 
-    fn made(interface: u32, name: &str, sessions: usize, flows: usize, settings: PlaneSettings) -> Result<Self> {
-        let scratch = Scratch::new()?;
-        let capacities = Capacities { sessions, flows, grants: sessions.max(1_024), ..Capacities::default() };
+    fn made(
+        (interface, name): (u32, &str),
+        capacities: Capacities,
+        scratch: Arc<Scratch>,
+        settings: PlaneSettings,
+    ) -> Result<Self> {
         let folder = scratch.bpffs().join("portcullis");
         let (kernel, mut programs) = KernelDataPlane::open(&folder, capacities, settings)?;
         programs.configure(&[guarded(interface, name, InterfaceSettings::default())])?;
         let monitor = Monitor::open(kernel.pins())?;
-        Ok(Self { kernel, programs, monitor, interface, watching: None, _scratch: scratch })
+        Ok(Self { kernel, programs, monitor, interface, watching: None, capacities, scratch })
     }
 
     /// With the apps, and that many sessions that are granted one of them.
@@ -159,6 +175,10 @@ impl Plane {
         work(self)?;
         Ok(Counted { before, after: look(self)?, events: self.monitor.openings_lost()? - events })
     }
+}
+
+fn capacities(sessions: usize, flows: usize) -> Capacities {
+    Capacities { sessions, flows, grants: sessions.max(1_024), ..Capacities::default() }
 }
 
 /// The interface that the gateway guards.

@@ -15,86 +15,119 @@ use gateway_userspace::dataplane::{PlaneSettings, monitor};
 /// How many sessions there are, and as many grants.
 const SESSIONS: usize = 100_000;
 /// Flows beyond those: so many are opened without one giving way.
-const ROOM: usize = 4 * SESSIONS;
+const ROOM: usize = 6 * SESSIONS;
 /// Packets in one measurement.
 const PACKETS: u32 = 100_000;
-/// As many as tell of themselves without filling the ring buffer.
-const OPENINGS: u32 = 10_000;
+/// Of new flows, so that none of all that are opened has to give way to another.
+const OPENINGS: u32 = 2_000;
+/// How often the programs are loaded: where the kernel puts them is worth some nanoseconds, and differs each time.
+const LOADS: usize = 5;
 /// The programs that do less.
 const BARE: &str = "without records";
 
-/// Programs with tables of their own.
-struct Side {
-    plane: Plane,
-    events: RingBuf<MapData>,
+/// The programs of both kinds, over the same tables.
+struct Both {
+    recording: Plane,
+    bare: Plane,
 }
 
-impl Side {
-    fn new(has_records: bool) -> Result<Self> {
-        let settings = PlaneSettings { events_per_window: u32::MAX, records: has_records, ..SETTINGS };
-        let plane = Plane::told(SESSIONS, SESSIONS + ROOM, settings)?.furnish(Family::V4, SESSIONS)?;
-        let events = monitor::events(plane.kernel.pins())?;
-        Ok(Self { plane, events })
-    }
-
-    /// Reads all events: how many.
-    fn drain(&mut self) -> usize {
-        std::iter::from_fn(|| self.events.next().map(drop)).count()
-    }
+/// Packets of a kind, in an order, and what they took.
+struct Compared {
+    case: Case,
+    pattern: Pattern,
+    recorded: Vec<f64>,
+    bare: Vec<f64>,
 }
 
 /// All cases of IPv4.
 pub fn measure(options: &Options) -> Result<Vec<Row>> {
-    let mut sides = [Side::new(true)?, Side::new(false)?];
+    let telling = PlaneSettings { events_per_window: u32::MAX, ..SETTINGS };
+    let mut tables = Plane::told(SESSIONS, SESSIONS + ROOM, telling)?.furnish(Family::V4, SESSIONS)?;
+    let mut events = monitor::events(tables.kernel.pins())?;
     let all = cases::of(Family::V4);
-    let established = all.first().context("no case")?;
-    for side in &mut sides {
-        let opening = Case { flags: OPENING, ..*established };
-        let driver = opening.driver(&mut side.plane, SESSIONS, Pattern::All)?;
-        for _ in 0..SESSIONS.next_power_of_two().div_ceil(OPENINGS as usize) {
-            driver.nanoseconds(&opening.frame(), OPENINGS)?;
-            side.drain();
-        }
+    let opening = Case { flags: OPENING, ..*all.first().context("no case")? };
+    let driver = opening.driver(&mut tables, SESSIONS, Pattern::All)?;
+    for _ in 0..SESSIONS.next_power_of_two().div_ceil(OPENINGS as usize) {
+        driver.nanoseconds(&opening.frame(), OPENINGS)?;
+        drain(&mut events);
     }
-    let mut rows = Vec::new();
+    let mut compared: Vec<_> = [Pattern::One, Pattern::All]
+        .into_iter()
+        .flat_map(|pattern| all.iter().map(move |case| Compared::of(*case, pattern)))
+        .collect();
     // New flows come last, because they fill the table.
-    for is_fresh in [false, true] {
-        for pattern in [Pattern::One, Pattern::All] {
-            for case in all.iter().filter(|case| (case.flow == Flow::Fresh) == is_fresh) {
-                rows.extend(compare(case, &mut sides, pattern, options.rounds)?);
-            }
+    compared.sort_by_key(|compared| compared.case.flow == Flow::Fresh);
+    for _ in 0..LOADS {
+        let mut both = Both {
+            recording: tables.beside(telling)?,
+            bare: tables.beside(PlaneSettings { records: false, ..telling })?,
+        };
+        for compared in &mut compared {
+            compared.measure(&mut both, &mut events, options.rounds)?;
         }
     }
-    Ok(rows)
+    Ok(compared.into_iter().flat_map(Compared::rows).collect())
 }
 
-fn compare(case: &Case, sides: &mut [Side; 2], pattern: Pattern, rounds: usize) -> Result<[Row; 3]> {
-    let packets = if case.flow == Flow::Fresh { OPENINGS } else { PACKETS };
-    let frame = case.frame();
-    let [with, without] = sides;
-    let drivers =
-        [case.driver(&mut with.plane, SESSIONS, pattern)?, case.driver(&mut without.plane, SESSIONS, pattern)?];
-    let (mut recorded, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let [one, other] = &drivers;
-        recorded.push(run(one, with, &frame, packets, case.expected)?);
-        bare.push(other.nanoseconds(&frame, packets)?);
-        ensure!(without.drain() == 0, "{}: something was told of it", case.name);
+/// Reads all events: how many.
+fn drain(events: &mut RingBuf<MapData>) -> u64 {
+    std::iter::from_fn(|| events.next().map(drop)).count() as u64
+}
+
+impl Compared {
+    fn of(case: Case, pattern: Pattern) -> Self {
+        Self { case, pattern, recorded: Vec::new(), bare: Vec::new() }
     }
-    let more = recorded.iter().zip(&bare).map(|(recorded, bare)| recorded - bare).collect();
-    let row = |values| Row::new(case.name, "cost of a packet", "ns", values).size(SESSIONS).pattern(pattern.name());
-    let of_it = Row::new(case.name, "of that, for records", "ns", more).size(SESSIONS).pattern(pattern.name());
-    Ok([row(bare.clone()).of(BARE), row(recorded).against(BARE, &bare), of_it])
+
+    fn measure(&mut self, both: &mut Both, events: &mut RingBuf<MapData>, rounds: usize) -> Result<()> {
+        let (case, frame) = (&self.case, self.case.frame());
+        let packets = if case.flow == Flow::Fresh { OPENINGS } else { PACKETS };
+        let recording = case.driver(&mut both.recording, SESSIONS, self.pattern)?;
+        let bare = case.driver(&mut both.bare, SESSIONS, self.pattern)?;
+        // Of the first round something is cold.
+        bare.nanoseconds(&frame, packets)?;
+        recording.nanoseconds(&frame, packets)?;
+        drain(events);
+        let monitored = &mut both.recording;
+        for _ in 0..rounds {
+            self.recorded.push(run(&recording, monitored, events, &frame, packets, case.expected)?);
+            let counted = monitored.counted(|_| {
+                self.bare.push(bare.nanoseconds(&frame, packets)?);
+                Ok(())
+            })?;
+            let told = drain(events);
+            ensure!(counted.is_nothing() && told == 0, "{}: {counted}, {told} told, without records", case.name);
+        }
+        Ok(())
+    }
+
+    fn rows(self) -> [Row; 3] {
+        let Self { case, pattern, recorded, bare } = self;
+        let more = recorded.iter().zip(&bare).map(|(recorded, bare)| recorded - bare).collect();
+        let row = |metric, values| Row::new(case.name, metric, "ns", values).size(SESSIONS).pattern(pattern.name());
+        [
+            row("cost of a packet", bare.clone()).of(BARE),
+            row("cost of a packet", recorded).against(BARE, &bare),
+            row("of that, for records", more),
+        ]
+    }
 }
 
 /// Nanoseconds for each packet, all of which have to come to what their case is called, and to be told of if they open a flow.
-fn run(driver: &Driver, side: &mut Side, frame: &[u8], packets: u32, expected: Expected) -> Result<f64> {
+fn run(
+    driver: &Driver,
+    plane: &mut Plane,
+    events: &mut RingBuf<MapData>,
+    frame: &[u8],
+    packets: u32,
+    expected: Expected,
+) -> Result<f64> {
     let mut took = 0.0;
-    let counted = side.plane.counted(|_| {
+    let counted = plane.counted(|_| {
         took = driver.nanoseconds(frame, packets)?;
         Ok(())
     })?;
-    let (told, all) = (side.drain() as u64, u64::from(packets));
+    let (told, all) = (drain(events), u64::from(packets));
     let is_as_expected = match expected {
         Expected::Known => counted.forwarded() == all && told <= all / 1_000,
         Expected::Opening => counted.forwarded() == all && told >= all && counted.events == 0,

@@ -101,8 +101,8 @@ impl Writer {
 
     /// Waits for records until there are enough for a transaction, or the first of them has waited long enough.
     fn collect(&mut self, messages: &Receiver<Message>) -> Collected {
-        let mut until = Instant::now() + if self.pending.is_empty() { TICK } else { LINGER };
         self.fill();
+        let mut until = Instant::now() + if self.pending.is_empty() { TICK } else { LINGER };
         if let Some(retry) = self.retry.filter(|_| !self.pending.is_empty()) {
             until = retry;
         }

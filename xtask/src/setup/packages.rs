@@ -152,6 +152,22 @@ pub fn unpack(name: &str, packages: &[&str]) -> Result<()> {
     Ok(fs::remove_dir_all(&downloads)?)
 }
 
+/// Makes sure that programs are there of which no more is wanted than their files: the libraries of the first package are
+/// installed, and all packages unpacked.
+pub fn ensure_unpacked(programs: &[&str], packages: &[&str]) -> Result<()> {
+    let is_there = |program: &&str| tools::find(program).is_some_and(|program| is_linked(&program));
+    let Some(name) = packages.first().filter(|_| !programs.iter().all(is_there)) else { return Ok(()) };
+    if !is_debian() {
+        bail!("{name} is missing: install it, or put its `{}` on the PATH", programs.join("` and `"));
+    }
+    let libraries = libraries_of(name);
+    install(name, &libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if programs.iter().any(|program| tools::find(program).is_none()) {
+        unpack(name, packages)?;
+    }
+    Ok(())
+}
+
 /// `apt-get` that asks nothing and waits for another installer to finish.
 pub fn apt_get() -> Command {
     let mut command = Command::new("apt-get");

@@ -4,11 +4,8 @@
 
 use std::{env, fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use anyhow::{Context as _, Result, bail};
-use gateway_tests::{
-    peer::{self, Environment},
-    tools,
-};
+use anyhow::{Context as _, Result};
+use gateway_tests::peer::{self, Environment};
 
 use super::packages;
 use crate::{console, toolchain::output};
@@ -87,16 +84,5 @@ fn venv() -> Result<()> {
 /// Makes sure that glewlwyd is there. Its Debian package is a service with a database server's client; only its files
 /// are wanted, so they are unpacked below the target directory, and the libraries are installed.
 fn glewlwyd() -> Result<()> {
-    if tools::find("glewlwyd").is_some_and(|program| packages::is_linked(&program)) {
-        return Ok(());
-    }
-    if !packages::is_debian() {
-        bail!("glewlwyd is missing: install it, or put its `glewlwyd` on the PATH");
-    }
-    let libraries = packages::libraries_of("glewlwyd");
-    packages::install("glewlwyd", &libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
-    if tools::find("glewlwyd").is_none() {
-        packages::unpack("glewlwyd", &["glewlwyd", "glewlwyd-common"])?;
-    }
-    Ok(())
+    packages::ensure_unpacked(&["glewlwyd"], &["glewlwyd", "glewlwyd-common"])
 }

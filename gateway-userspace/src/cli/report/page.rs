@@ -7,12 +7,12 @@ mod ground;
 mod reach;
 mod refused;
 
-use super::figures::Figures;
+use super::figures::{Figures, Top};
 use crate::cli::CliError;
 use crate::cli::output::plain;
 use crate::cli::sentence::{bytes, micros, moment};
 use askama::Template as _;
-use cells::{day, number};
+use cells::{day, more, number};
 
 #[derive(askama::Template)]
 #[template(path = "report.html")]
@@ -57,6 +57,13 @@ struct Table {
     none: &'static str,
     /// What is left out.
     more: String,
+}
+
+impl Table {
+    /// The rows of a list, of which the rest was left out.
+    fn of<T>(top: &Top<T>, what: &str, row: impl Fn(&T) -> Vec<String>) -> Self {
+        Self { rows: top.items.iter().map(row).collect(), more: more(top.more, what), ..Self::default() }
+    }
 }
 
 struct Column {

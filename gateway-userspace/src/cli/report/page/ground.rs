@@ -1,6 +1,6 @@
 //! What the report stands on: what administrators changed, the audit trail, and what is not known.
 
-use super::cells::{columns, more, number, text, time_of};
+use super::cells::{columns, number, text, time_of};
 use super::{Section, Table};
 use crate::cli::output::plain;
 use crate::cli::report::figures::Figures;
@@ -38,9 +38,8 @@ pub(super) fn changes(figures: &Figures) -> Section {
         tables: vec![Table {
             caption: "Changes, the latest first",
             head: columns(&["When", "By", "From", "What", "Of what", "#Generation"]),
-            rows: figures.changes.items.iter().map(row).collect(),
             none: "Nothing was changed.",
-            more: more(figures.changes.more, "changes"),
+            ..Table::of(&figures.changes, "changes", row)
         }],
         ..Section::default()
     }

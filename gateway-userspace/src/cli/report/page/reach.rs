@@ -1,6 +1,6 @@
 //! Who reached what: what nobody used, what was used, and what is not as usual.
 
-use super::cells::{columns, day, more, names, number, or_unknown, people, some};
+use super::cells::{columns, day, names, number, or_unknown, people, some};
 use super::{Section, Table};
 use crate::cli::output::plain;
 use crate::cli::report::figures::{FEW_BYTES, FEW_DENIED, Figures, GrantUse, Use};
@@ -54,16 +54,14 @@ pub(super) fn unused(figures: &Figures) -> Section {
             Table {
                 caption: "Grants that nobody used in the period",
                 head: columns(&["App", "Permitted by", "To whom", "#People", "Last used before"]),
-                rows: figures.unused_grants.items.iter().map(grant).collect(),
                 none: "There is none.",
-                more: more(figures.unused_grants.more, "grants"),
+                ..Table::of(&figures.unused_grants, "grants", grant)
             },
             Table {
                 caption: "Grants that only some of the people used",
                 head: columns(&["App", "Permitted by", "#People", "#Used by", "Not used by"]),
-                rows: figures.partly_used_grants.items.iter().map(partly).collect(),
                 none: "There is none.",
-                more: more(figures.partly_used_grants.more, "grants"),
+                ..Table::of(&figures.partly_used_grants, "grants", partly)
             },
         ],
         ..Section::default()
@@ -91,16 +89,14 @@ pub(super) fn uses(figures: &Figures) -> Section {
             Table {
                 caption: "Apps, by bytes",
                 head: columns(&["App", "#People", "#Connections", "#To the app", "#To clients", "#Packets denied"]),
-                rows: figures.apps.items.iter().map(row).collect(),
                 none: "No app was reached.",
-                more: more(figures.apps.more, "apps"),
+                ..Table::of(&figures.apps, "apps", row)
             },
             Table {
                 caption: "People, by bytes",
                 head: columns(&["Person", "#Apps", "#Connections", "#Sent", "#Received", "#Packets denied"]),
-                rows: figures.people.items.iter().map(row).collect(),
                 none: "Nobody reached anything.",
-                more: more(figures.people.more, "people"),
+                ..Table::of(&figures.people, "people", row)
             },
         ],
         ..Section::default()
@@ -146,9 +142,8 @@ pub(super) fn oddities(figures: &Figures) -> Section {
         Some(uses) => tables.push(Table {
             caption: "Apps that people used for the first time",
             head: columns(&["Person", "App", "First", "#Connections"]),
-            rows: uses.items.iter().map(first).collect(),
             none: "Nobody used an app for the first time.",
-            more: more(uses.more, "first uses"),
+            ..Table::of(uses, "first uses", first)
         }),
         None => {
             let why = if figures.missing.begins_late {

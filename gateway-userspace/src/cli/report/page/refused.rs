@@ -1,6 +1,6 @@
 //! What was refused: packets, and logins.
 
-use super::cells::{columns, more, names, number, or_unknown};
+use super::cells::{columns, names, number, or_unknown};
 use super::{Section, Table};
 use crate::cli::output::plain;
 use crate::cli::report::figures::Figures;
@@ -43,9 +43,8 @@ pub(super) fn denials(figures: &Figures) -> Section {
             Table {
                 caption: "Denials by person, app and policy",
                 head: columns(&["Person", "App", "Reason", "Denied by", "#Packets", "Last"]),
-                rows: figures.denials.items.iter().map(row).collect(),
                 none: "Nothing was denied.",
-                more: more(figures.denials.more, "kinds of denials"),
+                ..Table::of(&figures.denials, "kinds of denials", row)
             },
         ],
         ..Section::default()
@@ -72,9 +71,8 @@ pub(super) fn logins(figures: &Figures) -> Section {
         tables: vec![Table {
             caption: "Failed logins, by name and reason",
             head: columns(&["Name", "Why", "#How often", "Last"]),
-            rows: figures.failed_logins.items.iter().map(row).collect(),
             none: "No login failed.",
-            more: more(figures.failed_logins.more, "names and reasons"),
+            ..Table::of(&figures.failed_logins, "names and reasons", row)
         }],
         ..Section::default()
     }

@@ -327,15 +327,21 @@ async fn accept(acceptor: &TlsAcceptor, listener: &TcpListener, last: &str) -> (
     (found, peer)
 }
 
-#[tokio::test]
-async fn a_farewell_of_tls_with_something_unread_is_no_end_in_order() {
-    let tls = Tls::new("ours");
+/// A stream by TLS whose receiver has read three records: how it accepts others, and the connection at its end.
+async fn of_three(tls: &Tls) -> (TcpListener, TlsAcceptor, Stream, TlsStream<TcpStream>) {
     let (listener, address) = listen().await;
     let acceptor = tls.acceptor(false);
     let mut stream = to(address, Some(&TlsSettings { ca: Some(tls.file("ca.pem")), identity: None }));
     stream.patience.settle = Duration::ZERO;
-    let (first, (_, mut peer)) = tokio::join!(stream.send(batch(0..3)), accept(&acceptor, &listener, "record 2"));
-    first.unwrap();
+    let (sent, (_, peer)) = tokio::join!(stream.send(batch(0..3)), accept(&acceptor, &listener, "record 2"));
+    sent.unwrap();
+    (listener, acceptor, stream, peer)
+}
+
+#[tokio::test]
+async fn a_farewell_of_tls_with_something_unread_is_no_end_in_order() {
+    let tls = Tls::new("ours");
+    let (listener, acceptor, mut stream, mut peer) = of_three(&tls).await;
     // The receiver's system has it, and nobody reads it any more.
     stream.send(batch(3..6)).await.unwrap();
     let (socket, session) = peer.get_mut();
@@ -353,12 +359,7 @@ async fn a_farewell_of_tls_with_something_unread_is_no_end_in_order() {
 #[tokio::test]
 async fn a_farewell_of_tls_after_everything_was_read_is_an_end_in_order() {
     let tls = Tls::new("ours");
-    let (listener, address) = listen().await;
-    let acceptor = tls.acceptor(false);
-    let mut stream = to(address, Some(&TlsSettings { ca: Some(tls.file("ca.pem")), identity: None }));
-    stream.patience.settle = Duration::ZERO;
-    let (first, (_, mut peer)) = tokio::join!(stream.send(batch(0..3)), accept(&acceptor, &listener, "record 2"));
-    first.unwrap();
+    let (listener, acceptor, mut stream, mut peer) = of_three(&tls).await;
     peer.shutdown().await.unwrap();
     drop(peer);
     let open = stream.open.as_mut().unwrap();

@@ -105,8 +105,7 @@ fn due(key: &DenialKey, slot: u32, now: KernelNanos) -> u64 {
 #[inline(never)]
 fn hand_over<C: EbpfContext + Whole>(ctx: &C, key: &DenialKey, slot: u32, is_answered: bool, serial: u64) {
     let Some(record) = CAPTURE_RECORD.get_ptr_mut(key.direction.into()) else { return };
-    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
-    // CPU: none interrupts another.
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
     let record = unsafe { &mut *record };
     let head = &mut record.head;
     head.at = clock().0;
@@ -161,8 +160,7 @@ fn submit(record: &CaptureRecord, captured: u32) -> bool {
 #[inline(always)]
 fn is_admitted(order: &CaptureOrder, serial: u64, now: KernelNanos) -> bool {
     let Some(gate) = CAPTURE_GATE.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
-    // CPU: none interrupts another.
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
     let gate: &mut CaptureGate = unsafe { &mut *gate };
     gate.admits(serial, (order.per_window.load(), order.window.load()), now)
 }
@@ -170,7 +168,6 @@ fn is_admitted(order: &CaptureOrder, serial: u64, now: KernelNanos) -> bool {
 #[inline(always)]
 fn count<'a>(slot: u32, serial: u64) -> Option<&'a mut CaptureCount> {
     let count = CAPTURE_COUNTS.get_ptr_mut(slot)?;
-    // SAFETY: this CPU's own element. Programs of XDP and of traffic control use it, which all run with softirqs off on their
-    // CPU: none interrupts another.
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
     Some(unsafe { &mut *count }.of(serial))
 }

@@ -77,8 +77,8 @@ impl Reporter {
             return fate;
         }
         let Some(key) = DENIED.get_ptr_mut(self.direction as u32) else { return fate };
-        // SAFETY: this CPU's own element, used here alone. Two programs come here, of XDP and of traffic control, and both run
-        // with softirqs off on their CPU: neither interrupts the other.
+        // SAFETY: this CPU's own element, used here alone. All programs run with softirqs off on their CPU: none interrupts
+        // another.
         let key = unsafe { &mut *key };
         key.write_packet(packet, self.interface, self.direction);
         key.write_verdict(judgement.token, judgement.app, reason, flags);
@@ -185,7 +185,7 @@ fn emit(write: impl Fn(&mut FlowEvent)) -> bool {
 #[inline(always)]
 fn with_unrecorded(change: impl Fn(&mut Unrecorded)) {
     if let Some(unrecorded) = UNRECORDED.get_ptr_mut(0) {
-        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+        // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
         change(unsafe { &mut *unrecorded });
     }
 }
@@ -193,12 +193,16 @@ fn with_unrecorded(change: impl Fn(&mut Unrecorded)) {
 /// Counts a packet that goes on, for its interface and its app.
 #[inline(always)]
 pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
-    count(packet, Verdict::Forward.code());
-    if app == 0 || !records() {
+    // Asked once: that nothing comes of it is known to the verifier, and that it is asked for costs a load all the same.
+    if !records() {
+        return;
+    }
+    add(packet, Verdict::Forward.code());
+    if app == 0 {
         return;
     }
     let Some(traffic) = APP_TRAFFIC.get_ptr_mut(app) else { return };
-    // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
     let traffic = unsafe { &mut *traffic };
     let (packets, bytes) = match direction {
         Direction::ToApp => (&mut traffic.to_app_packets, &mut traffic.to_app_bytes),
@@ -211,11 +215,15 @@ pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
 /// Adds one to a counter of the packet's interface.
 #[inline(always)]
 pub fn count(packet: &Packet, code: u32) {
-    if !records() {
-        return;
+    if records() {
+        add(packet, code);
     }
+}
+
+#[inline(always)]
+fn add(packet: &Packet, code: u32) {
     if let Some(counter) = VERDICTS.get_ptr_mut(packet.guard.slot * Verdict::CODES + code) {
-        // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU.
+        // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
         unsafe { *counter += 1 };
     }
 }
@@ -223,7 +231,7 @@ pub fn count(packet: &Packet, code: u32) {
 #[inline(always)]
 fn gate<'a>(kind: u32) -> Option<&'a mut EventGate> {
     let gate = EVENT_GATE.get_ptr_mut(kind)?;
-    // SAFETY: this CPU's own element; a program is not interrupted by another run of itself on its CPU, and no two of
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another, and no two of
     // these references live at once.
     Some(unsafe { &mut *gate })
 }

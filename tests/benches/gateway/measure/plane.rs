@@ -93,13 +93,6 @@ impl Counted {
         self.after.forward - self.before.forward
     }
 
-    /// Whether there was no packet.
-    pub fn is_nothing(&self) -> bool {
-        self.forwarded() == 0
-            && self.events == 0
-            && self.after.drops.keys().all(|reason| self.dropped(reason.label()) == 0)
-    }
-
     /// Packets that were dropped for a reason, by its label.
     pub fn dropped(&self, label: &str) -> u64 {
         let of = |counters: &InterfaceCounters| -> u64 {

@@ -28,7 +28,7 @@ pub use service::{ServiceKey, SourceKey};
 pub use session::{Limits, Session, SessionKey, allow_list, app_set, place, policy_word};
 
 /// Changes with every change of layout or meaning in this module. Compared before anything is attached or adopted.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 8 } else { 7 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 9 } else { 8 };
 
 /// Changes with what only flows are made of: [`FlowKey`], [`Flow`], [`crate::table::flows`] and
 /// [`crate::table::Secrets`]. Where it is the same, flows are carried over to tables of another [`ABI_VERSION`].
@@ -77,7 +77,9 @@ pub mod map {
     pub const GRANTS: &str = "GRANTS";
     /// Bytes of sessions with apps that have a budget.
     pub const BUDGETS: &str = "BUDGETS";
-    /// Packets by interface slot and verdict code.
+    /// One entry per CPU: [`super::Cpu`].
+    pub const CPU: &str = "CPU";
+    /// Packets by interface slot and verdict code, but for those that were forwarded: [`super::Cpu::forwarded`].
     pub const VERDICTS: &str = "VERDICTS";
     /// Packets and bytes by app and direction.
     pub const APP_TRAFFIC: &str = "APP_TRAFFIC";
@@ -152,19 +154,23 @@ impl Epoch {
     }
 }
 
-/// The boot clock as a CPU last read it: packets of one tick share one reading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What a CPU keeps from packet to packet: the boot clock as it last read it, which packets of one tick share; and because that
+/// is at hand for every packet, the counter that most of them add to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
-pub struct Tick {
-    /// The kernel's count of ticks at that moment.
+pub struct Cpu {
+    /// The kernel's count of ticks when it last read the clock.
     pub jiffies: u64,
     /// What the clock said.
     pub boot: u64,
+    /// Packets that were forwarded, by interface slot.
+    pub forwarded: [u64; Interface::LIMIT as usize],
 }
 
 const _: () = {
     use core::mem::{align_of, offset_of, size_of};
     assert!(size_of::<Settings>() == 32);
+    assert!(size_of::<Cpu>() == 16 + 8 * Interface::LIMIT as usize);
     assert!(size_of::<VlanKey>() == 8);
     assert!(size_of::<Port>() == 8);
     assert!(size_of::<Interface>() == 16);
@@ -216,7 +222,7 @@ mod pod {
     pod!(
         crate::table::Layout,
         crate::table::Secrets,
-        Tick,
+        Cpu,
         AppTraffic,
         EventGate,
         Unrecorded,

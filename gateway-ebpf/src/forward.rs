@@ -7,7 +7,7 @@ use crate::frame::{XdpFrame, XdpHead};
 use crate::maps::{PORTS, REPLY, TARGETS, WAY};
 use crate::report::{self, Fate, Reporter};
 use crate::tables::KernelTables;
-use crate::{clock, tick};
+use crate::{clock, this_cpu, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
@@ -61,7 +61,8 @@ fn send_along(ctx: &XdpContext, frame: &XdpFrame, way: Kept, length: u16) -> u32
 /// it is certain that it can be sent: otherwise it would be counted twice.
 #[inline(never)]
 fn reply_along(ctx: &XdpContext, packet: &mut Packet) -> u32 {
-    let (frame, now) = (XdpFrame::arriving(ctx), tick());
+    let Some(cpu) = this_cpu() else { return NOT_ALONG };
+    let (frame, now) = (XdpFrame::arriving(ctx), tick(cpu));
     let Ok(found) = established::reply(&frame, packet, &KernelTables, now) else { return NOT_ALONG };
     let Some((padding, exit)) = leaves(&frame, found.way, packet.length, Port::GUARDED) else { return NOT_ALONG };
     let Some(guard) = KernelTables.interface(exit.interface) else { return NOT_ALONG };
@@ -70,7 +71,7 @@ fn reply_along(ctx: &XdpContext, packet: &mut Packet) -> u32 {
     }
     packet.guard = guard;
     found.pass(packet, Direction::ToClient, now);
-    report::forwarded(found.app, packet, Direction::ToClient);
+    report::forwarded(cpu, found.app, packet, Direction::ToClient);
     send(ctx, found.way.to(), exit.mac, found.way.row())
 }
 
@@ -117,10 +118,11 @@ fn reply_as_asked(ctx: &XdpContext, way: &mut Way, packet: &mut Packet) -> u32 {
     if row == NOWHERE || is_forged_error(way, packet) {
         return xdp_action::XDP_PASS;
     }
+    let Some(cpu) = this_cpu() else { return xdp_action::XDP_PASS };
     let frame = XdpFrame::arriving(ctx);
-    let now = tick();
+    let now = tick(cpu);
     if let Ok(found) = established::to_client(&frame, packet, &KernelTables, way.interface, now) {
-        report::forwarded(found.app, packet, Direction::ToClient);
+        report::forwarded(cpu, found.app, packet, Direction::ToClient);
         found.keep(kept(way, row, Seen::FromPort(self::row(frame.interface()))), Direction::ToClient);
         return send(ctx, way.to, way.from, row);
     }

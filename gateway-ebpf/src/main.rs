@@ -23,7 +23,7 @@ use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use frame::{SkbFrame, XdpFrame};
-use gateway_common::abi::Interface;
+use gateway_common::abi::{Cpu, Interface};
 use gateway_common::law;
 use gateway_common::law::established::{self, Unsaid};
 use gateway_common::{Direction, KernelNanos, Packet, Verdict};
@@ -35,11 +35,11 @@ use tables::KernelTables;
 pub fn pc_ingress(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::arriving(&ctx);
     let interface = frame.interface();
-    let Some(packet) = scratch(Direction::ToApp) else { return xdp_action::XDP_DROP };
-    let now = tick();
+    let (Some(packet), Some(cpu)) = (scratch(Direction::ToApp), this_cpu()) else { return xdp_action::XDP_DROP };
+    let now = tick(cpu);
     let now = match established::to_app(&frame, packet, &KernelTables, interface, now) {
         Ok(found) => {
-            report::forwarded(found.app, packet, Direction::ToApp);
+            report::forwarded(cpu, found.app, packet, Direction::ToApp);
             if packet.guard.has(Interface::FORWARD) {
                 return forward::to_app_in_flow(&ctx, &frame, packet, &found);
             }
@@ -70,11 +70,11 @@ pub fn pc_ingress(ctx: XdpContext) -> u32 {
 /// Judges what is about to leave through a guarded interface.
 #[classifier]
 pub fn pc_egress(ctx: TcContext) -> i32 {
-    let Some(packet) = scratch(Direction::ToClient) else { return TC_ACT_SHOT };
+    let (Some(packet), Some(cpu)) = (scratch(Direction::ToClient), this_cpu()) else { return TC_ACT_SHOT };
     let (frame, interface) = SkbFrame::leaving(&ctx);
-    let now = tick();
+    let now = tick(cpu);
     if let Ok(found) = established::to_client(&frame, packet, &KernelTables, interface, now) {
-        report::forwarded(found.app, packet, Direction::ToClient);
+        report::forwarded(cpu, found.app, packet, Direction::ToClient);
         return TC_ACT_UNSPEC;
     }
     let now = clock();
@@ -116,21 +116,25 @@ fn scratch<'a>(direction: Direction) -> Option<&'a mut Packet> {
     unsafe { Some(&mut *scratch) }
 }
 
+/// What this CPU keeps from packet to packet.
+#[inline(always)]
+fn this_cpu<'a>() -> Option<&'a mut Cpu> {
+    let cpu = maps::CPU.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another. Whoever asks
+    // twice for one packet is done with the first when it asks for the second.
+    unsafe { Some(&mut *cpu) }
+}
+
 /// The boot clock, read once a tick: late by one tick at most, of 1 to 10 ms as the kernel was built.
 #[inline(always)]
-fn tick() -> KernelNanos {
+fn tick(cpu: &mut Cpu) -> KernelNanos {
     // SAFETY: the helper takes no arguments and only reads a counter.
     let jiffies = unsafe { bpf_jiffies64() };
-    let Some(tick) = maps::TICK.get_ptr_mut(0) else { return clock() };
-    // SAFETY: this CPU's own element; both programs may use it in turn, and whoever is interrupted by the other finds a
-    // reading that is as good as its own.
-    unsafe {
-        if (*tick).jiffies != jiffies {
-            (*tick).boot = clock().0;
-            (*tick).jiffies = jiffies;
-        }
-        KernelNanos((*tick).boot)
+    if cpu.jiffies != jiffies {
+        cpu.boot = clock().0;
+        cpu.jiffies = jiffies;
     }
+    KernelNanos(cpu.boot)
 }
 
 #[inline(always)]

@@ -6,8 +6,8 @@ use aya_ebpf::maps::{Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, R
 use core::cell::UnsafeCell;
 use gateway_common::abi::{
     AppEntry, AppKey, AppPrefix, AppTraffic, Budget, BudgetKey, CaptureCount, CaptureGate, CaptureOrder, CaptureRecord,
-    Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent, FragmentKey, Fragments, GrantSlot, Interface, InterfaceRow,
-    ServiceKey, Session, Settings, SourceKey, Tick, Unrecorded, VlanKey,
+    Cpu, Denial, DenialKey, Epoch, EventGate, Flow, FlowEvent, FragmentKey, Fragments, GrantSlot, Interface,
+    InterfaceRow, ServiceKey, Session, Settings, SourceKey, Unrecorded, VlanKey,
 };
 use gateway_common::answer::Answer;
 use gateway_common::forward::Way;
@@ -55,6 +55,8 @@ pub static GRANTS: Array<GrantSlot> = Array::with_max_entries(1024, BPF_F_MMAPAB
 #[map]
 pub static BUDGETS: HashMap<BudgetKey, Budget> = HashMap::with_max_entries(1024, 0);
 #[map]
+pub static CPU: PerCpuArray<Cpu> = PerCpuArray::with_max_entries(1, 0);
+#[map]
 pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Interface::LIMIT * Verdict::CODES, 0);
 #[map]
 pub static APP_TRAFFIC: PerCpuArray<AppTraffic> = PerCpuArray::with_max_entries(1024, 0);
@@ -80,9 +82,6 @@ pub static CAPTURED: RingBuf = RingBuf::with_byte_size(4096, 0);
 /// A denied packet that is captured, by direction: the stack has no room for it.
 #[map]
 pub static CAPTURE_RECORD: PerCpuArray<CaptureRecord> = PerCpuArray::with_max_entries(2, 0);
-/// When this CPU last read the clock.
-#[map]
-pub static TICK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);
 /// What was understood of the packet at hand, by direction: the stack has no room for it.
 #[map]
 pub static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(2, 0);

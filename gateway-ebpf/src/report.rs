@@ -3,11 +3,12 @@
 use crate::capture::{self, Whole};
 use crate::maps::{APP_TRAFFIC, DENIALS, DENIED, EVENT_GATE, EVENTS, SETTINGS, UNRECORDED, VERDICTS, layout, records};
 use crate::tables::Table;
+use crate::this_cpu;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_log_ebpf::warn;
 use gateway_common::abi::{
-    Denial, DenialKey, EVENT_WINDOW, EventGate, Flow, FlowEvent, Interface, Opening, Unrecorded,
+    Cpu, Denial, DenialKey, EVENT_WINDOW, EventGate, Flow, FlowEvent, Interface, Opening, Unrecorded,
 };
 use gateway_common::table::denials::{self, Noted};
 use gateway_common::{Direction, DropReason, Judgement, KernelNanos, Packet, Verdict, answer};
@@ -42,7 +43,9 @@ impl Reporter {
     pub fn carry_out<C: EbpfContext + Whole>(&self, ctx: &C, judgement: &Judgement, packet: &Packet) -> Fate {
         match judgement.verdict {
             Verdict::Forward => {
-                forwarded(judgement.app, packet, self.direction);
+                if let Some(cpu) = this_cpu() {
+                    forwarded(cpu, judgement.app, packet, self.direction);
+                }
                 if judgement.opened && records() && self.may_emit(OPENINGS) {
                     self.opened(judgement, packet);
                 }
@@ -192,12 +195,16 @@ fn with_unrecorded(change: impl Fn(&mut Unrecorded)) {
 
 /// Counts a packet that goes on, for its interface and its app.
 #[inline(always)]
-pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
+pub fn forwarded(cpu: &mut Cpu, app: u32, packet: &Packet, direction: Direction) {
     // Asked once: that nothing comes of it is known to the verifier, and that it is asked for costs a load all the same.
     if !records() {
         return;
     }
-    add(packet, Verdict::Forward.code());
+    // A slot is below the limit, and that it is less than a power of two is what the verifier can follow everywhere.
+    const { assert!(Interface::LIMIT.is_power_of_two()) };
+    if let Some(packets) = cpu.forwarded.get_mut((packet.guard.slot % Interface::LIMIT) as usize) {
+        *packets += 1;
+    }
     if app == 0 {
         return;
     }
@@ -215,14 +222,9 @@ pub fn forwarded(app: u32, packet: &Packet, direction: Direction) {
 /// Adds one to a counter of the packet's interface.
 #[inline(always)]
 pub fn count(packet: &Packet, code: u32) {
-    if records() {
-        add(packet, code);
-    }
-}
-
-#[inline(always)]
-fn add(packet: &Packet, code: u32) {
-    if let Some(counter) = VERDICTS.get_ptr_mut(packet.guard.slot * Verdict::CODES + code) {
+    if records()
+        && let Some(counter) = VERDICTS.get_ptr_mut(packet.guard.slot * Verdict::CODES + code)
+    {
         // SAFETY: this CPU's own element. All programs run with softirqs off on their CPU: none interrupts another.
         unsafe { *counter += 1 };
     }

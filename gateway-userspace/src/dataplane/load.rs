@@ -95,6 +95,7 @@ pub(super) const PINNED: &[&str] = &[
     map::GRANT_INDEX,
     map::GRANTS,
     map::BUDGETS,
+    map::CPU,
     map::VERDICTS,
     map::APP_TRAFFIC,
     map::DENIALS,

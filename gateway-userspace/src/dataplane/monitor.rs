@@ -5,7 +5,9 @@ use super::rows::Rows;
 use super::slots::SessionPlaces;
 use super::{DataPlaneError, FlowTable, load, table};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use gateway_common::abi::{AppTraffic, Denial, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, Unrecorded, map};
+use gateway_common::abi::{
+    AppTraffic, Cpu, Denial, EventGate, FlowCopy, FlowKey, Interface, InterfaceRow, Unrecorded, map,
+};
 use gateway_common::table::denials::Taken;
 use gateway_common::{DropReason, Verdict};
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::path::Path;
 /// The maps that are only read.
 pub struct Monitor {
     interfaces: Rows,
+    cpus: PerCpuArray<MapData, Cpu>,
     verdicts: PerCpuArray<MapData, u64>,
     app_traffic: PerCpuArray<MapData, AppTraffic>,
     event_gate: PerCpuArray<MapData, EventGate>,
@@ -59,6 +62,7 @@ impl Monitor {
     pub(super) fn with(pins: &Path, flows: FlowTable, sessions: SessionPlaces) -> Result<Self, DataPlaneError> {
         Ok(Self {
             interfaces: Rows(load::mapped(pins, map::INTERFACES, InterfaceRow::ROWS)?),
+            cpus: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::CPU)?)).map_err(table(map::CPU))?,
             verdicts: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::VERDICTS)?))
                 .map_err(table(map::VERDICTS))?,
             app_traffic: PerCpuArray::try_from(Map::PerCpuArray(pinned(pins, map::APP_TRAFFIC)?))
@@ -103,8 +107,9 @@ impl Monitor {
             drops.insert(*reason, sum(code)?);
             observed.insert(*reason, sum(code + Verdict::OBSERVED)?);
         }
+        let cpus = self.cpus.get(&0, 0).map_err(table(map::CPU))?;
         Ok(InterfaceCounters {
-            forward: sum(Verdict::Forward.code())?,
+            forward: cpus.iter().filter_map(|cpu| cpu.forwarded.get(slot as usize)).sum(),
             to_host: sum(Verdict::ToHost.code())?,
             drops,
             rejected: sum(Verdict::REJECTED)?,

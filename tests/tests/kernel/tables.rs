@@ -2,7 +2,7 @@
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
 use gateway_common::Word;
-use gateway_common::abi::map;
+use gateway_common::abi::{Cpu, map};
 use gateway_userspace::dataplane::mapped::Mapped;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub fn bytes(pins: &Path) -> Bytes {
     hash::<16, 16>(pins, map::BUDGETS, &mut all);
     trie::<16>(pins, map::MANAGEMENT, &mut all);
     trie::<20>(pins, map::APP_PREFIXES, &mut all);
+    per_cpu::<{ size_of::<Cpu>() }>(pins, map::CPU, &mut all);
     per_cpu::<8>(pins, map::VERDICTS, &mut all);
     per_cpu::<32>(pins, map::APP_TRAFFIC, &mut all);
     per_cpu::<24>(pins, map::EVENT_GATE, &mut all);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::statvfs::statvfs;
 
 use crate::{
     netns::checked,
@@ -92,7 +93,20 @@ impl Disk {
         }
     }
 
-    /// Gives back what `fill` has used.
+    /// Uses what is free but for so many bytes, or a few less.
+    pub fn leave(&self, bytes: u64) -> Result<()> {
+        let mut ballast = File::create(self.ballast())?;
+        loop {
+            let disk = statvfs(&self.point)?;
+            if disk.blocks_available() * disk.fragment_size() <= bytes {
+                return Ok(());
+            }
+            ballast.write_all(&[1; 64 << 10])?;
+            ballast.sync_all()?;
+        }
+    }
+
+    /// Gives back what was used.
     pub fn free(&self) -> Result<()> {
         fs::remove_file(self.ballast())?;
         self.sync()

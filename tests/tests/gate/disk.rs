@@ -67,6 +67,30 @@ fn and_while_its_disk_is_read_only() -> Result<()> {
     outlives_the_daemon(&READ_ONLY)
 }
 
+#[test]
+fn records_leave_room_for_the_state_and_go_on_when_there_is_more() -> Result<()> {
+    let (mut gate, disk) = on_a_disk(Medium::Ext4, |config| config)?;
+    let _apps = Apps::start(&gate.world, V4)?;
+    let alice = V4.alice(&gate)?;
+    disk.leave(2 << 20)?;
+    reaches(&gate.world.client, V4.crm());
+    is_said(&gate, "are left to the state", 1)?;
+    V4.bob(&gate)?;
+    gate.api.post("/v1/users/bob/disable")?.ok()?;
+
+    gate.daemon.restart()?;
+    assert_eq!(sessions(&gate)?, [alice.token]);
+    reaches(&gate.world.client, V4.crm());
+    is_said(&gate, "are left to the state", 2)?;
+    disk.free()?;
+    is_said(&gate, "the archive of records is written again", 1)
+}
+
+/// Waits until the daemon's log has it so many times.
+fn is_said(gate: &Gate, text: &str, times: usize) -> Result<()> {
+    wait_until(text, SOON, || (gate.daemon.log().matches(text).count() == times).then_some(()))
+}
+
 /// A gateway on a disk of its own, which goes last.
 fn on_a_disk(medium: Medium, tweak: impl FnOnce(String) -> String) -> Result<(Gate, Disk)> {
     let world = World::new()?;

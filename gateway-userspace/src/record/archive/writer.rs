@@ -8,7 +8,9 @@ use crate::record::Metrics;
 use crate::record::line::Record;
 use crate::record::lot::Lot;
 use crate::record::metrics::LostBy;
+use nix::sys::statvfs::statvfs;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
@@ -25,6 +27,12 @@ const TICK: Duration = Duration::from_secs(1);
 const RETAIN: Duration = Duration::from_secs(60);
 /// How soon the thread notices that it is to stop while it waits for the disk.
 const STEP: Duration = Duration::from_millis(50);
+
+/// So many bytes of the disk are left to the state and the audit trail, which lie on it, too: without room for these no daemon
+/// starts.
+const LEFT: u64 = 256 << 20;
+/// Of a small disk it is this part.
+const LEFT_PART: u64 = 8;
 
 pub(super) struct Writer {
     settings: ArchiveSettings,
@@ -166,6 +174,7 @@ impl Writer {
 
     fn append(&mut self) -> Result<(), Failure> {
         self.make_ready()?;
+        ensure_room(&self.settings.folder)?;
         let Some(segment) = &mut self.open else { return Ok(()) };
         let appended = segment.append(&self.pending)?;
         self.written = Instant::now();
@@ -337,8 +346,20 @@ enum Failure {
     Folder(std::io::Error),
     #[error("segment {0}: {1}")]
     Segment(u64, SegmentError),
+    #[error(
+        "of its disk {free} bytes are free, and {left} are left to the state; free some, or lower `records.keep_bytes`"
+    )]
+    Crowded { free: u64, left: u64 },
     #[error(transparent)]
     Append(#[from] SegmentError),
+}
+
+/// Records are what is lost first.
+fn ensure_room(folder: &Path) -> Result<(), Failure> {
+    let disk = statvfs(folder).map_err(|error| Failure::Folder(error.into()))?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
+    let (free, left) = (bytes(disk.blocks_available()), LEFT.min(bytes(disk.blocks()) / LEFT_PART));
+    if free < left { Err(Failure::Crowded { free, left }) } else { Ok(()) }
 }
 
 /// Seals segments, one after the other.

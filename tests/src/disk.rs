@@ -18,7 +18,7 @@ use crate::{
     world::World,
 };
 
-/// How large the file system is. btrfs makes none that is smaller than 16 MB.
+/// How large the file system is, mostly. btrfs makes none that is smaller than 16 MB.
 const SIZE: u64 = 32 << 20;
 
 /// Which file system, on what.
@@ -51,17 +51,22 @@ pub struct Frozen<'a>(&'a Disk);
 impl Disk {
     /// Makes one in the world, before its daemon is started.
     pub fn new(world: &World, medium: Medium) -> Result<Self> {
+        Self::of(world, medium, SIZE)
+    }
+
+    /// One of so many bytes.
+    pub fn of(world: &World, medium: Medium, size: u64) -> Result<Self> {
         let disk = Self { medium, below: world.scratch().join("disk"), point: world.scratch().join("state") };
         fs::create_dir(&disk.below)?;
         fs::create_dir(&disk.point)?;
         if matches!(medium, Medium::Thin | Medium::Copied) {
             // Copy on write, again: what it has no room for it cannot overwrite, and clones of a file are of one moment.
             let outer = world.scratch().join("disk.img");
-            File::create_new(&outer)?.set_len(2 * SIZE)?;
+            File::create_new(&outer)?.set_len(2 * size)?;
             make("mkfs.btrfs", &["--quiet", "--mixed"], &outer)?;
             mount(&["-o", "loop"], &outer, &disk.below)?;
         }
-        File::create_new(disk.image())?.set_len(SIZE)?;
+        File::create_new(disk.image())?.set_len(size)?;
         match medium {
             Medium::Btrfs => make("mkfs.btrfs", &["--quiet", "--mixed"], &disk.image())?,
             Medium::Thin => make("mkfs.ext4", &["-q", "-O", "^has_journal"], &disk.image())?,

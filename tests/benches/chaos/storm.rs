@@ -15,6 +15,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Room for the records of a flood of several minutes: a disk that they have filled is another test's.
+const DISK: u64 = 256 << 20;
 /// How long what was on its way when a receipt was written may take to arrive.
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// How long then nothing may come.
@@ -119,7 +121,7 @@ impl Storm {
     pub fn begin(seed: u64) -> Result<Self> {
         let builds = [gate::binary("portcullisd")?, gate::next_daemon()?];
         let world = World::new()?;
-        let disk = Disk::new(&world, Medium::Btrfs)?;
+        let disk = Disk::of(&world, Medium::Btrfs, DISK)?;
         let mut launch = Launch::new(builds[0].clone(), gate::READY);
         launch.env.extend(wall::settings(&world)?);
         let gate = Gate::launch_inside(world, launch, |config| config)?;

@@ -182,6 +182,11 @@ impl Gate {
         wait_until(text, SOON, || self.daemon.log().contains(text).then_some(()))
     }
 
+    /// Waits until the daemon's log has this so many times.
+    pub fn says_times(&self, text: &str, times: usize) -> Result<()> {
+        wait_until(text, SOON, || (self.daemon.log().matches(text).count() == times).then_some(()))
+    }
+
     /// The records of the access log so far; each line has to be a JSON object.
     pub fn records(&self) -> Result<Vec<Value>> {
         let text = fs::read_to_string(self.world.scratch().join("access.jsonl"))?;

@@ -74,21 +74,16 @@ fn records_leave_room_for_the_state_and_go_on_when_there_is_more() -> Result<()>
     let alice = V4.alice(&gate)?;
     disk.leave(2 << 20)?;
     reaches(&gate.world.client, V4.crm());
-    is_said(&gate, "are left to the state", 1)?;
+    gate.says("are left to the state")?;
     V4.bob(&gate)?;
     gate.api.post("/v1/users/bob/disable")?.ok()?;
 
     gate.daemon.restart()?;
     assert_eq!(sessions(&gate)?, [alice.token]);
     reaches(&gate.world.client, V4.crm());
-    is_said(&gate, "are left to the state", 2)?;
+    gate.says_times("are left to the state", 2)?;
     disk.free()?;
-    is_said(&gate, "the archive of records is written again", 1)
-}
-
-/// Waits until the daemon's log has it so many times.
-fn is_said(gate: &Gate, text: &str, times: usize) -> Result<()> {
-    wait_until(text, SOON, || (gate.daemon.log().matches(text).count() == times).then_some(()))
+    gate.says("the archive of records is written again")
 }
 
 /// A gateway on a disk of its own, which goes last.

@@ -224,9 +224,7 @@ fn an_interface_that_cannot_take_part_is_named_and_its_packets_go_through_the_ne
 
     // And if it is undone.
     link::offload(&gate.world.app, "eth0", &["gro"], false)?;
-    wait_until("the log to say so", SOON, || {
-        (gate.daemon.log().matches("packets to this interface go through").count() == 2).then_some(())
-    })?;
+    gate.says_times("packets to this interface go through", 2)?;
     assert!(by_the_stack(&gate, reach)? >= 4);
     Ok(())
 }
@@ -248,10 +246,8 @@ fn interfaces_that_are_made_anew_forward_in_xdp_again() -> Result<()> {
     let gate = Gate::inside(World::able_to_forward_in_xdp()?, in_xdp)?;
     let (gateway, client, app) = (&gate.world.gateway, &gate.world.client, &gate.world.app);
     V4.alice(&gate)?;
-    let daemon = &gate.daemon;
-    let forwards = |name: &str| {
-        let text = format!("forwarding in XDP interface=\"{name}\"");
-        move || (daemon.log().matches(&text).count() == 2).then_some(())
+    let forwards_again = |name: &str| {
+        gate.says_times(&format!("forwarding in XDP interface=\"{name}\""), 2).with_context(|| gate.daemon.log())
     };
     let remake = |name: &str, host: &Namespace, subnet: u8, near: &str, far: &str| -> Result<()> {
         gateway.ip(&[format!("link del {name}")])?;
@@ -267,9 +263,9 @@ fn interfaces_that_are_made_anew_forward_in_xdp_again() -> Result<()> {
         link::route(host, "default", &format!("10.{subnet}.0.1"))
     };
     remake("apps0", app, 20, "02:20:00:00:00:01", "02:20:00:00:00:10")?;
-    wait_until("apps0 to forward", SOON, forwards("apps0")).with_context(|| gate.daemon.log())?;
+    forwards_again("apps0")?;
     remake("guard0", client, 77, at::GUARD0_MAC, at::CLIENT_MAC)?;
-    wait_until("guard0 to forward", SOON, forwards("guard0")).with_context(|| gate.daemon.log())?;
+    forwards_again("guard0")?;
     let crm = gateway_tests::HttpServer::start(app, V4.crm(), "crm")?;
     is_kept_out(client, V4.crm());
     V4.alice(&gate)?;

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr};
 
 use anyhow::Result;
-use gateway_tests::{Gate, HttpServer, Outcome, link, tcp_connect, udp_exchange, wait_until};
+use gateway_tests::{Gate, HttpServer, Outcome, link, tcp_connect, udp_exchange};
 use serde_json::json;
 
 use crate::scene::{Apps, FAMILIES, SOON, V4, V6, is_kept_out, reaches};
@@ -75,8 +75,7 @@ fn an_interface_that_is_made_anew_is_guarded_again_and_its_sessions_are_over() -
     is_kept_out(host, V4.vault());
     gateway.ip(&["link del guard0"])?;
     gate.world.remake_guard0()?;
-    let is_guarded_again = || (gate.daemon.log().matches("guarding interface=\"guard0\"").count() == 2).then_some(());
-    wait_until("the new interface to be guarded", SOON, is_guarded_again)?;
+    gate.says_times("guarding interface=\"guard0\"", 2)?;
     is_kept_out(host, V4.vault());
     is_kept_out(host, V4.crm());
     Ok(())

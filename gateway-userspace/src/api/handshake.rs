@@ -1,7 +1,8 @@
-//! From a connection to requests that know what its handshake has proved.
+//! From a connection to requests that know what its handshake has proved, and what they may ask of it.
 
 use super::client_certificate::Presented;
 use super::limits::{LimitedAcceptor, LimitedStream};
+use super::unread::Linger;
 use axum::Extension;
 use axum::middleware::AddExtension;
 use axum_server::accept::Accept;
@@ -14,15 +15,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tower::Layer as _;
 
-/// Speaks TLS, and tells requests of the client's certificate.
+/// Speaks TLS, and tells requests of the client's certificate and of their connection.
 #[derive(Clone, Debug)]
 pub(super) struct Handshake(pub RustlsAcceptor<LimitedAcceptor>);
 
-type Done<S> = io::Result<(TlsStream<LimitedStream>, AddExtension<S, Presented>)>;
+type Knowing<S> = AddExtension<AddExtension<S, Presented>, Linger>;
+
+type Done<S> = io::Result<(TlsStream<LimitedStream>, Knowing<S>)>;
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Handshake {
     type Stream = TlsStream<LimitedStream>;
-    type Service = AddExtension<S, Presented>;
+    type Service = Knowing<S>;
     type Future = Pin<Box<dyn Future<Output = Done<S>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
@@ -30,9 +33,10 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Handshake {
         Box::pin(async move {
             let (stream, service) =
                 acceptor.accept(stream, service).await.inspect_err(|error| refused(peer.ok(), error))?;
-            let certificates = stream.get_ref().1.peer_certificates();
-            let presented = Presented::of(certificates.and_then(|chain| chain.first()).map(AsRef::as_ref));
-            Ok((stream, Extension(presented).layer(service)))
+            let (connection, tls) = stream.get_ref();
+            let presented = Presented::of(tls.peer_certificates().and_then(|chain| chain.first()).map(AsRef::as_ref));
+            let service = Extension(connection.linger()).layer(Extension(presented).layer(service));
+            Ok((stream, service))
         })
     }
 }

@@ -1,6 +1,7 @@
 //! How many connections are taken, from all and from one address, and how long one may be silent. Applied before TLS:
 //! a handshake is what an attacker would like to make us do.
 
+use super::unread::Linger;
 use axum_server::accept::Accept;
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -8,7 +9,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -71,7 +72,9 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
             stream.set_nodelay(true)?;
             let ConnectionLimits { silence, life, .. } = self.limits;
             let end = Box::pin(sleep(silence.min(life)));
-            Ok((LimitedStream { stream, silence, last: Instant::now() + life, end, _place: place }, service))
+            let last = Instant::now() + life;
+            let (linger, is_shut) = (Linger::default(), false);
+            Ok((LimitedStream { stream, silence, last, end, linger, is_shut, _place: place }, service))
         }))
     }
 }
@@ -100,10 +103,32 @@ pub struct LimitedStream {
     silence: Duration,
     last: Instant,
     end: Pin<Box<Sleep>>,
+    linger: Linger,
+    is_shut: bool,
     _place: Place,
 }
 
 impl LimitedStream {
+    /// What decides whether it is read to its end before it is closed.
+    pub(super) fn linger(&self) -> Linger {
+        self.linger.clone()
+    }
+
+    /// Reads, and throws away, what still comes: until the other end closes too, at most for as long as one may be silent.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 4096];
+        loop {
+            if self.end.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut buffer = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
     /// The result of an operation, unless time is up.
     fn timed<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
@@ -134,7 +159,11 @@ impl AsyncWrite for LimitedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.is_shut = true;
+        }
+        if self.linger.is_due() { self.poll_rest(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }
 

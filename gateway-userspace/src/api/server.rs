@@ -145,22 +145,46 @@ async fn serve(
 #[cfg(test)]
 mod tests {
     use super::super::certificate::Certificate;
+    use super::super::unread;
     use super::*;
     use axum::extract::ConnectInfo;
-    use axum::routing::get;
+    use axum::http::StatusCode;
+    use axum::middleware;
+    use axum::routing::{get, post};
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
 
     fn config(limits: ConnectionLimits) -> ListenerConfig {
+        config_and_certificate(limits).0
+    }
+
+    fn config_and_certificate(limits: ConnectionLimits) -> (ListenerConfig, CertificateDer<'static>) {
+        // The tests' own clients: whoever is first sets the provider for the process.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let (chain, key) = (folder.path().join("c"), folder.path().join("k"));
         let certificate = Certificate::load_or_make(&chain, &key, &["127.0.0.1".to_owned()]).unwrap();
         let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
-        ListenerConfig { addresses, tls: certificate.into_config(None).unwrap(), limits }
+        let own = CertificateDer::from_pem_file(&chain).unwrap();
+        (ListenerConfig { addresses, tls: certificate.into_config(None).unwrap(), limits }, own)
     }
 
     fn client() -> reqwest::Client {
-        // The tests' own client: whoever is first sets the provider for the process.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap()
+    }
+
+    /// A connection to a server with this certificate.
+    async fn connect(address: SocketAddr, own: &CertificateDer<'static>) -> io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(own.clone()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await
     }
 
     #[tokio::test]
@@ -192,6 +216,36 @@ mod tests {
         assert!(client().get(&url).send().await.is_err());
         let large = first.get(&url).header("x-large", "x".repeat(8 * LARGEST_HEAD)).send().await;
         assert!(large.as_ref().map_or(true, |answer| answer.status() == 431), "{large:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_still_sending_hears_the_answer_and_does_not_hold_their_place_by_not_closing() {
+        let silence = Duration::from_secs(3);
+        let limits = ConnectionLimits { per_address: 1, silence, ..ConnectionLimits::default() };
+        let (config, own) = config_and_certificate(limits);
+        let server = Server::bind(config).unwrap();
+        let (address, handle) = (server.addresses()[0], server.handle());
+        let router = Router::new().route("/", post(|| async { StatusCode::FORBIDDEN }));
+        let router = router.layer(middleware::from_fn(unread::told));
+        tokio::spawn(async move { server.run(|_| router.clone(), &handle).await });
+        // A client that does not look before it has sent everything, as most do.
+        let mut sender = connect(address, &own).await.unwrap();
+        let body = vec![b'x'; 16 * 1024 * 1024];
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+        sender.write_all(head.as_bytes()).await.unwrap();
+        sender.write_all(&body).await.unwrap();
+        sender.flush().await.unwrap();
+        let mut answer = Vec::new();
+        sender.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap().to_lowercase();
+        assert!(answer.starts_with("http/1.1 403") && answer.contains("connection: close"), "{answer}");
+        let next = async {
+            while connect(address, &own).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(10 * silence, next).await.unwrap();
+        drop(sender);
     }
 
     #[test]

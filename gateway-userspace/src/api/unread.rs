@@ -1,7 +1,9 @@
 //! Requests that are answered before all of their body has come: a wrong token, an unknown path, a body that is too large.
 //!
 //! In HTTP/1.1 the rest would have to be read before the next request, so the connection is closed instead (RFC 9112,
-//! section 9.3). Whoever is not told sends the next request on it, and loses it; so they are told (section 9.6).
+//! section 9.3). Whoever is not told sends the next request on it, and loses it; so they are told (section 9.6). Whoever is
+//! still sending when it is closed gets a reset, which takes the answer along; so the connection lingers: what they send is
+//! thrown away until they close it too (the same section).
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::CONNECTION;
@@ -14,16 +16,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Says with an answer that the connection is closed after it, if it will be.
+/// Whether a connection lingers before it is closed. Clones are about the same connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Linger(Arc<AtomicBool>);
+
+impl Linger {
+    /// Whether somebody may still be sending on it.
+    pub(super) fn is_due(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Says with an answer that the connection is closed after it, if it will be, and lets it linger.
 pub(super) async fn told(request: Request<Body>, next: Next) -> Response {
     if request.version() > Version::HTTP_11 || request.body().is_end_stream() {
         return next.run(request).await;
     }
+    let linger = request.extensions().get::<Linger>().cloned().unwrap_or_default();
     let is_read = Arc::new(AtomicBool::new(false));
     let watch = Arc::clone(&is_read);
     let mut response = next.run(request.map(|body| Body::new(Watched { body, is_read: watch }))).await;
     if !is_read.load(Ordering::Relaxed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        linger.0.store(true, Ordering::Relaxed);
     }
     response
 }

@@ -10,21 +10,19 @@ use gateway_tests::{
 use super::corp::{Corp, MANAGEMENT, SCIM_TOKEN};
 use super::provision::PUSHED;
 
+/// Not stateful: what one answer says is not asked for in the next. Sequences are tried elsewhere.
 const ALL: &str = "examples,coverage,fuzzing";
 
-/// As whom is asked, and about what.
+/// As whom is asked.
 struct Caller<'c> {
     host: &'c Namespace,
     base: &'c str,
     token: Option<&'c str>,
-    /// Not stateful: what one answer says is not asked for in the next. Sequences are tried elsewhere.
-    phases: &'c str,
-    /// Arguments that choose operations.
-    about: &'c [&'c str],
 }
 
-fn is_kept(corp: &Corp, caller: &Caller<'_>) -> Result<()> {
-    let Caller { host, base, token, phases, about } = caller;
+/// `about` are arguments that choose operations.
+fn is_kept(corp: &Corp, caller: &Caller<'_>, phases: &str, about: &[&str]) -> Result<()> {
+    let Caller { host, base, token } = caller;
     let options = Options {
         checks: [
             "not_a_server_error",
@@ -36,7 +34,7 @@ fn is_kept(corp: &Corp, caller: &Caller<'_>) -> Result<()> {
         .to_vec(),
         examples: 10,
         headers: token.iter().map(|token| format!("Authorization: Bearer {token}")).collect(),
-        arguments: ["--phases", *phases].iter().chain(*about).map(|word| (*word).to_owned()).collect(),
+        arguments: ["--phases", phases].iter().chain(about).map(|word| (*word).to_owned()).collect(),
         ..Options::default()
     };
     let outcome = schemathesis(host, &format!("{base}/v1/openapi.json"), &corp.authority, &options)?;
@@ -54,35 +52,22 @@ fn the_management_interface_answers_as_its_document_says() -> Result<()> {
     let most = ["--exclude-tag", "scim", "--exclude-tag", "pages", "--exclude-path-regex", others];
     // A capture lasts as long as it is asked to, up to nine minutes: none is asked for at random.
     let captures = ["--include-path", "/v1/drops/capture"];
-    for (phases, about) in [(ALL, &most[..]), ("coverage", &captures)] {
-        let (host, token) = (&corp.gate.world.gateway, Some(admin.trim()));
-        is_kept(&corp, &Caller { host, base: MANAGEMENT, token, phases, about })?;
-    }
-    Ok(())
+    let caller = Caller { host: &corp.gate.world.gateway, base: MANAGEMENT, token: Some(admin.trim()) };
+    is_kept(&corp, &caller, ALL, &most)?;
+    is_kept(&corp, &caller, "coverage", &captures)
 }
 
 #[test]
 fn scim_answers_as_its_document_says() -> Result<()> {
     let corp = Corp::open(PUSHED)?;
-    let about = ["--include-tag", "scim"];
-    is_kept(
-        &corp,
-        &Caller {
-            host: &corp.gate.world.gateway,
-            base: MANAGEMENT,
-            token: Some(SCIM_TOKEN),
-            phases: ALL,
-            about: &about,
-        },
-    )
+    let caller = Caller { host: &corp.gate.world.gateway, base: MANAGEMENT, token: Some(SCIM_TOKEN) };
+    is_kept(&corp, &caller, ALL, &["--include-tag", "scim"])
 }
 
 #[test]
 fn what_people_see_answers_as_its_document_says() -> Result<()> {
     let corp = Corp::open("")?;
     let about = ["--include-tag", "pages", "--include-tag", "session"];
-    is_kept(
-        &corp,
-        &Caller { host: &corp.gate.world.client, base: "https://10.77.0.1", token: None, phases: ALL, about: &about },
-    )
+    let caller = Caller { host: &corp.gate.world.client, base: "https://10.77.0.1", token: None };
+    is_kept(&corp, &caller, ALL, &about)
 }

@@ -60,15 +60,15 @@ mod tests {
     use super::super::limits::ConnectionLimits;
     use super::super::server::{ListenerConfig, Server, ServerHandle};
     use super::*;
+    use crate::outward;
     use axum::Router;
     use axum::routing::get;
     use rcgen::{
         CertificateParams, CertificateRevocationListParams, CertifiedIssuer, KeyIdMethod, KeyPair, RevokedCertParams,
         SerialNumber,
     };
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ServerConfig};
     use std::sync::Arc;
     use time::{Duration, OffsetDateTime};
 
@@ -101,9 +101,8 @@ mod tests {
 
         /// What the server says to a client with a certificate.
         async fn asks(&self, params: Option<&CertificateParams>) -> Result<String, reqwest::Error> {
-            let mut roots = RootCertStore::empty();
             let own = std::fs::read(self.folder.path().join("c")).unwrap();
-            roots.add(CertificateDer::from_pem_slice(&own).unwrap()).unwrap();
+            let roots = outward::authorities(&own).unwrap();
             let builder = ClientConfig::builder().with_root_certificates(roots);
             let tls = match params {
                 None => builder.with_no_client_auth(),

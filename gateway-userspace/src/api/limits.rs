@@ -72,9 +72,16 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
             stream.set_nodelay(true)?;
             let ConnectionLimits { silence, life, .. } = self.limits;
             let end = Box::pin(sleep(silence.min(life)));
-            let last = Instant::now() + life;
-            let (linger, is_shut) = (Linger::default(), false);
-            Ok((LimitedStream { stream, silence, last, end, linger, is_shut, _place: place }, service))
+            let stream = LimitedStream {
+                stream,
+                silence,
+                last: Instant::now() + life,
+                end,
+                linger: Linger::default(),
+                is_shut: false,
+                _place: place,
+            };
+            Ok((stream, service))
         }))
     }
 }

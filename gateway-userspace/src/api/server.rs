@@ -147,44 +147,42 @@ mod tests {
     use super::super::certificate::Certificate;
     use super::super::unread;
     use super::*;
+    use crate::outward;
     use axum::extract::ConnectInfo;
     use axum::http::StatusCode;
     use axum::middleware;
     use axum::routing::{get, post};
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, RootCertStore};
+    use rustls::ClientConfig;
+    use rustls::pki_types::ServerName;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
     fn config(limits: ConnectionLimits) -> ListenerConfig {
-        config_and_certificate(limits).0
+        with_trust(limits).0
     }
 
-    fn config_and_certificate(limits: ConnectionLimits) -> (ListenerConfig, CertificateDer<'static>) {
-        // The tests' own clients: whoever is first sets the provider for the process.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    /// With what trusts its certificate.
+    fn with_trust(limits: ConnectionLimits) -> (ListenerConfig, ClientConfig) {
         let folder = tempfile::tempdir().unwrap();
         let (chain, key) = (folder.path().join("c"), folder.path().join("k"));
         let certificate = Certificate::load_or_make(&chain, &key, &["127.0.0.1".to_owned()]).unwrap();
         let addresses = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
-        let own = CertificateDer::from_pem_file(&chain).unwrap();
-        (ListenerConfig { addresses, tls: certificate.into_config(None).unwrap(), limits }, own)
+        let roots = outward::authorities(&std::fs::read(&chain).unwrap()).unwrap();
+        let config = ListenerConfig { addresses, tls: certificate.into_config(None).unwrap(), limits };
+        (config, outward::trusting(roots).unwrap())
     }
 
     fn client() -> reqwest::Client {
+        // The tests' own client: whoever is first sets the provider for the process.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap()
     }
 
-    /// A connection to a server with this certificate.
-    async fn connect(address: SocketAddr, own: &CertificateDer<'static>) -> io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(own.clone()).unwrap();
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await
+        TlsConnector::from(Arc::clone(tls)).connect(ServerName::from(address.ip()), stream).await
     }
 
     #[tokio::test]
@@ -222,14 +220,15 @@ mod tests {
     async fn whoever_is_still_sending_hears_the_answer_and_does_not_hold_their_place_by_not_closing() {
         let silence = Duration::from_secs(3);
         let limits = ConnectionLimits { per_address: 1, silence, ..ConnectionLimits::default() };
-        let (config, own) = config_and_certificate(limits);
+        let (config, tls) = with_trust(limits);
+        let tls = Arc::new(tls);
         let server = Server::bind(config).unwrap();
         let (address, handle) = (server.addresses()[0], server.handle());
         let router = Router::new().route("/", post(|| async { StatusCode::FORBIDDEN }));
         let router = router.layer(middleware::from_fn(unread::told));
         tokio::spawn(async move { server.run(|_| router.clone(), &handle).await });
         // A client that does not look before it has sent everything, as most do.
-        let mut sender = connect(address, &own).await.unwrap();
+        let mut sender = connect(address, &tls).await.unwrap();
         let body = vec![b'x'; 16 * 1024 * 1024];
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
         sender.write_all(head.as_bytes()).await.unwrap();
@@ -240,7 +239,7 @@ mod tests {
         let answer = String::from_utf8(answer).unwrap().to_lowercase();
         assert!(answer.starts_with("http/1.1 403") && answer.contains("connection: close"), "{answer}");
         let next = async {
-            while connect(address, &own).await.is_err() {
+            while connect(address, &tls).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

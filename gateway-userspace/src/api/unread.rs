@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Whether a connection lingers before it is closed. Clones are about the same connection.
+/// Whether a connection lingers if it is closed now: the body of its last request has not been read to its end. Clones are
+/// about the same connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Linger(Arc<AtomicBool>);
 
@@ -33,20 +34,19 @@ pub(super) async fn told(request: Request<Body>, next: Next) -> Response {
         return next.run(request).await;
     }
     let linger = request.extensions().get::<Linger>().cloned().unwrap_or_default();
-    let is_read = Arc::new(AtomicBool::new(false));
-    let watch = Arc::clone(&is_read);
-    let mut response = next.run(request.map(|body| Body::new(Watched { body, is_read: watch }))).await;
-    if !is_read.load(Ordering::Relaxed) {
+    linger.0.store(true, Ordering::Relaxed);
+    let watch = linger.clone();
+    let mut response = next.run(request.map(|body| Body::new(Watched { body, linger: watch }))).await;
+    if linger.is_due() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        linger.0.store(true, Ordering::Relaxed);
     }
     response
 }
 
-/// A body that notes whether its end has been read.
+/// A body that notes when its end has been read.
 struct Watched {
     body: Body,
-    is_read: Arc<AtomicBool>,
+    linger: Linger,
 }
 
 impl HttpBody for Watched {
@@ -56,7 +56,7 @@ impl HttpBody for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.is_read.store(true, Ordering::Relaxed);
+            self.linger.0.store(false, Ordering::Relaxed);
         }
         frame
     }
